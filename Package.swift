@@ -1,0 +1,164 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let package = Package(
+    name: "warren",
+    // 15.4 has the runtime for `isolated deinit`.
+    platforms: [.macOS("15.4")],
+    products: [
+        .library(name: "AMQP", targets: ["AMQP"]),
+        .library(name: "RabbitMQ", targets: ["RabbitMQ"]),
+        .library(name: "Warren", targets: ["Warren"]),
+        .library(name: "WarrenCommands", targets: ["WarrenCommands"]),
+        .executable(name: "warren", targets: ["WarrenTool"]),
+        .executable(name: "warren-load", targets: ["WarrenLoad"]),
+        .executable(name: "warren-load-c", targets: ["WarrenLoadC"]),
+        .executable(name: "digest", targets: ["Digest"]),
+        .executable(name: "quick-start", targets: ["QuickStart"]),
+        .executable(name: "publish-and-consume", targets: ["PublishAndConsume"]),
+    ],
+    dependencies: [
+        // Each line says what it saves us from writing.
+        // Logging that the application, not the library, sends where it belongs.
+        .package(url: "https://github.com/apple/swift-log", from: "1.6.3"),
+        // Counters and timers that any monitoring back end can read.
+        .package(url: "https://github.com/apple/swift-metrics", from: "2.7.0"),
+        // Start, signals and graceful shutdown in the way the rest of a Swift service does them.
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.8.0"),
+        // The command tree: parsing, help, validation.
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.6.0"),
+        // Settings from the environment and files, with one precedence.
+        .package(url: "https://github.com/apple/swift-configuration", from: "1.0.0"),
+        // Deques for what is waiting.
+        .package(url: "https://github.com/apple/swift-collections", from: "1.3.0"),
+        // SHA-256 in the Digest example.
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.0.0"),
+        // Child processes with their output and signals, in tests and the load tool.
+        .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.0"),
+    ],
+    targets: [
+        .systemLibrary(
+            name: "CRabbitMQ",
+            pkgConfig: "librabbitmq",
+            providers: [.apt(["librabbitmq-dev"]), .brew(["rabbitmq-c"])]
+        ),
+        .target(name: "AMQP"),
+        .target(
+            name: "RabbitMQ",
+            dependencies: [
+                "AMQP", "CRabbitMQ",
+                .product(name: "DequeModule", package: "swift-collections"),
+                .product(name: "Logging", package: "swift-log"),
+            ]
+        ),
+        .target(
+            name: "Warren",
+            dependencies: [
+                "AMQP",
+                .product(name: "DequeModule", package: "swift-collections"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "Metrics", package: "swift-metrics"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ]
+        ),
+        .target(
+            name: "WarrenCommands",
+            dependencies: [
+                "AMQP", "RabbitMQ", "Warren",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Configuration", package: "swift-configuration"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ]
+        ),
+        // Not `Sources/warren`: on a file system that ignores case it would be the folder of the library.
+        .executableTarget(
+            name: "WarrenTool",
+            dependencies: [
+                "AMQP", "Warren", "WarrenCommands",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ]
+        ),
+        .executableTarget(
+            name: "WarrenLoad",
+            dependencies: [
+                "AMQP", "RabbitMQ", "Warren",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+            ]
+        ),
+        // The yardstick: the same work in plain C over the same library.
+        .executableTarget(name: "WarrenLoadC", dependencies: ["CRabbitMQ"]),
+        .executableTarget(
+            name: "Digest",
+            dependencies: [
+                "AMQP", "RabbitMQ", "Warren", "WarrenCommands",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Crypto", package: "swift-crypto"),
+            ],
+            path: "Examples/Digest",
+            exclude: ["README.md"]
+        ),
+        .executableTarget(
+            name: "QuickStart",
+            dependencies: ["RabbitMQ", "Warren"],
+            path: "Examples/QuickStart",
+            exclude: ["README.md"]
+        ),
+        .executableTarget(
+            name: "PublishAndConsume",
+            dependencies: ["AMQP", "RabbitMQ"],
+            path: "Examples/PublishAndConsume",
+            exclude: ["README.md"]
+        ),
+        .testTarget(name: "AMQPTests", dependencies: ["AMQP"]),
+        .testTarget(name: "RabbitMQTests", dependencies: ["AMQP", "CRabbitMQ", "RabbitMQ"]),
+        .testTarget(
+            name: "WarrenTests",
+            dependencies: [
+                "AMQP", "Warren",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "Metrics", package: "swift-metrics"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            // Messages captured from Celery.
+            resources: [.copy("Fixtures")]
+        ),
+        .testTarget(
+            name: "WarrenCommandsTests",
+            dependencies: [
+                "AMQP", "RabbitMQ", "Warren", "WarrenCommands",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Configuration", package: "swift-configuration"),
+                .product(name: "Logging", package: "swift-log"),
+            ]
+        ),
+        .testTarget(name: "DigestTests", dependencies: ["Digest", "Warren"]),
+        .testTarget(name: "WarrenLoadTests", dependencies: ["WarrenLoad"]),
+        // A process for the integration tests to lose.
+        .executableTarget(name: "TrappingWorker", dependencies: ["RabbitMQ", "Warren"], path: "Tests/TrappingWorker"),
+        .testTarget(
+            name: "IntegrationTests",
+            dependencies: [
+                "AMQP", "RabbitMQ", "TrappingWorker", "Warren", "WarrenCommands",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "Subprocess", package: "swift-subprocess"),
+            ]
+        ),
+    ],
+    swiftLanguageModes: [.v6]
+)
+
+// One place for the settings of every Swift target. CI turns warnings into errors.
+let warningsAreErrors = Context.environment["WARREN_WARNINGS_AS_ERRORS"] == "1"
+for target in package.targets where target.type != .system && target.name != "WarrenLoadC" {
+    target.swiftSettings =
+        [
+            .enableUpcomingFeature("ExistentialAny"),
+            .enableUpcomingFeature("InternalImportsByDefault"),
+            .enableUpcomingFeature("MemberImportVisibility"),
+            .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+            .strictMemorySafety(),
+        ] + (warningsAreErrors ? [.treatAllWarnings(as: .error)] : [])
+}
