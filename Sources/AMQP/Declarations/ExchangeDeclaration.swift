@@ -1,0 +1,61 @@
+/// What an exchange should be.
+public struct ExchangeDeclaration: Sendable, Hashable {
+    /// The exchange's name, at most 255 bytes.
+    public var name: String
+    /// How the exchange picks queues.
+    public var kind: ExchangeKind
+    /// Whether the exchange survives a restart of the broker.
+    public var isDurable: Bool
+    /// Whether the broker deletes the exchange when its last binding goes.
+    public var isAutoDelete: Bool
+    /// Whether only other exchanges may publish to it.
+    public var isInternal: Bool
+    /// The exchange that takes what this one can't route.
+    public var alternateExchange: String?
+    /// Arguments that have no property of their own here.
+    public var otherArguments: FieldTable
+
+    /// Declares an exchange; without further words it is durable and stays.
+    public init(
+        _ name: String,
+        kind: ExchangeKind,
+        isDurable: Bool = true,
+        isAutoDelete: Bool = false,
+        isInternal: Bool = false,
+        alternateExchange: String? = nil,
+        otherArguments: FieldTable = FieldTable()
+    ) {
+        self.name = name
+        self.kind = kind
+        self.isDurable = isDurable
+        self.isAutoDelete = isAutoDelete
+        self.isInternal = isInternal
+        self.alternateExchange = alternateExchange
+        self.otherArguments = otherArguments
+    }
+
+    /// The arguments as they go over the wire.
+    public var arguments: FieldTable {
+        var table = FieldTable()
+        table["alternate-exchange"] = alternateExchange.map(FieldValue.string)
+        return table.merging(otherArguments)
+    }
+}
+
+/// How an exchange picks queues for a message.
+public struct ExchangeKind: RawRepresentable, Sendable, Hashable {
+    /// The kind's name on the wire.
+    public var rawValue: String
+
+    /// A kind by its name on the wire, for those that plug-ins add.
+    public init(rawValue: String) { self.rawValue = rawValue }
+
+    /// The routing key is the binding's key.
+    public static let direct = ExchangeKind(rawValue: "direct")
+    /// Every bound queue.
+    public static let fanout = ExchangeKind(rawValue: "fanout")
+    /// The routing key matches the binding's pattern of words, `*` and `#`.
+    public static let topic = ExchangeKind(rawValue: "topic")
+    /// The headers match the binding's arguments.
+    public static let headers = ExchangeKind(rawValue: "headers")
+}

@@ -1,0 +1,119 @@
+/// A value in an AMQP field table: every type of AMQP 0-9-1 and of RabbitMQ's additions to it.
+///
+/// The letter after each case is its tag on the wire, as RabbitMQ reads it
+/// (<https://www.rabbitmq.com/docs/amqp-0-9-1-errata#section_3>). Where RabbitMQ and the 0-9-1 text differ, RabbitMQ is right.
+public enum FieldValue: Sendable, Hashable {
+    /// `t`
+    case bool(Bool)
+    /// `b`
+    case int8(Int8)
+    /// `B`
+    case uint8(UInt8)
+    /// `s`
+    case int16(Int16)
+    /// `u`
+    case uint16(UInt16)
+    /// `I`
+    case int32(Int32)
+    /// `i`
+    case uint32(UInt32)
+    /// `l`; `L`, which Python's clients send, is read as this too: RabbitMQ takes both as signed.
+    case int64(Int64)
+    /// `f`
+    case float(Float)
+    /// `d`
+    case double(Double)
+    /// `D`
+    case decimal(FieldDecimal)
+    /// `S`, when its octets are UTF-8; other octets are read as ``bytes(_:)``.
+    case string(String)
+    /// `x`
+    case bytes([UInt8])
+    /// `T`: whole seconds since 1970.
+    case timestamp(UInt64)
+    /// `A`
+    case array([FieldValue])
+    /// `F`
+    case table(FieldTable)
+    /// `V`
+    case void
+}
+
+/// A decimal number as AMQP sends it: `value` divided by ten to the power of `scale`.
+public struct FieldDecimal: Sendable, Hashable {
+    /// How many decimal places `value` has.
+    public var scale: UInt8
+    /// The number without its decimal point.
+    public var value: UInt32
+
+    /// Makes the number `value / 10^scale`.
+    public init(scale: UInt8, value: UInt32) {
+        self.scale = scale
+        self.value = value
+    }
+}
+
+extension FieldValue {
+    /// The text, if this is a string.
+    public var stringValue: String? {
+        guard case .string(let text) = self else { return nil }
+        return text
+    }
+
+    /// The number, if this is an integer of any width that an `Int64` holds, or a timestamp.
+    public var integerValue: Int64? {
+        switch self {
+        case .int8(let number): Int64(number)
+        case .uint8(let number): Int64(number)
+        case .int16(let number): Int64(number)
+        case .uint16(let number): Int64(number)
+        case .int32(let number): Int64(number)
+        case .uint32(let number): Int64(number)
+        case .int64(let number): number
+        case .timestamp(let seconds): Int64(exactly: seconds)
+        default: nil
+        }
+    }
+
+    /// The truth value, if this is one.
+    public var boolValue: Bool? {
+        guard case .bool(let truth) = self else { return nil }
+        return truth
+    }
+
+    /// The elements, if this is an array.
+    public var arrayValue: [FieldValue]? {
+        guard case .array(let elements) = self else { return nil }
+        return elements
+    }
+
+    /// The entries, if this is a table.
+    public var tableValue: FieldTable? {
+        guard case .table(let table) = self else { return nil }
+        return table
+    }
+
+    /// An integer in the narrowest of the two widths that every client reads alike: 32 bits where it fits, else 64.
+    public static func integer(_ number: Int64) -> FieldValue {
+        Int32(exactly: number).map(FieldValue.int32) ?? .int64(number)
+    }
+}
+
+extension FieldValue: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, ExpressibleByBooleanLiteral,
+    ExpressibleByArrayLiteral, ExpressibleByDictionaryLiteral
+{
+    /// A string field.
+    public init(stringLiteral value: String) { self = .string(value) }
+    /// An integer field of 32 bits where the number fits, else of 64.
+    public init(integerLiteral value: Int64) { self = .integer(value) }
+    /// A truth value.
+    public init(booleanLiteral value: Bool) { self = .bool(value) }
+    /// An array field.
+    public init(arrayLiteral elements: FieldValue...) { self = .array(elements) }
+    /// A nested table.
+    public init(dictionaryLiteral elements: (String, FieldValue)...) {
+        var table = FieldTable()
+        for (name, value) in elements { table[name] = value }
+        self = .table(table)
+    }
+}

@@ -1,0 +1,71 @@
+/// Writes AMQP's elementary types as bytes, in network order, one after the other.
+///
+/// What it writes, ``WireReader`` reads. A field table or properties written after each other need no separator.
+public struct WireWriter: Sendable {
+    /// What was written so far.
+    public private(set) var bytes: [UInt8] = []
+
+    /// A writer with room for `capacity` bytes before it has to grow.
+    public init(capacity: Int = 256) {
+        bytes.reserveCapacity(capacity)
+    }
+
+    /// Writes an integer in network order.
+    @inlinable
+    public mutating func write<Number: FixedWidthInteger>(_ number: Number) {
+        var shift = Number.bitWidth - 8
+        while shift >= 0 {
+            append(UInt8(truncatingIfNeeded: number >> Number(truncatingIfNeeded: shift)))
+            shift -= 8
+        }
+    }
+
+    /// Writes a short string: its length in one byte, then its UTF-8.
+    ///
+    /// - Throws: `invalidArgument` if `text` is longer than 255 bytes; nothing is written then.
+    public mutating func write(shortString text: String) throws(AMQPError) {
+        do throws(WireFault) { try write(short: text) } catch { throw error.error(.invalidArgument, "A short string") }
+    }
+
+    /// Writes a long string: its length in four bytes, then the bytes as they are.
+    ///
+    /// - Throws: `invalidArgument` if there are more than 2^32 - 1 bytes; nothing is written then.
+    public mutating func write(longString octets: some Collection<UInt8>) throws(AMQPError) {
+        do throws(WireFault) {
+            try write(long: octets)
+        } catch { throw error.error(.invalidArgument, "A long string") }
+    }
+
+    @usableFromInline
+    mutating func append(_ octet: UInt8) { bytes.append(octet) }
+
+    mutating func write(short text: String) throws(WireFault) {
+        let utf8 = text.utf8
+        guard let length = UInt8(exactly: utf8.count) else {
+            throw WireFault("has \(utf8.count) bytes of UTF-8 and may have \(ShortString.maximumLength).")
+        }
+        append(length)
+        bytes.append(contentsOf: utf8)
+    }
+
+    mutating func write(long octets: some Collection<UInt8>) throws(WireFault) {
+        write(try lengthField(octets.count))
+        bytes.append(contentsOf: octets)
+    }
+
+    /// Puts the number of bytes written since into the four bytes that were left for it at `start`.
+    mutating func measure(from start: Int) throws(WireFault) {
+        let length = try lengthField(bytes.count - start - 4)
+        for place in 0..<4 { bytes[start + place] = UInt8(truncatingIfNeeded: length >> (24 - 8 * UInt32(place))) }
+    }
+
+    /// Removes what was written since there were `count` bytes, after a failure.
+    mutating func takeBack(to count: Int) { bytes.removeSubrange(count...) }
+
+    private func lengthField(_ count: Int) throws(WireFault) -> UInt32 {
+        guard let length = UInt32(exactly: count) else {
+            throw WireFault("has \(count) bytes, and AMQP can't count more than \(UInt32.max).")
+        }
+        return length
+    }
+}
