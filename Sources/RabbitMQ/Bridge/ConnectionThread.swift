@@ -1,0 +1,221 @@
+import AMQP
+import Synchronization
+
+#if canImport(Darwin)
+import Darwin
+#else
+import Glibc
+#endif
+
+/// The one thread that may touch a connection: a serial executor that also drains a mailbox and waits on a socket.
+///
+/// Jobs (calls into the connection's actor) and mail (publishes and settlements, which are too many for a hop each) come in under one
+/// lock, together with the flag that says whether the thread sleeps. So no wake-up is lost, and none is sent to a thread that is awake.
+final class ConnectionThread: SerialExecutor {
+    /// How long the thread may sleep after a turn: until mail comes, the socket is readable, or the time is up.
+    struct Rest {
+        var socket: Int32?
+        /// `nil` is for ever.
+        var timeout: Duration?
+        /// True if settlements were sent just now: those that follow may wait a moment, to be joined.
+        var joinsSettlements = false
+        /// True if the broker has publishes to work on: those that follow may wait for its next confirm, or a moment.
+        var joinsPublishes = false
+        /// True if a publish is likely to follow at once, as when one task awaits each of its publishes in turn.
+        var expectsPublish = false
+    }
+
+    /// How long mail may wait to be joined with more; the finest time that `poll()` knows.
+    private static let joiningTime = Duration.milliseconds(1)
+    /// How long the thread looks out for an expected publish before it sleeps: about what falling asleep and waking up would take.
+    private static let lookout = Duration.microseconds(50)
+    /// How many publishes make the mail urgent although they might wait.
+    private static let largestPublishBatch = 256
+
+    /// One round of the thread's work.
+    typealias Turn = @Sendable (consuming Mail, _ isReadable: Bool) -> Rest
+
+    private struct Inbox {
+        var turn: Turn?
+        var jobs: [UnownedJob] = []
+        var mail = Mail()
+        var isSleeping = false
+        var joinsSettlements = false
+        var joinsPublishes = false
+        var isStopped = false
+
+        var isEmpty: Bool { jobs.isEmpty && mail.isEmpty && !isStopped }
+
+        /// Marks the mail as urgent.
+        ///
+        /// Returns true if the thread sleeps and must be woken, by the caller alone.
+        mutating func takeUrgentSleep() -> Bool {
+            mail.isUrgent = true
+            defer { isSleeping = false }
+            return isSleeping
+        }
+    }
+
+    private let inbox = Mutex(Inbox())
+    private let wakeUp: WakeUp
+    private let identity = Atomic<UInt>(0)
+
+    /// Starts the thread, which has nothing to do yet.
+    ///
+    /// - Throws: `connectionFailed` if the system has no thread or no file descriptor left.
+    init() throws(AMQPError) {
+        wakeUp = try WakeUp()
+        let body = ThreadBody { [self] in
+            identity.store(Self.currentThread, ordering: .releasing)
+            run()
+        }
+        try body.start()
+    }
+
+    /// Gives the thread its work: `turn` gets the mail that has come, learns whether the socket can be read, and says how long the thread
+    /// may rest.
+    ///
+    /// Once, before the first mail.
+    func begin(_ turn: @escaping Turn) {
+        inbox.withLock { $0.turn = turn }
+    }
+
+    /// Ends the thread after the jobs that are waiting.
+    ///
+    /// Only the connection's own end may call it: a later job would never run.
+    func stop() {
+        let wasSleeping = inbox.withLock { inbox in
+            inbox.isStopped = true
+            defer { inbox.isSleeping = false }
+            return inbox.isSleeping
+        }
+        if wasSleeping { wakeUp.signal() }
+    }
+
+    /// Puts a publish into the mailbox.
+    ///
+    /// It goes out at once, unless the broker has many to work on: then it waits for the next confirm, which wakes the thread, or a
+    /// millisecond, so that one wake-up sends many.
+    func post(_ publish: PendingPublish) {
+        let wasSleeping = inbox.withLock { inbox in
+            inbox.mail.publishes.append(publish)
+            if inbox.joinsPublishes && inbox.mail.publishes.count < Self.largestPublishBatch { return false }
+            return inbox.takeUrgentSleep()
+        }
+        if wasSleeping { wakeUp.signal() }
+    }
+
+    /// Puts a settlement into the mailbox.
+    ///
+    /// It goes out at once, unless others went out a moment ago: then it waits a millisecond, or until `batch` of them are there, so that
+    /// many become one frame.
+    func post(_ settlement: SettlementRequest, batch: Int) {
+        let wasSleeping = inbox.withLock { inbox in
+            inbox.mail.settlements.append(settlement)
+            if inbox.joinsSettlements && inbox.mail.settlements.count < batch { return false }
+            return inbox.takeUrgentSleep()
+        }
+        if wasSleeping { wakeUp.signal() }
+    }
+
+    func enqueue(_ job: consuming ExecutorJob) {
+        let job = UnownedJob(job)
+        let wasSleeping = inbox.withLock { inbox in
+            inbox.jobs.append(job)
+            defer { inbox.isSleeping = false }
+            return inbox.isSleeping
+        }
+        if wasSleeping { wakeUp.signal() }
+    }
+
+    func checkIsolated() {
+        precondition(
+            identity.load(ordering: .acquiring) == Self.currentThread,
+            "A connection's state was touched from another thread than its own."
+        )
+    }
+
+    func isIsolatingCurrentContext() -> Bool? {
+        identity.load(ordering: .acquiring) == Self.currentThread
+    }
+
+    private func run() {
+        var isReadable = false
+        while true {
+            let (turn, jobs, mail, isStopped) = inbox.withLock { inbox in
+                let taken = (inbox.turn, inbox.jobs, inbox.mail, inbox.isStopped)
+                inbox.jobs = []
+                inbox.mail = Mail()
+                return taken
+            }
+            // Mail first: what a task settled or published before it closes something must go before the close.
+            let rest = turn?(mail, isReadable) ?? Rest()
+            for job in jobs { unsafe job.runSynchronously(on: asUnownedSerialExecutor()) }
+            if isStopped && jobs.isEmpty { return }
+            if rest.expectsPublish && jobs.isEmpty { lookOut() }
+            let maySleep = inbox.withLock { inbox in
+                let mayMailWait =
+                    !inbox.mail.isUrgent && (inbox.mail.settlements.isEmpty || rest.joinsSettlements)
+                    && (inbox.mail.publishes.isEmpty || rest.joinsPublishes)
+                inbox.isSleeping = jobs.isEmpty && inbox.jobs.isEmpty && mayMailWait && !inbox.isStopped
+                inbox.joinsSettlements = rest.joinsSettlements
+                inbox.joinsPublishes = rest.joinsPublishes
+                return inbox.isSleeping
+            }
+            let joins = rest.joinsSettlements || rest.joinsPublishes
+            let longest = joins ? min(rest.timeout ?? Self.joiningTime, Self.joiningTime) : rest.timeout
+            isReadable = wakeUp.sleep(orUntilReadable: rest.socket, timeout: maySleep ? longest : .zero)
+            if maySleep { inbox.withLock { $0.isSleeping = false } }
+        }
+    }
+
+    /// Waits for work without sleeping, for as long as that is cheaper.
+    private func lookOut() {
+        let end = ContinuousClock.now + Self.lookout
+        while inbox.withLock({ $0.isEmpty }) && ContinuousClock.now < end { sched_yield() }
+    }
+
+    /// The calling thread's identity; never 0, which stands for "not started".
+    private static var currentThread: UInt {
+        #if canImport(Darwin)
+        unsafe UInt(bitPattern: pthread_self())
+        #else
+        UInt(pthread_self())
+        #endif
+    }
+}
+
+/// A closure on its way into a new thread.
+private final class ThreadBody: Sendable {
+    private let run: @Sendable () -> Void
+
+    init(_ run: @escaping @Sendable () -> Void) { self.run = run }
+
+    /// Starts a detached thread that runs the closure.
+    ///
+    /// The thread takes over the one reference that `passRetained` makes; if it can't be started, the reference is given back here.
+    func start() throws(AMQPError) {
+        let context = unsafe Unmanaged.passRetained(self)
+        #if canImport(Darwin)
+        var thread: pthread_t?
+        let result = unsafe pthread_create(&thread, nil, { unsafe ThreadBody.enter($0) }, context.toOpaque())
+        if let thread = unsafe thread { unsafe pthread_detach(thread) }
+        #else
+        var thread = pthread_t()
+        let result = unsafe pthread_create(&thread, nil, { unsafe ThreadBody.enter($0) }, context.toOpaque())
+        if result == 0 { pthread_detach(thread) }
+        #endif
+        guard result == 0 else {
+            unsafe context.release()
+            throw AMQPError(
+                .connectionFailed,
+                "The system refuses a thread for a connection (error \(result)): raise the limit, or close connections."
+            )
+        }
+    }
+
+    private static func enter(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
+        if let context = unsafe context { unsafe Unmanaged<ThreadBody>.fromOpaque(context).takeRetainedValue().run() }
+        return nil
+    }
+}

@@ -1,0 +1,65 @@
+import AMQP
+
+extension AMQPError {
+    /// The broker closed a channel because of a method.
+    static func refused(_ method: OutboundMethod, _ reply: BrokerReply) -> AMQPError {
+        switch reply.code {
+        case 404:
+            return AMQPError(.notFound, "Can't \(method.summary): \(reply.text).", reply: reply)
+        case 403:
+            return AMQPError(
+                .accessRefused,
+                "Can't \(method.summary): the user lacks the permission. \(reply.text).",
+                reply: reply
+            )
+        case 405:
+            return AMQPError(
+                .resourceLocked,
+                "Can't \(method.summary): another connection has it to itself. \(reply.text).",
+                reply: reply
+            )
+        case 406:
+            if let mismatch = DeclarationMismatch(reply: reply) {
+                return AMQPError(.declarationMismatch, mismatch.description, reply: reply)
+            }
+            return AMQPError(.refused, "Can't \(method.summary): \(reply.text).", reply: reply)
+        default:
+            return AMQPError(.refused, "Can't \(method.summary): \(reply.text) (\(reply.code)).", reply: reply)
+        }
+    }
+}
+
+extension OutboundMethod {
+    /// What the method does, for an error message.
+    var summary: String {
+        switch self {
+        case .connectionClose, .connectionCloseOk: "close the connection"
+        case .channelOpen: "open a channel"
+        case .channelFlowOk: "answer a change of flow"
+        case .channelClose, .channelCloseOk: "close a channel"
+        case .declareExchange(let exchange, let passive):
+            "\(passive ? "look at" : "declare") the exchange '\(exchange.name)'"
+        case .deleteExchange(let name): "delete the exchange '\(name)'"
+        case .declareQueue(let queue, let passive): "\(passive ? "look at" : "declare") the queue '\(queue.name)'"
+        case .bind(let binding): "bind \(binding.target.summary) to the exchange '\(binding.source)'"
+        case .unbind(let binding): "unbind \(binding.target.summary) from the exchange '\(binding.source)'"
+        case .deleteQueue(let name): "delete the queue '\(name)'"
+        case .purgeQueue(let name): "purge the queue '\(name)'"
+        case .qos: "set the prefetch"
+        case .consume(let queue, _, _): "consume the queue '\(queue)'"
+        case .cancel, .cancelOk: "cancel a consumer"
+        case .confirmSelect: "turn confirms on"
+        case .get(let queue): "get a message from the queue '\(queue)'"
+        case .ack, .nack, .reject: "settle a delivery"
+        }
+    }
+}
+
+extension Binding.Target {
+    fileprivate var summary: String {
+        switch self {
+        case .queue(let name): "the queue '\(name)'"
+        case .exchange(let name): "the exchange '\(name)'"
+        }
+    }
+}

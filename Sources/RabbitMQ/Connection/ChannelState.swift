@@ -1,0 +1,83 @@
+import AMQP
+
+/// What the connection keeps of one open channel.
+///
+/// Belongs to the connection's actor, and never leaves it.
+final class ChannelState {
+    /// What a channel is for.
+    enum Role {
+        case publishing
+        case requests(RequestPurpose)
+        case consuming(ConsumerChannel)
+        /// We asked the broker to close it and wait for the answer.
+        case closing(Reply<Void>?)
+    }
+
+    let id: ChannelID
+    var role: Role
+    var assembler = ContentAssembler()
+    var settlements = SettlementTracker()
+    /// Deliveries that were read and not yet handed to the reader.
+    var batch: [Delivery] = []
+    /// What this channel's deliveries are settled through.
+    let settler: ChannelSettler
+
+    init(id: ChannelID, role: Role, thread: ConnectionThread) {
+        self.id = id
+        self.role = role
+        let batch: Int
+        if case .consuming(let consumer) = role {
+            // Not more than a part of the prefetch may wait: the broker sends no more until it is settled.
+            let prefetch = Int(consumer.consumption.prefetch)
+            batch = prefetch == 0 ? 64 : min(64, max(1, prefetch / 4))
+        } else {
+            batch = 1
+        }
+        settler = ChannelSettler(thread: thread, channel: id, batch: batch)
+    }
+
+    /// Hands the deliveries that were read to their reader, as one batch.
+    func handOver() {
+        guard !batch.isEmpty, case .consuming(let consumer) = role else { return }
+        consumer.stream.yield(batch)
+        batch.removeAll()
+    }
+
+    /// Takes a settlement to be sent.
+    ///
+    /// Returns false if it comes too late: the channel is closing, or is another by now.
+    func take(_ request: SettlementRequest) -> Bool {
+        if case .closing = role { return false }
+        guard id == request.channel else { return false }
+        _ = settlements.settle(request.tag, request.settlement)
+        return true
+    }
+}
+
+/// Requests go over channels of their own by what an error would cost.
+enum RequestPurpose: Sendable, Hashable {
+    /// Declarations and the like.
+    case topology
+    /// Gets, whose unsettled deliveries an error on the channel would give back.
+    case gets
+}
+
+/// Takes the settlements of one channel's deliveries to the connection thread.
+///
+/// Good for as long as anybody holds a delivery.
+final class ChannelSettler: DeliverySettler {
+    private let thread: ConnectionThread
+    private let channel: ChannelID
+    private let batch: Int
+
+    /// - Parameter batch: How many settlements may wait a moment for each other.
+    init(thread: ConnectionThread, channel: ChannelID, batch: Int) {
+        self.thread = thread
+        self.channel = channel
+        self.batch = batch
+    }
+
+    func settle(_ tag: UInt64, _ settlement: DeliverySettlement) {
+        thread.post(SettlementRequest(channel: channel, tag: tag, settlement: settlement), batch: batch)
+    }
+}

@@ -1,0 +1,179 @@
+import AMQP
+import Logging
+import Synchronization
+
+/// One connection to a broker: one socket, one thread, and this actor, whose executor is that thread.
+///
+/// Callers reach it in two ways. Calls (open, declare, consume, close) hop to the actor. Publishes and settlements go through the
+/// thread's mailbox, many at a wake-up. The thread takes turns: read what has arrived, settle, publish, sleep.
+actor Connection {
+    nonisolated let thread: ConnectionThread
+    /// True once the connection can't be used any more.
+    ///
+    /// A new one takes its place then.
+    nonisolated var isClosed: Bool { closedFlag.load(ordering: .acquiring) }
+    /// True from log-in to the end.
+    nonisolated var isOpen: Bool { openFlag.load(ordering: .acquiring) }
+    /// How many settlements came too late, for a channel that was gone.
+    nonisolated var lateSettlements: Int { lateSettlementCount.load(ordering: .relaxed) }
+
+    let configuration: ConnectionConfiguration
+    let logger: Logger
+    var socket: BrokerSocket?
+    var channels = ChannelTable()
+    var publisher = Publisher()
+    var requests: [RequestPurpose: RequestChannel] = [:]
+    /// Reading stopped with more to read.
+    var hasMoreToRead = false
+    /// When the library must be called again, so that it sends its heartbeat.
+    var nextBeat = ContinuousClock.now
+    var closeError: AMQPError?
+    var closingDeadline: ContinuousClock.Instant?
+    private var closing: Reply<Void>?
+    private var openings: UInt64 = 0
+    private nonisolated let closedFlag = Atomic(false)
+    private nonisolated let openFlag = Atomic(false)
+    nonisolated let lateSettlementCount = Atomic(0)
+
+    /// A connection that isn't open yet.
+    ///
+    /// - Throws: `connectionFailed` if the system has no thread or no file descriptor left.
+    init(_ configuration: ConnectionConfiguration, logger: Logger) throws(AMQPError) {
+        self.configuration = configuration
+        self.logger = logger
+        thread = try ConnectionThread()
+        thread.begin { [weak self] mail, isReadable in
+            guard let self else { return ConnectionThread.Rest() }
+            return self.assumeIsolated { $0.turn(mail, isReadable: isReadable) }
+        }
+    }
+
+    isolated deinit {
+        socket = nil
+        thread.stop()
+    }
+
+    // MARK: Life
+
+    /// Connects and logs in, once: later calls find it done, or failed.
+    ///
+    /// Blocks this connection's own thread only.
+    func open(deadline: ContinuousClock.Instant) throws(AMQPError) {
+        if let closeError { throw closeError }
+        guard socket == nil else { return }
+        do throws(AMQPError) {
+            var configuration = configuration
+            configuration.connectTimeout = max(
+                .milliseconds(1),
+                min(configuration.connectTimeout, ContinuousClock.now.duration(to: deadline))
+            )
+            socket = try BrokerSocket.connect(configuration)
+            openFlag.store(true, ordering: .releasing)
+        } catch {
+            lose(error)
+            throw error
+        }
+    }
+
+    /// What the broker says of itself.
+    func serverProperties() throws(AMQPError) -> FieldTable {
+        if let closeError { throw closeError }
+        return socket?.serverProperties ?? FieldTable()
+    }
+
+    /// Closes in order: the broker gives back what is unsettled.
+    ///
+    /// Gives up waiting for its answer after a few seconds.
+    func close() async {
+        guard closeError == nil, socket != nil else {
+            lose(AMQPError(.connectionClosed, "The connection was closed by this program."))
+            return
+        }
+        let cancelled = AMQPError(.cancelled, "Closing was cancelled.")
+        if let closing {
+            try? await closing.value(cancelled: cancelled)
+            return
+        }
+        let reply = Reply<Void>()
+        closing = reply
+        closingDeadline = .now + .seconds(5)
+        // As with one consumer's close: a quorum queue should have all acknowledgements before the channel goes.
+        let cancels = channels.open.map { channel in
+            let cancel = Reply<Void>()
+            withConsumer(channel.id.number) { $0.cancel(cancel) }
+            if case .consuming = channel.role {} else { cancel.finish(.success(())) }
+            return cancel
+        }
+        for cancel in cancels { try? await cancel.value(cancelled: cancelled) }
+        if closeError == nil { send(.connectionClose, channel: 0) }
+        try? await reply.value(cancelled: cancelled)
+    }
+
+    /// Drops the connection: everything that waits learns why.
+    func lose(_ error: AMQPError) {
+        guard closeError == nil else { return }
+        closeError = error
+        closedFlag.store(true, ordering: .releasing)
+        // One that failed to open threw its error; one that was closed has none.
+        if isOpen && closing == nil { logger.info("connection ended", metadata: ["error": "\(error)"]) }
+        openFlag.store(false, ordering: .releasing)
+        socket = nil
+        handOver()
+        for channel in channels.open {
+            if case .consuming(var consumer) = channel.role { consumer.end(closing == nil ? error : nil) }
+            if case .closing(let reply?) = channel.role { reply.finish(.success(())) }
+        }
+        channels = ChannelTable()
+        publisher.connectionLost(error)
+        for purpose in requests.keys { requests[purpose]?.connectionLost(error) }
+        closing?.finish(.success(()))
+    }
+
+    // MARK: Channels
+
+    /// Takes a free channel number and asks the broker to open it.
+    func openChannel(_ role: ChannelState.Role) -> ChannelID? {
+        guard let number = channels.freeNumber else { return nil }
+        openings += 1
+        let id = ChannelID(number: number, opening: openings)
+        channels[number] = ChannelState(id: id, role: role, thread: thread)
+        send(.channelOpen, channel: number)
+        return id
+    }
+
+    /// Sends a method; an error drops the connection.
+    func send(_ method: OutboundMethod, channel: UInt16) {
+        do throws(AMQPError) {
+            try socket?.send(method, channel: channel)
+        } catch {
+            lose(error)
+        }
+    }
+
+    func perform(_ action: Publisher.Action?) {
+        switch action {
+        case .openChannel:
+            if openChannel(.publishing) == nil { lose(.noChannelLeft(configuration)) }
+        case .send(let method, let channel): send(method, channel: channel)
+        case nil: break
+        }
+    }
+
+    func perform(_ action: RequestChannel.Action?, for purpose: RequestPurpose) {
+        switch action {
+        case .openChannel:
+            if openChannel(.requests(purpose)) == nil { lose(.noChannelLeft(configuration)) }
+        case .send(let method, let channel): send(method, channel: channel)
+        case nil: break
+        }
+    }
+}
+
+extension AMQPError {
+    static func noChannelLeft(_ configuration: ConnectionConfiguration) -> AMQPError {
+        AMQPError(
+            .refused,
+            "All 2047 channels of the connection to \(configuration.endpoint) are in use: close consumers first."
+        )
+    }
+}

@@ -1,0 +1,64 @@
+import AMQP
+import RabbitMQ
+import Testing
+
+struct BrokerURLTests {
+    @Test func `a full URL is read in all its parts`() throws {
+        let url = try BrokerURL(
+            "amqp://ada:p%40ss@broker.example:5673/jobs%2Fnight?heartbeat=15&connection_timeout=2500"
+        )
+        #expect(url.endpoint == BrokerEndpoint(host: "broker.example", port: 5673))
+        #expect(url.credentials == .plain(user: "ada", password: "p@ss"))
+        #expect(url.virtualHost == "jobs/night")
+        #expect(url.heartbeat == .seconds(15))
+        #expect(url.connectTimeout == .milliseconds(2500))
+        #expect(url.tls == nil)
+    }
+
+    @Test(arguments: ["amqp://h", "amqp://h/", "amqp://h/%2f", "amqp://h:5672/%2F"])
+    func `the virtual host is / unless another is named`(text: String) throws {
+        let url = try BrokerURL(text)
+        #expect(url.virtualHost == "/")
+        #expect(url.endpoint.port == 5672)
+        #expect(url.credentials == .plain(user: "guest", password: "guest"))
+    }
+
+    @Test func `amqps means TLS, its own port, and full verification`() throws {
+        let url = try BrokerURL("amqps://h/?cacertfile=/ca.pem&certfile=/c.pem&keyfile=/k.pem")
+        #expect(url.endpoint.port == 5671)
+        #expect(
+            url.tls
+                == TLSConfiguration(
+                    authorityFile: "/ca.pem",
+                    certificateFile: "/c.pem",
+                    privateKeyFile: "/k.pem",
+                    verification: .full
+                )
+        )
+        #expect(try BrokerURL("amqps://h?verify=verify_none").tls?.verification == TLSConfiguration.Verification.none)
+        #expect(try BrokerURL("amqps://h?auth_mechanism=external").credentials == .external)
+    }
+
+    @Test func `an IPv6 address loses its brackets`() throws {
+        #expect(try BrokerURL("amqp://[::1]:5672").endpoint == BrokerEndpoint(host: "::1", port: 5672))
+    }
+
+    @Test(arguments: [
+        ("", "no URL"), ("localhost:5672", "scheme"), ("http://h", "scheme"), ("amqp://", "no host"),
+        ("amqp://h:99999", "port"), ("amqp://h:0", "port"), ("amqp://h/a/b", "more than one part"),
+        ("amqp://h/%zz", "no URL"),
+        ("amqp://h?heartbeat=often", "heartbeat"), ("amqp://h?hearbeat=3", "isn't known"),
+        ("amqp://h?cacertfile=/ca.pem", "isn't amqps"), ("amqps://h?verify=maybe", "verify"),
+        ("amqps://h?auth_mechanism=magic", "auth_mechanism"), ("amqp://h?connection_timeout=0", "connection_timeout"),
+    ])
+    func `a URL that can not be used says why, without the password`(text: String, part: String) {
+        let error = #expect(throws: AMQPError.self) { try BrokerURL(text) }
+        #expect(error?.code == .invalidURL)
+        #expect(error?.message.contains(part) == true)
+    }
+
+    @Test func `no error about a URL holds its password`() {
+        let error = #expect(throws: AMQPError.self) { try BrokerURL("amqp://ada:secret@h:99999/x/y") }
+        #expect(error?.description.contains("secret") == false)
+    }
+}

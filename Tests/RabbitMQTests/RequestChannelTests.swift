@@ -1,0 +1,87 @@
+import AMQP
+import Testing
+
+@testable import RabbitMQ
+
+/// The request channel's state machine, event by event.
+struct RequestChannelTests {
+    private let start = ContinuousClock.now
+
+    private func request(_ queue: String, deadlineIn seconds: Int = 10) -> RequestChannel.Request {
+        RequestChannel.Request(
+            method: .purgeQueue(queue),
+            deadline: start + .seconds(seconds),
+            reply: Reply()
+        )
+    }
+
+    private func sent(_ action: RequestChannel.Action?) -> OutboundMethod? {
+        if case .send(let method, _)? = action { method } else { nil }
+    }
+
+    private func failure(of request: RequestChannel.Request) async -> AMQPError.Code? {
+        #expect(request.reply.isDone)
+        do {
+            _ = try await request.reply.value(cancelled: AMQPError(.cancelled, ""))
+            return nil
+        } catch {
+            return error.code
+        }
+    }
+
+    @Test func `requests go out one at a time, in order`() {
+        var channel = RequestChannel()
+        _ = channel.enqueue(request("a"))
+        _ = channel.enqueue(request("b"))
+        var action = channel.opened(1)
+        #expect(sent(action) == .purgeQueue("a"))
+        action = channel.answered(.method(.queuePurgeOk(messageCount: 0)))
+        #expect(sent(action) == .purgeQueue("b"))
+        action = channel.answered(.method(.queuePurgeOk(messageCount: 0)))
+        #expect(sent(action) == nil)
+    }
+
+    @Test func `an error fails the request that made it, and the next goes on over a new channel`() async {
+        var channel = RequestChannel()
+        let wrong = request("wrong")
+        let right = request("right")
+        _ = channel.enqueue(wrong)
+        _ = channel.enqueue(right)
+        _ = channel.opened(1)
+        guard case .openChannel? = channel.channelClosed(BrokerReply(code: 404, text: "NOT_FOUND")) else {
+            Issue.record("no new channel was opened")
+            return
+        }
+        #expect(await failure(of: wrong) == .notFound)
+        #expect(!right.reply.isDone)
+        let action = channel.opened(2)
+        #expect(sent(action) == .purgeQueue("right"))
+    }
+
+    @Test func `a late answer goes to nobody else`() async {
+        var channel = RequestChannel()
+        let slow = request("slow", deadlineIn: 1)
+        let next = request("next")
+        _ = channel.enqueue(slow)
+        _ = channel.opened(1)
+        _ = channel.enqueue(next)
+        channel.expire(now: start + .seconds(2))
+        #expect(await failure(of: slow) == .deadlineExceeded)
+        let action = channel.answered(.method(.queuePurgeOk(messageCount: 7)))
+        #expect(sent(action) == .purgeQueue("next"))
+        #expect(!next.reply.isDone)
+    }
+
+    @Test func `all fail with the connection`() async {
+        var channel = RequestChannel()
+        let underway = request("a")
+        let waiting = request("b")
+        _ = channel.enqueue(underway)
+        _ = channel.opened(1)
+        _ = channel.enqueue(waiting)
+        channel.connectionLost(AMQPError(.connectionLost, "reset by peer"))
+        #expect(await failure(of: underway) == .connectionLost)
+        #expect(await failure(of: waiting) == .connectionLost)
+        #expect(channel.nextDeadline == nil)
+    }
+}

@@ -1,0 +1,120 @@
+import AMQP
+import Testing
+
+@testable import RabbitMQ
+
+struct SettlementTrackerTests {
+    private func tracker(delivered tags: ClosedRange<UInt64>) -> SettlementTracker {
+        var tracker = SettlementTracker()
+        for tag in tags { tracker.deliver(tag) }
+        return tracker
+    }
+
+    private func flush(_ tracker: inout SettlementTracker) -> [OutboundMethod] {
+        var sent: [OutboundMethod] = []
+        tracker.flush { sent.append($0) }
+        return sent
+    }
+
+    private func settle(_ tracker: inout SettlementTracker, _ tag: UInt64, _ settlement: DeliverySettlement) -> Bool {
+        tracker.settle(tag, settlement)
+    }
+
+    @Test func `a run of acknowledgements at the front is one frame`() {
+        var tracker = tracker(delivered: 1...5)
+        for tag in [3, 1, 2] as [UInt64] { #expect(settle(&tracker, tag, .ack)) }
+        #expect(flush(&tracker) == [.ack(tag: 3, multiple: true)])
+    }
+
+    @Test func `one acknowledgement alone is not multiple`() {
+        var tracker = tracker(delivered: 1...2)
+        _ = tracker.settle(1, .ack)
+        #expect(flush(&tracker) == [.ack(tag: 1, multiple: false)])
+    }
+
+    @Test func `an acknowledgement behind an unsettled delivery goes out alone, at once`() {
+        var tracker = tracker(delivered: 1...3)
+        _ = tracker.settle(3, .ack)
+        #expect(flush(&tracker) == [.ack(tag: 3, multiple: false)])
+        _ = tracker.settle(1, .ack)
+        _ = tracker.settle(2, .ack)
+        #expect(flush(&tracker) == [.ack(tag: 2, multiple: true)])
+    }
+
+    @Test func `a run of acknowledgements never covers a delivery that is given back`() {
+        var tracker = tracker(delivered: 1...3)
+        _ = tracker.settle(1, .ack)
+        _ = tracker.settle(2, .requeue)
+        _ = tracker.settle(3, .ack)
+        #expect(
+            flush(&tracker) == [
+                .ack(tag: 1, multiple: false), .nack(tag: 2, multiple: false, requeue: true),
+                .ack(tag: 3, multiple: false),
+            ]
+        )
+    }
+
+    @Test func `each kind of settlement has its method`() {
+        var tracker = tracker(delivered: 1...3)
+        _ = tracker.settle(1, .discard)
+        _ = tracker.settle(2, .reject(requeue: true))
+        _ = tracker.settle(3, .reject(requeue: false))
+        #expect(
+            flush(&tracker) == [
+                .nack(tag: 1, multiple: false, requeue: false), .reject(tag: 2, requeue: true),
+                .reject(tag: 3, requeue: false),
+            ]
+        )
+    }
+
+    @Test func `a second settlement of a delivery does nothing`() {
+        var tracker = tracker(delivered: 1...2)
+        #expect(settle(&tracker, 1, .ack))
+        #expect(!settle(&tracker, 1, .requeue))
+        #expect(flush(&tracker) == [.ack(tag: 1, multiple: false)])
+        #expect(!settle(&tracker, 1, .ack))
+        #expect(flush(&tracker) == [])
+    }
+
+    @Test func `an unknown delivery can not be settled`() {
+        var tracker = tracker(delivered: 4...5)
+        #expect(!settle(&tracker, 3, .ack))
+        #expect(!settle(&tracker, 6, .ack))
+        #expect(!tracker.hasWork)
+    }
+
+    @Test(arguments: 0..<50 as Range<UInt64>)
+    func `a broker that follows the frames sees each delivery settled as asked`(seed: UInt64) {
+        var random = SplitMix64(seed: seed)
+        let kinds: [DeliverySettlement] = [.ack, .ack, .ack, .ack, .requeue, .discard, .reject(requeue: true)]
+        var tracker = SettlementTracker()
+        var asked: [UInt64: DeliverySettlement] = [:]
+        var settled: [UInt64: DeliverySettlement] = [:]
+        var unsettled = Set<UInt64>()
+        var next: UInt64 = 1
+        for _ in 0..<100 {
+            for _ in 0..<Int.random(in: 0...8, using: &random) {
+                tracker.deliver(next)
+                unsettled.insert(next)
+                next += 1
+            }
+            for tag in unsettled.shuffled(using: &random).prefix(Int.random(in: 0...8, using: &random)) {
+                let kind = kinds.randomElement(using: &random) ?? .ack
+                if tracker.settle(tag, kind) { asked[tag] = kind }
+            }
+            tracker.flush { method in
+                switch method {
+                case .ack(let tag, let multiple):
+                    for covered in unsettled where covered == tag || (multiple && covered < tag) {
+                        settled[covered] = .ack
+                    }
+                case .nack(let tag, _, let requeue): settled[tag] = requeue ? .requeue : .discard
+                case .reject(let tag, let requeue): settled[tag] = .reject(requeue: requeue)
+                default: Issue.record("\(method) settles nothing")
+                }
+            }
+            unsettled.subtract(settled.keys)
+            #expect(settled == asked)
+        }
+    }
+}
