@@ -1,0 +1,64 @@
+import AMQP
+import RabbitMQ
+import Testing
+
+/// What would disturb other tests runs beside a broker of its own.
+@Suite(.needsBroker, .timeLimit(.minutes(3)), .serialized)
+struct DisturbedBrokerTests {
+    @Test func `alarms, closed connections and late settlements`() async throws {
+        try await PrivateBroker.run { broker in
+            try await withClient(url: broker.url) { client in
+                try await client.declare(QueueDeclaration("letters", arguments: QueueArguments(.quorum)))
+                try await client.publish(Message(body: [1]), to: .queue("letters"))
+                let deliveries = try await client.consume(queue: "letters", prefetch: 10)
+                var reader = deliveries.makeAsyncIterator()
+                let first = try #require(try await reader.next())
+
+                try await memoryAlarm(broker, client, first)
+                try await closedByOperator(broker, client, &reader)
+            }
+        }
+    }
+
+    /// While an alarm stops publishers, a publish fails in time and says why, and acknowledgements go through.
+    private func memoryAlarm(_ broker: PrivateBroker, _ client: RabbitMQClient, _ delivery: Delivery) async throws {
+        try await broker.ctl("set_vm_memory_high_watermark", "0")
+        let start = ContinuousClock.now
+        // The broker tells of the alarm only after a first publish, which it may not confirm.
+        _ = try? await client.publish(Message(body: [2]), to: .queue("letters"), timeout: .milliseconds(500))
+        let error = try await amqpError {
+            try await client.publish(Message(body: [3]), to: .queue("letters"), timeout: .milliseconds(500))
+        }
+        #expect(error.code == .blocked)
+        #expect(error.message.contains("low on memory"))
+        #expect(error.outcomeIsKnown)
+        #expect(ContinuousClock.now - start < .seconds(5))
+        delivery.ack()
+        try await broker.ctl("set_vm_memory_high_watermark", "0.4")
+        try await client.publish(Message(body: [4]), to: .queue("letters"), timeout: .seconds(20))
+    }
+
+    /// When the operator closes all connections, a stream ends with an error, the next call connects again, and settling what came
+    /// before does nothing: the broker delivers it again.
+    private func closedByOperator(
+        _ broker: PrivateBroker,
+        _ client: RabbitMQClient,
+        _ reader: inout DeliveryStream.Iterator
+    ) async throws {
+        let held = try #require(try await reader.next())
+        try await broker.ctl("close_all_connections", "maintenance")
+        let error = try await endOfStream(&reader)
+        #expect(error.code == .connectionClosed)
+        #expect(error.message.contains("maintenance"))
+        held.ack()
+        let again = try await client.consume(queue: "letters", prefetch: 10)
+        var second = again.makeAsyncIterator()
+        let redelivered = try #require(try await second.next())
+        #expect(redelivered.isRedelivered)
+        #expect(redelivered.message.body == held.message.body)
+        held.ack()
+        redelivered.ack()
+        try await client.publish(Message(body: [5]), to: .queue("letters"))
+        await again.close()
+    }
+}
