@@ -1,0 +1,117 @@
+import AMQP
+
+#if canImport(FoundationEssentials)
+import FoundationEssentials
+#else
+import Foundation
+#endif
+
+/// Times as Celery writes and reads them: ISO 8601 in text, to the microsecond.
+///
+/// Written by hand because each job's headers hold such times and a general formatter costs more than the rest of the envelope. Dates
+/// are those of the proleptic Gregorian calendar; leap seconds don't exist, as in Unix time.
+enum WireTime {
+    /// 0001-01-01T00:00:00Z and 9999-12-31T23:59:59Z in Unix seconds: what four digits of year can say.
+    private static let range: ClosedRange<Int64> = -62_135_596_800...253_402_300_799
+    private static let secondsPerDay: Int64 = 86_400
+
+    /// Microseconds since 1970, to the nearest; times beyond the years 1 to 9999 count as their ends.
+    static func microseconds(_ date: Date) -> Int64 {
+        let seconds = date.timeIntervalSince1970
+        guard seconds > Double(range.lowerBound) else { return range.lowerBound * 1_000_000 }
+        guard seconds < Double(range.upperBound) else { return range.upperBound * 1_000_000 }
+        return Int64((seconds * 1_000_000).rounded())
+    }
+
+    /// The time that is so many microseconds after 1970; `nil` beyond the years 1 to 9999.
+    static func date(microseconds: Int64) -> Date? {
+        guard range.contains(microseconds / 1_000_000) else { return nil }
+        return Date(timeIntervalSince1970: Double(microseconds) / 1_000_000)
+    }
+
+    /// `2026-11-21T03:35:37.755313+00:00`, as Celery sends it.
+    static func text(_ date: Date) -> String {
+        let microseconds = microseconds(date)
+        let (seconds, fraction) = microseconds.flooredDivision(by: 1_000_000)
+        let (day, time) = seconds.flooredDivision(by: secondsPerDay)
+        let (year, month, dayOfMonth) = civil(fromDay: day)
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(32)
+        append(year, digits: 4, to: &bytes)
+        bytes.append(UInt8(ascii: "-"))
+        append(month, digits: 2, to: &bytes)
+        bytes.append(UInt8(ascii: "-"))
+        append(dayOfMonth, digits: 2, to: &bytes)
+        bytes.append(UInt8(ascii: "T"))
+        append(time / 3_600, digits: 2, to: &bytes)
+        bytes.append(UInt8(ascii: ":"))
+        append(time / 60 % 60, digits: 2, to: &bytes)
+        bytes.append(UInt8(ascii: ":"))
+        append(time % 60, digits: 2, to: &bytes)
+        bytes.append(UInt8(ascii: "."))
+        append(fraction, digits: 6, to: &bytes)
+        bytes.append(contentsOf: "+00:00".utf8)
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
+    /// Reads a time in any format that Celery's own reader takes (and that producers send): extended or basic ISO 8601, `T` or a space,
+    /// a date alone, 1 to 9 digits of fraction, `Z`, `+00:00`, `+0000`, `+00` or no offset, which means UTC.
+    ///
+    /// What is finer than a microsecond is cut off.
+    static func date(_ text: String) -> Date? {
+        var reader = WireTimeReader(text)
+        return reader?.read()
+    }
+
+    /// Reads a header: text, or an AMQP timestamp.
+    static func date(_ value: FieldValue) -> Date? {
+        switch value {
+        case .string(let text): date(text)
+        case .timestamp(let seconds): Int64(exactly: seconds).flatMap(date(seconds:))
+        default: nil
+        }
+    }
+
+    private static func date(seconds: Int64) -> Date? {
+        range.contains(seconds) ? Date(timeIntervalSince1970: Double(seconds)) : nil
+    }
+
+    private static func append(_ number: Int64, digits: Int, to bytes: inout [UInt8]) {
+        var divisor: Int64 = 1
+        for _ in 1..<digits { divisor *= 10 }
+        while divisor > 0 {
+            bytes.append(UInt8(ascii: "0") + UInt8(number / divisor % 10))
+            divisor /= 10
+        }
+    }
+
+    // The two conversions count in years that begin on 1 March, so that the leap day comes last, and in eras of 400 years
+    // (146,097 days), in which the calendar repeats. Day 0 is 1970-01-01; 719,468 days before it is 0000-03-01.
+
+    static func day(year: Int64, month: Int64, dayOfMonth: Int64) -> Int64 {
+        let shiftedYear = month > 2 ? year : year - 1
+        let (era, yearOfEra) = shiftedYear.flooredDivision(by: 400)
+        let monthFromMarch = (month + 9) % 12
+        let dayOfYear = (153 * monthFromMarch + 2) / 5 + dayOfMonth - 1
+        let dayOfEra = yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear
+        return era * 146_097 + dayOfEra - 719_468
+    }
+
+    static func civil(fromDay day: Int64) -> (year: Int64, month: Int64, dayOfMonth: Int64) {
+        let (era, dayOfEra) = (day + 719_468).flooredDivision(by: 146_097)
+        let yearOfEra = (dayOfEra - dayOfEra / 1_460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
+        let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
+        let monthFromMarch = (5 * dayOfYear + 2) / 153
+        let dayOfMonth = dayOfYear - (153 * monthFromMarch + 2) / 5 + 1
+        let month = monthFromMarch < 10 ? monthFromMarch + 3 : monthFromMarch - 9
+        return (yearOfEra + era * 400 + (month <= 2 ? 1 : 0), month, dayOfMonth)
+    }
+}
+
+extension Int64 {
+    /// Quotient and remainder with a remainder that is never negative.
+    fileprivate func flooredDivision(by divisor: Int64) -> (quotient: Int64, remainder: Int64) {
+        let (quotient, remainder) = quotientAndRemainder(dividingBy: divisor)
+        return remainder < 0 ? (quotient - 1, remainder + divisor) : (quotient, remainder)
+    }
+}

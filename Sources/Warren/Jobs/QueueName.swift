@@ -1,0 +1,75 @@
+/// The name of a job queue, such as `emails` or `eu.orders`.
+///
+/// A name is 1 to 199 bytes of ASCII letters, digits, `-`, `_`, `:` and `.`; dots part it into words, none of which is empty. 199 is
+/// what the delay ladder leaves of a routing key's 255 bytes. Names that end in `.dead`, `.parked`, `.high` or `.low`, or begin with
+/// `amq.` or `warren.delay.`, are taken: by a queue's own companions, by the broker, by the ladder.
+public struct QueueName: RawRepresentable, Sendable, Hashable, Comparable, Codable, CustomStringConvertible {
+    /// The longest name, in bytes.
+    public static let maximumLength = 199
+
+    /// The name.
+    public var rawValue: String
+
+    /// A name from text, not yet validated: ``validate()`` is called where the name is first used.
+    public init(rawValue: String) { self.rawValue = rawValue }
+
+    /// A name from text, not yet validated.
+    public init(_ name: String) { rawValue = name }
+
+    /// The queue of the jobs that can't succeed.
+    public var dead: String { rawValue + ".dead" }
+
+    /// The queue of the jobs whose names no running worker knows.
+    public var parked: String { rawValue + ".parked" }
+
+    /// The name.
+    public var description: String { rawValue }
+
+    /// Orders names as text.
+    public static func < (one: QueueName, other: QueueName) -> Bool { one.rawValue < other.rawValue }
+
+    /// Checks the name against the rules.
+    ///
+    /// - Throws: ``WarrenError`` with `invalidQueueName`, saying which rule the name breaks.
+    public func validate() throws(WarrenError) {
+        if let problem = QueueName.problem(in: rawValue) {
+            throw WarrenError(.invalidQueueName, "The queue name '\(excerpt(rawValue, 80))' \(problem).")
+        }
+    }
+
+    private static let reservedSuffixes = [".dead", ".parked", ".high", ".low"]
+    private static let reservedPrefixes = ["amq.", "warren.delay."]
+
+    private static func problem(in name: String) -> String? {
+        if name.isEmpty { return "is empty" }
+        if name.utf8.count > maximumLength { return "is longer than \(maximumLength) bytes" }
+        if !name.utf8.allSatisfy(isAllowed) {
+            return "may hold only ASCII letters, digits, '-', '_', ':' and '.'"
+        }
+        if name.split(separator: ".", omittingEmptySubsequences: false).contains("") {
+            return "has an empty word: no dot may stand at its ends or beside another"
+        }
+        if let suffix = reservedSuffixes.first(where: name.hasSuffix) {
+            return "ends in '\(suffix)', which is kept for the companions of a queue"
+        }
+        if let prefix = reservedPrefixes.first(where: name.hasPrefix) {
+            return "begins with '\(prefix)', which is reserved"
+        }
+        return nil
+    }
+
+    static func isAllowed(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "_"), UInt8(ascii: ":"),
+            UInt8(ascii: "."):
+            true
+        default: false
+        }
+    }
+}
+
+extension QueueName: ExpressibleByStringLiteral {
+    /// A name from a literal, not yet validated.
+    public init(stringLiteral value: String) { rawValue = value }
+}

@@ -1,0 +1,39 @@
+import Foundation
+import Testing
+
+@testable import Warren
+
+@Suite struct JobIDTests {
+    @Test("An id is a UUID of version 7 in lower case")
+    func format() throws {
+        for seed in 0..<200 {
+            var generator = SteadyGenerator(state: UInt64(seed))
+            let id = JobID.make(now: noon, using: &generator)
+            #expect(UUID(uuidString: id) != nil)
+            #expect(id == id.lowercased())
+            let characters = Array(id)
+            #expect(characters[14] == "7")
+            #expect("89ab".contains(characters[19]))
+        }
+    }
+
+    @Test("An id begins with its time in milliseconds, so that ids sort by age")
+    func order() {
+        var generator = SteadyGenerator(state: 1)
+        let early = JobID.make(now: noon, using: &generator)
+        let late = JobID.make(now: noon + 0.002, using: &generator)
+        #expect(early < late)
+        #expect(early.replacing("-", with: "").prefix(12) == String(Int(1_795_232_137_755), radix: 16).leftPadded(12))
+    }
+
+    @Test("Ids made at one time are different")
+    func unique() {
+        #expect(Set((0..<10_000).map { _ in JobID.make(now: noon) }).count == 10_000)
+    }
+}
+
+extension String {
+    fileprivate func leftPadded(_ count: Int) -> String {
+        String(repeating: "0", count: max(0, count - self.count)) + self
+    }
+}

@@ -1,0 +1,73 @@
+import AMQP
+import Foundation
+import Logging
+import Synchronization
+import Testing
+
+@testable import Warren
+
+private let registryIsOff = false
+
+@Suite struct JobRegistryTests {
+    @Test("A handler gets its job's payload and context")
+    func run() async throws {
+        let seen = Mutex<[String]>([])
+        let registry = try JobRegistry {
+            Handle(SendEmail.self) { email, context in
+                seen.withLock { $0.append("\(email.to) \(context.name) \(context.attempt) \(context.retriesLeft)") }
+            }
+        }
+        let envelope = try Envelope(encoding: SendEmail(to: "a@b.c", subject: "s"), now: noon)
+        try await #require(registry["emails.send"]).run(envelope, context(envelope))
+        #expect(seen.withLock { $0 } == ["a@b.c emails.send 1 7"])
+        #expect(registry["other"] == nil)
+        #expect(registry.names == ["emails.send"])
+    }
+
+    @Test("Two handlers for one name are an error that names it")
+    func duplicates() throws {
+        let error = try #require(throws: WarrenError.self) {
+            try JobRegistry {
+                Handle(Tidy.self) { _, _ in }
+                Handle(SendEmail.self) { _, _ in }
+                Handle(Tidy.self) { _, _ in }
+            }
+        }
+        #expect(error.code == .duplicateHandler)
+        #expect(error.message.contains("'tidy'"))
+    }
+
+    @Test("A job can't have an empty, endless or unprintable name")
+    func names() throws {
+        for name in ["", String(repeating: "n", count: 256), "a\nb"] {
+            let error = try #require(throws: WarrenError.self) { try JobName.validate(name) }
+            #expect(error.code == .invalidJobName)
+        }
+    }
+
+    @Test("A payload that can't be read is told from an error that the handler throws, even of the same type")
+    func undecodable() async throws {
+        let registry = try JobRegistry {
+            Handle(SendEmail.self) { _, _ in throw EnvelopeError(.notJSON, "the handler's own") }
+        }
+        let handler = try #require(registry["emails.send"])
+        let wrong = try Envelope(encoding: Tidy(), now: noon)
+        await #expect(throws: UndecodablePayload.self) { try await handler.run(wrong, context(wrong)) }
+        let right = try Envelope(encoding: SendEmail(to: "a", subject: "b"), now: noon)
+        await #expect(throws: EnvelopeError.self) { try await handler.run(right, context(right)) }
+    }
+
+    @Test("Handlers can be chosen by conditions and loops")
+    func builder() throws {
+        let isOn = !registryIsOff
+        let registry = try JobRegistry {
+            if isOn { Handle(Tidy.self) { _, _ in } }
+            if !isOn { Handle(Tidy.self) { _, _ in } } else { Handle(SendEmail.self) { _, _ in } }
+        }
+        #expect(registry.names == ["emails.send", "tidy"])
+    }
+
+    private func context(_ envelope: Envelope) -> JobContext {
+        JobContext(envelope: envelope, queue: "emails", worker: "w", maximumAttempts: 8, logger: Logger(label: "test"))
+    }
+}
