@@ -1,0 +1,23 @@
+/// Ends work that takes too long.
+enum Deadline {
+    /// The deadline passed, and the work was cancelled.
+    struct Passed: Error {}
+
+    /// Runs `work` and cancels it at `deadline`.
+    ///
+    /// - Throws: ``Passed``, or what `work` throws.
+    static func run(
+        until deadline: ContinuousClock.Instant,
+        _ work: @escaping @Sendable () async throws -> Void
+    ) async throws {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await work() }
+            group.addTask {
+                try await ContinuousClock().sleep(until: deadline)
+                throw Passed()
+            }
+            defer { group.cancelAll() }
+            try await group.next()
+        }
+    }
+}

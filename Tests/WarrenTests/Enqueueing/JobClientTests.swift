@@ -1,0 +1,295 @@
+import AMQP
+import Foundation
+import Testing
+
+@testable import Warren
+
+@Suite struct JobClientTests {
+    private let transport = RecordingTransport()
+    private let email = SendEmail(to: "a@b.c", subject: "s")
+
+    private func client(
+        lanes: [Lane] = [.normal],
+        declares: Bool = true,
+        middleware: [any EnqueueMiddleware] = []
+    ) -> JobClient {
+        let queues = [QueueConfiguration("emails", lanes: lanes), QueueConfiguration("chores", lanes: Lane.all)]
+        return JobClient(
+            transport,
+            topology: Topology(queues: queues),
+            middleware: middleware,
+            declares: declares,
+            now: { noon }
+        )
+    }
+
+    @Test("A job goes to the application's exchange with its queue as the key, and must arrive")
+    func plain() async throws {
+        let handle = try await client().enqueue(email)
+        let published = try #require(transport.published.first)
+        #expect(transport.published.count == 1)
+        #expect(published.destination == Destination(exchange: "warren", routingKey: "emails"))
+        #expect(published.mandatory)
+        let envelope = try Envelope(decoding: published.message)
+        #expect(envelope.id == handle.id)
+        #expect(envelope.eta == nil)
+        #expect(try envelope.payload(as: SendEmail.self) == email)
+        #expect(handle == JobHandle(id: handle.id, name: "emails.send", queue: "emails", lane: .normal))
+    }
+
+    @Test("Queue, lane, id, headers and expiry are the caller's where they are given")
+    func overrides() async throws {
+        let handle = try await client().enqueue(
+            email,
+            lane: .high,
+            queue: "chores",
+            expires: noon + 9,
+            id: "mine",
+            headers: ["tenant": "acme"]
+        )
+        let published = try #require(transport.published.first)
+        #expect(published.destination.routingKey == "chores.high")
+        #expect(handle.id == "mine")
+        #expect(published.message.properties.messageID == "mine")
+        #expect(published.message.properties.headers?["tenant"] == "acme")
+        #expect(published.message.properties.headers?["warren-lane"] == "high")
+        #expect(handle.expiresAt == noon + 9)
+    }
+
+    @Test("A job's own queue, lane and time to live count where the caller says nothing")
+    func jobDefaults() async throws {
+        let handle = try await client().enqueue(Tidy(), delay: .seconds(30))
+        #expect(handle.queue == "chores")
+        #expect(handle.lane == .low)
+        #expect(handle.expiresAt == noon + 90)
+    }
+
+    @Test("A delay of seconds goes to the ladder, with its eta")
+    func delayed() async throws {
+        let handle = try await client().enqueue(email, delay: .seconds(5))
+        let published = try #require(transport.published.first)
+        #expect(published.destination == DelayLadder.route(.seconds(5), to: "emails"))
+        #expect(published.destination.exchange == "warren.delay.v1.level-02")
+        #expect(handle.dueAt == noon + 5)
+        #expect(published.message.properties.headers?["eta"] == .string(WireTime.text(noon + 5)))
+        #expect(published.message.properties.expiration == nil)
+    }
+
+    @Test("A time is a delay from now")
+    func at() async throws {
+        try await client().enqueue(email, at: noon + 3_600)
+        #expect(transport.published.first?.destination == DelayLadder.route(.seconds(3_600), to: "emails"))
+    }
+
+    @Test("A delay below a second doesn't go to the ladder, and its eta is kept for the worker")
+    func shortDelay() async throws {
+        try await client().enqueue(email, delay: .milliseconds(300))
+        let published = try #require(transport.published.first)
+        #expect(published.destination.exchange == "warren")
+        #expect(published.message.properties.headers?["eta"] == .string(WireTime.text(noon + 0.3)))
+        #expect(!transport.exchanges.contains { $0.hasPrefix("warren.delay") })
+    }
+
+    @Test("No delay, and a time that has passed, mean at once")
+    func noDelay() async throws {
+        let client = client()
+        for handle in [try await client.enqueue(email, delay: .zero), try await client.enqueue(email, at: noon - 100)] {
+            #expect(handle.dueAt == nil)
+        }
+        #expect(transport.published.allSatisfy { $0.message.properties.headers?["eta"] == .void })
+    }
+
+    @Test("What is published to is declared once, and the ladder when a delay first asks for it")
+    func declarations() async throws {
+        let client = client()
+        try await client.enqueue(email)
+        #expect(transport.exchanges == ["warren", "warren.dead"])
+        #expect(transport.queues == ["emails.dead", "emails.parked", "emails"])
+        try await client.enqueue(email)
+        #expect(transport.queues.count == 3)
+        try await client.enqueue(email, delay: .seconds(2))
+        #expect(transport.queues.filter { $0.hasPrefix("warren.delay.v1.level") }.count == 28)
+        #expect(transport.bindings.contains(DelayLadder.binding(for: "emails")))
+        let count = transport.exchanges.count + transport.queues.count + transport.bindings.count
+        try await client.enqueue(email, delay: .seconds(2))
+        #expect(transport.exchanges.count + transport.queues.count + transport.bindings.count == count)
+        try await client.enqueue(Tidy(), delay: .seconds(2))
+        #expect(transport.queues.filter { $0.hasPrefix("warren.delay.v1.level") }.count == 28)
+        #expect(transport.bindings.contains(DelayLadder.binding(for: "chores.low")))
+    }
+
+    @Test("Many first jobs at once declare once")
+    func concurrentDeclarations() async throws {
+        let client = client()
+        try await withThrowingTaskGroup { group in
+            for _ in 0..<100 {
+                group.addTask { try await client.enqueue(SendEmail(to: "a", subject: "b"), delay: .seconds(1)) }
+            }
+            try await group.waitForAll()
+        }
+        #expect(transport.exchanges.filter { $0 == "warren" }.count == 1)
+        #expect(transport.published.count == 100)
+    }
+
+    @Test("A client that doesn't declare only publishes")
+    func declaresNothing() async throws {
+        try await client(declares: false).enqueue(email, delay: .seconds(3))
+        #expect(transport.exchanges.isEmpty && transport.queues.isEmpty)
+        #expect(transport.published.count == 1)
+    }
+
+    @Test(
+        "A queue that went is declared again and the job sent again, once",
+        arguments: [AMQPError.Code.unroutable, .notFound]
+    )
+    func declaresAgain(code: AMQPError.Code) async throws {
+        let client = client()
+        try await client.enqueue(email)
+        transport.failPublishing(with: AMQPError(code, "gone"))
+        try await client.enqueue(email)
+        #expect(transport.published.count == 3)
+        #expect(transport.queues.filter { $0 == "emails" }.count == 2)
+        transport.failPublishing(with: AMQPError(code, "gone"), AMQPError(code, "gone"))
+        let error = await #expect(throws: WarrenError.self) { try await client.enqueue(email) }
+        #expect(error?.code == .notEnqueued)
+        #expect(error?.broker?.code == code)
+    }
+
+    @Test("An unroutable job is an error for a client that doesn't declare")
+    func unroutable() async throws {
+        transport.failPublishing(with: AMQPError(.unroutable, "no queue"))
+        let error = await #expect(throws: WarrenError.self) { try await client(declares: false).enqueue(email) }
+        #expect(error?.code == .notEnqueued)
+        #expect(transport.published.count == 1)
+    }
+
+    @Test("What the broker says is handed on, and whether it may have taken the job")
+    func brokerErrors() async throws {
+        let client = client()
+        transport.failPublishing(with: AMQPError(.nacked, "full"), AMQPError(.confirmTimedOut, "no answer"))
+        let nacked = await #expect(throws: WarrenError.self) { try await client.enqueue(email) }
+        #expect(nacked?.isRetriable == true)
+        #expect(nacked?.outcomeIsKnown == true)
+        let timedOut = await #expect(throws: WarrenError.self) { try await client.enqueue(email) }
+        #expect(timedOut?.outcomeIsKnown == false)
+        #expect(timedOut?.message.contains("may or may not") == true)
+    }
+
+    @Test("Declarations that fail are an error that says so, and are tried again next time")
+    func declarationsFail() async throws {
+        let client = client()
+        transport.failDeclaring(with: AMQPError(.accessRefused, "no"))
+        let error = await #expect(throws: WarrenError.self) { try await client.enqueue(email) }
+        #expect(error?.code == .topologyFailed)
+        #expect(error?.message.contains("declares: false") == true)
+        #expect(transport.published.isEmpty)
+        transport.failDeclaring(with: nil)
+        try await client.enqueue(email)
+        #expect(transport.published.count == 1)
+    }
+
+    @Test("Declarations that hang end at the deadline", .timeLimit(.minutes(1)))
+    func declarationsHang() async throws {
+        let client = JobClient(RecordingTransport(hangs: true), now: { noon })
+        let error = await #expect(throws: WarrenError.self) {
+            try await client.enqueue(email, deadline: .milliseconds(50))
+        }
+        #expect(error?.code == .topologyFailed)
+        #expect(error?.isRetriable == true)
+    }
+
+    @Test("The deadline goes along with the publish")
+    func deadline() async throws {
+        let before = ContinuousClock.now
+        try await client().enqueue(email, deadline: .seconds(700))
+        let deadline = try #require(transport.published.first?.deadline)
+        #expect(deadline >= before + .seconds(700) && deadline <= .now + .seconds(700))
+        try await client().enqueue(email, deadline: .seconds(Int64.max))
+        #expect(transport.published.count == 2)
+    }
+
+    @Test("Delays that can't be are refused before anything is sent")
+    func badDelays() async throws {
+        let tooLong = Duration.seconds(1 << 28)
+        let dates = [noon + 4e8, Date.distantFuture]
+        let client = client()
+        for attempt in [
+            { try await client.enqueue(email, delay: .milliseconds(-1)) },
+            { try await client.enqueue(email, delay: tooLong) },
+            { try await client.enqueue(email, delay: .seconds(1), at: noon + 1) },
+            { try await client.enqueue(email, at: dates[0]) }, { try await client.enqueue(email, at: dates[1]) },
+        ] {
+            let error = await #expect(throws: WarrenError.self) { try await attempt() }
+            #expect(error?.code == .invalidDelay)
+        }
+        try await client.enqueue(email, delay: tooLong - .seconds(1))
+        #expect(transport.published.count == 1)
+    }
+
+    @Test("Names, ids, lanes and expiries that can't be are refused before anything is sent")
+    func badInput() async throws {
+        struct Nameless: Job {
+            static let name = ""
+            static let queue: QueueName = "emails"
+        }
+        let client = client()
+        let cases: [(WarrenError.Code, () async throws -> JobHandle)] = [
+            (.invalidQueueName, { try await client.enqueue(email, queue: "a b") }),
+            (.invalidQueueName, { try await client.enqueue(email, queue: "emails.dead") }),
+            (.invalidLane, { try await client.enqueue(email, lane: .high) }),
+            (.invalidJobID, { try await client.enqueue(email, id: "") }),
+            (.invalidJobID, { try await client.enqueue(email, id: String(repeating: "x", count: 256)) }),
+            (.invalidJobName, { try await client.enqueue(Nameless()) }),
+            (.invalidExpiry, { try await client.enqueue(email, expires: noon) }),
+            (.invalidExpiry, { try await client.enqueue(email, delay: .seconds(5), expires: noon + 5) }),
+            (
+                .payloadTooLarge,
+                { try await client.enqueue(SendEmail(to: "a", subject: String(repeating: "x", count: 17_000_000))) }
+            ),
+            (
+                .headersTooLarge,
+                { try await client.enqueue(email, headers: ["h": .string(String(repeating: "x", count: 130_000))]) }
+            ),
+        ]
+        for (code, attempt) in cases {
+            let error = await #expect(throws: WarrenError.self) { _ = try await attempt() }
+            #expect(error?.code == code)
+        }
+        #expect(transport.published.isEmpty)
+    }
+
+    @Test("A lane that the queue doesn't have is an error that names those it has")
+    func unknownLane() async throws {
+        let error = await #expect(throws: WarrenError.self) {
+            try await client(lanes: [.high]).enqueue(email, lane: .low)
+        }
+        #expect(error?.message.contains("only high, normal") == true)
+    }
+
+    @Test("A job can be sent by its name and JSON alone")
+    func untyped() async throws {
+        let handle = try await client().enqueue(
+            name: "emails.send",
+            json: #" { "to": "é", "subject": "b", "copies": 2 } "#,
+            queue: "emails",
+            delay: .seconds(4)
+        )
+        let published = try #require(transport.published.first)
+        let envelope = try Envelope(decoding: published.message)
+        #expect(envelope.id == handle.id)
+        #expect(try envelope.payload(as: SendEmail.self) == SendEmail(to: "é", subject: "b", copies: 2))
+        #expect(published.destination == DelayLadder.route(.seconds(4), to: "emails"))
+    }
+
+    @Test(
+        "JSON that isn't an object is refused",
+        arguments: ["", "nope", "[1]", "1", "null", #"{"a":}"#, #"{"a":1} x"#]
+    )
+    func badJSON(json: String) async throws {
+        let error = await #expect(throws: WarrenError.self) {
+            try await client().enqueue(name: "emails.send", json: json, queue: "emails")
+        }
+        #expect(error?.code == .payloadNotEncodable)
+        #expect(transport.published.isEmpty)
+    }
+}
