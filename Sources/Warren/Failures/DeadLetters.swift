@@ -1,0 +1,178 @@
+public import AMQP
+
+#if canImport(FoundationEssentials)
+public import FoundationEssentials
+#else
+public import Foundation
+#endif
+
+/// The dead queues of an application: look at what can't succeed, put it back, or throw it away.
+///
+/// AMQP has no way to look at a message without taking it. So messages are taken, kept unsettled while they are looked at, and given
+/// back: meanwhile nobody else sees them; their delivery count grows, which does no harm because dead queues have no delivery limit;
+/// and on RabbitMQ 3 they go to the end of the queue, so the order is not to be relied upon. If this process dies, the broker gives them back.
+public struct DeadLetters: Sendable {
+    private let transport: any Transport
+    private let topology: Topology
+    private let clock: any Clock<Duration>
+    private let now: @Sendable () -> Date
+
+    /// The dead letters at a broker.
+    ///
+    /// - Parameter clock: Against which the rate of ``replay(_:matching:limit:perSecond:)`` is measured.
+    /// - Parameter now: The wall clock, which says whether a replayed job's `expires` has passed.
+    public init(
+        _ transport: some Transport,
+        topology: Topology = Topology(),
+        clock: any Clock<Duration> = ContinuousClock(),
+        now: @escaping @Sendable () -> Date = { Date() }
+    ) {
+        self.transport = transport
+        self.topology = topology
+        self.clock = clock
+        self.now = now
+    }
+
+    /// The dead letters of a queue that a filter means, at most `limit`.
+    ///
+    /// - Throws: ``WarrenError`` with `deadLettersFailed`.
+    public func list(
+        _ queue: QueueName,
+        matching filter: DeadLetterFilter = DeadLetterFilter(),
+        limit: Int = 100
+    ) async throws(WarrenError) -> [DeadLetter] {
+        var found: [DeadLetter] = []
+        try await walk(queue, filter, limit) { letter in
+            found.append(letter)
+            return false
+        }
+        return found
+    }
+
+    /// The dead letter of this job id; `nil` if the queue has none.
+    ///
+    /// - Throws: ``WarrenError`` with `deadLettersFailed`.
+    public func show(_ id: String, in queue: QueueName) async throws(WarrenError) -> DeadLetter? {
+        try await list(queue, matching: DeadLetterFilter(id: id), limit: 1).first
+    }
+
+    /// Puts dead letters back to where they came from, with all their attempts and under the same ids.
+    ///
+    /// Each is published, confirmed, and only then taken out of the dead queue: if this process dies in between, the job is in both.
+    /// One that no queue takes any more stays dead.
+    ///
+    /// - Parameter limit: How many at most; `nil` for all that were there when this began.
+    /// - Parameter perSecond: How many a second at most; `nil` for as fast as the broker confirms.
+    /// - Returns: How many were put back, and how many could not be.
+    /// - Throws: ``WarrenError`` with `deadLettersFailed`; what was put back before stays so.
+    public func replay(
+        _ queue: QueueName,
+        matching filter: DeadLetterFilter = DeadLetterFilter(),
+        limit: Int? = nil,
+        perSecond: Double? = nil
+    ) async throws(WarrenError) -> ReplayReport {
+        var report = ReplayReport()
+        try await walk(queue, filter, limit) { letter async throws(AMQPError) in
+            if let perSecond, report.replayed > 0 { try? await clock.sleep(for: .seconds(1 / max(perSecond, 0.001))) }
+            guard try await publish(letter) else {
+                report.unroutable += 1
+                return false
+            }
+            report.replayed += 1
+            return true
+        }
+        return report
+    }
+
+    /// Throws dead letters away for good, and says how many.
+    ///
+    /// - Throws: ``WarrenError`` with `deadLettersFailed`; what was thrown away before stays so.
+    public func discard(
+        _ queue: QueueName,
+        matching filter: DeadLetterFilter,
+        limit: Int? = nil
+    ) async throws(WarrenError) -> Int {
+        var discarded = 0
+        try await walk(queue, filter, limit) { _ in
+            discarded += 1
+            return true
+        }
+        return discarded
+    }
+
+    /// Takes every message of a dead queue once; acks it if `visit` says that it is done with, else gives it back at the end.
+    private func walk(
+        _ queue: QueueName,
+        _ filter: DeadLetterFilter,
+        _ limit: Int?,
+        _ visit: (DeadLetter) async throws(AMQPError) -> Bool
+    ) async throws(WarrenError) {
+        try queue.validate()
+        var left = UnsettledPile()
+        do throws(AMQPError) {
+            try await visitEach(queue, filter, limit, &left, visit)
+            let count = left.count
+            left.handBack()
+            try await waitForReturn(of: count, to: queue)
+        } catch {
+            left.handBack()
+            throw WarrenError(
+                .deadLettersFailed,
+                error.code == .notFound
+                    ? "There is no queue '\(queue.dead)': has a worker or 'topology apply' ever declared '\(queue)'?"
+                    : "The dead letters of queue '\(queue)' could not be worked on.",
+                underlying: error
+            )
+        }
+    }
+
+    private func visitEach(
+        _ queue: QueueName,
+        _ filter: DeadLetterFilter,
+        _ limit: Int?,
+        _ left: inout UnsettledPile,
+        _ visit: (DeadLetter) async throws(AMQPError) -> Bool
+    ) async throws(AMQPError) {
+        var visited = 0
+        for _ in 0..<(try await transport.status(ofQueue: queue.dead).messageCount) where left.hasRoom {
+            guard limit.map({ visited < $0 }) ?? true, !Task.isCancelled,
+                let delivery = try await transport.get(queue: queue.dead)
+            else { return }
+            let letter = DeadLetter(delivery.message, of: queue)
+            // Should the visit throw, the letter is given back with the others.
+            var isDone = false
+            defer { if !isDone { left.add(delivery) } }
+            guard filter.matches(letter) else { continue }
+            visited += 1
+            isDone = try await visit(letter)
+            if isDone { delivery.ack() }
+        }
+    }
+
+    /// Waits until the broker has put back what was given back, so that the next look finds it; not for long, because someone else
+    /// may take it meanwhile.
+    private func waitForReturn(of count: Int, to queue: QueueName) async throws(AMQPError) {
+        for _ in 0..<20 {
+            if try await transport.status(ofQueue: queue.dead).messageCount >= count { return }
+            try? await clock.sleep(for: .milliseconds(50))
+        }
+    }
+
+    /// Publishes a dead letter as the job it was.
+    ///
+    /// False if no queue takes it.
+    private func publish(_ letter: DeadLetter) async throws(AMQPError) -> Bool {
+        do {
+            try await transport.publish(
+                Envelope.replayed(letter.message, now: now()),
+                to: letter.origin(in: topology),
+                mandatory: true,
+                deadline: .now + .seconds(15)
+            )
+            return true
+        } catch {
+            guard error.code == .unroutable || error.code == .notFound else { throw error }
+            return false
+        }
+    }
+}

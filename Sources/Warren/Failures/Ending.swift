@@ -1,0 +1,19 @@
+/// How a worker's dealings with one delivery ended: the fact that ``Outcome/decide(_:envelope:policy:whenExpired:now:using:)`` judges.
+public enum Ending: Sendable {
+    /// The handler returned.
+    case returned
+    /// The handler, or a middleware, threw.
+    case threw(any Error)
+    /// The message or its payload can't be read; the handler was not called.
+    case undecodable(EnvelopeError)
+    /// No handler has the job's name.
+    case unknownName
+    /// The job had expired when its turn came.
+    case expired
+    /// The job was cancelled on demand.
+    case cancelled
+    /// The worker stops and did not start the job, or cancelled it at the end of its patience.
+    case interrupted
+    /// The message was delivered so often without being settled that it is not started again.
+    case deliveredTooOften
+}

@@ -1,0 +1,58 @@
+#if canImport(FoundationEssentials)
+public import FoundationEssentials
+#else
+public import Foundation
+#endif
+
+extension Outcome {
+    /// Decides what becomes of a delivery.
+    ///
+    /// A pure function: the same facts and the same random numbers give the same outcome. A job that would expire before its next
+    /// attempt is dead at once, with its last error, whatever its ``ExpiryPolicy``: that speaks of jobs that were never started.
+    ///
+    /// - Parameter ending: What happened.
+    /// - Parameter envelope: The job's message; `nil` if it can't be read.
+    /// - Parameter policy: The job's retry policy.
+    /// - Parameter whenExpired: The job's expiry policy.
+    public static func decide(
+        _ ending: Ending,
+        envelope: Envelope?,
+        policy: RetryPolicy,
+        whenExpired: ExpiryPolicy = .keep,
+        now: Date,
+        using generator: inout some RandomNumberGenerator
+    ) -> Outcome {
+        switch ending {
+        case .returned: .succeeded
+        case .undecodable(let error): .dead(.undecodable(error))
+        case .unknownName: .parked
+        case .expired: whenExpired.keepsJob ? .dead(.expired) : .expired
+        case .cancelled: .cancelled
+        case .interrupted: .handedBack
+        case .deliveredTooOften: .dead(.crashed)
+        case .threw(let error): decide(on: error, envelope: envelope, policy: policy, now: now, using: &generator)
+        }
+    }
+
+    private static func decide(
+        on error: any Error,
+        envelope: Envelope?,
+        policy: RetryPolicy,
+        now: Date,
+        using generator: inout some RandomNumberGenerator
+    ) -> Outcome {
+        if let undecodable = error as? UndecodablePayload { return .dead(.undecodable(undecodable.reason)) }
+        let attempt = envelope?.attempt ?? 1
+        let decision = policy.decision(on: error)
+        if decision == .never { return .dead(.permanent) }
+        guard attempt < policy.attempts else { return .dead(.attemptsExhausted) }
+        let delay: Duration
+        if case .retryAfter(let chosen) = decision.kind {
+            delay = RetryPolicy.bounded(chosen)
+        } else {
+            delay = policy.delay(afterAttempt: attempt, using: &generator)
+        }
+        if let envelope, envelope.isExpired(at: now.addingTimeInterval(delay / .seconds(1))) { return .dead(.expired) }
+        return .retry(after: delay)
+    }
+}
