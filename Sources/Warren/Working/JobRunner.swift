@@ -1,0 +1,140 @@
+import AMQP
+import Logging
+import Synchronization
+
+#if canImport(FoundationEssentials)
+import FoundationEssentials
+#else
+import Foundation
+#endif
+
+/// Takes one delivery of a queue from the message to its settled outcome: decode, is it due, is it expired, who handles it, run, decide,
+/// settle.
+struct JobRunner: Sendable {
+    /// What to do with a delivery that isn't due.
+    enum Readiness {
+        case ready
+        /// Due within a second: wait for it here.
+        case dueSoon(Duration)
+        /// Due later: the broker should keep it.
+        case dueLater(Duration)
+    }
+
+    let queue: QueueName
+    let worker: String
+    let registry: JobRegistry
+    let middleware: [any JobMiddleware]
+    let settlement: Settlement
+    let held: HeldDeliveries
+    let logger: Logger
+    let now: @Sendable () -> Date
+
+    /// Deals with a delivery.
+    ///
+    /// When this returns, it is settled, or held until it is due, or was taken away by shutdown.
+    func run(_ item: LaneDelivery, in slot: Slot) async {
+        let delivery = item.delivery
+        if delivery.isRedelivered { settlement.counters.redelivered.add(1, ordering: .relaxed) }
+        let envelope: Envelope
+        do {
+            envelope = try Envelope(decoding: delivery.message)
+        } catch {
+            return await bury(delivery, undecodable: error)
+        }
+        // A job that took its workers down before is to be stopped here, by its delivery count: `Ending.deliveredTooOften`.
+        switch readiness(of: envelope) {
+        case .ready: await attempt(item, envelope, in: slot)
+        case .dueLater(let delay): await settlement.postpone(delivery, for: delay)
+        case .dueSoon(let delay):
+            if !held.hold(item, for: delay) { await settlement.postpone(delivery, for: .seconds(1)) }
+        }
+    }
+
+    private func readiness(of envelope: Envelope) -> Readiness {
+        guard let eta = envelope.eta else { return .ready }
+        let left = eta.timeIntervalSince(now())
+        if left <= 0 { return .ready }
+        return left < 1 ? .dueSoon(.seconds(left)) : .dueLater(.seconds(min(left, 1e9)))
+    }
+
+    private func attempt(_ item: LaneDelivery, _ envelope: Envelope, in slot: Slot) async {
+        let registration = registry[envelope.name]
+        let policy = registration?.retry ?? .none
+        let context = JobContext(
+            envelope: envelope,
+            queue: queue,
+            lane: item.lane,
+            worker: worker,
+            isRedelivered: item.delivery.isRedelivered,
+            maximumAttempts: policy.attempts,
+            logger: logger
+        )
+        var ending: Ending
+        if envelope.expires != nil, envelope.isExpired(at: now()) {
+            ending = .expired
+        } else if let registration {
+            slot.begin(item.delivery)
+            ending = await execute(registration, context)
+            guard slot.finish() else { return }
+        } else {
+            ending = .unknownName
+        }
+        var random = SystemRandomNumberGenerator()
+        let outcome = Outcome.decide(
+            ending,
+            envelope: envelope,
+            policy: policy,
+            whenExpired: registration?.whenExpired ?? .keep,
+            now: now(),
+            using: &random
+        )
+        let settled = await settlement.settle(item.delivery, as: outcome, envelope: envelope, error: ending.error)
+        for layer in middleware { layer.settled(context, outcome: settled) }
+    }
+
+    private func execute(_ registration: JobRegistration, _ context: JobContext) async -> Ending {
+        do {
+            if middleware.isEmpty {
+                try await registration.run(context.envelope, context)
+            } else {
+                try await execute(registration, context, within: middleware[...])
+            }
+            return .returned
+        } catch let error as UndecodablePayload {
+            return .undecodable(error.reason)
+        } catch {
+            // Only shutdown cancels a slot's task. Whatever a handler throws then, it is not the job's failure.
+            return Task.isCancelled ? .interrupted : .threw(error)
+        }
+    }
+
+    private func execute(
+        _ registration: JobRegistration,
+        _ context: JobContext,
+        within layers: ArraySlice<any JobMiddleware>
+    ) async throws {
+        guard let outermost = layers.first else { return try await registration.run(context.envelope, context) }
+        try await outermost.execute(context) { next in
+            try await execute(registration, next, within: layers.dropFirst())
+        }
+    }
+
+    private func bury(_ delivery: Delivery, undecodable error: EnvelopeError) async {
+        logger.warning(
+            "A message can't be read as a job",
+            metadata: [LogKey.queue: "\(queue)", LogKey.reason: "\(error)"]
+        )
+        _ = await settlement.settle(delivery, as: .dead(.undecodable(error)), envelope: nil, error: error)
+    }
+}
+
+extension Ending {
+    /// The error that the failure record should tell of.
+    fileprivate var error: (any Error)? {
+        switch self {
+        case .threw(let error): error
+        case .undecodable(let error): error
+        default: nil
+        }
+    }
+}

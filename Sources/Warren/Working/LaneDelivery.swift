@@ -1,0 +1,7 @@
+import AMQP
+
+/// A delivery and the lane it came from.
+struct LaneDelivery: Sendable {
+    let delivery: Delivery
+    let lane: Lane
+}

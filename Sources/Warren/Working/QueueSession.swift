@@ -1,0 +1,143 @@
+import AMQP
+import Logging
+import Synchronization
+
+/// One queue in one run of a worker: its lanes, its slots, and what runs in them.
+struct QueueSession: Sendable {
+    let slots: [Slot]
+    private let queue: WorkerQueue
+    private let lanes: [Lane]
+    private let worker: Worker
+    private let registry: JobRegistry
+    private let declarer: TopologyDeclarer
+    private let deliveries: LaneQueue<LaneDelivery>
+    private let held: HeldDeliveries
+    private let runner: JobRunner
+
+    init(_ queue: WorkerQueue, worker: Worker, registry: JobRegistry, declarer: TopologyDeclarer) {
+        let name = queue.name
+        var logger = worker.logger
+        logger[metadataKey: LogKey.queue] = "\(name)"
+        self.queue = queue
+        self.worker = worker
+        self.registry = registry
+        self.declarer = declarer
+        lanes = worker.topology.configuration(of: name).lanes
+        slots = (0..<queue.slots(default: worker.concurrency)).map { _ in Slot() }
+        deliveries = LaneQueue(queue.lanes.scheduler(for: lanes))
+        held = HeldDeliveries(capacity: max(1, Int(queue.prefetch(default: worker.concurrency)) / 2))
+        let declares = worker.settings.declaresTopology
+        let settlement = Settlement(
+            queue: name,
+            topology: worker.topology,
+            worker: worker.settings.name,
+            publisher: SettlementPublisher(
+                queue: name,
+                transport: worker.transport,
+                clock: worker.clock,
+                ladderIsReady: declarer.ladderIsReady,
+                restoreTopology: { () async throws(AMQPError) in if declares { try await declarer.declare(name) } }
+            ),
+            counters: worker.counters,
+            logger: logger,
+            now: worker.now
+        )
+        runner = JobRunner(
+            queue: name,
+            worker: worker.settings.name,
+            registry: registry,
+            middleware: worker.middleware,
+            settlement: settlement,
+            held: held,
+            logger: logger,
+            now: worker.now
+        )
+    }
+
+    /// A reader for each lane.
+    func readers(_ consumers: Consumers) -> [LaneReader] {
+        lanes.indices.map { index in
+            LaneReader(
+                queue: queue.name,
+                lane: lanes[index],
+                index: index,
+                prefetch: queue.prefetch(default: worker.concurrency),
+                transport: worker.transport,
+                deliveries: deliveries,
+                consumers: consumers,
+                counters: worker.counters,
+                declares: worker.settings.declaresTopology,
+                restoreTopology: { () async throws(AMQPError) in try await declarer.declare(queue.name) },
+                clock: worker.clock,
+                logger: worker.logger
+            )
+        }
+    }
+
+    /// Runs one job after another until the queue is closed.
+    func work(in slot: Slot) async {
+        while let item = await deliveries.next() { await runner.run(item, in: slot) }
+    }
+
+    /// Lets deliveries that were held until they are due go to the slots.
+    func releaseHeld(until stopping: Latch) async {
+        let settlement = runner.settlement
+        await held.run(
+            until: stopping,
+            clock: worker.clock,
+            release: { item in
+                let index = lanes.firstIndex(of: item.lane) ?? 0
+                for refused in deliveries.offer([item], lane: index) { settlement.handBack(refused.delivery) }
+            },
+            handBack: { settlement.handBack($0.delivery) }
+        )
+    }
+
+    /// Moves parked jobs back whose names this worker knows, now and from time to time.
+    func unpark(until stopping: Latch) async {
+        let parking = Parking(queue: queue.name, topology: worker.topology, transport: worker.transport)
+        let shortest = worker.settings.unparkingInterval
+        var pause = shortest
+        while !stopping.isOpen {
+            do throws(AMQPError) {
+                let moved = try await parking.unpark(until: stopping) { registry[$0] != nil }
+                worker.counters.unparked.add(moved, ordering: .relaxed)
+                pause = moved > 0 ? shortest : min(pause * 2, shortest * 10)
+            } catch {
+                worker.logger.warning(
+                    "Parked jobs could not be looked through; they stay where they are",
+                    metadata: [LogKey.queue: "\(queue.name)", LogKey.reason: "\(error)"]
+                )
+            }
+            if await stopping.wait(for: pause, clock: worker.clock) { return }
+        }
+    }
+
+    /// Hands back what waits for a slot or for its time; slots without a job end.
+    func handBackWaiting() {
+        for item in deliveries.close() { runner.settlement.handBack(item.delivery) }
+        held.finish()
+    }
+
+    /// Hands back the jobs whose handlers don't return, over their heads.
+    func abandonRunning() {
+        for delivery in slots.compactMap({ $0.takeAway() }) {
+            runner.logger.warning(
+                "A job did not end when it was cancelled; it is handed back, and will run again",
+                metadata: [
+                    LogKey.jobID: "\(delivery.message.properties.headers?[EnvelopeHeader.id]?.stringValue ?? "?")"
+                ]
+            )
+            runner.settlement.handBack(delivery)
+        }
+    }
+}
+
+extension LanePolicy {
+    fileprivate func scheduler<Element>(for lanes: [Lane]) -> LaneScheduler<Element> {
+        switch kind {
+        case .strict: LaneScheduler(strictLanes: lanes.count)
+        case .weighted(let weights): LaneScheduler(weights: lanes.map { weights[$0] ?? 1 })
+        }
+    }
+}

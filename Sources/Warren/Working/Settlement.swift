@@ -1,0 +1,179 @@
+import AMQP
+import Logging
+import Synchronization
+
+#if canImport(FoundationEssentials)
+import FoundationEssentials
+#else
+import Foundation
+#endif
+
+/// Makes outcomes durable, then acknowledges: the only code that publishes retries, dead letters and parked jobs, and that settles.
+///
+/// The order is always the same: publish, wait for the broker's confirm, then ack. A crash between the two leaves both the copy and the
+/// original, so work may be repeated and is never lost. Where a copy can't be published, the original goes back to its queue.
+struct Settlement: Sendable {
+    let queue: QueueName
+    let topology: Topology
+    let worker: String
+    let publisher: SettlementPublisher
+    let counters: WorkerCounters
+    let logger: Logger
+    let now: @Sendable () -> Date
+
+    /// Settles a delivery, and returns what became of it: the outcome asked for, or `handedBack` if that could not be made durable.
+    ///
+    /// - Parameter envelope: The delivery's message, decoded; `nil` if it can't be.
+    /// - Parameter error: What the outcome is about, for the failure record.
+    func settle(_ delivery: Delivery, as outcome: Outcome, envelope: Envelope?, error: (any Error)?) async -> Outcome {
+        var result = outcome
+        switch outcome {
+        case .succeeded, .cancelled, .expired: delivery.ack()
+        case .handedBack: delivery.nack(requeue: true)
+        case .retry(let delay): result = await retry(delivery, after: delay, envelope, error) ? outcome : .handedBack
+        case .dead(let reason):
+            result = await bury(delivery, reason, attempt: attempt(envelope, error), error) ? outcome : .handedBack
+        case .parked: result = await park(delivery)
+        }
+        counters.count(result)
+        return result
+    }
+
+    /// Sends a delivery that isn't due yet down the delay ladder, from which it returns with whatever is left below a second.
+    func postpone(_ delivery: Delivery, for delay: Duration) async {
+        let message = delivery.message.asItCame()
+        if await move(delivery, message, to: route(after: delay, to: delivery.queue), as: "postponed") {
+            counters.postponed.add(1, ordering: .relaxed)
+        } else {
+            counters.handedBack.add(1, ordering: .relaxed)
+        }
+    }
+
+    /// Hands a delivery back that was not started or not finished.
+    func handBack(_ delivery: Delivery) {
+        delivery.nack(requeue: true)
+        counters.count(.handedBack)
+    }
+
+    private func retry(
+        _ delivery: Delivery,
+        after delay: Duration,
+        _ envelope: Envelope?,
+        _ error: (any Error)?
+    ) async -> Bool {
+        guard let envelope else { preconditionFailure("What can't be decoded can't be retried.") }
+        let cause = error ?? JobFailure("The job is to be tried again.", decision: .retry)
+        let message = envelope.retried(after: delay, error: cause, worker: worker, now: now())
+        return await move(
+            delivery,
+            message,
+            to: route(after: delay.roundedUpToSeconds, to: delivery.queue),
+            as: "retry"
+        )
+    }
+
+    private func bury(
+        _ delivery: Delivery,
+        _ reason: DeadReason,
+        attempt: Int?,
+        _ error: (any Error)?
+    ) async -> Bool {
+        let record = FailureRecord(
+            reason: reason,
+            error: error,
+            message: delivery.message,
+            attempt: attempt,
+            origin: origin(of: delivery),
+            worker: worker,
+            now: now()
+        )
+        let destination = Destination(exchange: topology.deadExchange, routingKey: queue.rawValue)
+        return await move(
+            delivery,
+            Envelope.deadLetter(delivery.message, record: record),
+            to: destination,
+            as: "dead letter"
+        )
+    }
+
+    /// Which attempt an error ended; `nil` if it is about a message for which no handler was called.
+    private func attempt(_ envelope: Envelope?, _ error: (any Error)?) -> Int? {
+        error == nil || error is EnvelopeError ? nil : envelope?.attempt
+    }
+
+    /// Parks a job; if the parked queue is full, the job is dead.
+    private func park(_ delivery: Delivery) async -> Outcome {
+        let message = Envelope.parked(delivery.message, from: origin(of: delivery), now: now())
+        do {
+            try await publisher.publish(message, to: .queue(queue.parked), refusalIsFinal: true)
+            delivery.ack()
+            return .parked
+        } catch  where error.code == .nacked {
+            let error = JobFailure.permanent("No worker knows the job, and the queue '\(queue.parked)' is full.")
+            return await bury(delivery, .unknownName, attempt: nil, error) ? .dead(.unknownName) : .handedBack
+        } catch {
+            giveUp(delivery, error, "parked job")
+            return .handedBack
+        }
+    }
+
+    /// Publishes the copy, then acks the original; hands the original back if the copy can't be published.
+    private func move(
+        _ delivery: Delivery,
+        _ message: Message,
+        to destination: Destination,
+        as what: String
+    ) async -> Bool {
+        do {
+            try await publisher.publish(message, to: destination)
+            delivery.ack()
+            return true
+        } catch {
+            giveUp(delivery, error, what)
+            return false
+        }
+    }
+
+    /// Returns a delivery whose copy could not be published.
+    ///
+    /// An error that will not pass by itself is returned by `reject`, which every version of RabbitMQ counts: so at the
+    /// delivery limit the broker dead-letters the job, and it doesn't circle for ever.
+    private func giveUp(_ delivery: Delivery, _ error: AMQPError, _ what: String) {
+        publisher.countFailure()
+        logger.warning(
+            "A job's copy could not be published, so the job goes back to its queue",
+            metadata: [LogKey.queue: "\(queue)", LogKey.outcome: "\(what)", LogKey.error: "\(error)"]
+        )
+        if error.isRetriable || error.code == .cancelled {
+            delivery.nack(requeue: true)
+        } else {
+            delivery.reject(requeue: true)
+        }
+    }
+
+    /// The ladder for a second and more; less than that the receiving worker waits out, by the message's `eta`.
+    private func route(after delay: Duration, to key: String) -> Destination {
+        DelayLadder.route(delay, to: key) ?? Destination(exchange: topology.exchange, routingKey: key)
+    }
+
+    /// Where a replay should publish the job: where it came from, without a way down the ladder.
+    private func origin(of delivery: Delivery) -> Destination {
+        DelayLadder.destination(fromRoutingKey: delivery.destination.routingKey)
+            .map { Destination(exchange: topology.exchange, routingKey: $0) } ?? delivery.destination
+    }
+}
+
+extension DeadReason {
+    /// No worker knows the job's name, and there was no room to park it.
+    static let unknownName = DeadReason(rawValue: "unknown-name")
+}
+
+extension Duration {
+    /// A delay of a second or more rounded up to whole seconds, which the ladder keeps to the full; a shorter one as it is.
+    ///
+    /// So a retry comes back ready to run, and no slot has to wait out a rest of it.
+    fileprivate var roundedUpToSeconds: Duration {
+        let (seconds, attoseconds) = components
+        return seconds > 0 && attoseconds > 0 ? .seconds(seconds + 1) : self
+    }
+}

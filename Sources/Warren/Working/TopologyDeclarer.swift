@@ -1,0 +1,56 @@
+import AMQP
+import Logging
+import Synchronization
+
+/// Declares what a worker's queues need, and tells of what exists and is different: once each, as a warning.
+final class TopologyDeclarer: Sendable {
+    private let transport: any Transport
+    private let topology: Topology
+    private let queues: [QueueName]
+    private let clock: any Clock<Duration>
+    private let logger: Logger
+    private let reported = Mutex<Set<TopologyDifference>>([])
+    /// Opens when the delay ladder is known to exist.
+    let ladderIsReady = Latch()
+
+    init(_ worker: Worker) {
+        transport = worker.transport
+        topology = worker.topology
+        queues = worker.queues.map(\.name)
+        clock = worker.clock
+        logger = worker.logger
+    }
+
+    /// Declares a queue with all that belongs to it.
+    ///
+    /// While the ladder isn't there yet, the queue isn't bound to it.
+    func declare(_ queue: QueueName) async throws(AMQPError) {
+        try await declare([queue], delays: ladderIsReady.isOpen)
+    }
+
+    /// Declares the delay ladder and binds all queues to it: apart from the queues, so that the first job needn't wait for it.
+    func prepareLadder(until stopping: Latch) async throws(AMQPError) {
+        // However this ends: what waits for the ladder must not wait for ever.
+        defer { ladderIsReady.open() }
+        var backoff = Backoff(from: .milliseconds(200), to: .seconds(5))
+        while !stopping.isOpen {
+            do throws(AMQPError) {
+                return try await declare(queues, delays: true)
+            } catch {
+                // Shutdown may cancel it, and needs no ladder.
+                if error.code == .cancelled, stopping.isOpen { return }
+                guard error.isRetriable else { throw error }
+                logger.warning("The delay ladder could not be declared yet", metadata: [LogKey.reason: "\(error)"])
+            }
+            if await stopping.wait(for: backoff.next(), clock: clock) { return }
+        }
+    }
+
+    private func declare(_ queues: [QueueName], delays: Bool) async throws(AMQPError) {
+        let version = try await transport.broker().version
+        let report = try await topology.plan(for: queues, delays: delays, broker: version).apply(to: transport)
+        for difference in report.differences where reported.withLock({ $0.insert(difference).inserted }) {
+            logger.warning("The broker has something else than planned", metadata: [LogKey.reason: "\(difference)"])
+        }
+    }
+}

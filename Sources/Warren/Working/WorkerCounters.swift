@@ -1,0 +1,44 @@
+import Synchronization
+
+/// The live counters behind ``WorkerCounts``.
+final class WorkerCounters: Sendable {
+    let succeeded = Atomic(0)
+    let retried = Atomic(0)
+    let dead = Atomic(0)
+    let parked = Atomic(0)
+    let unparked = Atomic(0)
+    let expired = Atomic(0)
+    let cancelled = Atomic(0)
+    let handedBack = Atomic(0)
+    let postponed = Atomic(0)
+    let redelivered = Atomic(0)
+    let consumersLost = Atomic(0)
+
+    func count(_ outcome: Outcome) {
+        switch outcome {
+        case .succeeded: succeeded.add(1, ordering: .relaxed)
+        case .retry: retried.add(1, ordering: .relaxed)
+        case .dead: dead.add(1, ordering: .relaxed)
+        case .parked: parked.add(1, ordering: .relaxed)
+        case .cancelled: cancelled.add(1, ordering: .relaxed)
+        case .expired: expired.add(1, ordering: .relaxed)
+        case .handedBack: handedBack.add(1, ordering: .relaxed)
+        }
+    }
+
+    var counts: WorkerCounts {
+        WorkerCounts(
+            succeeded: succeeded.load(ordering: .relaxed),
+            retried: retried.load(ordering: .relaxed),
+            dead: dead.load(ordering: .relaxed),
+            parked: parked.load(ordering: .relaxed),
+            unparked: unparked.load(ordering: .relaxed),
+            expired: expired.load(ordering: .relaxed),
+            cancelled: cancelled.load(ordering: .relaxed),
+            handedBack: handedBack.load(ordering: .relaxed),
+            postponed: postponed.load(ordering: .relaxed),
+            redelivered: redelivered.load(ordering: .relaxed),
+            consumersLost: consumersLost.load(ordering: .relaxed)
+        )
+    }
+}

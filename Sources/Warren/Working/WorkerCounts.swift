@@ -1,0 +1,25 @@
+/// How many deliveries a worker has dealt with since it was made, by what became of them.
+public struct WorkerCounts: Sendable, Hashable, Codable {
+    /// Handlers returned.
+    public var succeeded = 0
+    /// Failed, and due again.
+    public var retried = 0
+    /// Moved to the dead queue.
+    public var dead = 0
+    /// Moved to the parked queue.
+    public var parked = 0
+    /// Moved back from the parked queue, because this worker knows their names.
+    public var unparked = 0
+    /// Dropped because they had expired and their kind says so; expired ones that are kept count as ``dead``.
+    public var expired = 0
+    /// Cancelled on demand.
+    public var cancelled = 0
+    /// Given back to their queue: at shutdown, or because a retry or dead letter could not be published.
+    public var handedBack = 0
+    /// Sent down the delay ladder because they were not due yet.
+    public var postponed = 0
+    /// Delivered before, as the broker said.
+    public var redelivered = 0
+    /// Times that a consumer was lost and the worker had to consume again.
+    public var consumersLost = 0
+}

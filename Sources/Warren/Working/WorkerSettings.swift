@@ -1,0 +1,28 @@
+/// How a worker behaves, apart from what it works on.
+public struct WorkerSettings: Sendable, Hashable {
+    /// The worker's name in logs and failure records.
+    public var name: String
+    /// Whether the worker declares its queues and the delay ladder when it starts, and again after a queue was deleted.
+    public var declaresTopology: Bool
+    /// How long running jobs may go on after shutdown has begun; then they are cancelled.
+    public var shutdownDeadline: Duration
+    /// How long cancelled jobs have to end; then they are handed back, and the worker ends without them.
+    public var cancellationGrace: Duration
+    /// How often the worker looks for parked jobs whose names it knows; after looks in vain up to ten times as seldom.
+    public var unparkingInterval: Duration
+
+    /// The standard settings: the worker is named after host and process.
+    public init(
+        name: String? = nil,
+        declaresTopology: Bool = true,
+        shutdownDeadline: Duration = .seconds(30),
+        cancellationGrace: Duration = .seconds(2),
+        unparkingInterval: Duration = .seconds(30)
+    ) {
+        self.name = name ?? WorkerName.ofThisProcess
+        self.declaresTopology = declaresTopology
+        self.shutdownDeadline = shutdownDeadline
+        self.cancellationGrace = cancellationGrace
+        self.unparkingInterval = unparkingInterval
+    }
+}
