@@ -1,0 +1,175 @@
+import AMQP
+import Foundation
+import RabbitMQ
+import Testing
+import Warren
+
+@Suite("A job client beside a broker", .needsBroker, .timeLimit(.minutes(2)))
+struct EnqueueingOnBrokerTests {
+    struct Greet: Job, Equatable {
+        static let name = "greet"
+        static let queue: QueueName = "unused"
+
+        var whom: String
+    }
+
+    private let job = Greet(whom: "Ada 👋 / Söhne")
+
+    @Test("A job arrives in its lane's queue as it was sent")
+    func arrives() async throws {
+        try await withJobs { jobs, client, queue in
+            let handle = try await jobs.enqueue(job, lane: .high, queue: queue, headers: ["tenant": "acme"])
+            let delivery = try await #require(client.get(queue: "\(queue).high"))
+            #expect(delivery.destination == Destination(exchange: jobs.application, routingKey: "\(queue).high"))
+            let envelope = try Envelope(decoding: delivery.message)
+            #expect(envelope.id == handle.id)
+            #expect(envelope.headers["tenant"] == "acme")
+            #expect(try envelope.payload(as: Greet.self) == job)
+            delivery.ack()
+        }
+    }
+
+    @Test(
+        "A delayed job comes down the ladder, less than a second before it is due: the rest is the worker's to wait out"
+    )
+    func delayed() async throws {
+        try await withJobs { jobs, client, queue in
+            // The first job makes the queue exist.
+            try await jobs.enqueue(job, queue: queue)
+            let deliveries = try await client.consume(queue: queue.rawValue, prefetch: 10)
+            var reader = deliveries.makeAsyncIterator()
+            try await #require(reader.next()).ack()
+            let handle = try await jobs.enqueue(job, delay: .seconds(2), queue: queue)
+            let delivery = try await #require(reader.next())
+            let due = try #require(handle.dueAt)
+            // The ladder gets the whole seconds that are left when the job is sent, which may be after the ladder was declared.
+            #expect(Date() > due - 1)
+            #expect(DelayLadder.destination(fromRoutingKey: delivery.destination.routingKey) == queue.rawValue)
+            let envelope = try Envelope(decoding: delivery.message)
+            #expect(envelope.id == handle.id)
+            #expect(envelope.headers["x-death"] != nil)
+            let retried = envelope.retried(after: .zero, error: JobFailure.permanent("no"), worker: "w", now: due)
+            #expect(retried.properties.headers?["x-death"] == nil)
+            delivery.ack()
+            await deliveries.close()
+        }
+    }
+
+    @Test("A retried message goes through the broker with its history")
+    func history() async throws {
+        try await withJobs { jobs, client, queue in
+            try await jobs.enqueue(job, queue: queue)
+            for attempt in 1...25 {
+                let delivery = try await #require(client.get(queue: queue.rawValue))
+                let envelope = try Envelope(decoding: delivery.message)
+                #expect(envelope.attempt == attempt)
+                let failure = JobFailure.permanent(String(repeating: "😀", count: 20_000))
+                let message = envelope.retried(after: .zero, error: failure, worker: "w", now: Date())
+                try await client.publish(message, to: .queue(queue.rawValue))
+                delivery.ack()
+            }
+            let delivery = try await #require(client.get(queue: queue.rawValue))
+            #expect(FailureRecord(headers: delivery.message.properties.headers ?? [:]).failures == 25)
+            delivery.ack()
+        }
+    }
+
+    @Test("A queue that someone deleted is declared again")
+    func declaresAgain() async throws {
+        try await withJobs { jobs, client, queue in
+            try await jobs.enqueue(job, queue: queue)
+            try await client.deleteQueue(queue.rawValue)
+            try await jobs.enqueue(job, queue: queue)
+            #expect(try await client.status(ofQueue: queue.rawValue).messageCount == 1)
+        }
+    }
+
+    @Test("A client that doesn't declare is told that the exchange, and then that the queue, is missing")
+    func missing() async throws {
+        try await withJobs(declares: false) { jobs, client, queue in
+            let noExchange = await #expect(throws: WarrenError.self) { try await jobs.enqueue(job, queue: queue) }
+            #expect(noExchange?.code == .notEnqueued)
+            #expect(noExchange?.broker?.code == .notFound)
+            try await client.declare(ExchangeDeclaration(jobs.application, kind: .topic))
+            let noQueue = await #expect(throws: WarrenError.self) { try await jobs.enqueue(job, queue: queue) }
+            #expect(noQueue?.broker?.code == .unroutable)
+            #expect(noQueue?.outcomeIsKnown == true)
+        }
+    }
+
+    @Test("The largest payload goes through, and one byte more is refused before it is sent")
+    func largest() async throws {
+        try await withJobs { jobs, client, queue in
+            let frame = try Envelope(encoding: Greet(whom: ""), now: Date()).message.body.count
+            let text = String(repeating: "x", count: Message.maximumBodySize - frame)
+            try await jobs.enqueue(Greet(whom: text), queue: queue)
+            let delivery = try await #require(client.get(queue: queue.rawValue))
+            #expect(delivery.message.body.count == Message.maximumBodySize)
+            delivery.ack()
+            let error = await #expect(throws: WarrenError.self) {
+                try await jobs.enqueue(Greet(whom: text + "x"), queue: queue)
+            }
+            #expect(error?.code == .payloadTooLarge)
+        }
+    }
+
+    @Test("A queue that exists with other arguments still takes jobs")
+    func otherArguments() async throws {
+        try await withJobs { jobs, client, queue in
+            try await client.declare(QueueDeclaration(queue.rawValue, arguments: QueueArguments(.classic)))
+            try await jobs.enqueue(job, queue: queue)
+            #expect(try await client.status(ofQueue: queue.rawValue).messageCount == 1)
+        }
+    }
+
+    @Test("Without a broker, enqueueing ends with an error that can be tried again")
+    func unreachable() async throws {
+        let jobs = JobClient(RabbitMQClient(url: "amqp://guest:guest@127.0.0.1:1/"))
+        let error = await #expect(throws: WarrenError.self) {
+            try await jobs.enqueue(job, queue: "nowhere", deadline: .seconds(5))
+        }
+        #expect(error?.broker?.code == .connectionFailed)
+        #expect(error?.isRetriable == true)
+        #expect(error?.outcomeIsKnown == true)
+    }
+}
+
+/// A job client whose application, and so whose exchanges, no other test uses.
+private struct Jobs {
+    let application: String
+    let client: JobClient
+
+    @discardableResult
+    func enqueue(
+        _ job: some Job,
+        delay: Duration? = nil,
+        lane: Lane? = nil,
+        queue: QueueName,
+        headers: FieldTable = FieldTable()
+    ) async throws -> JobHandle {
+        try await client.enqueue(job, delay: delay, lane: lane, queue: queue, headers: headers)
+    }
+}
+
+/// Runs `body` with a job client, a plain one, and a queue's name; deletes afterwards what they may have declared.
+private func withJobs(
+    declares: Bool = true,
+    _ body: (Jobs, RabbitMQClient, QueueName) async throws -> Void
+) async throws {
+    try await withClient { client in
+        let queue = QueueName(TestBroker.uniqueName("jobs"))
+        let application = TestBroker.uniqueName("application")
+        let topology = Topology(application: application, queues: [QueueConfiguration(queue, lanes: Lane.all)])
+        let jobs = Jobs(
+            application: application,
+            client: JobClient(client, topology: topology, declares: declares)
+        )
+        let result: Result<Void, any Error>
+        do { result = .success(try await body(jobs, client, queue)) } catch { result = .failure(error) }
+        for name in Lane.all.map({ $0.queue(of: queue) }) + [queue.dead, queue.parked] {
+            _ = try? await client.deleteQueue(name)
+        }
+        for name in [application, application + ".dead"] { try? await client.deleteExchange(name) }
+        try result.get()
+    }
+}
