@@ -1,0 +1,76 @@
+public import ArgumentParser
+public import Logging
+public import Warren
+
+/// A program around an application's jobs: it declares them, and gets the commands to run and operate them.
+///
+/// ```swift
+/// @main
+/// struct Mailer: WarrenApplication {
+///     static let jobs: [any Job.Type] = [SendEmail.self]
+///
+///     static func handlers(_ setup: WorkerSetup<NoOptions>) -> [JobRegistration] {
+///         let mailer = SMTPClient()
+///         Handle(SendEmail.self) { email, context in try await mailer.send(email) }
+///     }
+/// }
+/// ```
+/// That is `mailer worker`, `mailer enqueue emails.send --json …`, `mailer status`, `mailer topology plan|apply` and
+/// `mailer dead list|show|replay|discard`. A program with commands of its own lists them:
+///
+/// ```swift
+/// static let configuration = CommandConfiguration(
+///     abstract: "Sends mail.",
+///     subcommands: commands(with: [ImportAddresses.self])
+/// )
+/// ```
+public protocol WarrenApplication: AsyncParsableCommand {
+    /// What the `worker` command takes beside its own options, for the application's handlers.
+    associatedtype WorkerOptions: ParsableArguments & Sendable = NoOptions
+    /// What all commands take that need to know the topology, where it isn't fixed.
+    associatedtype TopologyOptions: ParsableArguments = NoOptions
+
+    /// The kinds of job. `enqueue` checks payloads against them, and their queues are those that all commands are about unless told
+    /// otherwise.
+    static var jobs: [any Job.Type] { get }
+
+    /// The application's exchanges and the queues that differ from the default.
+    static var topology: Topology { get }
+
+    /// The topology that the options ask for; ``topology``, if the application doesn't say.
+    ///
+    /// - Parameter queues: The queues named on the command line.
+    static func topology(_ options: TopologyOptions, for queues: [QueueName]) throws -> Topology
+
+    /// Makes the handlers of a worker, before it starts.
+    @HandlerBuilder
+    static func handlers(_ setup: WorkerSetup<WorkerOptions>) async throws -> [JobRegistration]
+
+    /// Decides where the process logs to: standard error, if the application doesn't say.
+    ///
+    /// It is called once, before the command is run.
+    static func bootstrapLogging(level: Logger.Level)
+}
+
+extension WarrenApplication {
+    /// The default topology: nothing configured.
+    public static var topology: Topology { Topology() }
+
+    /// ``topology``, whatever the options.
+    public static func topology(_ options: TopologyOptions, for queues: [QueueName]) -> Topology { topology }
+
+    /// Sends all logs to standard error.
+    public static func bootstrapLogging(level: Logger.Level) {
+        LoggingSystem.bootstrap { label in
+            var handler = StreamLogHandler.standardError(label: label)
+            handler.logLevel = level
+            return handler
+        }
+    }
+
+    /// The queues of the application: those of its jobs and those its topology configures.
+    static func queues(_ topology: Topology) -> [QueueName] {
+        let all = jobs.map { $0.queue } + topology.queues.map(\.name)
+        return Set(all).sorted()
+    }
+}

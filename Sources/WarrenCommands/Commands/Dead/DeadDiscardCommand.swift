@@ -1,0 +1,53 @@
+public import ArgumentParser
+import RabbitMQ
+import Warren
+
+#if canImport(FoundationEssentials)
+import FoundationEssentials
+#else
+import Foundation
+#endif
+
+/// `dead discard`: throws dead letters away.
+public struct DeadDiscardCommand<App: WarrenApplication>: BrokerCommand {
+    /// Name and help.
+    public static var configuration: CommandConfiguration {
+        CommandConfiguration(
+            commandName: "discard",
+            abstract: "Throw dead letters away for good.",
+            discussion: "With --json each line is an object for one queue: queue, discarded."
+        )
+    }
+
+    @OptionGroup var choice: DeadChoiceOptions
+    @OptionGroup var target: TargetOptions<App>
+    @OptionGroup var output: OutputOptions
+    /// Where the broker is.
+    @OptionGroup public var brokerOptions: BrokerOptions
+
+    /// A command whose options are yet to be parsed.
+    public init() {}
+
+    /// Discards, and says how many.
+    public func run() async throws {
+        let topology = try target.topology()
+        let queues = try target.queues(topology).map(\.name)
+        let filter = choice.filter(now: Date())
+        try await brokerOptions.withBroker(as: "dead discard") { broker in
+            for queue in queues {
+                let count = try await DeadLetters(broker, topology: topology)
+                    .discard(queue, matching: filter, limit: choice.limit)
+                if output.isJSON {
+                    try Output.json(Line(queue: queue.rawValue, discarded: count))
+                } else {
+                    Output.line("\(queue): \(count) discarded")
+                }
+            }
+        }
+    }
+
+    private struct Line: Encodable {
+        let queue: String
+        let discarded: Int
+    }
+}

@@ -1,0 +1,59 @@
+public import ArgumentParser
+import RabbitMQ
+import Warren
+
+#if canImport(FoundationEssentials)
+import FoundationEssentials
+#else
+import Foundation
+#endif
+
+/// `dead list`: the dead letters that a filter means.
+public struct DeadListCommand<App: WarrenApplication>: BrokerCommand {
+    /// Name and help.
+    public static var configuration: CommandConfiguration {
+        CommandConfiguration(
+            commandName: "list",
+            abstract: "List dead letters.",
+            discussion: """
+                With --json each line is an object: id, name, queue, reason, errorType, message, details, failures, \
+                firstFailedAt, lastFailedAt, diedAt, originalExchange, originalRoutingKey, and history, each of which has \
+                attempt, time, worker, errorType, message. What isn't known is left out.
+                """
+        )
+    }
+
+    @OptionGroup var target: TargetOptions<App>
+    @OptionGroup var filter: DeadFilterOptions
+    @Option(help: "How many to list of each queue.")
+    var limit = 100
+    @OptionGroup var output: OutputOptions
+    /// Where the broker is.
+    @OptionGroup public var brokerOptions: BrokerOptions
+
+    /// A command whose options are yet to be parsed.
+    public init() {}
+
+    /// Prints the dead letters.
+    public func run() async throws {
+        let topology = try target.topology()
+        let queues = try target.queues(topology).map(\.name)
+        let now = Date()
+        let reports = try await brokerOptions.withBroker(as: "dead list") { broker in
+            var reports: [DeadLetterReport] = []
+            for queue in queues {
+                let letters = try await DeadLetters(broker, topology: topology)
+                    .list(queue, matching: filter.filter(now: now), limit: limit)
+                reports += letters.map { DeadLetterReport($0) }
+            }
+            return reports
+        }
+        if output.isJSON {
+            for report in reports { try Output.json(report) }
+        } else if reports.isEmpty {
+            Output.note("No dead letters.")
+        } else {
+            Output.line(DeadLetterReport.table(reports, now: now))
+        }
+    }
+}

@@ -1,0 +1,54 @@
+public import ArgumentParser
+import RabbitMQ
+import Warren
+
+#if canImport(FoundationEssentials)
+import FoundationEssentials
+#else
+import Foundation
+#endif
+
+/// `dead show`: everything about one dead letter.
+public struct DeadShowCommand<App: WarrenApplication>: BrokerCommand {
+    /// Name and help.
+    public static var configuration: CommandConfiguration {
+        CommandConfiguration(
+            commandName: "show",
+            abstract: "Show all about one dead letter, its payload included.",
+            discussion:
+                "With --json the output is one object: what 'dead list' prints, and body, the message's body as text."
+        )
+    }
+
+    @Argument(help: "The job's id.")
+    var id: String
+    @OptionGroup var target: TargetOptions<App>
+    @OptionGroup var output: OutputOptions
+    /// Where the broker is.
+    @OptionGroup public var brokerOptions: BrokerOptions
+
+    /// A command whose options are yet to be parsed.
+    public init() {}
+
+    /// Prints the dead letter.
+    public func run() async throws {
+        let topology = try target.topology()
+        let queues = try target.queues(topology).map(\.name)
+        let found = try await brokerOptions.withBroker(as: "dead show") { broker -> DeadLetter? in
+            for queue in queues {
+                if let letter = try await DeadLetters(broker, topology: topology).show(id, in: queue) { return letter }
+            }
+            return nil
+        }
+        guard let found else {
+            let names = queues.map(\.rawValue).joined(separator: ", ")
+            throw WarrenError(.deadLettersFailed, "There is no dead letter of the job '\(id)' (looked in: \(names)).")
+        }
+        let report = DeadLetterReport(found, showsBody: true)
+        if output.isJSON {
+            try Output.json(report)
+        } else {
+            for line in report.lines(now: Date()) { Output.line(line) }
+        }
+    }
+}

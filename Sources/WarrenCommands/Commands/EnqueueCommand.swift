@@ -1,0 +1,113 @@
+public import ArgumentParser
+import Foundation
+import Warren
+
+/// `enqueue`: sends one job.
+public struct EnqueueCommand<App: WarrenApplication>: BrokerCommand {
+    /// Name and help.
+    public static var configuration: CommandConfiguration {
+        CommandConfiguration(
+            commandName: "enqueue",
+            abstract: "Send a job.",
+            discussion: """
+                The payload of a job that the application declares is checked against its type, and its queue and lane are the \
+                job's own unless given. A job of any other name needs --queue, and its payload is sent as it is.
+
+                Once the broker has confirmed the job, a line of JSON on standard output says so: id, name, queue, lane, and, if \
+                there are such, dueAt and expiresAt.
+                """
+        )
+    }
+
+    @Argument(help: ArgumentHelp("The job's name, such as emails.send.", valueName: "name"))
+    var jobName: String
+
+    @Option(help: ArgumentHelp("The payload, a JSON object; '-' reads it from standard input.", valueName: "object"))
+    var json = "{}"
+
+    @Option(help: "The queue.")
+    var queue: String?
+
+    @Option(help: "The lane: high, normal or low.", transform: Lane.init(argument:))
+    var lane: Lane?
+
+    @Option(help: ArgumentHelp("How long until it is due, such as 90s, 5m or 1h30m.", valueName: "duration"))
+    var delay: DurationArgument?
+
+    @Option(help: ArgumentHelp("How long after it is due it is still worth starting.", valueName: "duration"))
+    var expires: DurationArgument?
+
+    @Option(help: "The job's id; a new one by default.")
+    var id: String?
+
+    @Option(help: ArgumentHelp("How long to try.", valueName: "duration"))
+    var deadline = DurationArgument(JobClient.defaultDeadline)
+
+    @Flag(name: .customLong("no-declare"), help: "Declare nothing: the queue exists already.")
+    var declaresNothing = false
+
+    @OptionGroup var topologyOptions: App.TopologyOptions
+    /// Where the broker is.
+    @OptionGroup public var brokerOptions: BrokerOptions
+
+    /// A command whose options are yet to be parsed.
+    public init() {}
+
+    /// Sends the job.
+    public func run() async throws {
+        let payload = json == "-" ? try Self.standardInput() : json
+        let request = try JobRequest(
+            name: jobName,
+            json: payload,
+            queue: queue.map(QueueName.init(_:)),
+            lane: lane,
+            kinds: App.jobs
+        )
+        let topology = try App.topology(topologyOptions, for: [request.queue])
+        let handle = try await brokerOptions.withBroker(as: "enqueue") { broker in
+            try await JobClient(broker, topology: topology, declares: !declaresNothing).enqueue(
+                name: request.name,
+                json: request.json,
+                queue: request.queue,
+                delay: delay?.duration,
+                lane: request.lane,
+                expires: expiry(request.timeToLive),
+                id: id,
+                deadline: deadline.duration
+            )
+        }
+        try Output.json(EnqueuedJob(handle))
+    }
+
+    private func expiry(_ standard: Duration?) -> Date? {
+        guard let life = expires?.duration ?? standard else { return nil }
+        return Date().addingTimeInterval((life + (delay?.duration ?? .zero)) / .seconds(1))
+    }
+
+    private static func standardInput() throws -> String {
+        let data = try FileHandle.standardInput.readToEnd() ?? Data()
+        guard let text = String(data: data, encoding: .utf8) else {
+            throw ValidationError("The payload on standard input is not UTF-8.")
+        }
+        return text
+    }
+}
+
+/// What `enqueue` prints.
+struct EnqueuedJob: Encodable {
+    let id: String
+    let name: String
+    let queue: String
+    let lane: String
+    let dueAt: Date?
+    let expiresAt: Date?
+
+    init(_ handle: JobHandle) {
+        id = handle.id
+        name = handle.name
+        queue = handle.queue.rawValue
+        lane = handle.lane.name
+        dueAt = handle.dueAt
+        expiresAt = handle.expiresAt
+    }
+}

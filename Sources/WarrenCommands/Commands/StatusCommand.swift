@@ -1,0 +1,47 @@
+import AMQP
+public import ArgumentParser
+import RabbitMQ
+import Warren
+
+/// `status`: how queues and lanes stand.
+public struct StatusCommand<App: WarrenApplication>: BrokerCommand {
+    /// Name and help.
+    public static var configuration: CommandConfiguration {
+        CommandConfiguration(
+            commandName: "status",
+            abstract: "Show the queues with their lanes, depths and consumers.",
+            discussion: """
+                Waiting are the jobs that no worker has been given yet: AMQP doesn't tell of those that workers hold.
+
+                With --json each line is an object: queue, lane (high, normal, low, dead, parked; or, of the delay ladder that \
+                all applications share, level-00 to level-27 and unrouted), name (on the broker), exists, ready, consumers.
+                """
+        )
+    }
+
+    @OptionGroup var target: TargetOptions<App>
+    @OptionGroup var output: OutputOptions
+    /// Where the broker is.
+    @OptionGroup public var brokerOptions: BrokerOptions
+
+    /// A command whose options are yet to be parsed.
+    public init() {}
+
+    /// Prints the table.
+    public func run() async throws {
+        let topology = try target.topology()
+        let queues = try target.queues(topology).map(\.name)
+        let (identity, lanes, ladder) = try await brokerOptions.withBroker(as: "status") { broker in
+            (
+                try await broker.broker(), try await topology.status(of: queues, on: broker),
+                try await DelayLadder.status(on: broker)
+            )
+        }
+        if output.isJSON {
+            for status in lanes + ladder { try Output.json(status) }
+        } else {
+            Output.line("\(identity.product) \(identity.version)")
+            Output.line(StatusTable.text(lanes, ladder: ladder))
+        }
+    }
+}

@@ -1,0 +1,64 @@
+public import ArgumentParser
+import Configuration
+public import Logging
+public import RabbitMQ
+
+/// The options of every command that talks to the broker.
+public struct BrokerOptions: ParsableArguments {
+    /// The broker's URL, if the command line gives one.
+    @Option(
+        name: .customLong("broker"),
+        help: ArgumentHelp(
+            "The broker's URL, such as amqps://user:password@host/vhost.",
+            discussion: """
+                Default: $WARREN_BROKER_URL, else \(BrokerLocation.standard). Other users of the machine can see a password on a \
+                command line, but not one in the environment.
+                """,
+            valueName: "url"
+        )
+    )
+    public var url: String?
+
+    /// How much to log, if the command line says so.
+    @Option(
+        help: ArgumentHelp(
+            "trace, debug, info, notice, warning, error or critical, to standard error.",
+            valueName: "level"
+        ),
+        transform: BrokerOptions.level
+    )
+    public var logLevel: Logger.Level?
+
+    /// Options of which none is given.
+    public init() {}
+
+    /// Connects as the options say, and closes the connection afterwards.
+    ///
+    /// - Parameter name: The name under which the broker's operator sees the connection.
+    public func withBroker<Value>(
+        as name: String,
+        _ body: (RabbitMQClient) async throws -> Value
+    ) async throws -> Value {
+        let location = BrokerLocation(option: url, environment: ConfigReader(provider: EnvironmentVariablesProvider()))
+        let client = RabbitMQClient(
+            RabbitMQClient.Configuration(url: try location.url(), connectionName: name),
+            logger: Logger(label: "warren.rabbitmq")
+        )
+        do {
+            let value = try await body(client)
+            await client.close()
+            return value
+        } catch {
+            await client.close()
+            throw error
+        }
+    }
+
+    private static func level(_ name: String) throws -> Logger.Level {
+        guard let level = Logger.Level(rawValue: name) else {
+            let levels = Logger.Level.allCases.map(\.rawValue).joined(separator: ", ")
+            throw ValidationError("'\(name)' is no log level: choose from \(levels).")
+        }
+        return level
+    }
+}

@@ -1,0 +1,58 @@
+import AMQP
+import ArgumentParser
+import Warren
+import WarrenCommands
+
+/// The `warren` program: the commands for any application's queues, with no jobs of its own.
+@main
+struct WarrenTool: WarrenApplication {
+    static let configuration = CommandConfiguration(
+        commandName: "warren",
+        abstract: "Look after job queues on RabbitMQ.",
+        discussion: """
+            An application that embeds WarrenCommands has the same commands, knows its own queues and jobs, and has \
+            'worker' too. Here, say which queues: --queues a,b.
+
+            Exit codes: 0 done, 1 failed, 64 the command line can't be understood. Errors go to standard error.
+            """,
+        subcommands: standardCommands.filter { $0 != WorkerCommand<WarrenTool>.self }
+    )
+
+    static let jobs: [any Job.Type] = []
+
+    static func handlers(_ setup: WorkerSetup<NoOptions>) -> [JobRegistration] {}
+
+    struct TopologyOptions: ParsableArguments {
+        @Option(help: ArgumentHelp("The application: the name of its exchange.", valueName: "name"))
+        var application = "warren"
+
+        @Option(
+            name: .customLong("lanes"),
+            help: ArgumentHelp("The lanes of the queues: high, low, or both.", valueName: "a,b"),
+            transform: WarrenTool.lanes
+        )
+        var lanes: [Lane] = [.normal]
+
+        @Flag(help: "The queues are classic queues, not quorum queues.")
+        var classic = false
+    }
+
+    static func topology(_ options: TopologyOptions, for queues: [QueueName]) -> Topology {
+        let kind: QueueKind = options.classic ? .classic : .quorum
+        return Topology(
+            application: options.application,
+            queues: queues.map { QueueConfiguration($0, kind: kind, lanes: options.lanes) }
+        )
+    }
+
+    private static func lanes(_ text: String) throws -> [Lane] {
+        try text.split(separator: ",").map { word in
+            guard let lane = Lane(named: String(word)) else {
+                throw ValidationError(
+                    "There is no lane '\(word)', only \(Lane.all.map(\.name).joined(separator: ", "))."
+                )
+            }
+            return lane
+        }
+    }
+}

@@ -1,0 +1,46 @@
+import AMQP
+import Configuration
+import RabbitMQ
+import Testing
+
+@testable import WarrenCommands
+
+@Suite("Where the broker is")
+struct BrokerLocationTests {
+    private func location(option: String?, environment: [String: String]) -> BrokerLocation {
+        BrokerLocation(
+            option: option,
+            environment: ConfigReader(provider: EnvironmentVariablesProvider(environmentVariables: environment))
+        )
+    }
+
+    @Test("The command line comes before the environment")
+    func option() {
+        let location = location(option: "amqp://one", environment: ["WARREN_BROKER_URL": "amqp://two"])
+        #expect(location.text == "amqp://one")
+    }
+
+    @Test("The environment comes before the standard")
+    func environment() {
+        #expect(location(option: nil, environment: ["WARREN_BROKER_URL": "amqp://two"]).text == "amqp://two")
+    }
+
+    @Test("The standard is a fresh RabbitMQ on this machine")
+    func standard() throws {
+        let location = location(option: nil, environment: [:])
+        #expect(location.text == "amqp://guest:guest@127.0.0.1:5672/%2f")
+        #expect(try location.url().endpoint.port == 5672)
+    }
+
+    @Test(
+        "A URL that can't be used is told without its password",
+        arguments: [
+            "http://me:sesame@host", "amqp://me:sesame@host:0", "amqp://me:sesame@host/a/b",
+            "amqp://me:sesame@host?x=sesame",
+        ]
+    )
+    func noPassword(text: String) {
+        let error = #expect(throws: AMQPError.self) { try location(option: text, environment: [:]).url() }
+        #expect(error.flatMap { ErrorLine.text(for: $0) }?.contains("sesame") == false)
+    }
+}

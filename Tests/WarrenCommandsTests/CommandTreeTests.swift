@@ -1,0 +1,95 @@
+import ArgumentParser
+import Logging
+import Testing
+import Warren
+
+@testable import WarrenCommands
+
+@Suite("The command tree of an application")
+struct CommandTreeTests {
+    private func names(_ application: any WarrenApplication.Type) -> [String?] {
+        application.configuration.subcommands.map { $0.configuration.commandName }
+    }
+
+    @Test("An application that says nothing gets all standard commands")
+    func standard() {
+        #expect(names(PlainApplication.self) == ["worker", "enqueue", "status", "topology", "dead"])
+    }
+
+    @Test("An own command replaces the standard one of its name, and comes first")
+    func replacing() {
+        #expect(names(SampleApplication.self) == ["enqueue", "worker", "status", "topology", "dead"])
+    }
+
+    @Test(
+        "A command line leads to its command",
+        arguments: [
+            (["worker", "--queues", "a,b=4", "--concurrency", "8"], "WorkerCommand<PlainApplication>"),
+            (["enqueue", "emails.send", "--json", "{}"], "EnqueueCommand<PlainApplication>"),
+            (["status", "--json"], "StatusCommand<PlainApplication>"),
+            (["topology", "plan", "--broker-version", "4.3"], "TopologyPlanCommand<PlainApplication>"),
+            (["topology", "apply", "--no-delays"], "TopologyApplyCommand<PlainApplication>"),
+            (["dead", "list", "--reason", "permanent", "--older-than", "1d"], "DeadListCommand<PlainApplication>"),
+            (["dead", "show", "some-id"], "DeadShowCommand<PlainApplication>"),
+            (["dead", "replay", "--all", "--rate", "0.5", "--limit", "3"], "DeadReplayCommand<PlainApplication>"),
+            (["dead", "discard", "some-id"], "DeadDiscardCommand<PlainApplication>"),
+        ]
+    )
+    func parsing(arguments: [String], type: String) throws {
+        #expect(String(describing: Swift.type(of: try PlainApplication.parseAsRoot(arguments))) == type)
+    }
+
+    @Test(
+        "A command line that makes no sense is refused with exit code 64",
+        arguments: [
+            ["worker", "--lanes", "sometimes"], ["worker", "--queues", "a..b"], ["worker", "--queues", "a=0"],
+            ["worker", "--shutdown-deadline", "soon"], ["worker", "--log-level", "loud"],
+            ["enqueue"], ["enqueue", "x", "--lane", "fast"], ["enqueue", "x", "--delay", "-1s"],
+            ["topology", "plan", "--broker-version", "new"],
+            ["dead", "replay"], ["dead", "discard"], ["dead", "replay", "--all", "--rate", "0"],
+            ["dead", "discard", "--all", "--limit", "0"], ["nonsense"],
+        ]
+    )
+    func refusing(arguments: [String]) {
+        let error = #expect(throws: (any Error).self) { try PlainApplication.parseAsRoot(arguments) }
+        #expect(error.map { PlainApplication.exitCode(for: $0) } == .validationFailure)
+    }
+
+    @Test("A worker has the options of its application beside its own")
+    func ownOptions() throws {
+        let command = try SampleApplication.parseAsRoot([
+            "worker", "--smtp", "mail.example.com", "--queues", "emails=2,reports", "--lanes", "weighted:high=6,low=1",
+            "--prefetch", "9", "--shutdown-deadline", "1m", "--no-declare", "--log-level", "debug",
+        ])
+        let worker = try #require(command as? WorkerCommand<SampleApplication>)
+        #expect(worker.appOptions.smtp == "mail.example.com")
+        #expect(worker.target.named == [.init(name: "emails", concurrency: 2), .init(name: "reports")])
+        #expect(worker.lanePolicy == .weighted([.high: 6, .low: 1]))
+        #expect(worker.prefetch == 9)
+        #expect(worker.shutdownDeadline.duration == .seconds(60))
+        #expect(worker.declaresNothing)
+        #expect(worker.logLevel == .debug)
+    }
+
+    @Test("Without --queues, a command is about the queues of all jobs and of the topology")
+    func defaultQueues() throws {
+        let command = try SampleApplication.parseAsRoot(["worker"])
+        let worker = try #require(command as? WorkerCommand<SampleApplication>)
+        #expect(try worker.target.queues(try worker.target.topology()).map(\.name) == ["emails", "reports"])
+    }
+
+    @Test("A queue that is named twice counts once")
+    func repeatedQueue() throws {
+        let command = try PlainApplication.parseAsRoot(["worker", "--queues", "b,a", "--queues", "b"])
+        let worker = try #require(command as? WorkerCommand<PlainApplication>)
+        #expect(worker.target.named.map(\.name) == ["b", "a"])
+    }
+
+    @Test("A worker logs from info on, other commands from warning on")
+    func logLevels() throws {
+        let worker = try PlainApplication.parseAsRoot(["worker"]) as? any BrokerCommand
+        let status = try PlainApplication.parseAsRoot(["status"]) as? any BrokerCommand
+        #expect(worker?.logLevel == .info)
+        #expect(status?.logLevel == .warning)
+    }
+}
