@@ -1,0 +1,30 @@
+import ArgumentParser
+
+/// `warren-load run WORK`: one measurement of Warren in this process, for the other commands, which start it as a child.
+struct RunCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "run",
+        abstract: "Makes one measurement in this process and prints it as JSON.",
+        shouldDisplay: false
+    )
+
+    @Argument var work: Work
+    @Option var url: String
+    @Option var count: Int
+
+    func run() async throws {
+        if work == .firstJob { return try await JobWorkload(url, count).firstJob() }
+        let measurement =
+            switch work {
+            case .publish: try await ClientWorkload(url, count).publish(inFlight: Load.inFlight)
+            case .publishSerial: try await ClientWorkload(url, count).publish(inFlight: 1)
+            case .consume: try await ClientWorkload(url, count).consume(prefetch: Load.prefetch)
+            case .enqueue: try await JobWorkload(url, count).enqueue()
+            case .execute: try await JobWorkload(url, count).execute()
+            case .latency: try await JobWorkload(url, count).latency()
+            case .start: try await JobWorkload(url, count).start()
+            case .firstJob, .consumeMultiple: throw ValidationError("That is no measurement of Warren's.")
+            }
+        print(try measurement.line)
+    }
+}

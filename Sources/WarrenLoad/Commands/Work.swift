@@ -1,0 +1,25 @@
+import ArgumentParser
+
+/// What is measured; the names are those of the figures.
+enum Work: String, Codable, CaseIterable, ExpressibleByArgument {
+    case publish
+    case publishSerial = "publish-serial"
+    case consume
+    case consumeMultiple = "consume-multiple"
+    case enqueue
+    case execute
+    case latency
+    case start
+    /// The worker process that ``start`` starts.
+    case firstJob = "first-job"
+
+    /// How many messages or jobs of the number that was asked for the measurement takes.
+    func count(of count: Int) -> Int {
+        switch self {
+        case .publish, .consume, .consumeMultiple, .enqueue, .execute: count
+        case .publishSerial: count / 50
+        case .latency: min(count / 100, 1000)
+        case .start, .firstJob: 1
+        }
+    }
+}

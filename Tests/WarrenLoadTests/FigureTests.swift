@@ -1,0 +1,64 @@
+import Foundation
+import Testing
+
+@testable import WarrenLoad
+
+@Suite("A figure")
+struct FigureTests {
+    func figure(_ json: String) throws -> Figure {
+        try JSONDecoder().decode(Figure.self, from: Data(json.utf8))
+    }
+
+    @Test("is read from the C program's lines")
+    func fromC() throws {
+        let rate = try figure(
+            #"{"work":"publish","who":"c","queue":"quorum","count":100000,"rate":34386.3,"cpu_us":5.368}"#
+        )
+        #expect(rate.work == .publish)
+        #expect(rate.who == .c)
+        #expect(rate.rate == 34_386.3)
+        #expect(rate.cpu == 5.368)
+        let latency = try figure(
+            #"{"work":"latency","who":"c","queue":"quorum","count":500,"rate":100,"p50_ms":0.598,"p99_ms":3.421}"#
+        )
+        #expect(latency.p50 == 0.598)
+        #expect(latency.p99 == 3.421)
+    }
+
+    @Test("is one line of JSON with the names of the figures, and without those it doesn't have")
+    func line() throws {
+        var measurement = Figure(.execute, count: 10, seconds: 0.25)
+        measurement.cpu = 15.5
+        #expect(
+            try measurement.line
+                == #"{"count":10,"cpu_us":15.5,"queue":"quorum","seconds":0.25,"who":"warren","work":"execute"}"#
+        )
+    }
+
+    @Test("has the median of each figure of its repetitions")
+    func median() throws {
+        let repetitions = try [30.0, 10, 20].map {
+            try figure(
+                #"{"work":"consume","who":"c","queue":"quorum","count":1,"rate":\#($0),"cpu_us":\#(40 - $0)}"#
+            )
+        }
+        let median = try Figure(medianOf: repetitions)
+        #expect(median.rate == 20)
+        #expect(median.cpu == 20)
+        #expect(median.p50 == nil)
+        #expect(Figure.median([4, 1, 3, 2]) == 2.5)
+        #expect(throws: LoadError.self) { try Figure(medianOf: []) }
+    }
+
+    @Test("has percentiles that occurred, of one latency as of a hundred")
+    func percentiles() {
+        let hundred = (1...100).map(Double.init)
+        #expect(Figure.percentile(0.5, of: hundred) == 50)
+        #expect(Figure.percentile(0.99, of: hundred) == 99)
+        #expect(Figure.percentile(0.99, of: [7]) == 7)
+        #expect(Figure.percentile(0.5, of: []) == nil)
+        let measurement = Figure(.latency, count: 3, latenciesInMilliseconds: [3, 1, 2])
+        #expect(measurement.p50 == 2)
+        #expect(measurement.p99 == 3)
+    }
+}
