@@ -206,7 +206,7 @@ public final class RabbitMQClient: Transport {
     /// The connection for a purpose, open.
     private func connection(
         _ purpose: Purpose,
-        deadline: ContinuousClock.Instant = .now + .seconds(3600)
+        deadline: ContinuousClock.Instant? = nil
     ) async throws(AMQPError) -> Connection {
         let configuration = try configuration.get()
         let connection = try connections.withLock { connections throws(AMQPError) in
@@ -215,7 +215,9 @@ public final class RabbitMQClient: Transport {
             connections[purpose] = connection
             return connection
         }
-        if !connection.isOpen { try await connection.open(deadline: deadline) }
+        if !connection.isOpen {
+            try await connection.waitUntilOpen(deadline: deadline ?? .now + configuration.requestTimeout)
+        }
         return connection
     }
 

@@ -58,21 +58,42 @@ actor Connection {
     /// Connects and logs in, once: later calls find it done, or failed.
     ///
     /// Blocks this connection's own thread only.
-    func open(deadline: ContinuousClock.Instant) throws(AMQPError) {
+    func open() throws(AMQPError) {
         if let closeError { throw closeError }
         guard socket == nil else { return }
         do throws(AMQPError) {
-            var configuration = configuration
-            configuration.connectTimeout = max(
-                .milliseconds(1),
-                min(configuration.connectTimeout, ContinuousClock.now.duration(to: deadline))
-            )
             socket = try BrokerSocket.connect(configuration)
             openFlag.store(true, ordering: .releasing)
         } catch {
             lose(error)
             throw error
         }
+    }
+
+    /// Waits until the connection is open, and not longer than until the deadline.
+    nonisolated func waitUntilOpen(deadline: ContinuousClock.Instant) async throws(AMQPError) {
+        let opened = Reply<Void>()
+        // Unstructured, because connecting can't be interrupted: who waits for it gives up at his own deadline, and it goes on for others.
+        Task {
+            do throws(AMQPError) {
+                try await open()
+                opened.finish(.success(()))
+            } catch {
+                opened.finish(.failure(error))
+            }
+        }
+        // Unstructured for the same reason, and ended below.
+        let timer = Task {
+            try? await Task.sleep(until: deadline, clock: .continuous)
+            opened.finish(.failure(.notConnectedInTime(configuration)))
+        }
+        defer { timer.cancel() }
+        try await opened.value(
+            cancelled: AMQPError(
+                .connectionClosed,
+                "The task was cancelled before the connection was open. Nothing was sent."
+            )
+        )
     }
 
     /// What the broker says of itself.
@@ -170,6 +191,13 @@ actor Connection {
 }
 
 extension AMQPError {
+    static func notConnectedInTime(_ configuration: ConnectionConfiguration) -> AMQPError {
+        AMQPError(
+            .deadlineExceeded,
+            "The deadline passed before \(configuration.endpoint) had accepted the connection. Nothing was sent."
+        )
+    }
+
     static func noChannelLeft(_ configuration: ConnectionConfiguration) -> AMQPError {
         AMQPError(
             .refused,

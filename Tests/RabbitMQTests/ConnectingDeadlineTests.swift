@@ -1,0 +1,30 @@
+import AMQP
+import RabbitMQ
+import Testing
+
+@Suite(.timeLimit(.minutes(1))) struct ConnectingDeadlineTests {
+    @Test func `a broker that never answers holds no publish longer than its own deadline`() async throws {
+        let server = MuteServer()
+        let client = RabbitMQClient(url: "amqp://127.0.0.1:\(server.port)?connection_timeout=4000")
+        let start = ContinuousClock.now
+        // The patient one connects first; the hasty one must not wait with it.
+        async let patient = outcome(of: client, within: .seconds(3))
+        async let hasty = outcome(of: client, within: .milliseconds(200))
+        let hastyError = await hasty
+        #expect(hastyError?.code == .deadlineExceeded)
+        #expect(hastyError?.outcomeIsKnown == true)
+        #expect(ContinuousClock.now - start < .seconds(2))
+        #expect(await patient?.code == .deadlineExceeded)
+        #expect(ContinuousClock.now - start >= .seconds(3))
+        withExtendedLifetime(server) {}
+    }
+
+    private func outcome(of client: RabbitMQClient, within timeout: Duration) async -> AMQPError? {
+        do throws(AMQPError) {
+            try await client.publish(Message(body: [1]), to: .queue("letters"), timeout: timeout)
+            return nil
+        } catch {
+            return error
+        }
+    }
+}
