@@ -33,15 +33,30 @@ public final class RabbitMQClient: Transport {
         case consuming = "consume"
     }
 
+    /// The connection for each purpose, once it was needed.
+    private struct Connections {
+        private var publishing: Connection?
+        private var consuming: Connection?
+
+        subscript(purpose: Purpose) -> Connection? {
+            get { purpose == .publishing ? publishing : consuming }
+            set { if purpose == .publishing { publishing = newValue } else { consuming = newValue } }
+        }
+
+        var all: [Connection] { [publishing, consuming].compactMap(\.self) }
+    }
+
     private let configuration: Result<Configuration, AMQPError>
     private let logger: Logger
-    private let connections = Mutex<[Purpose: Connection]>([:])
+    private let maximumBodySize: Int
+    private let connections = Mutex(Connections())
     private let messageNumber = Atomic<UInt64>(0)
     private let messagePrefix = String(UInt64.random(in: 0 ... .max), radix: 36)
 
     /// A client with this configuration.
     public init(_ configuration: Configuration, logger: Logger = Logger(label: "warren.rabbitmq")) {
         self.configuration = .success(configuration)
+        maximumBodySize = configuration.maximumBodySize
         self.logger = logger
     }
 
@@ -54,6 +69,7 @@ public final class RabbitMQClient: Transport {
         } catch {
             configuration = .failure(error)
         }
+        maximumBodySize = Message.maximumBodySize
         self.logger = logger
     }
 
@@ -195,8 +211,8 @@ public final class RabbitMQClient: Transport {
     /// Unsettled deliveries go back to their queues. A later call connects again.
     public func close() async {
         let open = connections.withLock { connections in
-            defer { connections = [:] }
-            return connections.values.map(\.self)
+            defer { connections = Connections() }
+            return connections.all
         }
         for connection in open { await connection.close() }
     }
@@ -208,6 +224,7 @@ public final class RabbitMQClient: Transport {
         _ purpose: Purpose,
         deadline: ContinuousClock.Instant? = nil
     ) async throws(AMQPError) -> Connection {
+        if let connection = connections.withLock({ $0[purpose] }), connection.isOpen { return connection }
         let configuration = try configuration.get()
         let connection = try connections.withLock { connections throws(AMQPError) in
             if let connection = connections[purpose], !connection.isClosed { return connection }
@@ -215,9 +232,7 @@ public final class RabbitMQClient: Transport {
             connections[purpose] = connection
             return connection
         }
-        if !connection.isOpen {
-            try await connection.waitUntilOpen(deadline: deadline ?? .now + configuration.requestTimeout)
-        }
+        try await connection.waitUntilOpen(deadline: deadline ?? .now + configuration.requestTimeout)
         return connection
     }
 
@@ -242,12 +257,11 @@ public final class RabbitMQClient: Transport {
         for destination: Destination,
         mandatory: Bool
     ) throws(AMQPError) -> Message {
-        let limit = try configuration.get().maximumBodySize
-        guard message.body.count <= limit else {
+        guard message.body.count <= maximumBodySize else {
             throw AMQPError(
                 .messageTooLarge,
                 """
-                The message to \(destination) has a body of \(message.body.count) bytes, and \(limit) is the limit: send a reference \
+                The message to \(destination) has a body of \(message.body.count) bytes, and \(maximumBodySize) is the limit: send a reference \
                 to the data instead. Nothing was sent.
                 """
             )

@@ -29,7 +29,8 @@ actor Connection {
     var nextBeat = ContinuousClock.now
     var closeError: AMQPError?
     var closingDeadline: ContinuousClock.Instant?
-    private var closing: Reply<Void>?
+    /// Who waits for the orderly end; somebody from its beginning on.
+    private var closers: [Reply<Void>] = []
     private var openings: UInt64 = 0
     private nonisolated let closedFlag = Atomic(false)
     private nonisolated let openFlag = Atomic(false)
@@ -110,24 +111,33 @@ actor Connection {
             lose(AMQPError(.connectionClosed, "The connection was closed by this program."))
             return
         }
-        let cancelled = AMQPError(.cancelled, "Closing was cancelled.")
-        if let closing {
-            try? await closing.value(cancelled: cancelled)
-            return
+        let isFirst = closers.isEmpty
+        let closed = Reply<Void>()
+        closers.append(closed)
+        if isFirst {
+            closingDeadline = .now + .seconds(5)
+            await cancelConsumers()
+            if closeError == nil { send(.connectionClose, channel: 0) }
         }
-        let reply = Reply<Void>()
-        closing = reply
-        closingDeadline = .now + .seconds(5)
-        // As with one consumer's close: a quorum queue should have all acknowledgements before the channel goes.
-        let cancels = channels.open.map { channel in
+        try? await closed.value(cancelled: AMQPError(.cancelled, "The task was cancelled that closed a connection."))
+    }
+
+    /// Asks for no more deliveries on all channels, and waits until the broker has stopped them.
+    ///
+    /// As with one consumer's close: a quorum queue should have all acknowledgements before the channel goes.
+    private func cancelConsumers() async {
+        var cancels: [Reply<Void>] = []
+        for channel in channels.open {
+            guard case .consuming = channel.role else { continue }
             let cancel = Reply<Void>()
+            cancels.append(cancel)
             withConsumer(channel.id.number) { $0.cancel(cancel) }
-            if case .consuming = channel.role {} else { cancel.finish(.success(())) }
-            return cancel
         }
-        for cancel in cancels { try? await cancel.value(cancelled: cancelled) }
-        if closeError == nil { send(.connectionClose, channel: 0) }
-        try? await reply.value(cancelled: cancelled)
+        for cancel in cancels {
+            try? await cancel.value(
+                cancelled: AMQPError(.cancelled, "The task was cancelled that closed a connection.")
+            )
+        }
     }
 
     /// Drops the connection: everything that waits learns why.
@@ -136,18 +146,18 @@ actor Connection {
         closeError = error
         closedFlag.store(true, ordering: .releasing)
         // One that failed to open threw its error; one that was closed has none.
-        if isOpen && closing == nil { logger.info("connection ended", metadata: ["error": "\(error)"]) }
+        if isOpen && closers.isEmpty { logger.info("connection ended", metadata: ["error": "\(error)"]) }
         openFlag.store(false, ordering: .releasing)
         socket = nil
         handOver()
         for channel in channels.open {
-            if case .consuming(var consumer) = channel.role { consumer.end(closing == nil ? error : nil) }
+            if case .consuming(var consumer) = channel.role { consumer.end(closers.isEmpty ? error : nil) }
             if case .closing(let reply?) = channel.role { reply.finish(.success(())) }
         }
         channels = ChannelTable()
         publisher.connectionLost(error)
         for purpose in requests.keys { requests[purpose]?.connectionLost(error) }
-        closing?.finish(.success(()))
+        for closer in closers { closer.finish(.success(())) }
     }
 
     // MARK: Channels

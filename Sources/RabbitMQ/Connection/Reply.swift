@@ -1,40 +1,38 @@
 import AMQP
 import Synchronization
 
-/// What one caller waits for: a slot that the broker's answer, a deadline, the connection's end and the caller's
-/// cancellation may each fill.
+/// What one caller waits for: a slot that the broker's answer, a deadline, the connection's end and the caller's cancellation may each
+/// fill.
 ///
 /// The first one counts.
 final class Reply<Value: Sendable>: Sendable {
-    private enum State {
-        case new
-        case waiting(CheckedContinuation<Result<Value, AMQPError>, Never>)
-        case done(Result<Value, AMQPError>)
+    private typealias Waiter = CheckedContinuation<Result<Value, AMQPError>, Never>
+
+    /// The result is apart from the flag, so that looking whether there is one doesn't copy it.
+    private struct State {
+        var isDone = false
+        var result: Result<Value, AMQPError>?
+        var waiter: Waiter?
     }
 
-    private let state = Mutex(State.new)
+    private let state = Mutex(State())
 
     init() {}
 
     /// True once it is filled.
-    var isDone: Bool {
-        state.withLock { state in
-            if case .done = state { true } else { false }
-        }
-    }
+    var isDone: Bool { state.withLock(\.isDone) }
 
     /// Waits until it is filled.
     ///
     /// If the waiting task is cancelled, `cancelled` fills it.
     func value(cancelled: @autoclosure @escaping @Sendable () -> AMQPError) async throws(AMQPError) -> Value {
         let result = await withTaskCancellationHandler {
-            await withCheckedContinuation { continuation in
-                let result: Result<Value, AMQPError>? = state.withLock { state in
-                    if case .done(let result) = state { return result }
-                    state = .waiting(continuation)
-                    return nil
+            await withCheckedContinuation { (waiter: Waiter) in
+                let result = state.withLock { state in
+                    if !state.isDone { state.waiter = waiter }
+                    return state.result
                 }
-                if let result { continuation.resume(returning: result) }
+                if let result { waiter.resume(returning: result) }
             }
         } onCancel: {
             finish(.failure(cancelled()))
@@ -44,11 +42,12 @@ final class Reply<Value: Sendable>: Sendable {
 
     /// Fills it, if it isn't filled yet.
     func finish(_ result: Result<Value, AMQPError>) {
-        let waiter = state.withLock { state -> CheckedContinuation<Result<Value, AMQPError>, Never>? in
-            defer {
-                if case .done = state {} else { state = .done(result) }
-            }
-            return if case .waiting(let continuation) = state { continuation } else { nil }
+        let waiter = state.withLock { state -> Waiter? in
+            guard !state.isDone else { return nil }
+            state.isDone = true
+            // Whoever waits already gets it handed over; only one who comes later has to find it here.
+            if state.waiter == nil { state.result = result }
+            return state.waiter.take()
         }
         waiter?.resume(returning: result)
     }

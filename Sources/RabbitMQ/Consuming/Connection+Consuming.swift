@@ -26,7 +26,9 @@ extension Connection {
     }
 
     private func cancelConsumer(_ number: ConsumerNumber) async {
-        guard let id = number.id.withLock(\.self), channels[id.number]?.id == id else { return }
+        guard let id = number.id.withLock(\.self), let channel = channels[id.number], channel.id == id,
+            case .consuming = channel.role
+        else { return }
         let reply = Reply<Void>()
         withConsumer(id.number) { $0.cancel(reply) }
         try? await reply.value(cancelled: AMQPError(.cancelled, "The task was cancelled that cancelled a consumer."))

@@ -107,6 +107,22 @@ struct ConsumingTests {
         }
     }
 
+    @Test func `a stream and a client may be closed by several tasks at once`() async throws {
+        try await withQueue { client, queue in
+            let deliveries = try await client.consume(queue: queue, prefetch: 1)
+            await withDiscardingTaskGroup { group in
+                for _ in 0..<4 {
+                    group.addTask { await deliveries.cancel() }
+                    group.addTask { await deliveries.close() }
+                }
+            }
+            _ = try await client.consume(queue: queue, prefetch: 1)
+            await withDiscardingTaskGroup { group in
+                for _ in 0..<4 { group.addTask { await client.close() } }
+            }
+        }
+    }
+
     @Test func `getting from an empty queue gives nothing`() async throws {
         try await withQueue { client, queue in
             let delivery = try await client.get(queue: queue)
