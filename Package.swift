@@ -111,12 +111,14 @@ let package = Package(
             path: "Examples/PublishAndConsume",
             exclude: ["README.md"]
         ),
-        .testTarget(name: "AMQPTests", dependencies: ["AMQP"]),
-        .testTarget(name: "RabbitMQTests", dependencies: ["AMQP", "CRabbitMQ", "RabbitMQ"]),
+        // What several test targets use.
+        .target(name: "TestSupport", path: "Tests/TestSupport"),
+        .testTarget(name: "AMQPTests", dependencies: ["AMQP", "TestSupport"]),
+        .testTarget(name: "RabbitMQTests", dependencies: ["AMQP", "CRabbitMQ", "RabbitMQ", "TestSupport"]),
         .testTarget(
             name: "WarrenTests",
             dependencies: [
-                "AMQP", "Warren",
+                "AMQP", "TestSupport", "Warren",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Metrics", package: "swift-metrics"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -140,7 +142,7 @@ let package = Package(
         .testTarget(
             name: "IntegrationTests",
             dependencies: [
-                "AMQP", "RabbitMQ", "TrappingWorker", "Warren", "WarrenCommands",
+                "AMQP", "RabbitMQ", "TestSupport", "TrappingWorker", "Warren", "WarrenCommands",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "Subprocess", package: "swift-subprocess"),

@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 
 @testable import RabbitMQ
@@ -53,7 +54,7 @@ struct ConfirmTrackerTests {
 
     @Test(arguments: 0..<50 as Range<UInt64>)
     func `whatever the order of confirms, each publish is decided once`(seed: UInt64) {
-        var random = SplitMix64(seed: seed)
+        var random = SeededGenerator(seed: seed)
         let count = 200
         var tracker = tracker(waiting: count)
         var decided: [Int] = []

@@ -1,4 +1,5 @@
 import AMQP
+import TestSupport
 import Testing
 
 @testable import RabbitMQ
@@ -85,7 +86,7 @@ struct SettlementTrackerTests {
 
     @Test(arguments: 0..<50 as Range<UInt64>)
     func `a broker that follows the frames sees each delivery settled as asked`(seed: UInt64) {
-        var random = SplitMix64(seed: seed)
+        var random = SeededGenerator(seed: seed)
         let kinds: [DeliverySettlement] = [.ack, .ack, .ack, .ack, .requeue, .discard, .reject(requeue: true)]
         var tracker = SettlementTracker()
         var asked: [UInt64: DeliverySettlement] = [:]

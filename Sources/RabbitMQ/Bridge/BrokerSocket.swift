@@ -41,9 +41,6 @@ import Glibc
     /// The socket's file descriptor, to be polled.
     var descriptor: Int32 { unsafe amqp_get_sockfd(state) }
 
-    /// The agreed size of a frame, in bytes.
-    var maximumFrameSize: Int { unsafe Int(amqp_get_frame_max(state)) }
-
     /// The agreed heartbeat; zero is none.
     var heartbeat: Duration { unsafe .seconds(Int(amqp_get_heartbeat(state))) }
 

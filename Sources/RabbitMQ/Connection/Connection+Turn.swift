@@ -1,6 +1,5 @@
 import AMQP
 import Logging
-import Synchronization
 
 /// The turns of the connection's thread: read what has arrived, settle, publish.
 extension Connection {
@@ -66,7 +65,6 @@ extension Connection {
         var late = 0
         for request in requests where channels[request.channel.number]?.take(request) != true { late += 1 }
         if late > 0 {
-            lateSettlementCount.add(late, ordering: .relaxed)
             logger.debug("settlements came after their channel had gone", metadata: ["count": "\(late)"])
         }
         for channel in channels.open { settle(channel) }

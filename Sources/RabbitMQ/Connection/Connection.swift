@@ -14,8 +14,6 @@ actor Connection {
     nonisolated var isClosed: Bool { closedFlag.load(ordering: .acquiring) }
     /// True from log-in to the end.
     nonisolated var isOpen: Bool { openFlag.load(ordering: .acquiring) }
-    /// How many settlements came too late, for a channel that was gone.
-    nonisolated var lateSettlements: Int { lateSettlementCount.load(ordering: .relaxed) }
 
     let configuration: ConnectionConfiguration
     let logger: Logger
@@ -34,7 +32,6 @@ actor Connection {
     private var openings: UInt64 = 0
     private nonisolated let closedFlag = Atomic(false)
     private nonisolated let openFlag = Atomic(false)
-    nonisolated let lateSettlementCount = Atomic(0)
 
     /// A connection that isn't open yet.
     ///

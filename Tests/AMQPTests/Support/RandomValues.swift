@@ -1,4 +1,5 @@
 import AMQP
+import TestSupport
 
 extension SeededGenerator {
     mutating func number<Number: FixedWidthInteger>(_ type: Number.Type = Number.self) -> Number {

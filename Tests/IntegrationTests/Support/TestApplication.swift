@@ -116,26 +116,6 @@ struct TestApplication: Sendable {
     }
 }
 
-/// What handlers report to the test that waits for it.
-final class Journal<Entry: Sendable>: Sendable {
-    private let entries: AsyncStream<Entry>
-    private let feed: AsyncStream<Entry>.Continuation
-
-    init() { (entries, feed) = AsyncStream.makeStream(of: Entry.self) }
-
-    func write(_ entry: Entry) { feed.yield(entry) }
-
-    /// The next `count` entries; suspends until they are there.
-    func next(_ count: Int) async -> [Entry] {
-        var found: [Entry] = []
-        for await entry in entries {
-            found.append(entry)
-            if found.count == count { break }
-        }
-        return found
-    }
-}
-
 /// A door that opens once, for handlers to wait at.
 ///
 /// It doesn't mind cancellation.

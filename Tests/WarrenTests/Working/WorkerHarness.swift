@@ -18,26 +18,6 @@ struct Probe: Job {
 
 struct ProbeError: Error {}
 
-/// What handlers report to the test that waits for it.
-final class Journal<Entry: Sendable>: Sendable {
-    private let entries: AsyncStream<Entry>
-    private let feed: AsyncStream<Entry>.Continuation
-
-    init() { (entries, feed) = AsyncStream.makeStream(of: Entry.self) }
-
-    func write(_ entry: Entry) { feed.yield(entry) }
-
-    /// The next `count` entries; suspends until they are there.
-    func next(_ count: Int) async -> [Entry] {
-        var found: [Entry] = []
-        for await entry in entries {
-            found.append(entry)
-            if found.count == count { break }
-        }
-        return found
-    }
-}
-
 /// A fake broker with everything declared, and a worker on it.
 struct WorkerHarness: Sendable {
     let broker: FakeBroker
