@@ -33,8 +33,10 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-collections", from: "1.3.0"),
         // SHA-256 in the Digest example.
         .package(url: "https://github.com/apple/swift-crypto", from: "4.0.0"),
-        // Child processes with their output and signals, in tests and the load tool.
+        // Child processes with their output and signals: the supervisor of workers, tests, the load tool.
         .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.0"),
+        // The HTTP server behind a worker's /livez and /readyz.
+        .package(url: "https://github.com/swhitty/FlyingFox", from: "0.26.0"),
     ],
     targets: [
         .systemLibrary(
@@ -67,8 +69,10 @@ let package = Package(
                 "AMQP", "RabbitMQ", "Warren",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Configuration", package: "swift-configuration"),
+                .product(name: "FlyingFox", package: "FlyingFox"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "Subprocess", package: "swift-subprocess"),
             ]
         ),
         // Not `Sources/warren`: on a file system that ignores case it would be the folder of the library.
@@ -85,6 +89,7 @@ let package = Package(
                 "AMQP", "RabbitMQ", "Warren",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
+                .product(name: "Subprocess", package: "swift-subprocess"),
             ]
         ),
         // The yardstick: the same work in plain C over the same library.

@@ -33,6 +33,12 @@ public struct Delivery: Sendable {
         self.settler = settler
     }
 
+    /// True once the channel on which the delivery came is gone: settling does nothing any more, and the broker delivers the message
+    /// again.
+    ///
+    /// Work on it that hasn't begun is better not begun.
+    public var isLost: Bool { settler.isGone }
+
     /// Tells the broker that the message is done with.
     @inlinable
     public func ack() { settler.settle(tag, .ack) }
@@ -64,4 +70,11 @@ public enum DeliverySettlement: Sendable, Hashable {
 public protocol DeliverySettler: AnyObject, Sendable {
     /// Takes a settlement, to be sent soon; does nothing if the channel is gone or the tag was settled before.
     func settle(_ tag: UInt64, _ settlement: DeliverySettlement)
+    /// True once the channel is gone.
+    var isGone: Bool { get }
+}
+
+extension DeliverySettler {
+    /// A channel that is never lost.
+    public var isGone: Bool { false }
 }

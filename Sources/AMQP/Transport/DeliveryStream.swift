@@ -30,6 +30,7 @@ public final class DeliveryStream: AsyncSequence, Sendable {
         var waiting: [Delivery] = []
         var reader: CheckedContinuation<Wake, Never>?
         var end: Result<Void, AMQPError>?
+        var isRegistered = true
     }
 
     private enum Wake {
@@ -43,6 +44,15 @@ public final class DeliveryStream: AsyncSequence, Sendable {
     /// A stream that a transport feeds with ``yield(_:)`` and ends with ``finish(throwing:)``.
     public init(control: Control) {
         self.control = control
+    }
+
+    /// True while the consumer is registered at the broker: false after the stream's end, and while a transport recovers a lost
+    /// connection.
+    public var isRegistered: Bool { state.withLock { $0.isRegistered && $0.end == nil } }
+
+    /// Says whether the consumer is registered at the broker, for transports that recover.
+    public func setRegistered(_ isRegistered: Bool) {
+        state.withLock { $0.isRegistered = isRegistered }
     }
 
     /// Asks the broker for no more deliveries.

@@ -52,8 +52,16 @@ public protocol Transport: Sendable {
     /// Takes one message from a queue, or `nil` if none is ready. Settle it as any delivery.
     func get(queue: String) async throws(AMQPError) -> Delivery?
 
+    /// How the way to the broker is now.
+    var health: TransportHealth { get }
+
     /// Ends all use: sends what is waiting, closes in order. Unsettled deliveries go back to their queues.
     func close() async
+}
+
+extension Transport {
+    /// A way to the broker that can't fail, as within one process.
+    public var health: TransportHealth { TransportHealth(publishing: .open, consuming: .open) }
 }
 
 /// Which broker a transport is connected to.
