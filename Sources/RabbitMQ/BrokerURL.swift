@@ -40,6 +40,9 @@ public struct BrokerURL: Sendable, Hashable {
             throw Self.invalid("its scheme is '\(scheme)', and must be amqp or amqps")
         }
         guard let host = parts.host, !host.isEmpty else { throw Self.invalid("it names no host") }
+        guard !host.contains(",") else {
+            throw Self.invalid("its host '\(host)' has a comma in it: several URLs are each written in full")
+        }
         let port = parts.port ?? (scheme == "amqps" ? 5671 : 5672)
         guard let port = UInt16(exactly: port), port > 0 else {
             throw Self.invalid("its port \(port) is not from 1 to 65535")
@@ -49,6 +52,26 @@ public struct BrokerURL: Sendable, Hashable {
         credentials = .plain(user: parts.user ?? "guest", password: parts.password ?? "guest")
         if scheme == "amqps" { tls = TLSConfiguration() }
         for item in parts.queryItems ?? [] { try apply(item) }
+    }
+
+    /// Reads several URLs with commas between them, one for each node of a cluster; a single one is a list of one.
+    ///
+    /// A comma is taken for one between URLs only if `amqp://` or `amqps://` follows it.
+    ///
+    /// - Throws: `invalidURL`.
+    public static func list(_ text: String) throws(AMQPError) -> [BrokerURL] {
+        var urls: [String] = []
+        for part in text.split(separator: ",", omittingEmptySubsequences: false) {
+            let begins = part.drop(while: \.isWhitespace).lowercased()
+            if urls.isEmpty || begins.hasPrefix("amqp://") || begins.hasPrefix("amqps://") {
+                urls.append(String(part))
+            } else {
+                urls[urls.count - 1] += "," + part
+            }
+        }
+        var list: [BrokerURL] = []
+        for url in urls { list.append(try BrokerURL(url.trimmingWhitespace)) }
+        return list
     }
 
     private static func virtualHost(_ path: String) throws(AMQPError) -> String {
@@ -107,6 +130,10 @@ public struct BrokerURL: Sendable, Hashable {
 }
 
 extension String {
+    fileprivate var trimmingWhitespace: String {
+        String(drop(while: \.isWhitespace).reversed().drop(while: \.isWhitespace).reversed())
+    }
+
     /// An IPv6 address without its brackets.
     fileprivate var trimmingBrackets: String {
         hasPrefix("[") && hasSuffix("]") ? String(dropFirst().dropLast()) : self

@@ -5,14 +5,21 @@ import Synchronization
 /// A client of RabbitMQ.
 ///
 /// It connects when it is first used, over two connections: one for publishing and one for everything else, so that an alarm that makes
-/// the broker stop publishers can't stop acknowledgements. After a connection is lost, the next call makes a new one.
+/// the broker stop publishers can't stop acknowledgements.
+///
+/// A connection that is lost is made again, at any of the broker's endpoints, with pauses of up to a second between the rounds. What
+/// isn't durable is declared again, consumers consume again (their streams go on), and publishes that weren't confirmed are sent again
+/// while their deadlines allow. Until a client has been connected once, it doesn't wait for a broker: a failed attempt fails what
+/// waits for it, since the address may be wrong.
 ///
 /// All methods may be called from any task at once. Call ``close()`` at the end.
 public final class RabbitMQClient: Transport {
     /// What can be set about a client.
     public struct Configuration: Sendable {
-        /// Where the broker is and who the client is there.
-        public var url: BrokerURL
+        /// Where the broker is and who the client is there: a URL for each of a cluster's nodes that it may use.
+        ///
+        /// They are tried in an order drawn at random.
+        public var urls: [BrokerURL]
         /// The name under which the broker's operator sees the connections.
         public var connectionName: String
         /// How long the broker may take to answer a declaration, a get, or the like.
@@ -22,15 +29,15 @@ public final class RabbitMQClient: Transport {
 
         /// A configuration for a broker.
         public init(url: BrokerURL, connectionName: String = "warren") {
-            self.url = url
+            self.init(urls: [url], connectionName: connectionName)
+        }
+
+        /// A configuration for a cluster, with at least one URL.
+        public init(urls: [BrokerURL], connectionName: String = "warren") {
+            precondition(!urls.isEmpty, "A client needs the URL of a broker.")
+            self.urls = urls
             self.connectionName = connectionName
         }
-    }
-
-    /// What a connection is for.
-    private enum Purpose: String {
-        case publishing = "publish"
-        case consuming = "consume"
     }
 
     /// The connection for each purpose, once it was needed.
@@ -38,7 +45,7 @@ public final class RabbitMQClient: Transport {
         private var publishing: Connection?
         private var consuming: Connection?
 
-        subscript(purpose: Purpose) -> Connection? {
+        subscript(purpose: ConnectionPurpose) -> Connection? {
             get { purpose == .publishing ? publishing : consuming }
             set { if purpose == .publishing { publishing = newValue } else { consuming = newValue } }
         }
@@ -50,6 +57,8 @@ public final class RabbitMQClient: Transport {
     private let logger: Logger
     private let maximumBodySize: Int
     private let connections = Mutex(Connections())
+    private let board = StateBoard()
+    private let counters = ClientCounters()
     private let messageNumber = Atomic<UInt64>(0)
     private let messagePrefix = String(UInt64.random(in: 0 ... .max), radix: 36)
 
@@ -60,12 +69,12 @@ public final class RabbitMQClient: Transport {
         self.logger = logger
     }
 
-    /// A client of the broker at a URL.
+    /// A client of the broker at a URL, or of a cluster at several, with commas between them.
     ///
     /// A URL that can't be used is told at the first use, as `invalidURL`.
     public init(url: String, connectionName: String = "warren", logger: Logger = Logger(label: "warren.rabbitmq")) {
         do {
-            configuration = .success(Configuration(url: try BrokerURL(url), connectionName: connectionName))
+            configuration = .success(Configuration(urls: try BrokerURL.list(url), connectionName: connectionName))
         } catch {
             configuration = .failure(error)
         }
@@ -77,7 +86,7 @@ public final class RabbitMQClient: Transport {
 
     /// The broker at the other end.
     public func broker() async throws(AMQPError) -> BrokerIdentity {
-        let properties = try await connection(.consuming).serverProperties()
+        let properties = try await connection(.consuming).greeting(deadline: requestDeadline())
         return BrokerIdentity(
             product: properties["product"]?.stringValue ?? "unknown",
             version: properties["version"]?.stringValue.flatMap(BrokerVersion.init) ?? BrokerVersion(0, 0)
@@ -163,17 +172,9 @@ public final class RabbitMQClient: Transport {
         deadline: ContinuousClock.Instant
     ) async throws(AMQPError) {
         let message = try checked(message, for: destination, mandatory: mandatory)
-        while true {
-            let connection = try await connection(.publishing, deadline: deadline)
-            let pending = PendingPublish(message, to: destination, mandatory: mandatory, deadline: deadline)
-            connection.thread.post(pending)
-            do {
-                return try await pending.outcome()
-            } catch  where error.code == .connectionClosed && deadline > .now && !Task.isCancelled {
-                // The connection ended before anything was sent: a new one can take it.
-                continue
-            }
-        }
+        let pending = PendingPublish(message, to: destination, mandatory: mandatory, deadline: deadline)
+        try connection(.publishing).thread.post(pending)
+        try await pending.outcome()
     }
 
     /// Publishes a message and returns when the broker has taken responsibility for it, within `timeout`.
@@ -195,7 +196,8 @@ public final class RabbitMQClient: Transport {
         arguments: FieldTable = FieldTable()
     ) async throws(AMQPError) -> DeliveryStream {
         try await connection(.consuming).consume(
-            ConsumerChannel.Consumption(queue: queue, prefetch: prefetch, arguments: arguments)
+            ConsumerChannel.Consumption(queue: queue, prefetch: prefetch, arguments: arguments),
+            deadline: requestDeadline()
         )
     }
 
@@ -217,23 +219,43 @@ public final class RabbitMQClient: Transport {
         for connection in open { await connection.close() }
     }
 
+    // MARK: State
+
+    /// How the two connections are now.
+    public var health: TransportHealth {
+        var health = board.health
+        health.lastHeard = connections.withLock { $0[.consuming] }?.heardAt
+        if let heartbeat = try? configuration.get().urls[0].heartbeat, heartbeat > .zero {
+            health.longestSilence = heartbeat * 2
+        }
+        return health
+    }
+
+    /// The states of the two connections: now, and whenever one of them changes.
+    ///
+    /// The sequence ends with the task that reads it. A reader that is more than 16 changes behind misses the oldest.
+    public func healthChanges() -> AsyncStream<TransportHealth> { board.watch() }
+
+    /// What the client had to recover from so far.
+    public var statistics: ClientStatistics { counters.statistics }
+
     // MARK: Connections
 
-    /// The connection for a purpose, open.
-    private func connection(
-        _ purpose: Purpose,
-        deadline: ContinuousClock.Instant? = nil
-    ) async throws(AMQPError) -> Connection {
-        if let connection = connections.withLock({ $0[purpose] }), connection.isOpen { return connection }
+    /// The connection for a purpose, which may be open or not.
+    private func connection(_ purpose: ConnectionPurpose) throws(AMQPError) -> Connection {
         let configuration = try configuration.get()
-        let connection = try connections.withLock { connections throws(AMQPError) in
+        return try connections.withLock { connections throws(AMQPError) in
             if let connection = connections[purpose], !connection.isClosed { return connection }
-            let connection = try Connection(configuration.forConnection(purpose.rawValue), logger: logger)
+            let connection = try Connection(
+                configuration.urls.map { configuration.forConnection($0, purpose) },
+                purpose: purpose,
+                board: board,
+                counters: counters,
+                logger: logger
+            )
             connections[purpose] = connection
             return connection
         }
-        try await connection.waitUntilOpen(deadline: deadline ?? .now + configuration.requestTimeout)
-        return connection
     }
 
     private func request(_ method: OutboundMethod) async throws(AMQPError) -> InboundMethod {
@@ -278,7 +300,7 @@ public final class RabbitMQClient: Transport {
 }
 
 extension RabbitMQClient.Configuration {
-    fileprivate func forConnection(_ purpose: String) -> ConnectionConfiguration {
+    fileprivate func forConnection(_ url: BrokerURL, _ purpose: ConnectionPurpose) -> ConnectionConfiguration {
         ConnectionConfiguration(
             endpoint: url.endpoint,
             virtualHost: url.virtualHost,
@@ -286,7 +308,7 @@ extension RabbitMQClient.Configuration {
             tls: url.tls,
             heartbeat: url.heartbeat,
             connectTimeout: url.connectTimeout,
-            name: "\(connectionName) (\(purpose))"
+            name: "\(connectionName) (\(purpose.rawValue))"
         )
     }
 }

@@ -61,4 +61,16 @@ struct BrokerURLTests {
         let error = #expect(throws: AMQPError.self) { try BrokerURL("amqp://ada:secret@h:99999/x/y") }
         #expect(error?.description.contains("secret") == false)
     }
+
+    @Test func `several URLs are those of a cluster's nodes`() throws {
+        let urls = try BrokerURL.list("amqp://ada:a,b@one:5672/jobs, amqps://two , amqp://three:5673")
+        #expect(urls.map(\.endpoint.host) == ["one", "two", "three"])
+        #expect(urls.map(\.endpoint.port) == [5672, 5671, 5673])
+        #expect(urls[0].credentials == .plain(user: "ada", password: "a,b"))
+    }
+
+    @Test(arguments: ["", "amqp://one,", "amqp://one,two:5672", ",amqp://one"])
+    func `a list with something else in it is refused`(text: String) {
+        #expect(throws: AMQPError.self) { try BrokerURL.list(text) }
+    }
 }

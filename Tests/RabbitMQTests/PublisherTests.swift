@@ -155,13 +155,84 @@ struct PublisherTests {
         #expect(await failure(of: publish) == .channelLost)
     }
 
-    @Test func `when the connection is lost, what was sent is unknown and what was not is known`() async {
+    @Test func `when the connection is lost, what was not confirmed is sent again, before what waits`() async {
+        let sent = publish(id: "sent")
+        var publisher = publisher(havingSent: [sent])
+        publisher.blockedReason = "disk"
+        let unsent = publish(id: "unsent")
+        _ = publisher.enqueue([unsent])
+        let resent = publisher.connectionLost(AMQPError(.connectionLost, "reset by peer"))
+        #expect(resent == 1)
+        #expect(publisher.blockedReason == nil)
+        if publisher.next() != nil { Issue.record("a message was sent without a connection") }
+        guard case .openChannel? = publisher.connected() else {
+            Issue.record("no channel was opened on the new connection")
+            return
+        }
+        _ = publisher.opened(1)
+        publisher.selected()
+        let first = publisher.next()?.publish
+        let second = publisher.next()?.publish
+        #expect(first === sent)
+        #expect(second === unsent)
+        publisher.acknowledged(2, multiple: true)
+        #expect(await failure(of: sent) == nil)
+        #expect(await failure(of: unsent) == nil)
+    }
+
+    @Test func `a deadline that passes without a connection tells what was sent from what was not`() async {
+        let sent = publish(deadlineIn: 1)
+        var publisher = publisher(havingSent: [sent])
+        _ = publisher.connectionLost(AMQPError(.connectionLost, "reset by peer"))
+        let unsent = publish(deadlineIn: 1)
+        _ = publisher.enqueue([unsent])
+        #expect(publisher.nextDeadline == sent.deadline)
+        publisher.expire(now: start + .seconds(1))
+        #expect(await failure(of: sent) == .confirmTimedOut)
+        #expect(await failure(of: unsent) == .deadlineExceeded)
+        #expect(!publisher.hasWaiting)
+    }
+
+    @Test func `a publish that the broker may have closed the connection for is sent three times at most`() async {
+        let publish = publish()
+        var publisher = publisher(havingSent: [publish])
+        let fault = AMQPError(.connectionClosed, "", reply: BrokerReply(code: 541, text: "INTERNAL_ERROR"))
+        for _ in 0..<2 {
+            _ = publisher.connectionLost(fault)
+            #expect(!publish.reply.isDone)
+            _ = publisher.connected()
+            _ = publisher.opened(1)
+            publisher.selected()
+            let again = publisher.next()?.publish
+            #expect(again === publish)
+        }
+        let resent = publisher.connectionLost(fault)
+        #expect(resent == 0)
+        #expect(await failure(of: publish) == .connectionLost)
+    }
+
+    @Test func `an operator who closes the connection again and again makes no publish fail`() {
+        let publish = publish()
+        var publisher = publisher(havingSent: [publish])
+        let maintenance = AMQPError(.connectionClosed, "", reply: BrokerReply(code: 320, text: "CONNECTION_FORCED"))
+        for _ in 0..<10 {
+            let resent = publisher.connectionLost(maintenance)
+            #expect(resent == 1)
+            _ = publisher.connected()
+            _ = publisher.opened(1)
+            publisher.selected()
+            _ = publisher.next()
+        }
+        #expect(!publish.reply.isDone)
+    }
+
+    @Test func `when there will be no connection, what was sent is unknown and what was not is known`() async {
         let sent = publish()
         var publisher = publisher(havingSent: [sent])
         publisher.blockedReason = "disk"
         let unsent = publish()
         _ = publisher.enqueue([unsent])
-        publisher.connectionLost(AMQPError(.connectionLost, "reset by peer"))
+        publisher.end(AMQPError(.connectionLost, "reset by peer"))
         #expect(await failure(of: sent) == .connectionLost)
         #expect(await failure(of: unsent) == .connectionClosed)
     }

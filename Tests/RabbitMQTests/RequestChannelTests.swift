@@ -72,14 +72,46 @@ struct RequestChannelTests {
         #expect(!next.reply.isDone)
     }
 
-    @Test func `all fail with the connection`() async {
+    @Test func `a lost connection makes requests wait for the next, the one under way first`() {
+        var channel = RequestChannel()
+        _ = channel.enqueue(request("a"))
+        _ = channel.opened(1)
+        _ = channel.enqueue(request("b"))
+        channel.connectionLost()
+        let whileAway = channel.enqueue(request("c"))
+        #expect(whileAway == nil)
+        let back = channel.connected()
+        #expect(back == .openChannel)
+        var action = channel.opened(1)
+        #expect(sent(action) == .purgeQueue("a"))
+        action = channel.answered(.method(.queuePurgeOk(messageCount: 0)))
+        #expect(sent(action) == .purgeQueue("b"))
+    }
+
+    @Test func `what is declared again goes before all others, and only as long as this connection lasts`() {
+        var channel = RequestChannel(isConnected: false)
+        _ = channel.enqueue(request("waiting"))
+        _ = channel.connected()
+        let declaration = OutboundMethod.declareQueue(QueueDeclaration("q"), passive: false)
+        _ = channel.redeclare([declaration], deadline: start + .seconds(10))
+        #expect(channel.isRedeclaring)
+        var action = channel.opened(1)
+        #expect(sent(action) == declaration)
+        channel.connectionLost()
+        #expect(!channel.isRedeclaring)
+        _ = channel.connected()
+        action = channel.opened(1)
+        #expect(sent(action) == .purgeQueue("waiting"))
+    }
+
+    @Test func `all fail when there will be no connection`() async {
         var channel = RequestChannel()
         let underway = request("a")
         let waiting = request("b")
         _ = channel.enqueue(underway)
         _ = channel.opened(1)
         _ = channel.enqueue(waiting)
-        channel.connectionLost(AMQPError(.connectionLost, "reset by peer"))
+        channel.end(AMQPError(.connectionLost, "reset by peer"))
         #expect(await failure(of: underway) == .connectionLost)
         #expect(await failure(of: waiting) == .connectionLost)
         #expect(channel.nextDeadline == nil)

@@ -2,8 +2,9 @@ import Synchronization
 
 /// The deliveries of one consumer, in the order the broker sent them.
 ///
-/// The stream ends after ``cancel()``, when what had arrived has been read, and throws if the broker cancelled the consumer or channel
-/// or connection were lost. The broker's prefetch bounds what waits here: it sends no more until deliveries are settled.
+/// The stream ends after ``cancel()``, when what had arrived has been read, and throws if the broker cancelled the consumer or closed its
+/// channel. A transport may recover a lost connection: then the stream goes on, and what came before is lost (``Delivery/isLost``)
+/// and delivered again. The broker's prefetch bounds what waits here: it sends no more until deliveries are settled.
 ///
 /// One task reads a stream. A transport hands deliveries over in batches, so most calls of `next()` neither suspend nor lock.
 public final class DeliveryStream: AsyncSequence, Sendable {
@@ -51,8 +52,13 @@ public final class DeliveryStream: AsyncSequence, Sendable {
     public var isRegistered: Bool { state.withLock { $0.isRegistered && $0.end == nil } }
 
     /// Says whether the consumer is registered at the broker, for transports that recover.
+    ///
+    /// When it isn't any more, what was handed over and not yet read is dropped: the broker delivers it again.
     public func setRegistered(_ isRegistered: Bool) {
-        state.withLock { $0.isRegistered = isRegistered }
+        state.withLock { state in
+            state.isRegistered = isRegistered
+            if !isRegistered { state.waiting = [] }
+        }
     }
 
     /// Asks the broker for no more deliveries.
@@ -138,10 +144,15 @@ public final class DeliveryStream: AsyncSequence, Sendable {
 
         /// The next delivery; `nil` when the stream has ended or the reading task was cancelled.
         public mutating func next(isolation actor: isolated (any Actor)?) async throws(AMQPError) -> Delivery? {
-            if let delivery = batch.popLast() { return delivery }
-            batch = try await stream.nextBatch()
-            batch.reverse()
-            return batch.popLast()
+            while true {
+                while let delivery = batch.popLast() {
+                    // One that was lost while it waited here comes again.
+                    if !delivery.isLost { return delivery }
+                }
+                batch = try await stream.nextBatch()
+                if batch.isEmpty { return nil }
+                batch.reverse()
+            }
         }
     }
 }

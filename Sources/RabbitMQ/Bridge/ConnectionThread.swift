@@ -39,12 +39,25 @@ final class ConnectionThread: SerialExecutor {
         var turn: Turn?
         var jobs: [UnownedJob] = []
         var mail = Mail()
+        var publishes = WatchedPublishes()
+        /// True while the watchdog looks after this thread.
+        var isWatched = false
+        /// Since when a turn or job is under way.
+        var busySince: ContinuousClock.Instant?
+        /// When the thread last had something to do.
+        var lastWork = ContinuousClock.now
         var isSleeping = false
         var joinsSettlements = false
         var joinsPublishes = false
         var isStopped = false
 
         var isEmpty: Bool { jobs.isEmpty && mail.isEmpty && !isStopped }
+
+        /// Whether the watchdog is to be called.
+        mutating func takeUnwatched() -> Bool {
+            defer { isWatched = true }
+            return !isWatched
+        }
 
         /// Marks the mail as urgent.
         ///
@@ -56,14 +69,24 @@ final class ConnectionThread: SerialExecutor {
         }
     }
 
+    /// A turn of this length is no cause for concern.
+    private static let normalTurn = Duration.milliseconds(20)
+    /// After how long without work the watchdog may look away.
+    private static let idleTime = Duration.seconds(1)
+
     private let inbox = Mutex(Inbox())
     private let wakeUp: WakeUp
     private let identity = Atomic<UInt>(0)
+    /// The open socket, for the watchdog; the lock keeps it open while the watchdog uses it.
+    private let socket = Mutex<Int32?>(nil)
+    private let longestCall: Duration
 
     /// Starts the thread, which has nothing to do yet.
     ///
+    /// - Parameter longestCall: How long a call may be stuck on an open socket before that is shut down.
     /// - Throws: `connectionFailed` if the system has no thread or no file descriptor left.
-    init() throws(AMQPError) {
+    init(longestCall: Duration) throws(AMQPError) {
+        self.longestCall = longestCall
         wakeUp = try WakeUp()
         let body = ThreadBody { [self] in
             identity.store(Self.currentThread, ordering: .releasing)
@@ -97,12 +120,17 @@ final class ConnectionThread: SerialExecutor {
     /// It goes out at once, unless the broker has many to work on: then it waits for the next confirm, which wakes the thread, or a
     /// millisecond, so that one wake-up sends many.
     func post(_ publish: PendingPublish) {
-        let wasSleeping = inbox.withLock { inbox in
+        let (wasSleeping, isUnwatched) = inbox.withLock { inbox in
             inbox.mail.publishes.append(publish)
-            if inbox.joinsPublishes && inbox.mail.publishes.count < Self.largestPublishBatch { return false }
-            return inbox.takeUrgentSleep()
+            inbox.publishes.add(publish)
+            let isUnwatched = inbox.takeUnwatched()
+            if inbox.joinsPublishes && inbox.mail.publishes.count < Self.largestPublishBatch {
+                return (false, isUnwatched)
+            }
+            return (inbox.takeUrgentSleep(), isUnwatched)
         }
         if wasSleeping { wakeUp.signal() }
+        if isUnwatched { Watchdog.shared?.watch(self) }
     }
 
     /// Puts a settlement into the mailbox.
@@ -110,12 +138,53 @@ final class ConnectionThread: SerialExecutor {
     /// It goes out at once, unless others went out a moment ago: then it waits a millisecond, or until `batch` of them are there, so that
     /// many become one frame.
     func post(_ settlement: SettlementRequest, batch: Int) {
-        let wasSleeping = inbox.withLock { inbox in
+        let (wasSleeping, isUnwatched) = inbox.withLock { inbox in
             inbox.mail.settlements.append(settlement)
-            if inbox.joinsSettlements && inbox.mail.settlements.count < batch { return false }
-            return inbox.takeUrgentSleep()
+            let isUnwatched = inbox.takeUnwatched()
+            if inbox.joinsSettlements && inbox.mail.settlements.count < batch { return (false, isUnwatched) }
+            return (inbox.takeUrgentSleep(), isUnwatched)
         }
         if wasSleeping { wakeUp.signal() }
+        if isUnwatched { Watchdog.shared?.watch(self) }
+    }
+
+    /// Puts a call into the mailbox, which the thread makes after what was published and settled before.
+    func post(_ call: @escaping Mail.Call) {
+        let (wasSleeping, isUnwatched) = inbox.withLock { inbox in
+            inbox.mail.calls.append(call)
+            return (inbox.takeUrgentSleep(), inbox.takeUnwatched())
+        }
+        if wasSleeping { wakeUp.signal() }
+        if isUnwatched { Watchdog.shared?.watch(self) }
+    }
+
+    // MARK: Watchdog
+
+    /// Tells which socket is open; `nil` before it is closed.
+    func setSocket(_ descriptor: Int32?) {
+        socket.withLock { $0 = descriptor }
+    }
+
+    /// Helps where this thread can't help itself.
+    ///
+    /// Returns false if it needs no more watching.
+    func inspect(at now: ContinuousClock.Instant) -> Bool {
+        let (late, stuckFor, goesOn) = inbox.withLock { inbox in
+            let stuckFor = inbox.busySince.map { $0.duration(to: now) } ?? .zero
+            guard stuckFor < Self.normalTurn else { return (inbox.publishes.takeLate(at: now), stuckFor, true) }
+            guard inbox.lastWork.duration(to: now) > Self.idleTime, inbox.isEmpty else { return ([], stuckFor, true) }
+            inbox.publishes.sweep()
+            inbox.isWatched = !inbox.publishes.isEmpty
+            return ([], stuckFor, inbox.isWatched)
+        }
+        for publish in late { publish.expire() }
+        if stuckFor > longestCall {
+            // The stuck call returns with an error then; this thread's own reading of it makes a new connection.
+            socket.withLock { descriptor in
+                if let descriptor { _ = shutdown(descriptor, Int32(SHUT_RDWR)) }
+            }
+        }
+        return goesOn
     }
 
     func enqueue(_ job: consuming ExecutorJob) {
@@ -146,6 +215,7 @@ final class ConnectionThread: SerialExecutor {
                 let taken = (inbox.turn, inbox.jobs, inbox.mail, inbox.isStopped)
                 inbox.jobs = []
                 inbox.mail = Mail()
+                inbox.busySince = .now
                 return taken
             }
             // Mail first: what a task settled or published before it closes something must go before the close.
@@ -160,6 +230,8 @@ final class ConnectionThread: SerialExecutor {
                 inbox.isSleeping = jobs.isEmpty && inbox.jobs.isEmpty && mayMailWait && !inbox.isStopped
                 inbox.joinsSettlements = rest.joinsSettlements
                 inbox.joinsPublishes = rest.joinsPublishes
+                inbox.lastWork = inbox.busySince ?? inbox.lastWork
+                inbox.busySince = nil
                 return inbox.isSleeping
             }
             let joins = rest.joinsSettlements || rest.joinsPublishes
@@ -186,7 +258,7 @@ final class ConnectionThread: SerialExecutor {
 }
 
 /// A closure on its way into a new thread.
-private final class ThreadBody: Sendable {
+final class ThreadBody: Sendable {
     private let run: @Sendable () -> Void
 
     init(_ run: @escaping @Sendable () -> Void) { self.run = run }

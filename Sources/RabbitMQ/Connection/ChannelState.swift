@@ -1,4 +1,5 @@
 import AMQP
+import Synchronization
 
 /// What the connection keeps of one open channel.
 ///
@@ -9,6 +10,8 @@ final class ChannelState {
         case publishing
         case requests(RequestPurpose)
         case consuming(ConsumerChannel)
+        /// We wait for the broker to have taken the last settlements, and will then close the channel.
+        case flushing(Reply<Void>?)
         /// We asked the broker to close it and wait for the answer.
         case closing(Reply<Void>?)
     }
@@ -17,6 +20,8 @@ final class ChannelState {
     var role: Role
     var assembler = ContentAssembler()
     var settlements = SettlementTracker()
+    /// How many frames of settlements were sent since the consumer was cancelled.
+    var framesSinceCancel = 0
     /// Deliveries that were read and not yet handed to the reader.
     var batch: [Delivery] = []
     /// What this channel's deliveries are settled through.
@@ -47,8 +52,11 @@ final class ChannelState {
     ///
     /// Returns false if it comes too late: the channel is closing, or is another by now.
     func take(_ request: SettlementRequest) -> Bool {
-        if case .closing = role { return false }
         guard id == request.channel else { return false }
+        switch role {
+        case .flushing, .closing: return false
+        case .publishing, .requests, .consuming: break
+        }
         _ = settlements.settle(request.tag, request.settlement)
         return true
     }
@@ -69,6 +77,7 @@ final class ChannelSettler: DeliverySettler {
     private let thread: ConnectionThread
     private let channel: ChannelID
     private let batch: Int
+    private let gone = Atomic(false)
 
     /// - Parameter batch: How many settlements may wait a moment for each other.
     init(thread: ConnectionThread, channel: ChannelID, batch: Int) {
@@ -76,6 +85,11 @@ final class ChannelSettler: DeliverySettler {
         self.channel = channel
         self.batch = batch
     }
+
+    var isGone: Bool { gone.load(ordering: .acquiring) }
+
+    /// The channel is gone, or about to be closed: the broker takes its deliveries back.
+    func lose() { gone.store(true, ordering: .releasing) }
 
     func settle(_ tag: UInt64, _ settlement: DeliverySettlement) {
         thread.post(SettlementRequest(channel: channel, tag: tag, settlement: settlement), batch: batch)

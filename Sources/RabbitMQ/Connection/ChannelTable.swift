@@ -4,6 +4,8 @@
 struct ChannelTable {
     /// The largest number; RabbitMQ's default `channel_max`.
     static let lastNumber: UInt16 = 2047
+    /// How many channels consumers leave to publishes and requests.
+    private static let reserved: UInt16 = 3
 
     private var channels: [ChannelState?] = []
 
@@ -22,7 +24,9 @@ struct ChannelTable {
     var open: [ChannelState] { channels.compactMap(\.self) }
 
     /// The lowest number that isn't in use; `nil` if all are.
-    var freeNumber: UInt16? { (1...Self.lastNumber).first { self[$0] == nil } }
+    func freeNumber(forConsumer: Bool) -> UInt16? {
+        (1...(Self.lastNumber - (forConsumer ? Self.reserved : 0))).first { self[$0] == nil }
+    }
 
     /// Takes a channel out.
     mutating func remove(_ number: UInt16) -> ChannelState? {

@@ -33,9 +33,13 @@ extension Connection {
         switch method {
         case .blocked(let reason):
             publisher.blockedReason = reason
+            schedule.blocked(reason)
+            board.set(schedule.state, of: purpose)
             logger.info("broker blocks publishers", metadata: ["reason": "\(reason)"])
         case .unblocked:
             publisher.blockedReason = nil
+            schedule.blocked(nil)
+            board.set(schedule.state, of: purpose)
             logger.info("broker takes publishes again")
         case .connectionClose(let reply):
             send(.connectionCloseOk, channel: 0)
@@ -74,12 +78,15 @@ extension Connection {
             if method == .channelOpenOk { perform(publisher.opened(number)) }
             if method == .confirmSelectOk { publisher.selected() }
         case .requests(let purpose):
-            let action =
-                method == .channelOpenOk
-                ? requests[purpose]?.opened(number) : requests[purpose]?.answered(.method(method))
-            perform(action ?? nil, for: purpose)
+            if method == .channelOpenOk {
+                perform(requests[purpose]?.opened(number) ?? nil, for: purpose)
+            } else {
+                answered(.method(method), for: purpose)
+            }
         case .consuming:
             withConsumer(number) { $0.answered(method) }
+            if case .cancelOk = method { sendCloseIfQuiet() }
+        case .flushing: flushed(number)
         case .closing, nil: break
         }
     }
@@ -102,9 +109,10 @@ extension Connection {
                 )
             )
         case .get(let tag, _, _):
-            guard let id = channels[number]?.id, case .requests(let purpose)? = channels[number]?.role else { return }
-            channels[number]?.settlements.deliver(tag)
-            perform(requests[purpose]?.answered(.message(content.start, content.message, id)) ?? nil, for: purpose)
+            guard let channel = channels[number] else { return }
+            guard case .requests(let purpose) = channel.role else { return flushed(number) }
+            channel.settlements.deliver(tag)
+            answered(.message(content.start, content.message, channel.settler), for: purpose)
         case .returned(let reply, let destination):
             publisher.returned(content.message, to: destination, reply)
         }
@@ -113,12 +121,17 @@ extension Connection {
     /// The broker closed a channel.
     private func closed(_ number: UInt16, _ reply: BrokerReply) {
         channels[number]?.handOver()
+        channels[number]?.settler.lose()
         switch channels.remove(number)?.role {
         case .publishing: perform(publisher.channelClosed(reply))
-        case .requests(let purpose): perform(requests[purpose]?.channelClosed(reply) ?? nil, for: purpose)
-        case .consuming(var consumer): consumer.channelClosed(reply)
-        case .closing(let waiter?): waiter.finish(.success(()))
-        case .closing(nil), nil: break
+        case .requests(let purpose):
+            perform(requests[purpose]?.channelClosed(reply) ?? nil, for: purpose)
+            resumeConsumers()
+        case .consuming(let consumer):
+            channelClosed(of: consumer, reply)
+            sendCloseIfQuiet()
+        case .flushing(let waiter), .closing(let waiter): waiter?.finish(.success(()))
+        case nil: break
         }
     }
 

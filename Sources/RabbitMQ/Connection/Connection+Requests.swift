@@ -2,8 +2,8 @@ import AMQP
 
 /// Requests that have one answer each.
 extension Connection {
-    /// Sends a method on the channel for its purpose and waits for the answer.
-    func request(
+    /// Sends a method on the channel for its purpose and waits for the answer, on whatever connection there is until the deadline.
+    nonisolated func request(
         _ method: OutboundMethod,
         for purpose: RequestPurpose = .topology,
         deadline: ContinuousClock.Instant
@@ -15,32 +15,56 @@ extension Connection {
     }
 
     /// Takes one message from a queue.
-    func get(queue: String, deadline: ContinuousClock.Instant) async throws(AMQPError) -> Delivery? {
+    nonisolated func get(queue: String, deadline: ContinuousClock.Instant) async throws(AMQPError) -> Delivery? {
         let answer = try await answer(to: .get(queue: queue), for: .gets, deadline: deadline)
-        guard case .message(.get(let tag, let isRedelivered, let destination), let message, let id) = answer else {
-            return nil
-        }
+        guard case .message(.get(let tag, let isRedelivered, let destination), let message, let settler) = answer
+        else { return nil }
         return Delivery(
             message: message,
             destination: destination,
             queue: queue,
             isRedelivered: isRedelivered,
             tag: tag,
-            settler: ChannelSettler(thread: thread, channel: id, batch: 1)
+            settler: settler
         )
     }
 
-    private func answer(
+    private nonisolated func answer(
         to method: OutboundMethod,
         for purpose: RequestPurpose,
         deadline: ContinuousClock.Instant
     ) async throws(AMQPError) -> RequestChannel.Answer {
-        if isClosed { throw AMQPError(.connectionClosed, "Can't \(method.summary): the connection is closed.") }
-        let reply = Reply<RequestChannel.Answer>()
-        let request = RequestChannel.Request(method: method, deadline: deadline, reply: reply)
-        perform(requests[purpose, default: RequestChannel()].enqueue(request), for: purpose)
-        return try await reply.value(
+        let request = RequestChannel.Request(method: method, deadline: deadline, reply: Reply())
+        thread.post { $0.take(request, for: purpose) }
+        return try await request.reply.value(
+            until: deadline,
+            late: .unanswered(method),
             cancelled: AMQPError(.cancelled, "The task was cancelled that wanted to \(method.summary).")
         )
+    }
+
+    private func take(_ request: RequestChannel.Request, for purpose: RequestPurpose) {
+        if let closeError {
+            return request.reply.finish(
+                .failure(AMQPError(closeError.code, "Can't \(request.method.summary): \(closeError.message)"))
+            )
+        }
+        let channel = requests[purpose, default: RequestChannel(isConnected: socket != nil)]
+        requests[purpose] = channel
+        perform(requests[purpose]?.enqueue(request) ?? nil, for: purpose)
+    }
+
+    /// The broker answered a request; a declaration that it accepted is one to be made again.
+    func answered(_ answer: RequestChannel.Answer, for purpose: RequestPurpose) {
+        if purpose == .topology, let method = requests[purpose]?.methodUnderWay { declared.note(method) }
+        perform(requests[purpose]?.answered(answer) ?? nil, for: purpose)
+        resumeConsumers()
+    }
+}
+
+extension AMQPError {
+    /// The deadline of a request has passed.
+    static func unanswered(_ method: OutboundMethod) -> AMQPError {
+        AMQPError(.deadlineExceeded, "The broker did not answer within the time limit: \(method.summary).")
     }
 }

@@ -1,7 +1,7 @@
 import AMQP
 import Logging
 
-/// The turns of the connection's thread: read what has arrived, settle, publish.
+/// The turns of the connection's thread: connect if need be, read what has arrived, settle, publish, and what else was asked.
 extension Connection {
     /// How many frames a turn reads before it hands over and settles: the broker should get room for more while we decode.
     private static let framesPerTurn = 128
@@ -16,16 +16,20 @@ extension Connection {
     func turn(_ mail: consuming Mail, isReadable: Bool) -> ConnectionThread.Rest {
         let now = ContinuousClock.now
         let unconfirmedBefore = publisher.unconfirmedCount
+        if isReadable { noteHeard(at: now) }
         if isReadable || hasMoreToRead || now >= nextBeat { read(now) }
         let joinsSettlements = !mail.settlements.isEmpty
         settle(mail.settlements)
         let isAllConfirmed = unconfirmedBefore > 0 && publisher.unconfirmedCount == 0
         let hasMoreToSend = publish(mail.publishes, now)
+        for call in mail.calls { call(self) }
         expireRequests(now)
-        guard let descriptor = socket?.descriptor else { return ConnectionThread.Rest() }
-        if hasMoreToRead || hasMoreToSend { return ConnectionThread.Rest(socket: descriptor, timeout: .zero) }
-        let deadlines = [publisher.nextDeadline, closingDeadline, requests.values.compactMap(\.nextDeadline).min()]
-        let nextWork = deadlines.compactMap(\.self).reduce(nextBeat, min)
+        if socket == nil { connectIfDue() } else { resumeConsumers() }
+        guard let descriptor = socket?.descriptor else { return ConnectionThread.Rest(timeout: restWithoutSocket) }
+        if hasMoreToRead || hasMoreToSend || publisher.isReadyToSend {
+            return ConnectionThread.Rest(socket: descriptor, timeout: .zero)
+        }
+        let nextWork = [nextDeadline, nextResumption].compactMap(\.self).reduce(nextBeat, min)
         return ConnectionThread.Rest(
             socket: descriptor,
             timeout: max(.zero, ContinuousClock.now.duration(to: nextWork)),
@@ -33,6 +37,16 @@ extension Connection {
             joinsPublishes: publisher.unconfirmedCount >= Self.busyBroker,
             expectsPublish: isAllConfirmed && publisher.unconfirmedCount == 0
         )
+    }
+
+    private var restWithoutSocket: Duration? {
+        [nextDeadline, schedule.nextAttempt].compactMap(\.self).min().map { max(.zero, ContinuousClock.now.duration(to: $0)) }
+    }
+
+    /// The first deadline of all that waits.
+    private var nextDeadline: ContinuousClock.Instant? {
+        [publisher.nextDeadline, closingDeadline, requests.values.compactMap(\.nextDeadline).min()]
+            .compactMap(\.self).min()
     }
 
     /// Reads what has arrived.
@@ -65,6 +79,7 @@ extension Connection {
         var late = 0
         for request in requests where channels[request.channel.number]?.take(request) != true { late += 1 }
         if late > 0 {
+            counters.count(lateSettlements: late)
             logger.debug("settlements came after their channel had gone", metadata: ["count": "\(late)"])
         }
         for channel in channels.open { settle(channel) }
@@ -75,6 +90,7 @@ extension Connection {
         guard channel.settlements.hasWork else { return }
         var methods: [OutboundMethod] = []
         channel.settlements.flush { methods.append($0) }
+        if case .consuming(let consumer) = channel.role, consumer.isCancelled { channel.framesSinceCancel += methods.count }
         if methods.count > 1 { socket?.cork(true) }
         for method in methods { send(method, channel: channel.id.number) }
         if methods.count > 1 { socket?.cork(false) }
@@ -84,10 +100,12 @@ extension Connection {
     ///
     /// Returns true if more wait that could be sent.
     private func publish(_ publishes: [PendingPublish], _ now: ContinuousClock.Instant) -> Bool {
-        guard socket != nil else {
-            let reason = closeError?.message ?? "the connection isn't open"
+        if let closeError {
             for publish in publishes {
-                publish.fail(.connectionClosed, "The message to \(publish.destination) was not sent: \(reason)")
+                publish.fail(
+                    closeError.code,
+                    "The message to \(publish.destination) was not sent: \(closeError.message)"
+                )
             }
             return false
         }
@@ -116,7 +134,7 @@ extension Connection {
     private func expireRequests(_ now: ContinuousClock.Instant) {
         for purpose in requests.keys { requests[purpose]?.expire(now: now) }
         if let closingDeadline, closingDeadline <= now {
-            lose(AMQPError(.connectionClosed, "The broker did not answer the close of the connection."))
+            end(AMQPError(.connectionClosed, "The broker did not answer the close of the connection."))
         }
     }
 }

@@ -2,25 +2,38 @@ import AMQP
 import Logging
 import Synchronization
 
-/// One connection to a broker: one socket, one thread, and this actor, whose executor is that thread.
+/// One connection to a broker, and its successors: one thread, this actor, whose executor is that thread, and one socket at a time.
 ///
-/// Callers reach it in two ways. Calls (open, declare, consume, close) hop to the actor. Publishes and settlements go through the
-/// thread's mailbox, many at a wake-up. The thread takes turns: read what has arrived, settle, publish, sleep.
+/// Callers reach it in two ways. Publishes, settlements and requests go through the thread's mailbox, many at a wake-up, so that no caller
+/// waits for a thread that is busy connecting. The rest (consume, close) hops to the actor. The thread takes turns: connect if
+/// need be, read what has arrived, settle, publish, sleep. When the socket is lost, the thread makes a new one, declares and consumes again,
+/// and sends again what wasn't confirmed: `Recovery/` has the rules of it.
 actor Connection {
     nonisolated let thread: ConnectionThread
-    /// True once the connection can't be used any more.
+    /// True once the connection was closed by this program.
     ///
     /// A new one takes its place then.
     nonisolated var isClosed: Bool { closedFlag.load(ordering: .acquiring) }
-    /// True from log-in to the end.
-    nonisolated var isOpen: Bool { openFlag.load(ordering: .acquiring) }
 
-    let configuration: ConnectionConfiguration
+    let purpose: ConnectionPurpose
+    /// One for each endpoint of the broker.
+    let configurations: [ConnectionConfiguration]
+    let board: StateBoard
+    let counters: ClientCounters
     let logger: Logger
+    var schedule: ReconnectSchedule
     var socket: BrokerSocket?
     var channels = ChannelTable()
-    var publisher = Publisher()
+    var publisher = Publisher(isConnected: false)
     var requests: [RequestPurpose: RequestChannel] = [:]
+    /// Consumers that wait for a connection.
+    var resting: [ConsumerChannel] = []
+    /// When resting consumers are tried again although the connection is there: the broker refused them for a passing reason.
+    var nextResumption: ContinuousClock.Instant?
+    var declared = DeclaredTopology()
+    /// Who waits to know the broker's properties.
+    var greeters: [Reply<FieldTable>] = []
+    var serverProperties: FieldTable?
     /// Reading stopped with more to read.
     var hasMoreToRead = false
     /// When the library must be called again, so that it sends its heartbeat.
@@ -28,18 +41,33 @@ actor Connection {
     var closeError: AMQPError?
     var closingDeadline: ContinuousClock.Instant?
     /// Who waits for the orderly end; somebody from its beginning on.
-    private var closers: [Reply<Void>] = []
+    var closers: [Reply<Void>] = []
+    private nonisolated let heard = Mutex<ContinuousClock.Instant?>(nil)
     private var openings: UInt64 = 0
     private nonisolated let closedFlag = Atomic(false)
-    private nonisolated let openFlag = Atomic(false)
 
-    /// A connection that isn't open yet.
+    /// A connection that isn't open yet, to one of several endpoints.
     ///
     /// - Throws: `connectionFailed` if the system has no thread or no file descriptor left.
-    init(_ configuration: ConnectionConfiguration, logger: Logger) throws(AMQPError) {
-        self.configuration = configuration
+    init(
+        _ configurations: [ConnectionConfiguration],
+        purpose: ConnectionPurpose,
+        board: StateBoard,
+        counters: ClientCounters,
+        logger: Logger
+    ) throws(AMQPError) {
+        precondition(!configurations.isEmpty, "A connection needs an endpoint.")
+        // At random, so that the clients of a cluster spread over its nodes.
+        self.configurations = configurations.shuffled()
+        self.purpose = purpose
+        self.board = board
+        self.counters = counters
+        var logger = logger
+        logger[metadataKey: "connection"] = "\(configurations[0].name)"
         self.logger = logger
-        thread = try ConnectionThread()
+        schedule = ReconnectSchedule(endpointCount: configurations.count)
+        let heartbeat = configurations[0].heartbeat
+        thread = try ConnectionThread(longestCall: heartbeat > .zero ? heartbeat : .seconds(30))
         thread.begin { [weak self] mail, isReadable in
             guard let self else { return ConnectionThread.Rest() }
             return self.assumeIsolated { $0.turn(mail, isReadable: isReadable) }
@@ -47,46 +75,32 @@ actor Connection {
     }
 
     isolated deinit {
+        thread.setSocket(nil)
         socket = nil
         thread.stop()
     }
 
+    /// When anything last came from the broker.
+    nonisolated var heardAt: ContinuousClock.Instant? { heard.withLock(\.self) }
+
+    func noteHeard(at now: ContinuousClock.Instant) { heard.withLock { $0 = now } }
+
+    /// The endpoint in use, or whose turn it is.
+    var configuration: ConnectionConfiguration { configurations[schedule.endpoint] }
+
     // MARK: Life
 
-    /// Connects and logs in, once: later calls find it done, or failed.
-    ///
-    /// Blocks this connection's own thread only.
-    func open() throws(AMQPError) {
-        if let closeError { throw closeError }
-        guard socket == nil else { return }
-        do throws(AMQPError) {
-            socket = try BrokerSocket.connect(configuration)
-            openFlag.store(true, ordering: .releasing)
-        } catch {
-            lose(error)
-            throw error
-        }
-    }
-
-    /// Waits until the connection is open, and not longer than until the deadline.
-    nonisolated func waitUntilOpen(deadline: ContinuousClock.Instant) async throws(AMQPError) {
-        let opened = Reply<Void>()
-        // Unstructured, because connecting can't be interrupted: who waits for it gives up at his own deadline, and it goes on for others.
-        Task {
-            do throws(AMQPError) {
-                try await open()
-                opened.finish(.success(()))
-            } catch {
-                opened.finish(.failure(error))
-            }
-        }
-        // Unstructured for the same reason, and ended below.
-        let timer = Task {
-            try? await Task.sleep(until: deadline, clock: .continuous)
-            opened.finish(.failure(.notConnectedInTime(configuration)))
-        }
-        defer { timer.cancel() }
-        try await opened.value(
+    /// Waits until the connection is open, and returns what the broker says of itself.
+    nonisolated func greeting(deadline: ContinuousClock.Instant) async throws(AMQPError) -> FieldTable {
+        let greeting = Reply<FieldTable>()
+        thread.post { $0.greet(greeting) }
+        let endpoints = configurations.map { "\($0.endpoint)" }.joined(separator: ", ")
+        return try await greeting.value(
+            until: deadline,
+            late: AMQPError(
+                .deadlineExceeded,
+                "The deadline passed before \(endpoints) had accepted the connection. Nothing was sent."
+            ),
             cancelled: AMQPError(
                 .connectionClosed,
                 "The task was cancelled before the connection was open. Nothing was sent."
@@ -94,82 +108,82 @@ actor Connection {
         )
     }
 
-    /// What the broker says of itself.
-    func serverProperties() throws(AMQPError) -> FieldTable {
-        if let closeError { throw closeError }
-        return socket?.serverProperties ?? FieldTable()
+    private func greet(_ greeting: Reply<FieldTable>) {
+        if let closeError { return greeting.finish(.failure(closeError)) }
+        if let serverProperties, socket != nil { return greeting.finish(.success(serverProperties)) }
+        greeters.removeAll(where: \.isDone)
+        greeters.append(greeting)
     }
 
     /// Closes in order: the broker gives back what is unsettled.
     ///
-    /// Gives up waiting for its answer after a few seconds.
-    func close() async {
-        guard closeError == nil, socket != nil else {
-            lose(AMQPError(.connectionClosed, "The connection was closed by this program."))
-            return
-        }
-        let isFirst = closers.isEmpty
+    /// Gives up waiting for its answer after a few seconds, also where the connection is just being made.
+    nonisolated func close() async {
         let closed = Reply<Void>()
-        closers.append(closed)
-        if isFirst {
-            closingDeadline = .now + .seconds(5)
-            await cancelConsumers()
-            if closeError == nil { send(.connectionClose, channel: 0) }
-        }
-        try? await closed.value(cancelled: AMQPError(.cancelled, "The task was cancelled that closed a connection."))
+        thread.post { $0.beginToClose(closed) }
+        let late = AMQPError(.deadlineExceeded, "The connection took too long to close.")
+        try? await closed.value(until: .now + .seconds(6), late: late, cancelled: late)
     }
 
-    /// Asks for no more deliveries on all channels, and waits until the broker has stopped them.
-    ///
-    /// As with one consumer's close: a quorum queue should have all acknowledgements before the channel goes.
-    private func cancelConsumers() async {
-        var cancels: [Reply<Void>] = []
+    private func beginToClose(_ closed: Reply<Void>) {
+        let isFirst = closers.isEmpty
+        closers.append(closed)
+        guard closeError == nil, socket != nil else {
+            return end(AMQPError(.connectionClosed, "The connection was closed by this program."))
+        }
+        guard isFirst else { return }
+        closingDeadline = .now + .seconds(5)
+        // Asks for no more deliveries first: a quorum queue should have all acknowledgements before the channels go.
         for channel in channels.open {
             guard case .consuming = channel.role else { continue }
-            let cancel = Reply<Void>()
-            cancels.append(cancel)
-            withConsumer(channel.id.number) { $0.cancel(cancel) }
+            withConsumer(channel.id.number) { $0.cancel(Reply()) }
         }
-        for cancel in cancels {
-            try? await cancel.value(
-                cancelled: AMQPError(.cancelled, "The task was cancelled that closed a connection.")
-            )
-        }
+        sendCloseIfQuiet()
     }
 
-    /// Drops the connection: everything that waits learns why.
-    func lose(_ error: AMQPError) {
-        guard closeError == nil else { return }
-        closeError = error
-        closedFlag.store(true, ordering: .releasing)
-        // One that failed to open threw its error; one that was closed has none.
-        if isOpen && closers.isEmpty { logger.info("connection ended", metadata: ["error": "\(error)"]) }
-        openFlag.store(false, ordering: .releasing)
-        socket = nil
-        handOver()
-        for channel in channels.open {
-            if case .consuming(var consumer) = channel.role { consumer.end(closers.isEmpty ? error : nil) }
-            if case .closing(let reply?) = channel.role { reply.finish(.success(())) }
+    /// Closes the connection, once no consumer is to be cancelled any more.
+    func sendCloseIfQuiet() {
+        guard closingDeadline != nil, closeError == nil else { return }
+        let isCancelling = channels.open.contains { channel in
+            if case .consuming(let consumer) = channel.role { consumer.isCancelling } else { false }
         }
-        channels = ChannelTable()
-        publisher.connectionLost(error)
-        for purpose in requests.keys { requests[purpose]?.connectionLost(error) }
+        if !isCancelling { send(.connectionClose, channel: 0) }
+    }
+
+    /// Ends the connection for good: everything that waits learns why.
+    func end(_ error: AMQPError) {
+        if closeError == nil {
+            closeError = error
+            closedFlag.store(true, ordering: .releasing)
+            handOver()
+            dropSocket()
+            schedule.closed()
+            board.set(.closed, of: purpose)
+            failWaiting(error)
+        }
         for closer in closers { closer.finish(.success(())) }
+        closers = []
     }
 
     // MARK: Channels
 
     /// Takes a free channel number and asks the broker to open it.
     func openChannel(_ role: ChannelState.Role) -> ChannelID? {
-        guard let number = channels.freeNumber else { return nil }
+        let isConsumer = if case .consuming = role { true } else { false }
+        guard let number = channels.freeNumber(forConsumer: isConsumer) else { return nil }
         openings += 1
         let id = ChannelID(number: number, opening: openings)
+        var role = role
+        if case .consuming(var consumer) = role {
+            consumer.opening(id)
+            role = .consuming(consumer)
+        }
         channels[number] = ChannelState(id: id, role: role, thread: thread)
         send(.channelOpen, channel: number)
         return id
     }
 
-    /// Sends a method; an error drops the connection.
+    /// Sends a method; an error loses the connection.
     func send(_ method: OutboundMethod, channel: UInt16) {
         do throws(AMQPError) {
             try socket?.send(method, channel: channel)
@@ -180,8 +194,7 @@ actor Connection {
 
     func perform(_ action: Publisher.Action?) {
         switch action {
-        case .openChannel:
-            if openChannel(.publishing) == nil { lose(.noChannelLeft(configuration)) }
+        case .openChannel: _ = openChannel(.publishing)
         case .send(let method, let channel): send(method, channel: channel)
         case nil: break
         }
@@ -189,8 +202,7 @@ actor Connection {
 
     func perform(_ action: RequestChannel.Action?, for purpose: RequestPurpose) {
         switch action {
-        case .openChannel:
-            if openChannel(.requests(purpose)) == nil { lose(.noChannelLeft(configuration)) }
+        case .openChannel: _ = openChannel(.requests(purpose))
         case .send(let method, let channel): send(method, channel: channel)
         case nil: break
         }
@@ -198,13 +210,6 @@ actor Connection {
 }
 
 extension AMQPError {
-    static func notConnectedInTime(_ configuration: ConnectionConfiguration) -> AMQPError {
-        AMQPError(
-            .deadlineExceeded,
-            "The deadline passed before \(configuration.endpoint) had accepted the connection. Nothing was sent."
-        )
-    }
-
     static func noChannelLeft(_ configuration: ConnectionConfiguration) -> AMQPError {
         AMQPError(
             .refused,

@@ -11,6 +11,7 @@ final class Reply<Value: Sendable>: Sendable {
     /// The result is apart from the flag, so that looking whether there is one doesn't copy it.
     private struct State {
         var isDone = false
+        var isMarked = false
         var result: Result<Value, AMQPError>?
         var waiter: Waiter?
     }
@@ -21,6 +22,12 @@ final class Reply<Value: Sendable>: Sendable {
 
     /// True once it is filled.
     var isDone: Bool { state.withLock(\.isDone) }
+
+    /// True once ``mark()`` was called: what it waits for has been sent.
+    var isMarked: Bool { state.withLock(\.isMarked) }
+
+    /// Notes that what it waits for is sent: from now on its outcome may be unknown.
+    func mark() { state.withLock { $0.isMarked = true } }
 
     /// Waits until it is filled.
     ///
@@ -38,6 +45,23 @@ final class Reply<Value: Sendable>: Sendable {
             finish(.failure(cancelled()))
         }
         return try result.get()
+    }
+
+    /// Waits until it is filled, or the deadline passes, which fills it with `late`.
+    ///
+    /// For what is asked seldom: it costs a timer.
+    func value(
+        until deadline: ContinuousClock.Instant,
+        late: @autoclosure @escaping @Sendable () -> AMQPError,
+        cancelled: @autoclosure @escaping @Sendable () -> AMQPError
+    ) async throws(AMQPError) -> Value {
+        // Unstructured, because the connection's thread, which watches deadlines too, may be in the midst of connecting; ended below.
+        let timer = Task {
+            try? await Task.sleep(until: deadline, clock: .continuous)
+            if !Task.isCancelled { finish(.failure(late())) }
+        }
+        defer { timer.cancel() }
+        return try await value(cancelled: cancelled())
     }
 
     /// Fills it, if it isn't filled yet.

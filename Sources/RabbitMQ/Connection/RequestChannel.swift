@@ -4,10 +4,11 @@ import DequeModule
 /// A channel for requests that have one answer each: declarations, deletions, gets.
 ///
 /// A state machine: events in, actions out, no I/O. One request is under way at a time, because an error closes the channel: the
-/// request that made it fails, and those behind it go on, on a new channel.
+/// request that made it fails, and those behind it go on, on a new channel. When the connection is lost, they all wait for a new one; the
+/// one under way is asked again, since each of these methods may be.
 struct RequestChannel {
     /// What the connection should do.
-    enum Action {
+    enum Action: Equatable {
         /// Open a channel; its number comes back in ``opened(_:)``.
         case openChannel
         /// Send a method on the channel.
@@ -17,7 +18,7 @@ struct RequestChannel {
     /// What the broker answered.
     enum Answer: Sendable {
         case method(InboundMethod)
-        case message(ContentStart, Message, ChannelID)
+        case message(ContentStart, Message, ChannelSettler)
     }
 
     /// A request and who waits for its answer.
@@ -25,19 +26,39 @@ struct RequestChannel {
         var method: OutboundMethod
         var deadline: ContinuousClock.Instant
         var reply: Reply<Answer>
+        /// True for what the connection itself declares again.
+        var isRedeclaration = false
     }
 
     private enum Phase {
+        /// There is no connection now.
+        case disconnected
         case closed
         case opening
         case idle(channel: UInt16)
         case busy(channel: UInt16, Request)
     }
 
-    private var phase = Phase.closed
+    private var phase: Phase
     private var waiting: Deque<Request> = []
 
-    init() {}
+    init(isConnected: Bool = true) {
+        phase = isConnected ? .closed : .disconnected
+    }
+
+    /// True if requests wait.
+    var hasWaiting: Bool { !waiting.isEmpty }
+
+    /// The method that waits for its answer.
+    var methodUnderWay: OutboundMethod? {
+        if case .busy(_, let request) = phase { request.method } else { nil }
+    }
+
+    /// True while the connection declares again what may be gone.
+    var isRedeclaring: Bool {
+        if case .busy(_, let request) = phase, request.isRedeclaration { return true }
+        return waiting.contains(where: \.isRedeclaration)
+    }
 
     /// The earliest deadline of the requests.
     var nextDeadline: ContinuousClock.Instant? {
@@ -74,27 +95,43 @@ struct RequestChannel {
         return advance()
     }
 
-    /// The connection is gone.
-    mutating func connectionLost(_ error: AMQPError) {
+    /// Takes requests that go before all others.
+    mutating func redeclare(_ methods: [OutboundMethod], deadline: ContinuousClock.Instant) -> Action? {
+        waiting.prepend(
+            contentsOf: methods.map {
+                Request(method: $0, deadline: deadline, reply: Reply(), isRedeclaration: true)
+            }
+        )
+        return advance()
+    }
+
+    /// There is a connection.
+    mutating func connected() -> Action? {
+        guard case .disconnected = phase else { return nil }
+        phase = .closed
+        return advance()
+    }
+
+    /// The connection is gone, and a new one is being made.
+    mutating func connectionLost() {
+        if case .busy(_, let request) = phase, !request.reply.isDone { waiting.prepend(request) }
+        // The next connection begins anew to declare what may be gone.
+        waiting.removeAll(where: \.isRedeclaration)
+        phase = .disconnected
+    }
+
+    /// There will be no connection.
+    mutating func end(_ error: AMQPError) {
         if case .busy(_, let request) = phase { request.reply.finish(.failure(error)) }
         for request in waiting { request.reply.finish(.failure(error)) }
-        self = RequestChannel()
+        self = RequestChannel(isConnected: false)
     }
 
     /// Fails what has waited past its deadline.
     ///
     /// A late answer is still matched with its request, and dropped.
     mutating func expire(now: ContinuousClock.Instant) {
-        func fail(_ request: Request) {
-            request.reply.finish(
-                .failure(
-                    AMQPError(
-                        .deadlineExceeded,
-                        "The broker did not answer within the time limit: \(request.method.summary)."
-                    )
-                )
-            )
-        }
+        func fail(_ request: Request) { request.reply.finish(.failure(.unanswered(request.method))) }
         if case .busy(let channel, var request) = phase, request.deadline <= now {
             fail(request)
             request.deadline = now.advanced(by: .seconds(3600))
@@ -117,7 +154,7 @@ struct RequestChannel {
                 return .send(request.method, channel: channel)
             }
             return nil
-        case .opening, .busy:
+        case .disconnected, .opening, .busy:
             return nil
         }
     }

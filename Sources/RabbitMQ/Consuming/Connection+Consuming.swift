@@ -1,14 +1,20 @@
 import AMQP
-import Synchronization
 
 /// Consumers: a channel each, so that an error or a close of one leaves the others alone.
 extension Connection {
+    /// How many settlements a quorum queue's channel has on their way to the queue at most; those behind them are lost if the channel is
+    /// closed then (RabbitMQ 3.10: `rabbit_fifo_client`'s soft limit is 32). A `basic.get` waits for them all, and what it takes
+    /// goes back with the channel.
+    private static let framesOnTheirWay = 16
+
     /// Registers a consumer and returns its deliveries.
-    func consume(_ consumption: ConsumerChannel.Consumption) async throws(AMQPError) -> DeliveryStream {
-        if isClosed {
-            throw AMQPError(.connectionClosed, "Can't consume '\(consumption.queue)': the connection is closed.")
+    func consume(
+        _ consumption: ConsumerChannel.Consumption,
+        deadline: ContinuousClock.Instant
+    ) async throws(AMQPError) -> DeliveryStream {
+        if let closeError {
+            throw AMQPError(closeError.code, "Can't consume '\(consumption.queue)': \(closeError.message)")
         }
-        let started = Reply<Void>()
         let number = ConsumerNumber()
         let stream = DeliveryStream(
             control: DeliveryStream.Control(
@@ -16,17 +22,31 @@ extension Connection {
                 close: { [weak self] in await self?.closeConsumer(number) }
             )
         )
-        let consumer = ConsumerChannel(consumption, stream: stream, started: started)
-        guard let id = openChannel(.consuming(consumer)) else { throw .noChannelLeft(configuration) }
-        number.id.withLock { $0 = id }
+        stream.setRegistered(false)
+        let started = Reply<Void>()
+        let consumer = ConsumerChannel(consumption, stream: stream, started: started, number: number)
+        if socket == nil {
+            resting.append(consumer)
+        } else if openChannel(.consuming(consumer)) == nil {
+            throw .noChannelLeft(configuration)
+        }
         try await started.value(
+            until: deadline,
+            late: AMQPError(
+                .deadlineExceeded,
+                "The broker did not register a consumer of the queue '\(consumption.queue)' within the time limit."
+            ),
             cancelled: AMQPError(.cancelled, "The task was cancelled that wanted to consume '\(consumption.queue)'.")
         )
         return stream
     }
 
     private func cancelConsumer(_ number: ConsumerNumber) async {
-        guard let id = number.id.withLock(\.self), let channel = channels[id.number], channel.id == id,
+        if let index = resting.firstIndex(where: { $0.number === number }) {
+            var consumer = resting.remove(at: index)
+            return consumer.end()
+        }
+        guard let id = number.id, let channel = channels[id.number], channel.id == id,
             case .consuming = channel.role
         else { return }
         let reply = Reply<Void>()
@@ -37,7 +57,7 @@ extension Connection {
     private func closeConsumer(_ number: ConsumerNumber) async {
         // On a channel that closes, a quorum queue may lose acknowledgements that were sent just before; a cancel waits for them.
         await cancelConsumer(number)
-        guard let id = number.id.withLock(\.self), channels[id.number]?.id == id else { return }
+        guard let id = number.id, channels[id.number]?.id == id else { return }
         let reply = Reply<Void>()
         closeConsumer(id.number, reply)
         try? await reply.value(cancelled: AMQPError(.cancelled, "The task was cancelled that closed a consumer."))
@@ -52,6 +72,19 @@ extension Connection {
         consumer.end()
         // What was settled before goes first. A settlement on a closed channel would cost the whole connection.
         settle(channel)
+        channel.settler.lose()
+        if channel.framesSinceCancel > Self.framesOnTheirWay {
+            channel.role = .flushing(reply)
+            send(.get(queue: consumer.consumption.queue), channel: number)
+        } else {
+            channel.role = .closing(reply)
+            send(.channelClose, channel: number)
+        }
+    }
+
+    /// The broker has taken all settlements that were sent on a channel: now it can be closed.
+    func flushed(_ number: UInt16) {
+        guard let channel = channels[number], case .flushing(let reply) = channel.role else { return }
         channel.role = .closing(reply)
         send(.channelClose, channel: number)
     }

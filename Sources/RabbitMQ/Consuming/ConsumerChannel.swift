@@ -1,6 +1,6 @@
 import AMQP
 
-/// A channel with one consumer on it: from its opening to its end.
+/// A channel with one consumer on it: from its opening to its end, and again after a lost connection.
 ///
 /// A state machine: events in, actions out, no I/O.
 struct ConsumerChannel {
@@ -12,6 +12,16 @@ struct ConsumerChannel {
         case close
     }
 
+    /// What becomes of a consumer whose channel the broker closed.
+    enum Closing {
+        /// It is over; its reader knows why.
+        case ended
+        /// Its queue is gone: declare what this client has declared, and consume again.
+        case redeclare
+        /// Its queue belongs to another connection for now: consume again later.
+        case rest
+    }
+
     /// What is consumed, and how.
     struct Consumption: Sendable {
         var queue: String
@@ -20,6 +30,8 @@ struct ConsumerChannel {
     }
 
     private enum Phase {
+        /// There is no connection now.
+        case resting
         case opening
         case settingPrefetch
         case starting
@@ -32,15 +44,42 @@ struct ConsumerChannel {
     let stream: DeliveryStream
     private var phase = Phase.opening
     private var consumerTag = ""
+    /// True once the consumer has run on a connection that was lost.
+    private var isRecovering = false
+    /// True once the queue was declared again for this recovery.
+    private var hasRedeclared = false
+    /// Which channel its reader can cancel it by.
+    let number: ConsumerNumber
     /// Who waits for the consumer to be registered.
     let started: Reply<Void>
     /// Who waits for the broker to say that no more deliveries come.
     private var cancelled: [Reply<Void>] = []
 
-    init(_ consumption: Consumption, stream: DeliveryStream, started: Reply<Void>) {
+    init(
+        _ consumption: Consumption,
+        stream: DeliveryStream,
+        started: Reply<Void>,
+        number: ConsumerNumber = ConsumerNumber()
+    ) {
         self.consumption = consumption
         self.stream = stream
         self.started = started
+        self.number = number
+    }
+
+    /// True while the broker is asked to stop its deliveries.
+    var isCancelling: Bool { phase == .cancelling }
+
+    /// True once its deliveries have stopped, while they may still be settled.
+    var isCancelled: Bool { phase == .ended }
+
+    /// True if nobody reads it: its caller gave up before it ran.
+    var isUnwanted: Bool { phase == .ended || started.isDone && !isRecovering }
+
+    /// Its channel is being opened.
+    mutating func opening(_ id: ChannelID) {
+        phase = .opening
+        number.set(id)
     }
 
     /// The broker answered the step that is under way; the next one.
@@ -56,7 +95,10 @@ struct ConsumerChannel {
             phase = .running
             consumerTag = tag
             // Nobody waits any more: the caller was cancelled or its time is up.
-            if started.isDone { return .close }
+            if started.isDone && !isRecovering { return .close }
+            stream.setRegistered(true)
+            isRecovering = false
+            hasRedeclared = false
             started.finish(.success(()))
             return nil
         case (.cancelling, .cancelOk):
@@ -76,7 +118,11 @@ struct ConsumerChannel {
             return .send(.cancel(consumerTag: consumerTag))
         case .cancelling:
             cancelled.append(reply)
-        case .opening, .settingPrefetch, .starting, .ended:
+        case .resting, .opening, .settingPrefetch, .starting:
+            // Not registered yet, or not again: there is nothing to cancel, and it shall not be registered any more.
+            end()
+            reply.finish(.success(()))
+        case .ended:
             reply.finish(.success(()))
         }
         return nil
@@ -97,7 +143,18 @@ struct ConsumerChannel {
     }
 
     /// The broker closed the channel.
-    mutating func channelClosed(_ reply: BrokerReply) {
+    mutating func channelClosed(_ reply: BrokerReply) -> Closing {
+        if isRecovering {
+            if reply.code == 404 && !hasRedeclared {
+                hasRedeclared = true
+                phase = .resting
+                return .redeclare
+            }
+            if reply.code == 405 {
+                phase = .resting
+                return .rest
+            }
+        }
         let error =
             phase == .running || phase == .cancelling
             ? AMQPError(
@@ -110,6 +167,24 @@ struct ConsumerChannel {
                 reply
             )
         end(error)
+        return .ended
+    }
+
+    /// The connection is gone, and a new one is being made.
+    ///
+    /// Returns whether the consumer should be registered again.
+    mutating func connectionLost() -> Bool {
+        switch phase {
+        case .running, .resting:
+            isRecovering = true
+        case .opening, .settingPrefetch, .starting: break
+        case .cancelling, .ended:
+            end()
+            return false
+        }
+        stream.setRegistered(false)
+        phase = .resting
+        return true
     }
 
     /// The channel or the connection is gone; without an error, because the user closed it.

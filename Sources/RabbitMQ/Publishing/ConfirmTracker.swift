@@ -33,11 +33,15 @@ struct ConfirmTracker<Publish> {
             if let publish = waiting[index] { decide(publish) }
             waiting[index] = nil
         }
-        if let answered = waiting.firstIndex(where: { $0 != nil }) {
-            dropFirst(answered)
-        } else {
-            dropFirst(waiting.count)
+        dropAnswered()
+    }
+
+    /// Forgets those that nobody waits for any more; their answers, should they come, decide nothing.
+    mutating func forget(where isForgotten: (Publish) -> Bool) {
+        for index in waiting.indices {
+            if let publish = waiting[index], isForgotten(publish) { waiting[index] = nil }
         }
+        dropAnswered()
     }
 
     /// Calls `body` with each publish that waits, oldest first, until it returns false.
@@ -53,6 +57,10 @@ struct ConfirmTracker<Publish> {
     mutating func takeAll() -> [Publish] {
         defer { self = ConfirmTracker() }
         return waiting.compactMap(\.self)
+    }
+
+    private mutating func dropAnswered() {
+        dropFirst(waiting.firstIndex { $0 != nil } ?? waiting.count)
     }
 
     private mutating func dropFirst(_ count: Int) {

@@ -5,7 +5,8 @@ import DequeModule
 ///
 /// A state machine: events in, actions out, no I/O. The channel opens with the first publish. When the broker closes it because of one
 /// message (an exchange that doesn't exist, say), that message's publish fails; the others are sent again on a new channel, since
-/// nobody knows which of them the broker took. So they are delivered at least once, and one bad publish harms no other.
+/// nobody knows which of them the broker took. The same holds when the connection is lost and made anew. So they are delivered at
+/// least once, within their deadlines, and one bad publish harms no other.
 struct Publisher {
     /// What the connection should do.
     enum Action {
@@ -15,22 +16,40 @@ struct Publisher {
         case send(OutboundMethod, channel: UInt16)
     }
 
+    /// How often a publish is sent while the broker answers by closing the connection for a fault: it may be this publish's.
+    private static let sendsDespiteFaults = 3
+
+    /// A publish that waits to be sent, perhaps again.
+    private struct Waiting {
+        var publish: PendingPublish
+        var sends = 0
+    }
+
     private enum Phase {
+        /// There is no connection now.
+        case disconnected
         case closed
         case opening
         case selecting(channel: UInt16)
         case ready(channel: UInt16)
     }
 
-    private var phase = Phase.closed
-    private var outgoing: Deque<PendingPublish> = []
-    private var unconfirmed = ConfirmTracker<PendingPublish>()
+    private var phase: Phase
+    private var outgoing: Deque<Waiting> = []
+    private var unconfirmed = ConfirmTracker<Waiting>()
+    /// Why there is no connection, for those whose deadlines pass meanwhile.
+    private var loss: AMQPError?
     /// Not later than the first deadline of all that wait; `nil` if none does.
     private(set) var nextDeadline: ContinuousClock.Instant?
     /// Why the broker takes no publishes now, if it doesn't.
     var blockedReason: String?
 
-    init() {}
+    init(isConnected: Bool = true) {
+        phase = isConnected ? .closed : .disconnected
+    }
+
+    /// True if publishes wait to be sent.
+    var hasWaiting: Bool { !outgoing.isEmpty }
 
     /// How many messages the broker has and hasn't confirmed.
     var unconfirmedCount: Int { unconfirmed.count }
@@ -47,7 +66,7 @@ struct Publisher {
     mutating func enqueue(_ publishes: [PendingPublish]) -> Action? {
         for publish in publishes {
             nextDeadline = min(nextDeadline ?? publish.deadline, publish.deadline)
-            outgoing.append(publish)
+            outgoing.append(Waiting(publish: publish))
         }
         return openIfNeeded()
     }
@@ -69,26 +88,28 @@ struct Publisher {
     /// `nil` if there is none to send now.
     mutating func next() -> (publish: PendingPublish, channel: UInt16)? {
         guard let channel = readyChannel else { return nil }
-        while let publish = outgoing.popFirst() {
-            if publish.reply.isDone { continue }
-            unconfirmed.append(publish)
-            return (publish, channel)
+        while var waiting = outgoing.popFirst() {
+            if waiting.publish.reply.isDone { continue }
+            waiting.publish.reply.mark()
+            waiting.sends += 1
+            unconfirmed.append(waiting)
+            return (waiting.publish, channel)
         }
         return nil
     }
 
     /// The broker confirmed.
     mutating func acknowledged(_ tag: UInt64, multiple: Bool) {
-        unconfirmed.confirm(tag, multiple: multiple) { $0.reply.finish(.success(())) }
+        unconfirmed.confirm(tag, multiple: multiple) { $0.publish.reply.finish(.success(())) }
     }
 
     /// The broker refused.
     mutating func refused(_ tag: UInt64, multiple: Bool) {
-        unconfirmed.confirm(tag, multiple: multiple) { publish in
-            publish.fail(
+        unconfirmed.confirm(tag, multiple: multiple) { waiting in
+            waiting.publish.fail(
                 .nacked,
                 """
-                The broker refused the message to \(publish.destination): a queue there is full and rejects new messages, or it \
+                The broker refused the message to \(waiting.publish.destination): a queue there is full and rejects new messages, or it \
                 could not store it. Nothing was kept; publish again later.
                 """
             )
@@ -99,7 +120,8 @@ struct Publisher {
     ///
     /// Its confirm follows, and finds the publish failed.
     mutating func returned(_ message: Message, to destination: Destination, _ reply: BrokerReply) {
-        unconfirmed.visit { publish in
+        unconfirmed.visit { waiting in
+            let publish = waiting.publish
             guard publish.mandatory, publish.destination == destination, !publish.reply.isDone,
                 publish.message.properties.messageID == message.properties.messageID
             else { return true }
@@ -121,74 +143,103 @@ struct Publisher {
             if publish.deadline <= now { return fail(publish) }
             next = min(next ?? publish.deadline, publish.deadline)
         }
-        unconfirmed.visit { publish in
-            look(at: publish) { late in
-                late.fail(
-                    .confirmTimedOut,
-                    """
-                    The broker did not confirm the message to \(late.destination) by the deadline. It may have taken it: publishing \
-                    again can make a duplicate.
-                    """
-                )
-            }
+        unconfirmed.visit { waiting in
+            look(at: waiting.publish) { $0.failUnconfirmed() }
             return true
         }
-        for publish in outgoing {
-            look(at: publish) { late in
-                if let blockedReason {
-                    late.fail(
-                        .blocked,
-                        "The broker takes no messages now (\(blockedReason)), and did not until the deadline. Nothing was sent."
-                    )
-                } else {
-                    late.fail(
-                        .deadlineExceeded,
-                        "The deadline passed before the message to \(late.destination) was sent."
-                    )
-                }
-            }
+        for waiting in outgoing {
+            look(at: waiting.publish) { fail(unsent: $0) }
         }
         self.nextDeadline = next
-        if next == nil { outgoing.removeAll() }
+        // A broker that is away for long must not make the late ones pile up here.
+        unconfirmed.forget { $0.publish.reply.isDone }
+        outgoing.removeAll { $0.publish.reply.isDone }
+    }
+
+    private func fail(unsent publish: PendingPublish) {
+        if publish.reply.isMarked {
+            publish.failUnconfirmed()
+        } else if let blockedReason {
+            publish.fail(
+                .blocked,
+                "The broker takes no messages now (\(blockedReason)), and did not until the deadline. Nothing was sent."
+            )
+        } else {
+            let reason = loss.map { ": the connection was lost and is not back. \($0.message)" } ?? "."
+            publish.fail(
+                .deadlineExceeded,
+                "The deadline passed before the message to \(publish.destination) was sent\(reason)"
+            )
+        }
     }
 
     /// The broker closed the channel.
     mutating func channelClosed(_ reply: BrokerReply) -> Action? {
         phase = .closed
-        let sent = unconfirmed.takeAll().filter { !$0.reply.isDone }
-        let culprits = sent.filter { Self.isCulprit($0, reply) }
+        let sent = unconfirmed.takeAll().filter { !$0.publish.reply.isDone }
+        let culprits = sent.filter { Self.isCulprit($0.publish, reply) }
         guard !culprits.isEmpty else {
-            for publish in sent {
-                publish.fail(
+            for waiting in sent {
+                let destination = waiting.publish.destination
+                waiting.publish.fail(
                     .channelLost,
-                    "The broker closed the publishing channel (\(reply.text)) before it confirmed the message to \(publish.destination).",
+                    "The broker closed the publishing channel (\(reply.text)) before it confirmed the message to \(destination).",
                     reply: reply
                 )
             }
             return openIfNeeded()
         }
-        for culprit in culprits { culprit.reply.finish(.failure(.refusedPublish(culprit, reply))) }
-        outgoing.prepend(contentsOf: sent.filter { !$0.reply.isDone })
+        for culprit in culprits { culprit.publish.reply.finish(.failure(.refusedPublish(culprit.publish, reply))) }
+        outgoing.prepend(contentsOf: sent.filter { !$0.publish.reply.isDone })
         return openIfNeeded()
     }
 
-    /// The connection is gone: what was sent has an unknown outcome, what was not sent a known one.
-    mutating func connectionLost(_ error: AMQPError) {
-        for publish in unconfirmed.takeAll() {
-            publish.fail(
-                .connectionLost,
-                "The connection was lost before the broker confirmed the message to \(publish.destination): \(error.message)",
-                reply: error.reply
-            )
+    /// There is a connection.
+    mutating func connected() -> Action? {
+        guard case .disconnected = phase else { return nil }
+        phase = .closed
+        loss = nil
+        return openIfNeeded()
+    }
+
+    /// The connection is gone, and a new one is being made: what was sent and not confirmed will be sent again, first.
+    ///
+    /// Returns how many those are.
+    mutating func connectionLost(_ error: AMQPError) -> Int {
+        phase = .disconnected
+        loss = error
+        blockedReason = nil
+        let isFault = error.reply?.isFault == true
+        var again: [Waiting] = []
+        for waiting in unconfirmed.takeAll() where !waiting.publish.reply.isDone {
+            if isFault && waiting.sends >= Self.sendsDespiteFaults {
+                waiting.publish.failLost(error)
+            } else {
+                again.append(waiting)
+            }
         }
-        for publish in outgoing {
-            publish.fail(
-                .connectionClosed,
-                "The message to \(publish.destination) was not sent: \(error.message)",
-                reply: error.reply
-            )
+        outgoing.prepend(contentsOf: again)
+        return again.count
+    }
+
+    /// Another attempt to connect failed.
+    mutating func noteLoss(_ error: AMQPError) { loss = error }
+
+    /// There will be no connection: what was sent has an unknown outcome, what was not sent a known one.
+    mutating func end(_ error: AMQPError) {
+        for waiting in unconfirmed.takeAll() { waiting.publish.failLost(error) }
+        for waiting in outgoing {
+            if waiting.publish.reply.isMarked {
+                waiting.publish.failLost(error)
+            } else {
+                waiting.publish.fail(
+                    error.code == .connectionLost ? .connectionClosed : error.code,
+                    "The message to \(waiting.publish.destination) was not sent: \(error.message)",
+                    reply: error.reply
+                )
+            }
         }
-        self = Publisher()
+        self = Publisher(isConnected: false)
     }
 
     private mutating func openIfNeeded() -> Action? {
@@ -202,6 +253,31 @@ struct Publisher {
         reply.text.contains("exchange '\(publish.destination.exchange)' in vhost")
             || reply.text.contains("message size \(publish.message.body.count) ")
     }
+}
+
+extension PendingPublish {
+    fileprivate func failUnconfirmed() {
+        fail(
+            .confirmTimedOut,
+            """
+            The broker did not confirm the message to \(destination) by the deadline. It may have taken it: publishing again can make \
+            a duplicate.
+            """
+        )
+    }
+
+    fileprivate func failLost(_ error: AMQPError) {
+        fail(
+            .connectionLost,
+            "The connection was lost before the broker confirmed the message to \(destination): \(error.message)",
+            reply: error.reply
+        )
+    }
+}
+
+extension BrokerReply {
+    /// True if the broker closed the connection for a fault, perhaps one of ours, and not because its operator wanted it closed (320).
+    fileprivate var isFault: Bool { code >= 400 }
 }
 
 extension AMQPError {

@@ -36,6 +36,12 @@ struct PrivateBroker {
         _ = try await Self.compose(["ctl", "--name", name] + arguments)
     }
 
+    /// Stops the broker in order, and keeps its data.
+    func stop() async throws { _ = try await Self.compose("stop", "--name", name) }
+
+    /// Starts the broker again, at the same port.
+    func start() async throws { _ = try await Self.compose("start", "--name", name) }
+
     private static func stop(_ name: String) async throws {
         _ = try await compose("stop", "--name", name)
         try? FileManager.default.removeItem(at: TestBroker.root.appending(path: ".broker/\(name)"))

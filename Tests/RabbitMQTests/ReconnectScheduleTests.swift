@@ -1,0 +1,91 @@
+import AMQP
+import Testing
+
+@testable import RabbitMQ
+
+/// When and where a connection is tried, event by event.
+struct ReconnectScheduleTests {
+    private let start = ContinuousClock.now
+
+    @Test func `nothing is tried before somebody needs the connection`() {
+        var schedule = ReconnectSchedule(endpointCount: 1)
+        #expect(schedule.state == .idle)
+        #expect(schedule.nextAttempt == nil)
+        schedule.demand(at: start)
+        #expect(schedule.state == .connecting)
+        #expect(schedule.nextAttempt == start)
+    }
+
+    @Test func `before the first success a round of failures over all endpoints is the end of it`() {
+        var schedule = ReconnectSchedule(endpointCount: 2)
+        schedule.demand(at: start)
+        let first = schedule.failed(at: start, wasReached: false)
+        #expect(!first)
+        #expect(schedule.endpoint == 1)
+        #expect(schedule.nextAttempt == start)
+        let second = schedule.failed(at: start, wasReached: false)
+        #expect(second)
+        #expect(schedule.state == .idle)
+        #expect(schedule.nextAttempt == nil)
+        schedule.demand(at: start)
+        #expect(schedule.nextAttempt == start)
+    }
+
+    @Test func `after a success it never gives up, and pauses a second at most between rounds`() throws {
+        var schedule = ReconnectSchedule(endpointCount: 3)
+        schedule.demand(at: start)
+        schedule.opened(at: start)
+        schedule.lost(at: start + .seconds(60))
+        var now = try #require(schedule.nextAttempt)
+        #expect(now - start <= .milliseconds(60_050))
+        for round in 1...20 {
+            #expect(schedule.state == .recovering(attempt: round))
+            for _ in 0..<2 {
+                let isOver = schedule.failed(at: now, wasReached: true)
+                #expect(!isOver)
+                #expect(schedule.nextAttempt == now)
+            }
+            let isOver = schedule.failed(at: now, wasReached: true)
+            #expect(!isOver)
+            let next = try #require(schedule.nextAttempt)
+            #expect(next > now && next - now <= .seconds(1))
+            if round > 6 { #expect(next - now >= .milliseconds(500)) }
+            now = next
+        }
+    }
+
+    @Test func `a connection that is lost as soon as it is made is not tried without pauses`() throws {
+        var schedule = ReconnectSchedule(endpointCount: 1)
+        schedule.demand(at: start)
+        var now = start
+        for attempt in 1...10 {
+            schedule.opened(at: now)
+            schedule.lost(at: now + .milliseconds(5))
+            #expect(schedule.state == .recovering(attempt: attempt))
+            let next = try #require(schedule.nextAttempt)
+            #expect(next - now >= .milliseconds(50))
+            now = next
+        }
+    }
+
+    @Test func `a client that was connected once recovers also over its other connection`() {
+        var schedule = ReconnectSchedule(endpointCount: 1)
+        schedule.demand(at: start)
+        #expect(schedule.state == .connecting)
+        let isOver = schedule.failed(at: start, wasReached: true)
+        #expect(!isOver)
+        #expect(schedule.state == .recovering(attempt: 1))
+    }
+
+    @Test func `an alarm blocks an open connection, and its end opens it`() {
+        var schedule = ReconnectSchedule(endpointCount: 1)
+        schedule.blocked("disk")
+        #expect(schedule.state == .idle)
+        schedule.demand(at: start)
+        schedule.opened(at: start)
+        schedule.blocked("disk")
+        #expect(schedule.state == .blocked(reason: "disk"))
+        schedule.blocked(nil)
+        #expect(schedule.state == .open)
+    }
+}
