@@ -85,7 +85,9 @@ struct ConsumerChannelTests {
 
     @Test func `a channel that the broker closes on a running consumer ends it`() async {
         var consumer = consumer(after: 4)
-        let closing = consumer.channelClosed(BrokerReply(code: 406, text: "PRECONDITION_FAILED - delivery acknowledgement timed out"))
+        let closing = consumer.channelClosed(
+            BrokerReply(code: 406, text: "PRECONDITION_FAILED - delivery acknowledgement timed out")
+        )
         #expect(closing == .ended)
         let error = await #expect(throws: AMQPError.self) { try await stream.nextBatch() }
         #expect(error?.code == .channelClosed)

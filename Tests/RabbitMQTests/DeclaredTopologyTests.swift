@@ -44,7 +44,9 @@ struct DeclaredTopologyTests {
 
     @Test func `what was deleted or only looked at is not declared again`() {
         var declared = DeclaredTopology()
-        for method in [exchange("news"), queue("letters"), queue("kept"), bind("news", "letters"), bind("news", "kept")] {
+        for method in [
+            exchange("news"), queue("letters"), queue("kept"), bind("news", "letters"), bind("news", "kept"),
+        ] {
             declared.note(method)
         }
         declared.note(.declareQueue(QueueDeclaration("seen"), passive: true))

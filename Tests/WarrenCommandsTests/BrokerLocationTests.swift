@@ -29,7 +29,7 @@ struct BrokerLocationTests {
     func standard() throws {
         let location = location(option: nil, environment: [:])
         #expect(location.text == "amqp://guest:guest@127.0.0.1:5672/%2f")
-        #expect(try location.url().endpoint.port == 5672)
+        #expect(try location.urls()[0].endpoint.port == 5672)
     }
 
     @Test(
@@ -40,7 +40,7 @@ struct BrokerLocationTests {
         ]
     )
     func noPassword(text: String) {
-        let error = #expect(throws: AMQPError.self) { try location(option: text, environment: [:]).url() }
+        let error = #expect(throws: AMQPError.self) { try location(option: text, environment: [:]).urls() }
         #expect(error.flatMap { ErrorLine.text(for: $0) }?.contains("sesame") == false)
     }
 }

@@ -40,7 +40,9 @@ extension Connection {
     }
 
     private var restWithoutSocket: Duration? {
-        [nextDeadline, schedule.nextAttempt].compactMap(\.self).min().map { max(.zero, ContinuousClock.now.duration(to: $0)) }
+        [nextDeadline, schedule.nextAttempt].compactMap(\.self).min().map {
+            max(.zero, ContinuousClock.now.duration(to: $0))
+        }
     }
 
     /// The first deadline of all that waits.
@@ -90,7 +92,9 @@ extension Connection {
         guard channel.settlements.hasWork else { return }
         var methods: [OutboundMethod] = []
         channel.settlements.flush { methods.append($0) }
-        if case .consuming(let consumer) = channel.role, consumer.isCancelled { channel.framesSinceCancel += methods.count }
+        if case .consuming(let consumer) = channel.role, consumer.isCancelled {
+            channel.framesSinceCancel += methods.count
+        }
         if methods.count > 1 { socket?.cork(true) }
         for method in methods { send(method, channel: channel.id.number) }
         if methods.count > 1 { socket?.cork(false) }

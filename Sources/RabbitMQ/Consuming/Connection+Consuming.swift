@@ -2,9 +2,10 @@ import AMQP
 
 /// Consumers: a channel each, so that an error or a close of one leaves the others alone.
 extension Connection {
-    /// How many settlements a quorum queue's channel has on their way to the queue at most; those behind them are lost if the channel is
-    /// closed then (RabbitMQ 3.10: `rabbit_fifo_client`'s soft limit is 32). A `basic.get` waits for them all, and what it takes
-    /// goes back with the channel.
+    /// How many settlements may be on their way to a quorum queue when its channel is closed.
+    ///
+    /// RabbitMQ's channel keeps those beyond 32 back until the queue has taken the others, and drops them when it ends: seen on 3.10.8.
+    /// A `basic.get` makes it wait for them all; what that takes goes back with the channel.
     private static let framesOnTheirWay = 16
 
     /// Registers a consumer and returns its deliveries.

@@ -16,5 +16,5 @@ struct BrokerLocation {
     }
 
     /// - Throws: `invalidURL`.
-    func url() throws(AMQPError) -> BrokerURL { try BrokerURL(text) }
+    func urls() throws(AMQPError) -> [BrokerURL] { try BrokerURL.list(text) }
 }

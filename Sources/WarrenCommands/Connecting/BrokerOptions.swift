@@ -11,8 +11,9 @@ public struct BrokerOptions: ParsableArguments {
         help: ArgumentHelp(
             "The broker's URL, such as amqps://user:password@host/vhost.",
             discussion: """
-                Default: $WARREN_BROKER_URL, else \(BrokerLocation.standard). Other users of the machine can see a password on a \
-                command line, but not one in the environment.
+                Several, with commas between them, are the nodes of a cluster. Default: $WARREN_BROKER_URL, else \
+                \(BrokerLocation.standard). Other users of the machine can see a password on a command line, but not one in the \
+                environment.
                 """,
             valueName: "url"
         )
@@ -41,7 +42,7 @@ public struct BrokerOptions: ParsableArguments {
     ) async throws -> Value {
         let location = BrokerLocation(option: url, environment: ConfigReader(provider: EnvironmentVariablesProvider()))
         let client = RabbitMQClient(
-            RabbitMQClient.Configuration(url: try location.url(), connectionName: name),
+            RabbitMQClient.Configuration(urls: try location.urls(), connectionName: name),
             logger: Logger(label: "warren.rabbitmq")
         )
         do {
