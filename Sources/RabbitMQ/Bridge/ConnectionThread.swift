@@ -23,6 +23,8 @@ final class ConnectionThread: SerialExecutor {
         var joinsPublishes = false
         /// True if a publish is likely to follow at once, as when one task awaits each of its publishes in turn.
         var expectsPublish = false
+        /// True if callers wait for publishes: the watchdog must not look away.
+        var isAwaited = false
     }
 
     /// How long mail may wait to be joined with more; the finest time that `poll()` knows.
@@ -34,18 +36,22 @@ final class ConnectionThread: SerialExecutor {
 
     /// One round of the thread's work.
     typealias Turn = @Sendable (consuming Mail, _ isReadable: Bool) -> Rest
+    /// Fails the publishes whose deadlines have passed; called from the watchdog's thread while this one is stuck.
+    typealias Expiry = @Sendable (ContinuousClock.Instant) -> Void
 
     private struct Inbox {
         var turn: Turn?
+        var expiry: Expiry?
         var jobs: [UnownedJob] = []
         var mail = Mail()
-        var publishes = WatchedPublishes()
         /// True while the watchdog looks after this thread.
         var isWatched = false
         /// Since when a turn or job is under way.
         var busySince: ContinuousClock.Instant?
         /// When the thread last had something to do.
         var lastWork = ContinuousClock.now
+        /// True while callers wait for publishes.
+        var isAwaited = false
         var isSleeping = false
         var joinsSettlements = false
         var joinsPublishes = false
@@ -99,8 +105,11 @@ final class ConnectionThread: SerialExecutor {
     /// may rest.
     ///
     /// Once, before the first mail.
-    func begin(_ turn: @escaping Turn) {
-        inbox.withLock { $0.turn = turn }
+    func begin(expiry: @escaping Expiry, _ turn: @escaping Turn) {
+        inbox.withLock { inbox in
+            inbox.turn = turn
+            inbox.expiry = expiry
+        }
     }
 
     /// Ends the thread after the jobs that are waiting.
@@ -122,7 +131,6 @@ final class ConnectionThread: SerialExecutor {
     func post(_ publish: PendingPublish) {
         let (wasSleeping, isUnwatched) = inbox.withLock { inbox in
             inbox.mail.publishes.append(publish)
-            inbox.publishes.add(publish)
             let isUnwatched = inbox.takeUnwatched()
             if inbox.joinsPublishes && inbox.mail.publishes.count < Self.largestPublishBatch {
                 return (false, isUnwatched)
@@ -169,15 +177,15 @@ final class ConnectionThread: SerialExecutor {
     ///
     /// Returns false if it needs no more watching.
     func inspect(at now: ContinuousClock.Instant) -> Bool {
-        let (late, stuckFor, goesOn) = inbox.withLock { inbox in
+        let (stuckFor, waiting, expiry, goesOn) = inbox.withLock { inbox in
             let stuckFor = inbox.busySince.map { $0.duration(to: now) } ?? .zero
-            guard stuckFor < Self.normalTurn else { return (inbox.publishes.takeLate(at: now), stuckFor, true) }
-            guard inbox.lastWork.duration(to: now) > Self.idleTime, inbox.isEmpty else { return ([], stuckFor, true) }
-            inbox.publishes.sweep()
-            inbox.isWatched = !inbox.publishes.isEmpty
-            return ([], stuckFor, inbox.isWatched)
+            if stuckFor >= Self.normalTurn { return (stuckFor, inbox.mail.publishes, inbox.expiry, true) }
+            let isIdle = inbox.isEmpty && !inbox.isAwaited && inbox.lastWork.duration(to: now) > Self.idleTime
+            inbox.isWatched = !isIdle
+            return (stuckFor, [], nil, !isIdle)
         }
-        for publish in late { publish.expire() }
+        for publish in waiting where publish.deadline <= now { publish.failUnsent() }
+        expiry?(now)
         if stuckFor > longestCall {
             // The stuck call returns with an error then; this thread's own reading of it makes a new connection.
             socket.withLock { descriptor in
@@ -232,6 +240,7 @@ final class ConnectionThread: SerialExecutor {
                 inbox.joinsPublishes = rest.joinsPublishes
                 inbox.lastWork = inbox.busySince ?? inbox.lastWork
                 inbox.busySince = nil
+                inbox.isAwaited = rest.isAwaited
                 return inbox.isSleeping
             }
             let joins = rest.joinsSettlements || rest.joinsPublishes

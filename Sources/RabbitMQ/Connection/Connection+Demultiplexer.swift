@@ -1,5 +1,6 @@
 import AMQP
 import Logging
+import Synchronization
 
 /// Where each frame from the broker goes.
 extension Connection {
@@ -32,12 +33,12 @@ extension Connection {
     private func handleConnectionMethod(_ method: InboundMethod) throws(AMQPError) {
         switch method {
         case .blocked(let reason):
-            publisher.blockedReason = reason
+            publisher.withLock { $0.blockedReason = reason }
             schedule.blocked(reason)
             board.set(schedule.state, of: purpose)
             logger.info("broker blocks publishers", metadata: ["reason": "\(reason)"])
         case .unblocked:
-            publisher.blockedReason = nil
+            publisher.withLock { $0.blockedReason = nil }
             schedule.blocked(nil)
             board.set(schedule.state, of: purpose)
             logger.info("broker takes publishes again")
@@ -56,8 +57,8 @@ extension Connection {
 
     private func handle(_ method: InboundMethod, channel number: UInt16) {
         switch method {
-        case .ack(let tag, let multiple): publisher.acknowledged(tag, multiple: multiple)
-        case .nack(let tag, let multiple): publisher.refused(tag, multiple: multiple)
+        case .ack(let tag, let multiple): publisher.withLock { $0.acknowledged(tag, multiple: multiple) }
+        case .nack(let tag, let multiple): publisher.withLock { $0.refused(tag, multiple: multiple) }
         case .channelClose(let reply):
             send(.channelCloseOk, channel: number)
             closed(number, reply)
@@ -75,8 +76,8 @@ extension Connection {
     private func answered(_ method: InboundMethod, channel number: UInt16) {
         switch channels[number]?.role {
         case .publishing:
-            if method == .channelOpenOk { perform(publisher.opened(number)) }
-            if method == .confirmSelectOk { publisher.selected() }
+            if method == .channelOpenOk { perform(publisher.withLock { $0.opened(number) }) }
+            if method == .confirmSelectOk { publisher.withLock { $0.selected() } }
         case .requests(let purpose):
             if method == .channelOpenOk {
                 perform(requests[purpose]?.opened(number) ?? nil, for: purpose)
@@ -114,7 +115,7 @@ extension Connection {
             channel.settlements.deliver(tag)
             answered(.message(content.start, content.message, channel.settler), for: purpose)
         case .returned(let reply, let destination):
-            publisher.returned(content.message, to: destination, reply)
+            publisher.withLock { $0.returned(content.message, to: destination, reply) }
         }
     }
 
@@ -123,7 +124,7 @@ extension Connection {
         channels[number]?.handOver()
         channels[number]?.settler.lose()
         switch channels.remove(number)?.role {
-        case .publishing: perform(publisher.channelClosed(reply))
+        case .publishing: perform(publisher.withLock { $0.channelClosed(reply) })
         case .requests(let purpose):
             perform(requests[purpose]?.channelClosed(reply) ?? nil, for: purpose)
             resumeConsumers()

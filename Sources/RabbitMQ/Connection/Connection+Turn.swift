@@ -1,5 +1,6 @@
 import AMQP
 import Logging
+import Synchronization
 
 /// The turns of the connection's thread: connect if need be, read what has arrived, settle, publish, and what else was asked.
 extension Connection {
@@ -15,40 +16,38 @@ extension Connection {
     /// Says how long the thread may rest.
     func turn(_ mail: consuming Mail, isReadable: Bool) -> ConnectionThread.Rest {
         let now = ContinuousClock.now
-        let unconfirmedBefore = publisher.unconfirmedCount
+        // First of all, so that the watchdog sees to their deadlines whatever this turn is held up by.
+        take(mail.publishes)
+        let unconfirmedBefore = publisher.withLock(\.unconfirmedCount)
         if isReadable { noteHeard(at: now) }
         if isReadable || hasMoreToRead || now >= nextBeat { read(now) }
         let joinsSettlements = !mail.settlements.isEmpty
         settle(mail.settlements)
-        let isAllConfirmed = unconfirmedBefore > 0 && publisher.unconfirmedCount == 0
-        let hasMoreToSend = publish(mail.publishes, now)
+        let isAllConfirmed = unconfirmedBefore > 0 && publisher.withLock(\.unconfirmedCount) == 0
+        sendPublishes(isBatch: mail.publishes.count > 1, now)
         for call in mail.calls { call(self) }
         expireRequests(now)
         if socket == nil { connectIfDue() } else { resumeConsumers() }
-        guard let descriptor = socket?.descriptor else { return ConnectionThread.Rest(timeout: restWithoutSocket) }
-        if hasMoreToRead || hasMoreToSend || publisher.isReadyToSend {
-            return ConnectionThread.Rest(socket: descriptor, timeout: .zero)
-        }
-        let nextWork = [nextDeadline, nextResumption].compactMap(\.self).reduce(nextBeat, min)
+        let publishing = publisher.withLock(\.status)
+        let nextWork = [publishing.nextDeadline, nextOtherWork].compactMap(\.self).min()
+        let isBusy = hasMoreToRead || publishing.isReadyToSend
         return ConnectionThread.Rest(
-            socket: descriptor,
-            timeout: max(.zero, ContinuousClock.now.duration(to: nextWork)),
-            joinsSettlements: joinsSettlements,
-            joinsPublishes: publisher.unconfirmedCount >= Self.busyBroker,
-            expectsPublish: isAllConfirmed && publisher.unconfirmedCount == 0
+            socket: socket?.descriptor,
+            timeout: isBusy ? .zero : nextWork.map { max(.zero, ContinuousClock.now.duration(to: $0)) },
+            joinsSettlements: joinsSettlements && !isBusy,
+            joinsPublishes: publishing.unconfirmedCount >= Self.busyBroker && !isBusy,
+            expectsPublish: isAllConfirmed && publishing.unconfirmedCount == 0,
+            isAwaited: publishing.hasWork
         )
     }
 
-    private var restWithoutSocket: Duration? {
-        [nextDeadline, schedule.nextAttempt].compactMap(\.self).min().map {
-            max(.zero, ContinuousClock.now.duration(to: $0))
-        }
-    }
-
-    /// The first deadline of all that waits.
-    private var nextDeadline: ContinuousClock.Instant? {
-        [publisher.nextDeadline, closingDeadline, requests.values.compactMap(\.nextDeadline).min()]
-            .compactMap(\.self).min()
+    /// The next time that something other than a publish is due.
+    private var nextOtherWork: ContinuousClock.Instant? {
+        let times = [
+            socket == nil ? schedule.nextAttempt : nextBeat, nextResumption, closingDeadline,
+            requests.values.compactMap(\.nextDeadline).min(),
+        ]
+        return times.compactMap(\.self).min()
     }
 
     /// Reads what has arrived.
@@ -100,10 +99,8 @@ extension Connection {
         if methods.count > 1 { socket?.cork(false) }
     }
 
-    /// Sends messages.
-    ///
-    /// Returns true if more wait that could be sent.
-    private func publish(_ publishes: [PendingPublish], _ now: ContinuousClock.Instant) -> Bool {
+    private func take(_ publishes: [PendingPublish]) {
+        guard !publishes.isEmpty else { return }
         if let closeError {
             for publish in publishes {
                 publish.fail(
@@ -111,17 +108,23 @@ extension Connection {
                     "The message to \(publish.destination) was not sent: \(closeError.message)"
                 )
             }
-            return false
+        } else {
+            perform(publisher.withLock { $0.enqueue(publishes) })
         }
-        if !publishes.isEmpty { perform(publisher.enqueue(publishes)) }
-        publisher.expire(now: now)
-        guard publisher.isReadyToSend else { return false }
-        let isBatch = publishes.count > 1
+    }
+
+    /// Sends messages, as many as a turn may.
+    private func sendPublishes(isBatch: Bool, _ now: ContinuousClock.Instant) {
+        let isReady = publisher.withLock { publisher in
+            publisher.expire(now: now)
+            return publisher.isReadyToSend
+        }
+        guard isReady else { return }
         if isBatch { socket?.cork(true) }
         defer { if isBatch { socket?.cork(false) } }
         do throws(AMQPError) {
             for _ in 0..<Self.publishesPerTurn {
-                guard let (publish, channel) = publisher.next() else { return false }
+                guard let (publish, channel) = publisher.withLock({ $0.next() }) else { return }
                 try socket?.publish(
                     publish.message,
                     to: publish.destination,
@@ -132,7 +135,6 @@ extension Connection {
         } catch {
             lose(error)
         }
-        return publisher.isReadyToSend
     }
 
     private func expireRequests(_ now: ContinuousClock.Instant) {

@@ -24,7 +24,8 @@ actor Connection {
     var schedule: ReconnectSchedule
     var socket: BrokerSocket?
     var channels = ChannelTable()
-    var publisher = Publisher(isConnected: false)
+    /// Behind a lock only for the watchdog, which sees to deadlines while the thread is stuck in a call.
+    nonisolated let publisher = Mutex(Publisher(isConnected: false))
     var requests: [RequestPurpose: RequestChannel] = [:]
     /// Consumers that wait for a connection.
     var resting: [ConsumerChannel] = []
@@ -68,7 +69,8 @@ actor Connection {
         schedule = ReconnectSchedule(endpointCount: configurations.count)
         let heartbeat = configurations[0].heartbeat
         thread = try ConnectionThread(longestCall: heartbeat > .zero ? heartbeat : .seconds(30))
-        thread.begin { [weak self] mail, isReadable in
+        let expire: ConnectionThread.Expiry = { [weak self] now in self?.publisher.withLock { $0.expire(now: now) } }
+        thread.begin(expiry: expire) { [weak self] mail, isReadable in
             guard let self else { return ConnectionThread.Rest() }
             return self.assumeIsolated { $0.turn(mail, isReadable: isReadable) }
         }

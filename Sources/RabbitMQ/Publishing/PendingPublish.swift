@@ -25,6 +25,11 @@ final class PendingPublish: Sendable {
         )
     }
 
+    /// Tells the caller that the deadline passed before the message was sent.
+    func failUnsent(_ reason: String = ".") {
+        fail(.deadlineExceeded, "The deadline passed before the message to \(destination) was sent\(reason)")
+    }
+
     /// Tells the caller that the publish failed.
     func fail(_ code: AMQPError.Code, _ message: String, reply brokerReply: BrokerReply? = nil) {
         reply.finish(.failure(AMQPError(code, message, reply: brokerReply)))

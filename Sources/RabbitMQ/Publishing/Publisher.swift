@@ -48,6 +48,23 @@ struct Publisher {
         phase = isConnected ? .closed : .disconnected
     }
 
+    /// What the connection's thread must know before it rests.
+    struct Status {
+        var unconfirmedCount: Int
+        var isReadyToSend: Bool
+        var hasWork: Bool
+        var nextDeadline: ContinuousClock.Instant?
+    }
+
+    var status: Status {
+        Status(
+            unconfirmedCount: unconfirmedCount,
+            isReadyToSend: isReadyToSend,
+            hasWork: hasWaiting || unconfirmedCount > 0,
+            nextDeadline: nextDeadline
+        )
+    }
+
     /// True if publishes wait to be sent.
     var hasWaiting: Bool { !outgoing.isEmpty }
 
@@ -165,11 +182,7 @@ struct Publisher {
                 "The broker takes no messages now (\(blockedReason)), and did not until the deadline. Nothing was sent."
             )
         } else {
-            let reason = loss.map { ": the connection was lost and is not back. \($0.message)" } ?? "."
-            publish.fail(
-                .deadlineExceeded,
-                "The deadline passed before the message to \(publish.destination) was sent\(reason)"
-            )
+            publish.failUnsent(loss.map { ": the connection was lost and is not back. \($0.message)" } ?? ".")
         }
     }
 

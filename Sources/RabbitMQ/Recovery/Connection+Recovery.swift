@@ -1,5 +1,6 @@
 import AMQP
 import Logging
+import Synchronization
 
 /// How a connection is made, lost, and made again.
 extension Connection {
@@ -25,7 +26,7 @@ extension Connection {
     }
 
     private var isNeeded: Bool {
-        publisher.hasWaiting || !resting.isEmpty || greeters.contains { !$0.isDone }
+        publisher.withLock(\.hasWaiting) || !resting.isEmpty || greeters.contains { !$0.isDone }
             || requests.values.contains(where: \.hasWaiting)
     }
 
@@ -48,7 +49,7 @@ extension Connection {
         noteHeard(at: .now)
         for greeter in greeters { greeter.finish(.success(properties)) }
         greeters = []
-        perform(publisher.connected())
+        perform(publisher.withLock { $0.connected() })
         for purpose in requests.keys { perform(requests[purpose]?.connected() ?? nil, for: purpose) }
         if !resting.isEmpty { redeclare(declared.transient) }
         resumeConsumers()
@@ -66,7 +67,7 @@ extension Connection {
             "connection attempt failed",
             metadata: ["endpoint": "\(endpoint)", "error": "\(error)", "state": "\(schedule.state)"]
         )
-        publisher.noteLoss(error)
+        publisher.withLock { $0.noteLoss(error) }
     }
 
     /// Drops the socket; what waits will go on over the next one.
@@ -77,7 +78,7 @@ extension Connection {
         schedule.lost(at: .now)
         board.set(schedule.state, of: purpose)
         logger.info("connection lost, will be made again", metadata: ["error": "\(error)"])
-        counters.count(resentPublishes: publisher.connectionLost(error))
+        counters.count(resentPublishes: publisher.withLock { $0.connectionLost(error) })
         for purpose in requests.keys { requests[purpose]?.connectionLost() }
     }
 
@@ -101,7 +102,7 @@ extension Connection {
 
     /// Fails all that waits for the connection.
     func failWaiting(_ error: AMQPError) {
-        publisher.end(error)
+        publisher.withLock { $0.end(error) }
         for purpose in requests.keys { requests[purpose]?.end(error) }
         for greeter in greeters { greeter.finish(.failure(error)) }
         greeters = []
