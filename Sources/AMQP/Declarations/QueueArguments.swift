@@ -32,7 +32,9 @@ public struct QueueArguments: Sendable, Hashable {
     public var streamMaxSegmentSizeBytes: Int?
     /// `x-quorum-initial-group-size`: how many nodes a quorum queue starts on.
     public var quorumInitialGroupSize: Int?
-    /// `x-consumer-timeout`: how long a delivery may stay unsettled; whole milliseconds; quorum queues since 3.12.
+    /// `x-consumer-timeout`: how long a delivery may stay unsettled; whole milliseconds.
+    ///
+    /// What the broker does with it is a matter of its version: ``BrokerFeatures/consumerTimeoutArgument(of:)``.
     public var consumerTimeout: Duration?
     /// Arguments that have no property of their own here; they win over those that have.
     ///

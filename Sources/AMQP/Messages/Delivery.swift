@@ -45,7 +45,8 @@ public struct Delivery: Sendable {
 
     /// Hands the message back: to the queue, to be delivered again, or else to the queue's dead-letter exchange.
     ///
-    /// RabbitMQ 4.3 doesn't count a requeue by `nack` towards the delivery limit of a quorum queue; `reject` is counted everywhere.
+    /// Whether a requeue by `nack` counts towards the delivery limit of a quorum queue depends on the version
+    /// (``BrokerFeatures/nackCountsTowardsDeliveryLimit``); `reject` is counted everywhere.
     @inlinable
     public func nack(requeue: Bool) { settler.settle(tag, requeue ? .requeue : .discard) }
 

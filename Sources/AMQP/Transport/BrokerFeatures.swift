@@ -1,0 +1,166 @@
+/// What differs between versions of RabbitMQ, as far as client and framework care: the one table of it.
+///
+/// Nothing else compares versions. A row names its source; "tried" means with 3.10.8 and 4.3.6, by hand or by the integration tests.
+/// What a broker says of itself in the protocol (its capabilities, the bits of a method) is not here: it needs no version.
+public struct BrokerFeatures: Sendable, Hashable {
+    /// The oldest version on which everything holds: quorum queues learned a time to live and at-least-once dead-lettering in it.
+    ///
+    /// Source: <https://github.com/rabbitmq/rabbitmq-server/blob/main/release-notes/3.10.0.md>.
+    public static let oldestSupportedVersion = BrokerVersion(3, 10)
+
+    /// The series that the tests are run on.
+    public static let testedSeries = [BrokerVersion(3, 10), BrokerVersion(4, 0), BrokerVersion(4, 3)]
+
+    /// The version this is about.
+    public var version: BrokerVersion
+
+    /// What a broker of this version does.
+    public init(_ version: BrokerVersion) {
+        self.version = version
+    }
+
+    private static let four = BrokerVersion(4, 0)
+    private static let fourThree = BrokerVersion(4, 3)
+
+    /// Whether the guarantees hold on this version.
+    public var isSupported: Bool { version >= Self.oldestSupportedVersion }
+
+    /// Whether the tests are run on this version's series.
+    public var isTested: Bool {
+        Self.testedSeries.contains { $0.major == version.major && $0.minor == version.minor }
+    }
+
+    /// Whether this version's series came after all that the tests are run on.
+    public var isNewerThanTested: Bool { !isTested && Self.testedSeries.allSatisfy { $0 < version } }
+
+    // MARK: Redelivery
+
+    /// After how many returns a quorum queue without `x-delivery-limit` dead-letters or drops a message; `nil` for never.
+    ///
+    /// Source: <https://github.com/rabbitmq/rabbitmq-server/blob/main/release-notes/4.0.1.md>.
+    public var defaultDeliveryLimit: Int? { version >= Self.four ? 20 : nil }
+
+    /// The `x-delivery-limit` that means "no limit", or `nil` where that is said by leaving the argument out.
+    ///
+    /// Until 3.13 a quorum queue without the argument has no limit, and -1 is refused. Since 4.0 it would have a limit of 20,
+    /// after which a queue without a dead-letter exchange drops the message; -1 lifts it.
+    ///
+    /// Source: <https://github.com/rabbitmq/rabbitmq-server/blob/main/release-notes/4.0.1.md>; tried.
+    public var unlimitedDeliveryLimit: Int? { version >= Self.four ? -1 : nil }
+
+    /// Whether a delivery given back with `nack` counts towards a quorum queue's delivery limit.
+    ///
+    /// One given back with `reject` counts on every version, and so does one whose consumer died.
+    ///
+    /// Source: <https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling>; tried.
+    public var nackCountsTowardsDeliveryLimit: Bool { version < Self.fourThree }
+
+    /// Where a quorum queue puts a message that was given back.
+    ///
+    /// - Parameter hasDeliveryLimit: Whether the queue has a limit, by argument, policy or ``defaultDeliveryLimit``.
+    ///
+    /// Source: <https://www.rabbitmq.com/docs/quorum-queues>, of each version; tried.
+    public func requeuePosition(hasDeliveryLimit: Bool) -> RequeuePosition {
+        if version >= Self.fourThree { return .orderOfReturn }
+        return hasDeliveryLimit || version >= Self.four ? .originalPlace : .back
+    }
+
+    /// A place in a queue for a message that was given back.
+    public enum RequeuePosition: Sendable, Hashable {
+        /// Behind all others.
+        case back
+        /// Where it was, if it can be.
+        case originalPlace
+        /// Before those not yet delivered, in the order in which messages were given back.
+        case orderOfReturn
+    }
+
+    // MARK: Consumer timeout
+
+    /// How long a delivery may stay unsettled where nobody configured it; `nil` where queues of this kind have no such limit.
+    ///
+    /// Sources: <https://www.rabbitmq.com/docs/consumers#acknowledgement-timeout>,
+    /// <https://github.com/rabbitmq/rabbitmq-server/releases/tag/v4.3.0> ("No Longer Evaluated for Classic Queues"); read from the
+    /// running brokers' settings.
+    public func defaultConsumerTimeout(of kind: QueueKind) -> Duration? {
+        hasConsumerTimeout(of: kind) ? .seconds(1_800) : nil
+    }
+
+    /// Whether the broker limits how long a delivery of a queue of this kind may stay unsettled.
+    ///
+    /// Source: as of ``defaultConsumerTimeout(of:)``.
+    public func hasConsumerTimeout(of kind: QueueKind) -> Bool { version < Self.fourThree || kind == .quorum }
+
+    /// What the broker does to a consumer that let the timeout pass.
+    ///
+    /// Sources: <https://github.com/rabbitmq/rabbitmq-server/blob/main/consumer_timeouts.md>; since 4.3.7 the broker's
+    /// `consumer_timeout_response` can ask for the old way (<https://github.com/rabbitmq/rabbitmq-server/releases/tag/v4.3.7>).
+    public var consumerTimeoutResponse: ConsumerTimeoutResponse {
+        version >= Self.fourThree ? .cancelsConsumer : .closesChannel
+    }
+
+    /// The end of a consumer that kept a delivery too long.
+    public enum ConsumerTimeoutResponse: Sendable, Hashable {
+        /// The channel is closed with 406, and all its consumers with it.
+        case closesChannel
+        /// The consumer gets `basic.cancel`, if the client advertised `consumer_cancel_notify`, as this one does.
+        case cancelsConsumer
+    }
+
+    /// What a queue of this kind does with the argument `x-consumer-timeout`, and with the policy key `consumer-timeout`.
+    ///
+    /// Sources: <https://www.rabbitmq.com/docs/consumers#per-queue-configuration>; tried: 3.10.8 takes the argument and ignores it, 4.3.6
+    /// refuses it on a classic queue with 406.
+    public func consumerTimeoutArgument(of kind: QueueKind) -> ArgumentEffect {
+        if version < BrokerVersion(3, 12) { return .ignored }
+        return hasConsumerTimeout(of: kind) ? .obeyed : .refused
+    }
+
+    /// What becomes of an argument.
+    public enum ArgumentEffect: Sendable, Hashable {
+        /// Taken, without effect.
+        case ignored
+        /// Taken, and done.
+        case obeyed
+        /// Answered with 406.
+        case refused
+    }
+
+    // MARK: Messages
+
+    /// Whether the broker reads `x-death` headers that a publisher sends, and silently drops the message if they look like a cycle.
+    ///
+    /// Source: <https://github.com/rabbitmq/rabbitmq-server/blob/main/release-notes/4.0.1.md>.
+    public var interpretsPublishedDeathHeaders: Bool { version < Self.four }
+
+    /// The largest message the broker takes by default, in bytes; ``Message/maximumBodySize`` is the least of all versions.
+    ///
+    /// Source: <https://github.com/rabbitmq/rabbitmq-server/blob/main/release-notes/4.0.1.md>; read from the running brokers' settings.
+    public var maximumMessageSize: Int { (version >= Self.four ? 16 : 128) * 1024 * 1024 }
+
+    /// How many priorities a quorum queue tells apart, without an argument; 1 is none.
+    ///
+    /// Source: <https://www.rabbitmq.com/blog/2026/04/23/rabbitmq-4.3-release>.
+    public var quorumQueuePriorities: Int {
+        if version >= Self.fourThree { return 32 }
+        return version >= Self.four ? 2 : 1
+    }
+
+    // MARK: Declarations
+
+    /// Whether a queue may be neither durable nor exclusive, unless the broker's configuration decides otherwise.
+    ///
+    /// Source: <https://github.com/rabbitmq/rabbitmq-server/releases/tag/v4.3.0> ("Deprecated Features are Now Disabled by Default").
+    public var takesTransientSharedQueues: Bool { version < Self.fourThree }
+
+    /// Whether a consumer of a quorum queue on a channel with a prefetch for the whole channel is refused; if not, the prefetch is taken as one
+    /// for each consumer, without a word.
+    ///
+    /// Sources: <https://www.rabbitmq.com/docs/quorum-queues#global-qos>, <https://www.rabbitmq.com/docs/deprecated-features>; tried.
+    public var refusesGlobalPrefetch: Bool { version < Self.fourThree }
+
+    /// Whether a policy can mirror classic queues (`ha-mode`).
+    ///
+    /// Source: <https://github.com/rabbitmq/rabbitmq-server/blob/main/release-notes/4.0.1.md>.
+    public var mirrorsClassicQueues: Bool { version < Self.four }
+}

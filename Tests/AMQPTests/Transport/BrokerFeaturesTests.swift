@@ -1,0 +1,95 @@
+import AMQP
+import Testing
+
+@Suite("What differs between versions of RabbitMQ")
+struct BrokerFeaturesTests {
+    private static let old = BrokerFeatures(BrokerVersion(3, 10, 8))
+    private static let four = BrokerFeatures(BrokerVersion(4, 0, 5))
+    private static let fourTwo = BrokerFeatures(BrokerVersion(4, 2, 9))
+    private static let new = BrokerFeatures(BrokerVersion(4, 3, 6))
+
+    @Test("3.9 is not supported; 3.10 and what came after is")
+    func support() {
+        #expect(!BrokerFeatures(BrokerVersion(3, 9, 29)).isSupported)
+        #expect([Self.old, Self.four, Self.new].allSatisfy { $0.isSupported && $0.isTested })
+    }
+
+    @Test("A version between the tested ones is neither tested nor newer; one after them is newer")
+    func untested() {
+        #expect(!Self.fourTwo.isTested && !Self.fourTwo.isNewerThanTested)
+        let next = BrokerFeatures(BrokerVersion(4, 4))
+        #expect(!next.isTested && next.isNewerThanTested && next.isSupported)
+        #expect(!Self.new.isNewerThanTested)
+    }
+
+    @Test("Since 4.0 a quorum queue has a delivery limit of 20 unless told otherwise, and -1 lifts it")
+    func deliveryLimit() {
+        #expect(Self.old.defaultDeliveryLimit == nil && Self.old.unlimitedDeliveryLimit == nil)
+        #expect(BrokerFeatures(BrokerVersion(3, 13, 7)).defaultDeliveryLimit == nil)
+        for features in [Self.four, Self.fourTwo, Self.new] {
+            #expect(features.defaultDeliveryLimit == 20 && features.unlimitedDeliveryLimit == -1)
+        }
+    }
+
+    @Test("A nack counts towards the delivery limit until 4.2")
+    func nack() {
+        #expect([Self.old, Self.four, Self.fourTwo].allSatisfy { $0.nackCountsTowardsDeliveryLimit })
+        #expect(!Self.new.nackCountsTowardsDeliveryLimit)
+    }
+
+    @Test("A message that is given back goes to the back, to its place, or in the order of return")
+    func requeue() {
+        #expect(Self.old.requeuePosition(hasDeliveryLimit: false) == .back)
+        #expect(Self.old.requeuePosition(hasDeliveryLimit: true) == .originalPlace)
+        #expect(Self.four.requeuePosition(hasDeliveryLimit: false) == .originalPlace)
+        #expect(Self.new.requeuePosition(hasDeliveryLimit: true) == .orderOfReturn)
+    }
+
+    @Test("A consumer has 30 minutes, on 4.3 only at a quorum queue")
+    func consumerTimeout() {
+        for features in [Self.old, Self.four] {
+            #expect(features.defaultConsumerTimeout(of: .quorum) == .seconds(1_800))
+            #expect(features.defaultConsumerTimeout(of: .classic) == .seconds(1_800))
+            #expect(features.consumerTimeoutResponse == .closesChannel)
+        }
+        #expect(Self.new.defaultConsumerTimeout(of: .quorum) == .seconds(1_800))
+        #expect(Self.new.defaultConsumerTimeout(of: .classic) == nil)
+        #expect(Self.new.consumerTimeoutResponse == .cancelsConsumer)
+    }
+
+    @Test("x-consumer-timeout is ignored before 3.12 and refused by a classic queue on 4.3")
+    func consumerTimeoutArgument() {
+        #expect(Self.old.consumerTimeoutArgument(of: .quorum) == .ignored)
+        #expect(BrokerFeatures(BrokerVersion(3, 12)).consumerTimeoutArgument(of: .classic) == .obeyed)
+        #expect(Self.new.consumerTimeoutArgument(of: .quorum) == .obeyed)
+        #expect(Self.new.consumerTimeoutArgument(of: .classic) == .refused)
+    }
+
+    @Test("A published x-death is interpreted before 4.0")
+    func death() {
+        #expect(Self.old.interpretsPublishedDeathHeaders)
+        #expect(!Self.four.interpretsPublishedDeathHeaders && !Self.new.interpretsPublishedDeathHeaders)
+    }
+
+    @Test("The largest message of any version is one that every supported version takes")
+    func messageSize() {
+        #expect(Self.old.maximumMessageSize == 128 << 20)
+        #expect([Self.old, Self.four, Self.new].map(\.maximumMessageSize).min() == Message.maximumBodySize)
+    }
+
+    @Test("A quorum queue has no priorities, then two, then 32")
+    func priorities() {
+        #expect([Self.old, Self.four, Self.fourTwo, Self.new].map(\.quorumQueuePriorities) == [1, 2, 2, 32])
+    }
+
+    @Test("4.3 refuses transient shared queues, and takes a global prefetch for one of each consumer")
+    func removed() {
+        #expect(Self.fourTwo.takesTransientSharedQueues && Self.fourTwo.refusesGlobalPrefetch)
+        #expect(!Self.new.takesTransientSharedQueues && !Self.new.refusesGlobalPrefetch)
+    }
+
+    @Test("Mirrored classic queues ended with 4.0")
+    func mirroring() {
+        #expect(Self.old.mirrorsClassicQueues && !Self.four.mirrorsClassicQueues)
+    }
+}
