@@ -25,7 +25,7 @@ extension TopologyPlan.Step {
     ///
     /// The broker names one difference at a time, so a refused declaration is made again with the value that the broker
     /// has, until the two agree: then all differences are known.
-    fileprivate func apply(to transport: any Transport) async throws(AMQPError) -> [TopologyDifference] {
+    func apply(to transport: any Transport) async throws(AMQPError) -> [TopologyDifference] {
         var step = self
         var differences: [TopologyDifference] = []
         while differences.count < Self.mostDifferences {
