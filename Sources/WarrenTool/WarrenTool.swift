@@ -13,7 +13,8 @@ struct WarrenTool: WarrenApplication {
             An application that embeds WarrenCommands has the same commands, knows its own queues and jobs, and has \
             'worker' too. Here, say which queues: --queues a,b.
 
-            Exit codes: 0 done, 1 failed, 64 the command line can't be understood. Errors go to standard error.
+            Exit codes: 0 done, 1 failed, 64 the command line can't be understood; 'doctor' has more. Errors go to standard \
+            error.
             """,
         subcommands: standardCommands.filter { $0 != WorkerCommand<WarrenTool>.self }
     )

@@ -9,6 +9,7 @@ extension WarrenApplication {
             StatusCommand<Self>.self,
             TopologyCommand<Self>.self,
             DeadCommand<Self>.self,
+            DoctorCommand<Self>.self,
         ]
     }
 

@@ -15,8 +15,8 @@ public import Warren
 ///     }
 /// }
 /// ```
-/// That is `mailer worker`, `mailer enqueue emails.send --json …`, `mailer status`, `mailer topology plan|apply` and
-/// `mailer dead list|show|replay|discard`. A program with commands of its own lists them:
+/// That is `mailer worker`, `mailer enqueue emails.send --json …`, `mailer status`, `mailer topology plan|apply`,
+/// `mailer dead list|show|replay|discard` and `mailer doctor`. A program with commands of its own lists them:
 ///
 /// ```swift
 /// static let configuration = CommandConfiguration(

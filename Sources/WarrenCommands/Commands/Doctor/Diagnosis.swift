@@ -1,0 +1,30 @@
+import ArgumentParser
+
+/// All findings on some facts.
+struct Diagnosis: Sendable {
+    /// The worst first; of the same severity, in the order of the checks.
+    let findings: [Finding]
+
+    init(_ facts: DoctorFacts) {
+        let found = Self.checks.flatMap { $0(facts) }
+        findings = Finding.Severity.allCases.flatMap { severity in found.filter { $0.severity == severity } }
+    }
+
+    /// Every check: a function of the facts.
+    private static let checks: [@Sendable (DoctorFacts) -> [Finding]] = [
+        VersionCheck.findings, AccessCheck.findings, AlarmCheck.findings, NodeCheck.findings, TopologyCheck.findings,
+        LadderCheck.findings, BindingCheck.findings, PolicyCheck.findings, DeliveryLimitCheck.findings,
+        ConsumerTimeoutCheck.findings, ShutdownCheck.findings, ClockCheck.findings, QueueCheck.findings,
+    ]
+
+    func count(_ severity: Finding.Severity) -> Int { findings.count { $0.severity == severity } }
+
+    /// 0 with notes at most, 1 with warnings, 2 with errors.
+    var exitCode: ExitCode {
+        if count(.error) > 0 { return ExitCode(2) }
+        return count(.warning) > 0 ? ExitCode(1) : .success
+    }
+
+    /// The exit code if nothing could be looked at.
+    static let couldNotLook = ExitCode(3)
+}
