@@ -33,6 +33,7 @@ struct CommandTreeTests {
             (["dead", "show", "some-id"], "DeadShowCommand<PlainApplication>"),
             (["dead", "replay", "--all", "--rate", "0.5", "--limit", "3"], "DeadReplayCommand<PlainApplication>"),
             (["dead", "discard", "some-id"], "DeadDiscardCommand<PlainApplication>"),
+            (["doctor", "--management", "http://h:1", "--consumer-timeout", "1h"], "DoctorCommand<PlainApplication>"),
         ]
     )
     func parsing(arguments: [String], type: String) throws {

@@ -4,8 +4,8 @@ extension TopologyPlan {
     /// Compares the exchanges and queues of the plan with what the broker has, and changes nothing.
     ///
     /// Each is looked for by name first, and declared only if it exists: then the broker either agrees or refuses with the difference. One
-    /// that is deleted by someone else between these two is made anew, as the plan says and as any worker would; that is the only way
-    /// in which this can change a broker. Bindings can't be asked for in AMQP, and are left out.
+    /// that is deleted by someone else between these two is made anew, as planned or as it was; that is the only way in which this can
+    /// change a broker. Bindings can't be asked for in AMQP, and are left out.
     ///
     /// - Throws: What goes wrong at the broker, such as a lost connection. A missing permission to declare is no error: see
     ///   ``TopologyInspection/notCompared``.

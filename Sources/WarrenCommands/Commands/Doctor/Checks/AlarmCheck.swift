@@ -1,4 +1,4 @@
-/// Does the broker take messages?
+/// Whether the broker takes messages.
 enum AlarmCheck {
     static func findings(_ facts: DoctorFacts) -> [Finding] {
         var findings: [Finding] = []

@@ -1,7 +1,7 @@
 import AMQP
 import Warren
 
-/// Do exchanges lead where they should?
+/// Whether exchanges lead where they should.
 ///
 /// Only the management API tells.
 enum BindingCheck {

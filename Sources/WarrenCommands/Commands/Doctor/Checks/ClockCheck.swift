@@ -1,4 +1,4 @@
-/// Do this machine's clock and the broker's agree?
+/// Whether this machine's clock and the broker's agree.
 enum ClockCheck {
     static func findings(_ facts: DoctorFacts) -> [Finding] {
         guard let skew = facts.management?.skew, skew.least > 2 else { return [] }

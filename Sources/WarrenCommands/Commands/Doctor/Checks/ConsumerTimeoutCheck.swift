@@ -1,7 +1,7 @@
 import AMQP
 import Warren
 
-/// Does the broker take jobs away from workers that still run them?
+/// Whether the broker takes jobs away from workers that still run them.
 enum ConsumerTimeoutCheck {
     static func findings(_ facts: DoctorFacts) -> [Finding] {
         var findings: [Finding] = []

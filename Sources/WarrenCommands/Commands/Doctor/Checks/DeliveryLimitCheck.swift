@@ -1,7 +1,7 @@
 import AMQP
 import Warren
 
-/// Does the broker give up on a job before its worker would?
+/// Whether the broker gives up on a job before its worker would.
 enum DeliveryLimitCheck {
     /// How many hand-backs and crashes a job should survive for each attempt that its policy allows.
     private static let factor = 2

@@ -1,6 +1,6 @@
 import Warren
 
-/// Is the delay ladder whole?
+/// Whether the delay ladder is whole.
 enum LadderCheck {
     static func findings(_ facts: DoctorFacts) -> [Finding] {
         missing(facts) + different(facts) + unrouted(facts)

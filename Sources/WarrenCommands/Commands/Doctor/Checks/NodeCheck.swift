@@ -1,6 +1,6 @@
 import Warren
 
-/// Are the cluster's nodes there, and the members of the quorum queues?
+/// Whether the cluster's nodes are there, and the members of the quorum queues.
 enum NodeCheck {
     static func findings(_ facts: DoctorFacts) -> [Finding] {
         guard let management = facts.management else { return [] }

@@ -1,7 +1,7 @@
 import AMQP
 import Warren
 
-/// Do policies change what the queues were declared with?
+/// Whether policies change what the queues were declared with.
 ///
 /// Of numbers the lesser of policy and argument holds; of the rest, the argument, where there is one
 /// (<https://www.rabbitmq.com/docs/parameters#policies>). Limits of deliveries and time have checks of their own.

@@ -1,6 +1,6 @@
 import Warren
 
-/// Is work being done, and what lies where nobody works?
+/// Whether work is being done, and what lies where nobody works.
 enum QueueCheck {
     static func findings(_ facts: DoctorFacts) -> [Finding] {
         facts.statuses.filter(\.exists).flatMap { status in

@@ -1,4 +1,4 @@
-/// Can jobs finish when a worker is told to stop?
+/// Whether jobs can finish when a worker is told to stop.
 enum ShutdownCheck {
     static func findings(_ facts: DoctorFacts) -> [Finding] {
         let deadline = facts.assumptions.shutdownDeadline

@@ -1,6 +1,6 @@
 import Warren
 
-/// Are the application's exchanges and queues there, and as planned?
+/// Whether the application's exchanges and queues are there, and as planned.
 ///
 /// The ladder and the delivery limit have checks of their own.
 enum TopologyCheck {

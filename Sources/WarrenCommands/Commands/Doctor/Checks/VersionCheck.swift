@@ -1,6 +1,6 @@
 import AMQP
 
-/// Is it a broker on which the guarantees hold?
+/// Whether it is a broker on which the guarantees hold.
 enum VersionCheck {
     static func findings(_ facts: DoctorFacts) -> [Finding] {
         let features = facts.features

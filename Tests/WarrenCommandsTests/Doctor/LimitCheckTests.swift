@@ -1,0 +1,150 @@
+import AMQP
+import ArgumentParser
+import Testing
+import Warren
+
+@testable import WarrenCommands
+
+@Suite("What doctor says of policies and limits")
+struct LimitCheckTests {
+    @Test("A policy that makes jobs expire is one error for all its queues")
+    func timeToLive() {
+        var facts = DoctorFacts.healthy(lanes: [.high, .low])
+        facts.apply(["message-ttl": .number(60_000)], pattern: "^emails(\\.high|\\.low)?$")
+        let findings = PolicyCheck.findings(facts)
+        #expect(findings.map(\.severity) == [.error])
+        #expect(findings.first?.subject == "p0")
+        #expect(findings.first?.problem.contains("'emails.high', 'emails', 'emails.low'") == true)
+    }
+
+    @Test("A policy for everything is told for jobs, dead, parked and ladder apart")
+    func roles() {
+        var facts = DoctorFacts.healthy()
+        facts.apply(["message-ttl": .number(1)], pattern: ".*", to: "all")
+        #expect(PolicyCheck.findings(facts).count == 4)
+    }
+
+    @Test("An argument wins over a policy's text, and over a greater number")
+    func arguments() {
+        var facts = DoctorFacts.healthy()
+        facts.apply(
+            ["overflow": .text("drop-head"), "dead-letter-exchange": .text("x"), "max-length": .number(1_000_000)],
+            pattern: "parked$"
+        )
+        #expect(PolicyCheck.findings(facts) == [])
+    }
+
+    @Test("Of several policies the one of the highest priority holds, and the operator's beside it")
+    func priority() {
+        var facts = DoctorFacts.healthy()
+        facts.apply(["expires": .number(1)], pattern: "^emails$", priority: 1)
+        facts.apply([:], pattern: "^emails$", priority: 2)
+        #expect(PolicyCheck.findings(facts) == [])
+        let first = facts.management?.policies?.first
+        facts.management?.operatorPolicies = first.map { [$0] }
+        #expect(PolicyCheck.findings(facts).map(\.severity) == [.error])
+    }
+
+    @Test("A policy for another kind of queue is passed over")
+    func kinds() {
+        var facts = DoctorFacts.healthy()
+        facts.apply(["expires": .number(1)], pattern: ".*", to: "classic_queues")
+        facts.apply(["expires": .number(1)], pattern: ".*", to: "exchanges")
+        #expect(PolicyCheck.findings(facts) == [])
+        facts.apply(["expires": .number(1)], pattern: "^emails$", priority: 1, to: "quorum_queues")
+        #expect(PolicyCheck.findings(facts).count == 1)
+    }
+
+    @Test("A queue that somebody else declared has 4.0's default limit: a warning")
+    func foreignLimit() throws {
+        var facts = DoctorFacts.healthy(BrokerVersion(4, 0))
+        facts.differ("emails", "x-delivery-limit", planned: "100", existing: nil)
+        let finding = try #require(DeliveryLimitCheck.findings(facts).first)
+        #expect(finding.severity == .warning)
+        #expect(finding.problem.contains("after 20 returns") && finding.problem.contains("default"))
+        #expect(TopologyCheck.findings(facts) == [])
+    }
+
+    @Test("On 3.10 a queue without the argument has no limit, and that is a warning too")
+    func noLimit() {
+        var facts = DoctorFacts.healthy(BrokerVersion(3, 10))
+        facts.differ("emails", "x-delivery-limit", planned: "100", existing: nil)
+        #expect(DeliveryLimitCheck.findings(facts).map(\.severity) == [.warning])
+        facts.apply(["delivery-limit": .number(100)], pattern: "emails")
+        #expect(DeliveryLimitCheck.findings(facts) == [])
+    }
+
+    @Test("A limit that isn't above the attempts of a job is an error, by argument or by policy")
+    func lowLimit() {
+        var facts = DoctorFacts.healthy()
+        facts.differ("emails", "x-delivery-limit", planned: "100", existing: "8")
+        #expect(DeliveryLimitCheck.findings(facts).map(\.severity) == [.error])
+        facts.inspection.differences = []
+        facts.apply(["delivery-limit": .number(3)], pattern: "emails")
+        #expect(DeliveryLimitCheck.findings(facts).map(\.severity) == [.error])
+    }
+
+    @Test("A policy of more attempts than the planned limit bears is a warning that says how many it should be")
+    func manyAttempts() throws {
+        var facts = DoctorFacts.healthy()
+        facts.jobs[0].attempts = 60
+        let finding = try #require(DeliveryLimitCheck.findings(facts).first)
+        #expect(finding.severity == .warning && finding.remedy.contains("deliveryLimit of 120"))
+    }
+
+    @Test(
+        "A job that may run longer than the consumer timeout is an error that says how it ends on this version",
+        arguments: [
+            (BrokerVersion(4, 0), "406"), (BrokerVersion(4, 3), "cancels"),
+        ]
+    )
+    func longJob(version: BrokerVersion, word: String) throws {
+        var facts = DoctorFacts.healthy(version)
+        facts.jobs[0].timeLimit = .seconds(1_800)
+        let finding = try #require(ConsumerTimeoutCheck.findings(facts).first)
+        #expect(finding.severity == .error && finding.subject == "emails.send" && finding.consequence.contains(word))
+        facts.assumptions.consumerTimeout = .seconds(7_200)
+        #expect(ConsumerTimeoutCheck.findings(facts) == [])
+    }
+
+    @Test("A job without a time limit is a note; with no consumer timeout it is none")
+    func unlimitedJob() {
+        var facts = DoctorFacts.healthy()
+        facts.jobs[0].timeLimit = nil
+        #expect(ConsumerTimeoutCheck.findings(facts).map(\.severity) == [.note])
+        facts.assumptions.consumerTimeout = .zero
+        #expect(ConsumerTimeoutCheck.findings(facts) == [])
+    }
+
+    @Test("A policy's consumer timeout holds since 3.12")
+    func timeoutPolicy() {
+        for (version, count) in [(BrokerVersion(3, 10), 0), (BrokerVersion(4, 0), 1)] {
+            var facts = DoctorFacts.healthy(version)
+            facts.jobs[0].timeLimit = .seconds(90)
+            facts.apply(["consumer-timeout": .number(60_000)], pattern: "emails")
+            #expect(ConsumerTimeoutCheck.findings(facts).count == count)
+        }
+    }
+
+    @Test("A shutdown deadline beyond the consumer timeout is a warning, one below a job's limit a note")
+    func shutdown() {
+        var facts = DoctorFacts.healthy()
+        facts.assumptions.shutdownDeadline = .seconds(10)
+        #expect(ShutdownCheck.findings(facts).map(\.severity) == [.note])
+        facts.assumptions.shutdownDeadline = .seconds(3_600)
+        #expect(ShutdownCheck.findings(facts) == [])
+        #expect(ConsumerTimeoutCheck.findings(facts).map(\.severity) == [.warning])
+    }
+
+    @Test("The worst come first, and the worst decides the exit code")
+    func order() {
+        var facts = DoctorFacts.healthy()
+        facts.jobs[0].timeLimit = nil
+        #expect(Diagnosis(facts).exitCode.rawValue == 0)
+        facts.statuses[0] = DoctorFacts.status("normal", "emails", ready: 1)
+        #expect(Diagnosis(facts).exitCode.rawValue == 1)
+        facts.publishing = .blocked(reason: "low on disk")
+        #expect(Diagnosis(facts).exitCode.rawValue == 2)
+        #expect(Diagnosis(facts).findings.map(\.severity) == [.error, .warning, .note])
+    }
+}

@@ -1,0 +1,135 @@
+import AMQP
+import Testing
+import Warren
+
+@testable import WarrenCommands
+
+@Suite("What doctor says of exchanges, queues and bindings")
+struct TopologyCheckTests {
+    @Test("A queue that was never declared is one warning, with all that belongs to it")
+    func new() {
+        var facts = DoctorFacts.healthy()
+        facts.remove("warren", "warren.dead", "emails", "emails.dead", "emails.parked")
+        let findings = TopologyCheck.findings(facts)
+        #expect(findings.map(\.subject) == ["warren", "warren.dead", "emails"])
+        #expect(findings.allSatisfy { $0.severity == .warning })
+    }
+
+    @Test("A part that is missing of what exists is an error")
+    func part() {
+        var facts = DoctorFacts.healthy()
+        facts.remove("warren.dead", "emails.dead")
+        let findings = TopologyCheck.findings(facts)
+        #expect(findings.map(\.subject) == ["warren.dead", "emails.dead"])
+        #expect(findings.allSatisfy { $0.severity == .error })
+    }
+
+    @Test(
+        "A difference says what it means, as bad as it is",
+        arguments: [
+            ("x-dead-letter-exchange", Finding.Severity.error), ("x-overflow", .warning), ("durable", .error),
+            ("x-expires", .error),
+            ("x-queue-type", .warning), ("x-something-new", .warning),
+        ]
+    )
+    func difference(argument: String, severity: Finding.Severity) throws {
+        var facts = DoctorFacts.healthy()
+        facts.differ("emails", argument, planned: "a", existing: "b")
+        let finding = try #require(TopologyCheck.findings(facts).first)
+        #expect(finding.severity == severity)
+        #expect(finding.problem == "The queue 'emails' has \(argument) 'b'; 'a' is planned.")
+        #expect(finding.remedy == "Do something.")
+    }
+
+    @Test("A time to live is told by what the queue is for")
+    func timeToLive() {
+        var facts = DoctorFacts.healthy()
+        for name in ["emails", "emails.dead", "emails.parked"] {
+            facts.differ(name, "x-message-ttl", planned: nil, existing: "1000")
+        }
+        let findings = TopologyCheck.findings(facts)
+        #expect(findings.map(\.severity) == [.error, .error, .warning])
+        #expect(Set(findings.map(\.consequence)).count == 3)
+    }
+
+    @Test("A ladder that nobody uses yet is a warning, one that is missing beside queues an error")
+    func ladder() {
+        var facts = DoctorFacts.healthy()
+        facts.inspection.missing = facts.plan.entries.filter { DoctorFacts.ladderNames.contains($0.name) }
+        #expect(LadderCheck.findings(facts).map(\.severity) == [.error])
+        facts.remove("emails")
+        #expect(LadderCheck.findings(facts).map(\.severity) == [.warning])
+        #expect(TopologyCheck.findings(facts).map(\.subject) == ["emails"])
+    }
+
+    @Test("A gap in the ladder and what it could not deliver are told")
+    func gap() {
+        var facts = DoctorFacts.healthy()
+        facts.remove(DelayLadder.name(ofLevel: 7))
+        facts.unrouted = 3
+        let findings = LadderCheck.findings(facts)
+        #expect(findings.map(\.severity) == [.error, .warning])
+        #expect(findings[0].problem.contains("level-07"))
+        #expect(findings[1].problem.hasPrefix("3 "))
+    }
+
+    @Test("A level with another time to live is the ladder's error, not the topology's")
+    func level() {
+        var facts = DoctorFacts.healthy()
+        facts.differ(DelayLadder.name(ofLevel: 3), "x-message-ttl", planned: "8000", existing: "9000")
+        #expect(LadderCheck.findings(facts).map(\.severity) == [.error])
+        #expect(TopologyCheck.findings(facts) == [])
+    }
+
+    @Test(
+        "A binding that is missing is an error that says what for",
+        arguments: [
+            (DelayLadder.deliveryExchange, "emails", "unrouted"), ("warren", "emails", "unroutable"),
+            ("warren.dead", "emails.dead", "succeed"),
+        ]
+    )
+    func binding(source: String, destination: String, word: String) throws {
+        var facts = DoctorFacts.healthy()
+        facts.management?.bindings?.removeAll { $0.source == source && $0.destination == destination }
+        let findings = BindingCheck.findings(facts)
+        #expect(findings.map(\.severity) == [.error])
+        #expect(findings.first?.consequence.contains(word) == true)
+    }
+
+    @Test("Of what doesn't exist no binding is missed")
+    func bindingOfNothing() {
+        var facts = DoctorFacts.healthy()
+        facts.remove("emails")
+        facts.management?.bindings?.removeAll { $0.destination == "emails" }
+        #expect(BindingCheck.findings(facts) == [])
+    }
+
+    @Test("Jobs without a worker are a warning, an idle queue without one a note")
+    func consumers() {
+        var facts = DoctorFacts.healthy()
+        facts.statuses[0].consumers = 0
+        #expect(QueueCheck.findings(facts).map(\.severity) == [.note])
+        facts.statuses[0].ready = 5
+        #expect(QueueCheck.findings(facts).map(\.severity) == [.warning])
+    }
+
+    @Test("Dead jobs are a note, and a warning while they grow in number")
+    func dead() {
+        var facts = DoctorFacts.healthy()
+        facts.statuses[1].ready = 5
+        #expect(QueueCheck.findings(facts).map(\.severity) == [.note])
+        facts.management?.queues = [ManagedQueue(name: "emails.dead", messagesReadyDetails: .init(rate: 0.2))]
+        #expect(QueueCheck.findings(facts).map(\.severity) == [.warning])
+    }
+
+    @Test("Parked jobs are a warning if workers run that don't know them, or if the queue is nearly full")
+    func parked() {
+        var facts = DoctorFacts.healthy()
+        facts.statuses[2].ready = 5
+        #expect(QueueCheck.findings(facts).map(\.severity) == [.warning])
+        facts.statuses[0].consumers = 0
+        #expect(QueueCheck.findings(facts).map(\.severity) == [.note, .note])
+        facts.statuses[2].ready = 80_000
+        #expect(QueueCheck.findings(facts).map(\.severity) == [.note, .warning])
+    }
+}
