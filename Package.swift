@@ -147,7 +147,7 @@ let package = Package(
         .testTarget(
             name: "IntegrationTests",
             dependencies: [
-                "AMQP", "RabbitMQ", "TestSupport", "TrappingWorker", "Warren", "WarrenCommands",
+                "AMQP", "RabbitMQ", "TestSupport", "TrappingWorker", "Warren", "WarrenCommands", "WarrenTool",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "Subprocess", package: "swift-subprocess"),

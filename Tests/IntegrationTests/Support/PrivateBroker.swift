@@ -13,6 +13,7 @@ import SystemPackage
 struct PrivateBroker {
     let name: String
     let url: String
+    let managementURL: String
 
     /// Runs `body` beside a broker that is started before and stopped after it, also when `body` throws.
     static func run<Value: Sendable>(_ body: (PrivateBroker) async throws -> Value) async throws -> Value {
@@ -20,15 +21,24 @@ struct PrivateBroker {
         _ = try await compose("start", "--name", name)
         do {
             let environment = try await compose("env", "--name", name)
-            let line = try #require(environment.split(separator: "\n").first { $0.contains("WARREN_BROKER_URL=") })
-            let url = try #require(line.split(separator: "'").dropFirst().first)
-            let value = try await body(PrivateBroker(name: name, url: String(url)))
+            let broker = PrivateBroker(
+                name: name,
+                url: try value(of: "WARREN_BROKER_URL", in: environment),
+                managementURL: try value(of: "WARREN_BROKER_MANAGEMENT_URL", in: environment)
+            )
+            let value = try await body(broker)
             try await stop(name)
             return value
         } catch {
             try? await stop(name)
             throw error
         }
+    }
+
+    /// The value of a variable in the lines that `compose/broker env` prints.
+    private static func value(of variable: String, in environment: String) throws -> String {
+        let line = try #require(environment.split(separator: "\n").first { $0.contains(" \(variable)=") })
+        return String(try #require(line.split(separator: "'").dropFirst().first))
     }
 
     /// Runs rabbitmqctl against the broker.
