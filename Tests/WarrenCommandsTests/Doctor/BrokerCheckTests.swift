@@ -39,6 +39,13 @@ struct BrokerCheckTests {
         #expect(finding.severity == .note && finding.remedy.contains("--management"))
     }
 
+    @Test("A management API that was asked for and doesn't answer is a warning")
+    func silentManagement() {
+        var facts = DoctorFacts.healthy()
+        facts.management = ManagementFacts(failure: "nothing there")
+        #expect(AccessCheck.findings(facts).map(\.severity) == [.warning])
+    }
+
     @Test("What the management API refuses is a note, and so are queues that may not be compared")
     func refused() {
         var facts = DoctorFacts.healthy()

@@ -5,12 +5,21 @@ enum AccessCheck {
     static func findings(_ facts: DoctorFacts) -> [Finding] {
         var findings: [Finding] = []
         if let management = facts.management {
+            if let failure = management.failure {
+                findings.append(
+                    unseen(
+                        "The management API was asked for and could not be: \(failure).",
+                        "See that the plugin rabbitmq_management runs and that --management, or WARREN_BROKER_MANAGEMENT_URL, is its URL.",
+                        .warning
+                    )
+                )
+            }
             if !management.unread.isEmpty {
                 findings.append(
                     unseen(
                         "The management API didn't tell of \(management.unread.joined(separator: "; ")).",
                         "Give the user in --management the tag 'monitoring' (nodes) and 'policymaker' (policies), and see that the "
-                            + "URL is the API's."
+                            + "password is right."
                     )
                 )
             }
@@ -44,9 +53,9 @@ enum AccessCheck {
         return findings
     }
 
-    private static func unseen(_ problem: String, _ remedy: String) -> Finding {
+    private static func unseen(_ problem: String, _ remedy: String, _ severity: Finding.Severity = .note) -> Finding {
         Finding(
-            .note,
+            severity,
             .access,
             problem: problem,
             consequence: "What is wrong there is not among these findings.",

@@ -14,7 +14,7 @@ enum DeliveryLimitCheck {
     }
 
     private static func finding(_ lane: String, _ configuration: QueueConfiguration, _ facts: DoctorFacts) -> Finding? {
-        let attempts = facts.jobs.filter { $0.queue == configuration.name }.map(\.attempts).max() ?? 1
+        let attempts = facts.jobs.filter { $0.queue == configuration.name }.map(\.attempts).max()
         let (limit, source) = effectiveLimit(lane, configuration, facts)
         guard let limit else {
             return Finding(
@@ -27,21 +27,21 @@ enum DeliveryLimitCheck {
                 remedy: policy(configuration)
             )
         }
-        guard limit < configuration.deliveryLimit || limit < factor * attempts else { return nil }
+        guard limit < configuration.deliveryLimit || limit < factor * (attempts ?? 1) else { return nil }
         let counted =
             facts.features.nackCountsTowardsDeliveryLimit ? "hand-backs and crashes" : "crashes and rejections"
         return Finding(
-            limit <= attempts ? .error : .warning,
+            limit <= attempts ?? 1 ? .error : .warning,
             .deliveryLimit,
             lane,
             problem:
                 "The queue '\(lane)' gives up on a job after \(limit) returns (\(source)); \(configuration.deliveryLimit) is "
-                + "planned, and its jobs have up to \(attempts) attempts.",
+                + "planned" + (attempts.map { ", and its jobs have up to \($0) attempts." } ?? "."),
             consequence:
                 "The broker counts \(counted) of every worker: a few rolling restarts or bad workers dead-letter jobs that "
                 + "never failed.",
             remedy: limit >= configuration.deliveryLimit
-                ? "Configure a deliveryLimit of \(factor * attempts) or more, and make the queue anew."
+                ? "Configure a deliveryLimit of \(factor * (attempts ?? 1)) or more, and make the queue anew."
                 : policy(configuration)
         )
     }

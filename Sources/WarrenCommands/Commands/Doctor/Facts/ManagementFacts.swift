@@ -9,6 +9,8 @@ struct ManagementFacts: Sendable {
     var operatorPolicies: [ManagedPolicy]?
     /// How far the broker's clock is from this machine's.
     var skew: ClockSkew?
+    /// Why nothing at all could be read; `nil` if something could.
+    var failure: String?
     /// What could not be read, and why.
     var unread: [String] = []
 

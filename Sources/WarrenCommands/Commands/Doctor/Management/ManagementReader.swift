@@ -17,6 +17,13 @@ struct ManagementReader: Sendable {
     /// The largest answer that is read: some ten thousand queues.
     static let largestAnswer = 64 * 1024 * 1024
 
+    /// Reads answers: their keys are in snake case.
+    static var decoder: JSONDecoder {
+        let decoder = JSONDecoder()
+        decoder.keyDecodingStrategy = .convertFromSnakeCase
+        return decoder
+    }
+
     /// Why there is no answer.
     struct Failure: Error, Sendable {
         /// What happened, in half a sentence.
@@ -35,7 +42,7 @@ struct ManagementReader: Sendable {
             facts.policies = try await list(["policies", virtualHost], "policies", &facts)
             facts.operatorPolicies = try await list(["operator-policies", virtualHost], "operator policies", &facts)
         } catch {
-            facts.unread = ["everything (\(error.text))"]
+            facts.failure = error.text
         }
         return facts
     }
@@ -49,10 +56,8 @@ struct ManagementReader: Sendable {
         do throws(Failure) {
             let answer = try await get(path)
             if facts.skew == nil { facts.skew = answer.skew }
-            let decoder = JSONDecoder()
-            decoder.keyDecodingStrategy = .convertFromSnakeCase
             do {
-                return try decoder.decode([Item].self, from: answer.body)
+                return try Self.decoder.decode([Item].self, from: answer.body)
             } catch {
                 throw Failure(text: "the answer can't be understood", isFinal: false)
             }
@@ -82,7 +87,7 @@ struct ManagementReader: Sendable {
         }
         switch response.statusCode {
         case 200: break
-        case 401 where path == ["nodes"]: throw Failure(text: "user or permission refused, 401", isFinal: false)
+        case 401, 403: throw Failure(text: "the user is refused", isFinal: false)
         case let status: throw Failure(text: "HTTP status \(status)", isFinal: false)
         }
         guard result.0.count <= Self.largestAnswer else {
