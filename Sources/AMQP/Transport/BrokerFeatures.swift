@@ -148,9 +148,10 @@ public struct BrokerFeatures: Sendable, Hashable {
 
     // MARK: Declarations
 
-    /// Whether a queue may be neither durable nor exclusive, unless the broker's configuration decides otherwise.
+    /// Whether every broker of this version takes a queue that is neither durable nor exclusive, unless it is configured not to.
     ///
-    /// Source: <https://github.com/rabbitmq/rabbitmq-server/releases/tag/v4.3.0> ("Deprecated Features are Now Disabled by Default").
+    /// 4.3.0 refuses it (<https://github.com/rabbitmq/rabbitmq-server/releases/tag/v4.3.0>, "Deprecated Features are Now Disabled by
+    /// Default"); Debian's 4.3.6 took it when tried.
     public var takesTransientSharedQueues: Bool { version < Self.fourThree }
 
     /// Whether a consumer of a quorum queue on a channel with a prefetch for the whole channel is refused; if not, the prefetch is taken as one

@@ -82,7 +82,7 @@ struct BrokerFeaturesTests {
         #expect([Self.old, Self.four, Self.fourTwo, Self.new].map(\.quorumQueuePriorities) == [1, 2, 2, 32])
     }
 
-    @Test("4.3 refuses transient shared queues, and takes a global prefetch for one of each consumer")
+    @Test("4.3 needn't take transient shared queues, and takes a global prefetch for one of each consumer")
     func removed() {
         #expect(Self.fourTwo.takesTransientSharedQueues && Self.fourTwo.refusesGlobalPrefetch)
         #expect(!Self.new.takesTransientSharedQueues && !Self.new.refusesGlobalPrefetch)
