@@ -134,7 +134,9 @@ actor Connection {
             return end(AMQPError(.connectionClosed, "The connection was closed by this program."))
         }
         guard isFirst else { return }
-        closingDeadline = .now + .seconds(5)
+        // A broker that blocks a publisher reads nothing from it, so it may not answer.
+        let isBlocked = if case .blocked = schedule.state { true } else { false }
+        closingDeadline = .now + .seconds(isBlocked ? 1 : 5)
         // Asks for no more deliveries first: a quorum queue should have all acknowledgements before the channels go.
         for channel in channels.open {
             guard case .consuming = channel.role else { continue }
