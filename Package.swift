@@ -35,6 +35,8 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-crypto", from: "4.0.0"),
         // Child processes with their output and signals: the supervisor of workers, tests, the load tool.
         .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.0"),
+        // Files by their descriptors, in the spool, without unsafe code of ours or full Foundation.
+        .package(url: "https://github.com/apple/swift-system", from: "1.6.0"),
         // The HTTP server behind a worker's /livez and /readyz.
         .package(url: "https://github.com/swhitty/FlyingFox", from: "0.26.0"),
     ],
@@ -61,6 +63,7 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Metrics", package: "swift-metrics"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "SystemPackage", package: "swift-system"),
             ]
         ),
         .target(

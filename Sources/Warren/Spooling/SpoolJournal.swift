@@ -1,0 +1,158 @@
+/// The spool's file and what is known of it: everything that is done to it, in the order that a crash at any point loses nothing.
+struct SpoolJournal {
+    /// Compacting smaller files is not worth their copy.
+    private static let smallestCompaction = 1 << 20
+
+    let storage: any SpoolStorage
+    /// How long the file may become.
+    let limit: Int
+    private(set) var log: SpoolLog
+    /// What was found at the start.
+    let recovery: Recovery
+    /// Whether a failed write may have left something behind the log's end.
+    private var isDirty = false
+
+    /// What was found in a file that a process left.
+    struct Recovery: Sendable, Hashable {
+        var waiting = 0
+        var tornBytes = 0
+        var damagedBytes = 0
+        var lostEntries = 0
+        /// Where the damaged file is kept.
+        var aside: String?
+    }
+
+    /// How far a file is used.
+    struct Use: Sendable, Hashable {
+        /// How many entries wait in it.
+        var waiting: Int
+        /// How long it is.
+        var bytes: Int
+        /// How many more bytes of records it takes.
+        var room: Int
+    }
+
+    /// Opens the file, and makes good what the last process left undone.
+    ///
+    /// - Parameter aside: What to call the file if it is damaged.
+    /// - Throws: ``SpoolFormat/NotASpool``, and what the storage throws; the file is as before then.
+    init(_ storage: any SpoolStorage, limit: Int, newSalt: UInt32, aside: String) throws {
+        self.storage = storage
+        self.limit = limit
+        var bytes = try storage.load()
+        if bytes.isEmpty {
+            bytes = SpoolFormat.header(salt: newSalt)
+            try storage.replace(with: bytes, keepingOldAs: nil)
+        }
+        let scan = try SpoolScan(bytes)
+        log = SpoolLog(scan)
+        var recovery = Recovery(
+            waiting: scan.entries.count,
+            tornBytes: scan.tornBytes,
+            damagedBytes: scan.damagedBytes,
+            lostEntries: scan.lostEntries
+        )
+        if scan.damagedBytes > 0 {
+            recovery.aside = aside
+            let sound = scan.entries.flatMap { bytes[$0.offset..<$0.end] }
+            try storage.replace(with: log.preamble + sound, keepingOldAs: aside)
+            log = SpoolLog(try SpoolScan(log.preamble + sound))
+        } else if scan.tornBytes > 0 {
+            try storage.truncate(to: scan.end)
+            try storage.synchronize()
+        }
+        self.recovery = recovery
+    }
+
+    /// How far the file is used.
+    var use: Use {
+        let room = limit - (isWorthCompacting ? log.preamble.count + log.live.count : log.end)
+        return Use(waiting: log.places.count, bytes: log.end, room: room)
+    }
+
+    /// Whether compacting gives enough room for what it costs.
+    private var isWorthCompacting: Bool { log.end - log.live.count > limit / 4 }
+
+    /// Writes entries, and returns when they are durable: for each whether it is, or why not.
+    mutating func append(_ payloads: [[UInt8]]) -> [Result<Void, any Error>] {
+        let total = payloads.reduce(0) { $0 + $1.count + SpoolFormat.recordHeaderLength }
+        if log.end + total > limit, isWorthCompacting { try? compact() }
+        var free = limit - log.end
+        var fitting: [[UInt8]] = []
+        let fits = payloads.map { payload in
+            let size = payload.count + SpoolFormat.recordHeaderLength
+            guard size <= free else { return false }
+            free -= size
+            fitting.append(payload)
+            return true
+        }
+        let written = Result { try write(fitting) }
+        return fits.map { $0 ? written : .failure(SpoolRoomExceeded(description: "The spool is full.")) }
+    }
+
+    private mutating func write(_ payloads: [[UInt8]]) throws {
+        guard !payloads.isEmpty else { return }
+        try clean()
+        let (bytes, places) = log.records(of: payloads)
+        do {
+            isDirty = true
+            try storage.write(bytes, at: log.end)
+            try storage.synchronize()
+            isDirty = false
+        } catch {
+            try? clean()
+            throw error
+        }
+        log.appended(places)
+    }
+
+    /// Cuts what a failed write left: else it would stand behind a shorter one, and might look sound.
+    private mutating func clean() throws {
+        guard isDirty else { return }
+        try storage.truncate(to: log.end)
+        try storage.synchronize()
+        isDirty = false
+    }
+
+    /// Notes that the broker has entries.
+    ///
+    /// An error costs nothing but that a crash would make them be sent again.
+    mutating func settle(_ sequences: Set<UInt64>) throws {
+        guard log.settle(sequences) else { return }
+        try clean()
+        if log.places.isEmpty { return try empty() }
+        let isMostlyDead = log.end - log.live.count > max(log.live.count, min(Self.smallestCompaction, limit / 2))
+        // On a full disk there is no room for a copy.
+        if isMostlyDead, (try? compact()) != nil { return }
+        // Not synchronized: after a loss of power a few jobs more would be sent again.
+        if log.end + SpoolFormat.recordHeaderLength <= limit { try mark() }
+    }
+
+    private mutating func mark() throws {
+        isDirty = true
+        try storage.write(log.marker, at: log.end)
+        isDirty = false
+        log.wroteMarker()
+    }
+
+    /// Cuts the file to its header, whatever is in it having been settled.
+    private mutating func empty() throws {
+        try storage.truncate(to: SpoolFormat.headerLength)
+        log.emptied()
+        try mark()
+        try storage.synchronize()
+    }
+
+    private mutating func compact() throws {
+        try storage.replace(with: log.preamble + storage.read(log.live), keepingOldAs: nil)
+        log.compacted()
+    }
+
+    /// The payloads of the next entries to send, under their sequence numbers.
+    func next(_ count: Int, bytes: Int) throws -> [(sequence: UInt64, payload: [UInt8])] {
+        try log.next(count, bytes: bytes).map { place in
+            let record = try storage.read(place.offset..<place.end)
+            return (place.sequence, Array(record.dropFirst(SpoolFormat.recordHeaderLength)))
+        }
+    }
+}
