@@ -12,7 +12,7 @@ extension JobClient {
         let now = now()
         try JobName.validate(request.name)
         try JobID.validate(request.id)
-        let wait = try remainingDelay(of: request, now: now)
+        try checkTimes(of: request, now: now)
         let message = try writer.message(
             payload: request.payload,
             EnvelopeWriter.Fields(
@@ -27,71 +27,68 @@ extension JobClient {
                 now: now
             )
         )
-        let key = request.lane.queue(of: request.queue)
-        let ladder = wait.flatMap { DelayLadder.route($0, to: key) }
-        let destination = ladder ?? Destination(exchange: topology.exchange, routingKey: key)
-        try await publish(message, to: destination, throughLadder: ladder != nil, request)
+        let entry = SpoolEntry(
+            queue: request.queue,
+            lane: request.lane,
+            dueAt: request.dueAt,
+            destination: Destination(exchange: topology.exchange, routingKey: request.lane.queue(of: request.queue)),
+            message: message
+        )
         return JobHandle(
             id: request.id,
             name: request.name,
             queue: request.queue,
             lane: request.lane,
             dueAt: request.dueAt,
-            expiresAt: request.expiresAt
+            expiresAt: request.expiresAt,
+            isSpooled: try await sendOrSpool(entry, deadline: request.deadline)
         )
     }
 
-    private func remainingDelay(of request: EnqueueRequest, now: Date) throws(WarrenError) -> Duration? {
+    private func checkTimes(of request: EnqueueRequest, now: Date) throws(WarrenError) {
         if let expires = request.expiresAt, expires <= request.dueAt ?? now {
             throw WarrenError(
                 .invalidExpiry,
                 "The job '\(excerpt(request.name, 80))' would expire before it is due: no worker would ever start it."
             )
         }
-        guard let dueAt = request.dueAt else { return nil }
         // Checked once more, because a middleware may have changed it.
-        _ = try Timing.due(delay: nil, at: dueAt, now: now)
-        return Timing.duration(from: now, to: dueAt)
+        if let dueAt = request.dueAt { _ = try Timing.due(delay: nil, at: dueAt, now: now) }
     }
 
-    private func publish(
-        _ message: Message,
-        to destination: Destination,
-        throughLadder: Bool,
-        _ request: EnqueueRequest
-    ) async throws {
-        try await prepare(request, throughLadder)
+    /// Declares what is missing, publishes, and waits for the confirm.
+    ///
+    /// - Throws: ``WarrenError``.
+    func send(_ entry: SpoolEntry, deadline: ContinuousClock.Instant) async throws {
+        let (destination, throughLadder) = entry.route(now: now())
+        try await prepare(entry, throughLadder: throughLadder, deadline: deadline)
         do {
-            try await transport.publish(message, to: destination, mandatory: true, deadline: request.deadline)
+            try await transport.publish(entry.message, to: destination, mandatory: true, deadline: deadline)
         } catch  where error.code == .unroutable || error.code == .notFound {
             // Someone deleted the queue or an exchange since this client declared it.
-            guard directory.forget(request.queue) else { throw notEnqueued(request, error) }
-            try await prepare(request, throughLadder)
+            guard directory.forget(entry.queue) else { throw notEnqueued(entry, error) }
+            try await prepare(entry, throughLadder: throughLadder, deadline: deadline)
             do {
-                try await transport.publish(message, to: destination, mandatory: true, deadline: request.deadline)
+                try await transport.publish(entry.message, to: destination, mandatory: true, deadline: deadline)
             } catch {
-                throw notEnqueued(request, error)
+                throw notEnqueued(entry, error)
             }
         } catch {
-            throw notEnqueued(request, error)
+            throw notEnqueued(entry, error)
         }
     }
 
-    private func prepare(_ request: EnqueueRequest, _ throughLadder: Bool) async throws {
-        try await directory.prepare(
-            request.queue,
-            request.lane,
-            throughLadder: throughLadder,
-            deadline: request.deadline
-        )
+    /// Declares what is missing for a job.
+    func prepare(_ entry: SpoolEntry, throughLadder: Bool, deadline: ContinuousClock.Instant) async throws {
+        try await directory.prepare(entry.queue, entry.lane, throughLadder: throughLadder, deadline: deadline)
     }
 
-    private func notEnqueued(_ request: EnqueueRequest, _ error: AMQPError) -> WarrenError {
+    private func notEnqueued(_ entry: SpoolEntry, _ error: AMQPError) -> WarrenError {
         let certainty =
             error.outcomeIsKnown ? "was not enqueued" : "may or may not have been enqueued"
         return WarrenError(
             .notEnqueued,
-            "The job '\(excerpt(request.name, 80))' (\(request.id)) for the queue '\(request.queue)' \(certainty)",
+            "The job '\(excerpt(entry.name, 80))' (\(entry.id)) for the queue '\(entry.queue)' \(certainty)",
             underlying: error
         )
     }

@@ -23,6 +23,7 @@ public final class JobClient: Sendable {
     let transport: any Transport
     let topology: Topology
     let middleware: [any EnqueueMiddleware]
+    let spool: Spool?
     let writer: EnvelopeWriter
     let directory: QueueDirectory
     let now: @Sendable () -> Date
@@ -32,6 +33,7 @@ public final class JobClient: Sendable {
     /// - Parameter transport: The way to the broker. The client doesn't close it.
     /// - Parameter topology: The queues that differ from the default; the same value as in the workers.
     /// - Parameter middleware: What wraps each `enqueue`; the first is the outermost.
+    /// - Parameter spool: Takes the jobs that the broker can't take now, for the ``replayer`` to send later; without it, `enqueue` throws then.
     /// - Parameter declares: Whether to declare exchanges and queues on first use; off for users that may only publish.
     /// - Parameter showsPayload: Whether the first 1,024 bytes of a payload are also put into the header `kwargsrepr`, where Celery's
     ///   tools (Flower, `inspect`) show them. Turn it off if payloads hold what operators shouldn't see.
@@ -41,6 +43,7 @@ public final class JobClient: Sendable {
         _ transport: some Transport,
         topology: Topology = Topology(),
         middleware: [any EnqueueMiddleware] = [],
+        spool: Spool? = nil,
         declares: Bool = true,
         showsPayload: Bool = true,
         logger: Logger = Logger(label: "warren.client"),
@@ -49,12 +52,14 @@ public final class JobClient: Sendable {
         self.transport = transport
         self.topology = topology
         self.middleware = middleware
+        self.spool = spool
         writer = EnvelopeWriter(showsPayload: showsPayload)
         directory = QueueDirectory(transport: transport, topology: topology, declares: declares, logger: logger)
         self.now = now
     }
 
-    /// Sends a job, and returns when the broker has taken responsibility for it.
+    /// Sends a job, and returns when the broker has taken responsibility for it; or when it is durable in the client's ``Spool``, if that has
+    /// one and the broker can't take the job now or earlier jobs wait there. ``JobHandle/isSpooled`` tells.
     ///
     /// - Parameter delay: How long to wait before it is due, up to 2^28 - 1 seconds; the broker keeps it meanwhile. Long delays are
     ///   rounded up by less than a 32nd.
@@ -66,7 +71,8 @@ public final class JobClient: Sendable {
     /// - Parameter headers: More headers, which handlers find in ``JobContext/headers``.
     /// - Parameter deadline: How long to try. It never waits longer.
     /// - Throws: ``WarrenError``: for bad input before anything is sent; `notEnqueued` and `topologyFailed` if the broker is the
-    ///   reason, which say whether to try again. Also what a middleware throws.
+    ///   reason, which say whether to try again; `spoolFull`, `spoolFailed` and `spoolTimedOut` if the spool had to take the job and
+    ///   couldn't. Also what a middleware throws.
     @discardableResult
     public func enqueue<Payload: Job>(
         _ job: Payload,

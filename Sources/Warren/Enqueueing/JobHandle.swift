@@ -4,7 +4,7 @@ public import FoundationEssentials
 public import Foundation
 #endif
 
-/// A job that the broker has taken: what one needs to find it again.
+/// A job that the broker has taken, or the spool: what one needs to find it again.
 public struct JobHandle: Sendable, Hashable {
     /// The job's id.
     public let id: String
@@ -18,14 +18,25 @@ public struct JobHandle: Sendable, Hashable {
     public let dueAt: Date?
     /// After when it is not started any more; `nil` for never.
     public let expiresAt: Date?
+    /// Whether it is in the client's ``Spool``, because the broker couldn't take it; its ``JobClient/replayer`` sends it later.
+    public let isSpooled: Bool
 
     /// A handle with these fields.
-    public init(id: String, name: String, queue: QueueName, lane: Lane, dueAt: Date? = nil, expiresAt: Date? = nil) {
+    public init(
+        id: String,
+        name: String,
+        queue: QueueName,
+        lane: Lane,
+        dueAt: Date? = nil,
+        expiresAt: Date? = nil,
+        isSpooled: Bool = false
+    ) {
         self.id = id
         self.name = name
         self.queue = queue
         self.lane = lane
         self.dueAt = dueAt
         self.expiresAt = expiresAt
+        self.isSpooled = isSpooled
     }
 }

@@ -41,24 +41,29 @@ final class QueueDirectory: Sendable {
         throughLadder: Bool,
         deadline: ContinuousClock.Instant
     ) async throws {
-        let known = state.withLock { $0.queues[queue] }
-        let lanes: [Lane]
-        if let known {
-            lanes = known.lanes
-        } else {
-            lanes = try validated(queue)
-        }
-        guard lanes.contains(lane) else {
+        let known = try known(queue, lane)
+        let isReady = known.isDeclared && (known.isOnLadder || !throughLadder)
+        if !isReady, declares { try await declare(queue, throughLadder: throughLadder, deadline: deadline) }
+    }
+
+    /// Checks that there can be such a lane.
+    ///
+    /// - Throws: `invalidQueueName`, `invalidLane`.
+    func check(_ queue: QueueName, _ lane: Lane) throws(WarrenError) { _ = try known(queue, lane) }
+
+    private func known(_ queue: QueueName, _ lane: Lane) throws(WarrenError) -> Known {
+        let found = state.withLock { $0.queues[queue] }
+        let known = if let found { found } else { try validated(queue) }
+        guard known.lanes.contains(lane) else {
             throw WarrenError(
                 .invalidLane,
                 """
-                The queue '\(queue)' has no lane '\(lane)', only \(lanes.map(\.name).joined(separator: ", ")). \
+                The queue '\(queue)' has no lane '\(lane)', only \(known.lanes.map(\.name).joined(separator: ", ")). \
                 Give it the lane in the topology of clients and workers.
                 """
             )
         }
-        let isReady = known.map { $0.isDeclared && ($0.isOnLadder || !throughLadder) } ?? false
-        if !isReady, declares { try await declare(queue, throughLadder: throughLadder, deadline: deadline) }
+        return known
     }
 
     /// Forgets that a queue was declared, because the broker doesn't have it any more.
@@ -73,13 +78,14 @@ final class QueueDirectory: Sendable {
         return declares
     }
 
-    private func validated(_ queue: QueueName) throws(WarrenError) -> [Lane] {
+    private func validated(_ queue: QueueName) throws(WarrenError) -> Known {
         let configuration = topology.configuration(of: queue)
         try configuration.validate()
         return state.withLock { state in
             // Without declarations there is nothing else to wait for.
-            state.queues[queue] = Known(lanes: configuration.lanes, isDeclared: !declares, isOnLadder: !declares)
-            return configuration.lanes
+            let known = Known(lanes: configuration.lanes, isDeclared: !declares, isOnLadder: !declares)
+            state.queues[queue] = known
+            return known
         }
     }
 

@@ -39,7 +39,7 @@ public struct WarrenError: Error, Sendable, CustomStringConvertible {
     /// True if it is certain that the broker did not take what was published; false if it may have.
     ///
     /// Enqueueing again after an error whose outcome is unknown can run a job twice; with the same `id`, handlers can notice.
-    public var outcomeIsKnown: Bool { broker?.outcomeIsKnown ?? true }
+    public var outcomeIsKnown: Bool { code != .spoolTimedOut && broker?.outcomeIsKnown ?? true }
 
     /// Code and message, the error behind it, and the place that made the error.
     public var description: String {

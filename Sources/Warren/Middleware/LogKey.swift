@@ -12,4 +12,9 @@ enum LogKey {
     static let delay = "delay"
     static let duration = "duration"
     static let difference = "difference"
+    static let path = "path"
+    static let bytes = "bytes"
+    static let aside = "aside"
+    static let lost = "lost"
+    static let waiting = "waiting"
 }

@@ -1,6 +1,6 @@
 public import Logging
 
-/// Logs each job: enqueued (debug), started (debug), and what became of it (info; warning if it failed or is dead).
+/// Logs each job: enqueued or spooled (debug), started (debug), and what became of it (info; warning if it failed or is dead).
 ///
 /// It costs next to nothing for what the logger's level leaves out. It logs names, ids and errors, and no payload.
 public struct LoggingMiddleware: JobMiddleware, EnqueueMiddleware {
@@ -32,7 +32,7 @@ public struct LoggingMiddleware: JobMiddleware, EnqueueMiddleware {
         }
     }
 
-    /// Logs a job that the broker took; what it did not take is the caller's to log, who has the error.
+    /// Logs a job that the broker or the spool took; what it did not take is the caller's to log, who has the error.
     public func enqueue(
         _ request: EnqueueRequest,
         next: (EnqueueRequest) async throws -> JobHandle
@@ -41,7 +41,7 @@ public struct LoggingMiddleware: JobMiddleware, EnqueueMiddleware {
         let logger = logger ?? LoggingMiddleware.clientLogger
         if logger.logLevel <= .debug {
             logger.debug(
-                "Job enqueued",
+                handle.isSpooled ? "Job spooled" : "Job enqueued",
                 metadata: [
                     LogKey.job: "\(handle.name)", LogKey.jobID: "\(handle.id)", LogKey.queue: "\(handle.queue)",
                     LogKey.lane: "\(handle.lane)",

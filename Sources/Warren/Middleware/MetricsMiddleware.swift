@@ -7,7 +7,8 @@ import Synchronization
 /// |---|---|---|
 /// | `warren_jobs_total` | counter | `job`, `queue`, `outcome` (see ``Outcome/name``) |
 /// | `warren_job_duration_seconds` | timer: how long handlers took, whether they threw or not | `job`, `queue` |
-/// | `warren_jobs_enqueued_total` | counter | `job`, `queue` |
+/// | `warren_jobs_enqueued_total` | counter: taken by the broker or the client's ``Spool`` | `job`, `queue` |
+/// | `warren_jobs_spooled_total` | counter: those of them that the spool took | `job`, `queue` |
 ///
 /// Names come from messages, and a back end keeps every combination for ever; so after 1,000 combinations new ones are counted
 /// under the job `other`.
@@ -29,6 +30,7 @@ public final class MetricsMiddleware: JobMiddleware, EnqueueMiddleware {
     private static let limit = 1_000
     private static let timed = ""
     private static let enqueued = "enqueued"
+    private static let spooled = "spooled"
 
     private let handlers = Mutex(Handlers())
     private let factory: any MetricsFactory
@@ -50,13 +52,16 @@ public final class MetricsMiddleware: JobMiddleware, EnqueueMiddleware {
         counter(Key(job: context.name, queue: context.queue, outcome: outcome.name)).increment()
     }
 
-    /// Counts the job if the broker took it.
+    /// Counts the job if the broker or the spool took it.
     public func enqueue(
         _ request: EnqueueRequest,
         next: (EnqueueRequest) async throws -> JobHandle
     ) async throws -> JobHandle {
         let handle = try await next(request)
         counter(Key(job: handle.name, queue: handle.queue, outcome: MetricsMiddleware.enqueued)).increment()
+        if handle.isSpooled {
+            counter(Key(job: handle.name, queue: handle.queue, outcome: MetricsMiddleware.spooled)).increment()
+        }
         return handle
     }
 
@@ -66,8 +71,8 @@ public final class MetricsMiddleware: JobMiddleware, EnqueueMiddleware {
             let key = MetricsMiddleware.bounded(key, by: handlers.counters.count)
             if let counter = handlers.counters[key] { return counter }
             let counter =
-                key.outcome == MetricsMiddleware.enqueued
-                ? Counter(label: "warren_jobs_enqueued_total", dimensions: key.dimensions, factory: factory)
+                [MetricsMiddleware.enqueued, MetricsMiddleware.spooled].contains(key.outcome)
+                ? Counter(label: "warren_jobs_\(key.outcome)_total", dimensions: key.dimensions, factory: factory)
                 : Counter(
                     label: "warren_jobs_total",
                     dimensions: key.dimensions + [("outcome", key.outcome)],
