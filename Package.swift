@@ -145,12 +145,14 @@ let package = Package(
         ),
         .testTarget(name: "DigestTests", dependencies: ["Digest", "Warren"]),
         .testTarget(name: "WarrenLoadTests", dependencies: ["WarrenLoad"]),
-        // A process for the integration tests to lose.
+        // Processes for the integration tests to lose.
         .executableTarget(name: "TrappingWorker", dependencies: ["RabbitMQ", "Warren"], path: "Tests/TrappingWorker"),
+        .executableTarget(name: "SpoolingClient", dependencies: ["RabbitMQ", "Warren"], path: "Tests/SpoolingClient"),
         .testTarget(
             name: "IntegrationTests",
             dependencies: [
-                "AMQP", "RabbitMQ", "TestSupport", "TrappingWorker", "Warren", "WarrenCommands", "WarrenTool",
+                "AMQP", "RabbitMQ", "SpoolingClient", "TestSupport", "TrappingWorker", "Warren", "WarrenCommands",
+                "WarrenTool",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "Subprocess", package: "swift-subprocess"),

@@ -1,0 +1,179 @@
+import AMQP
+import Foundation
+import Logging
+import RabbitMQ
+import Subprocess
+import TestSupport
+import Testing
+import Warren
+
+#if canImport(System)
+import System
+#else
+import SystemPackage
+#endif
+
+@Suite(.needsBroker, .timeLimit(.minutes(3)), .serialized) struct SpoolOnBrokerTests {
+    private static let quiet = Logger(label: "integration") { _ in SwiftLogNoOpLogHandler() }
+
+    @Test func `While the broker is stopped every job is spooled in time, and arrives once it is back`() async throws {
+        try await PrivateBroker.run { broker in
+            try await within { path in
+                try await withClient(url: broker.url) { client in
+                    let queue: QueueName = "spooled"
+                    let topology = Topology(application: "spooling", queues: [QueueConfiguration(queue)])
+                    let spool = try Spool(at: path, limit: 1 << 20, logger: Self.quiet)
+                    let jobs = JobClient(client, topology: topology, spool: spool, logger: Self.quiet)
+                    let first = try await jobs.enqueue(Probe(number: 0), queue: queue)
+                    #expect(!first.isSpooled)
+
+                    try await broker.stop()
+                    let together = try await withThrowingTaskGroup(of: JobHandle.self) { group in
+                        for number in 1...100 { group.addTask { try await enqueueInTime(number, queue, jobs) } }
+                        return try await group.reduce(into: []) { $0.append($1) }
+                    }
+                    var inOrder: [JobHandle] = []
+                    for number in 101...200 { inOrder.append(try await enqueueInTime(number, queue, jobs)) }
+                    #expect(spool.status.waiting == 200)
+
+                    try await broker.start()
+                    try await jobs.flushSpool(deadline: .seconds(60))
+                    let arrived = try await ids(in: queue, client)
+                    #expect(arrived.first == first.id)
+                    #expect(Set(arrived.dropFirst().prefix(100)) == Set(together.map(\.id)))
+                    #expect(Array(arrived.dropFirst(101)) == inOrder.map(\.id))
+                    #expect(spool.status.replayed == 200)
+                }
+            }
+        }
+    }
+
+    private func enqueueInTime(_ number: Int, _ queue: QueueName, _ jobs: JobClient) async throws -> JobHandle {
+        let start = ContinuousClock.now
+        let handle = try await jobs.enqueue(Probe(number: number), queue: queue, deadline: .milliseconds(300))
+        #expect(ContinuousClock.now - start <= .milliseconds(350))
+        #expect(handle.isSpooled)
+        return handle
+    }
+
+    @Test func `A process that is killed in mid-replay loses no job, and repeats at most a window of them`()
+        async throws
+    {
+        try await TestApplication.with { application in
+            try await within { path in
+                let count = 4_000
+                let spool = try Spool(at: path, limit: 64 << 20, logger: Self.quiet)
+                let nowhere = RabbitMQClient(url: "amqp://127.0.0.1:1")
+                let jobs = JobClient(nowhere, topology: application.topology, spool: spool, logger: Self.quiet)
+                let spooled = try await withThrowingTaskGroup(of: String.self) { group in
+                    for number in 0..<count {
+                        group.addTask { try await jobs.enqueue(Probe(number: number), queue: application.queue).id }
+                    }
+                    return try await group.reduce(into: Set()) { $0.insert($1) }
+                }
+                await nowhere.close()
+                #expect(spool.status.waiting == count)
+                spool.close()
+
+                for kill in 1...2 {
+                    let run = try await Subprocess.run(
+                        .path(FilePath(try Self.program.path)),
+                        arguments: Arguments(Self.arguments("replay", application, path)),
+                        input: .none,
+                        output: .discarded,
+                        error: .discarded
+                    ) { execution in
+                        while try await application.ready(application.queue.rawValue) < kill * 500 {
+                            await Task.yield()
+                        }
+                        try execution.send(signal: .kill)
+                    }
+                    #expect(!run.terminationStatus.isSuccess)
+                }
+                let left = try Spool(at: path, limit: 64 << 20, logger: Self.quiet)
+                #expect(left.status.waiting > 0)
+                left.close()
+                try await replay(application, path)
+
+                let arrived = try await ids(in: application.queue, application.client)
+                #expect(Set(arrived) == spooled)
+                #expect(arrived.count - count <= 2 * 64)
+            }
+        }
+    }
+
+    @Test func `A disk that takes no more is told, and what was spooled before it arrives`() async throws {
+        try await TestApplication.with { application in
+            try await within { path in
+                let fill = Self.arguments("fill", url: "amqp://127.0.0.1:1", application, path)
+                // A limit on files, not a small disk: that would need root.
+                let run = try await Subprocess.run(
+                    .path("/bin/sh"),
+                    arguments: Arguments(
+                        ["-c", #"trap "" XFSZ; ulimit -f 128; exec "$0" "$@""#, try Self.program.path] + fill
+                    ),
+                    output: .string(limit: 1 << 20),
+                    error: .discarded
+                )
+                let lines = run.standardOutput.split(separator: "\n")
+                let error = try #require(lines.last)
+                #expect(error.hasPrefix("failed: spoolFailed"))
+                #expect(error.contains(path))
+                #expect(error.contains("connectionFailed"))
+                try await replay(application, path)
+                #expect(try await ids(in: application.queue, application.client) == lines.dropLast().map(String.init))
+            }
+        }
+    }
+
+    private func replay(_ application: TestApplication, _ path: String) async throws {
+        let run = try await Subprocess.run(
+            .path(FilePath(try Self.program.path)),
+            arguments: Arguments(Self.arguments("replay", application, path)),
+            output: .discarded,
+            error: .string(limit: 1 << 20)
+        )
+        try #require(run.terminationStatus.isSuccess, "\(run.standardError)")
+    }
+
+    /// The ids of all jobs in a queue, in order; the queue is empty then.
+    private func ids(in queue: QueueName, _ client: any Transport) async throws -> [String] {
+        var ids: [String] = []
+        while let delivery = try await client.get(queue: queue.rawValue) {
+            ids.append(try #require(delivery.message.properties.messageID))
+            delivery.ack()
+        }
+        return ids
+    }
+
+    private func within(_ body: (String) async throws -> Void) async throws {
+        let folder = FileManager.default.temporaryDirectory.appending(path: TestBroker.uniqueName("spool"))
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        try await body(folder.appending(path: "jobs.spool").path)
+    }
+
+    private static func arguments(
+        _ work: String,
+        url: String? = TestBroker.url,
+        _ application: TestApplication,
+        _ path: String
+    ) -> [String] {
+        [work, url ?? "", application.topology.application, application.queue.rawValue, path]
+    }
+
+    /// The program `SpoolingClient`, which the build put beside this test's own.
+    private static var program: URL {
+        get throws {
+            let folders = [
+                URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent(),
+                TestBroker.root.appending(path: ".build/debug"),
+            ]
+            return try #require(
+                folders.map { $0.appending(path: "SpoolingClient") }
+                    .first { FileManager.default.isExecutableFile(atPath: $0.path) },
+                "build the tests first: swift build --build-tests"
+            )
+        }
+    }
+}
