@@ -58,8 +58,10 @@ public final class JobClient: Sendable {
         self.now = now
     }
 
-    /// Sends a job, and returns when the broker has taken responsibility for it; or when it is durable in the client's ``Spool``, if that has
-    /// one and the broker can't take the job now or earlier jobs wait there. ``JobHandle/isSpooled`` tells.
+    /// Sends a job, and returns when the broker has taken responsibility for it.
+    ///
+    /// A client with a ``Spool`` also returns when the job is durable there: because the broker can't take it now, or because earlier jobs
+    /// wait there. ``JobHandle/isSpooled`` tells.
     ///
     /// - Parameter delay: How long to wait before it is due, up to 2^28 - 1 seconds; the broker keeps it meanwhile. Long delays are
     ///   rounded up by less than a 32nd.

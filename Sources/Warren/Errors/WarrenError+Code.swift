@@ -38,7 +38,7 @@ extension WarrenError {
         public static let workerFailed = Code("workerFailed")
         /// The spool's file is at its limit, and the broker takes no jobs: nothing was kept.
         public static let spoolFull = Code("spoolFull")
-        /// The spool's file can't be used: another process has it, it is no spool, or the disk failed. Nothing was kept.
+        /// The spool's file can't be used: another process has it, it is no spool, or the disk failed; nothing was kept.
         public static let spoolFailed = Code("spoolFailed")
         /// The disk did not answer by the deadline: the job may or may not be in the spool.
         public static let spoolTimedOut = Code("spoolTimedOut")

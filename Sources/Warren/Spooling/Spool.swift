@@ -25,7 +25,9 @@ import Foundation
 public final class Spool: Sendable {
     /// Where the file is.
     public let path: String
-    /// How many bytes the file may have; compacting it takes as much again for a moment. The file of the rejected has the same limit.
+    /// How many bytes the file may have.
+    ///
+    /// Compacting it takes as much again for a moment. The file of the rejected has the same limit.
     public let limit: Int
 
     private struct State {
