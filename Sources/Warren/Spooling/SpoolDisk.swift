@@ -62,7 +62,7 @@ final class SpoolDisk: SpoolStorage {
         return try contents(range)
     }
 
-    /// Mapped, not read: Foundation has no other way to part of a file that needs no unsafe code or a second file library.
+    /// Mapped, not read: the one way to part of a file that needs neither raw pointers nor full Foundation.
     private func contents(_ range: Range<Int>) throws -> [UInt8] {
         guard !range.isEmpty else { return [] }
         let data = try Data(contentsOf: URL(filePath: path), options: .alwaysMapped)
