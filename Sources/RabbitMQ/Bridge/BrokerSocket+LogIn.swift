@@ -11,19 +11,36 @@ extension BrokerSocket {
     /// Opens the socket, with TLS where asked for.
     func openSocket(_ configuration: ConnectionConfiguration) throws(AMQPError) {
         let endpoint = configuration.endpoint
-        let socket: OpaquePointer?
-        if let tls = configuration.tls {
-            unsafe socket = unsafe amqp_ssl_socket_new(state)
-            guard let socket = unsafe socket else { throw Self.noMemory(endpoint) }
-            try unsafe configure(socket, tls, endpoint: endpoint)
-        } else {
-            unsafe socket = unsafe amqp_tcp_socket_new(state)
-        }
+        let socket = unsafe configuration.tls == nil ? amqp_tcp_socket_new(state) : amqp_ssl_socket_new(state)
         guard let socket = unsafe socket else { throw Self.noMemory(endpoint) }
-        var timeout = timeval(configuration.connectTimeout)
-        let status = unsafe amqp_socket_open_noblock(socket, endpoint.host, Int32(endpoint.port), &timeout)
+        if let tls = configuration.tls {
+            try unsafe openWithTLS(socket, tls, configuration)
+        } else {
+            let status = unsafe Self.open(socket, configuration)
+            if status != AMQP_STATUS_OK.rawValue { throw Self.openError(status, endpoint, nil) }
+        }
+    }
+
+    private func openWithTLS(
+        _ socket: OpaquePointer,
+        _ tls: TLSConfiguration,
+        _ configuration: ConnectionConfiguration
+    ) throws(AMQPError) {
+        let endpoint = configuration.endpoint
+        let trustFile = try unsafe configure(socket, tls, endpoint)
+        let check = unsafe CertificateCheck(socket, tls, host: endpoint.host)
+        TLSFault.forget()
+        let status = unsafe Self.open(socket, configuration)
+        let fault = check.end()
         guard status != AMQP_STATUS_OK.rawValue else { return }
-        throw Self.openError(status, endpoint: endpoint, usesTLS: configuration.tls != nil)
+        if let fault { throw AMQPError(.tlsFailed, fault.message(endpoint, authorityFile: trustFile)) }
+        throw Self.openError(status, endpoint, tls)
+    }
+
+    private static func open(_ socket: OpaquePointer, _ configuration: ConnectionConfiguration) -> Int32 {
+        let endpoint = configuration.endpoint
+        var timeout = timeval(configuration.connectTimeout)
+        return unsafe amqp_socket_open_noblock(socket, endpoint.host, Int32(endpoint.port), &timeout)
     }
 
     /// Logs in and opens the virtual host.
@@ -57,7 +74,6 @@ extension BrokerSocket {
                     &properties
                 )
             }
-        // After log-in nothing may wait in the library without a limit of ours.
         switch unsafe reply.reply_type {
         case AMQP_RESPONSE_NORMAL:
             return
@@ -67,18 +83,28 @@ extension BrokerSocket {
             else { throw Self.closedAtLogIn(configuration, "an answer that is no refusal") }
             throw .refusedAtLogIn(reply, configuration)
         default:
+            // With TLS 1.3 the broker judges the client's certificate when the handshake is over for us.
+            if let tls = configuration.tls, let fault = TLSFault.last, fault.reason.isAlert {
+                throw AMQPError(.tlsFailed, fault.message(configuration.endpoint, tls))
+            }
             throw unsafe Self.closedAtLogIn(configuration, Self.text(of: reply.library_error))
         }
     }
 
+    /// Sets what TLS needs; returns the CA file in use.
     private func configure(
         _ socket: OpaquePointer,
         _ tls: TLSConfiguration,
-        endpoint: BrokerEndpoint
-    ) throws(AMQPError) {
+        _ endpoint: BrokerEndpoint
+    ) throws(AMQPError) -> String {
         let trustFile = try tls.trustFile()
+        TLSFault.forget()
         try checkTLS(unsafe amqp_ssl_socket_set_cacert(socket, trustFile), "the CA file '\(trustFile)'", endpoint)
         if let certificate = tls.certificateFile, let key = tls.privateKeyFile {
+            // Without a password of ours OpenSSL would ask the terminal for that of an encrypted key.
+            unsafe UnsafeRawPointer(StaticString("").utf8Start).withMemoryRebound(to: CChar.self, capacity: 1) {
+                unsafe amqp_ssl_socket_set_key_passwd(socket, $0)
+            }
             try checkTLS(
                 unsafe amqp_ssl_socket_set_key(socket, certificate, key),
                 "the client certificate '\(certificate)' with the key '\(key)'",
@@ -92,19 +118,30 @@ extension BrokerSocket {
             "TLS 1.2 or later",
             endpoint
         )
+        return trustFile
     }
 
     private func checkTLS(_ status: Int32, _ what: String, _ endpoint: BrokerEndpoint) throws(AMQPError) {
         guard status != AMQP_STATUS_OK.rawValue else { return }
-        throw AMQPError(.tlsFailed, "The connection to \(endpoint) can't use \(what): \(Self.text(of: status)).")
+        let reason = TLSFault.last?.text ?? Self.text(of: status)
+        throw AMQPError(
+            .tlsFailed,
+            "The connection to \(endpoint) can't use \(what): \(reason). Files must be PEM, a key unencrypted and the certificate's own."
+        )
     }
 
     private static func noMemory(_ endpoint: BrokerEndpoint) -> AMQPError {
         AMQPError(.connectionFailed, "There is no memory for a socket to \(endpoint).")
     }
 
-    private static func openError(_ status: Int32, endpoint: BrokerEndpoint, usesTLS: Bool) -> AMQPError {
+    /// What librabbitmq says when the handshake itself failed, for whatever reason.
+    private static let tlsFailures = [AMQP_STATUS_SSL_CONNECTION_FAILED.rawValue, AMQP_STATUS_SSL_ERROR.rawValue]
+
+    private static func openError(_ status: Int32, _ endpoint: BrokerEndpoint, _ tls: TLSConfiguration?) -> AMQPError {
         let text = text(of: status)
+        if let tls, let fault = TLSFault.last, tlsFailures.contains(status) {
+            return AMQPError(.tlsFailed, fault.message(endpoint, tls))
+        }
         switch status {
         case AMQP_STATUS_HOSTNAME_RESOLUTION_FAILED.rawValue:
             return AMQPError(
@@ -114,7 +151,10 @@ extension BrokerSocket {
         case AMQP_STATUS_SSL_HOSTNAME_VERIFY_FAILED.rawValue:
             return AMQPError(
                 .tlsFailed,
-                "The certificate of \(endpoint) isn't for the host '\(endpoint.host)': connect by a name it holds."
+                """
+                The certificate of \(endpoint) isn't for the host '\(endpoint.host)': connect by a name that it holds\
+                \(endpoint.host.isIPAddress ? ", as this copy of librabbitmq checks no IP addresses" : "").
+                """
             )
         case AMQP_STATUS_SSL_PEER_VERIFY_FAILED.rawValue:
             return AMQPError(
@@ -132,16 +172,20 @@ extension BrokerSocket {
         default:
             return AMQPError(
                 .connectionFailed,
-                "Nothing answers at \(endpoint)\(usesTLS ? " (TLS)" : ""): \(text). Is the broker running, and is the address right?"
+                "Nothing answers at \(endpoint)\(tls == nil ? "" : " (TLS)"): \(text). Is the broker running, and is the address right?"
             )
         }
     }
 
     private static func closedAtLogIn(_ configuration: ConnectionConfiguration, _ reason: String) -> AMQPError {
         let hint =
-            configuration.tls == nil
-            ? "If the port speaks TLS, the URL must begin with amqps://."
-            : "Check that the port is RabbitMQ's AMQP port."
+            switch configuration.tls {
+            case nil: "If the port speaks TLS, the URL must begin with amqps://."
+            case let tls? where tls.certificateFile == nil:
+                "Check that the port is RabbitMQ's AMQP port; if the broker wants a client certificate, name one with certfile and keyfile."
+            case _?:
+                "Check that the port is RabbitMQ's AMQP port; if the broker refuses the client certificate, its log says why."
+            }
         return AMQPError(
             .connectionFailed,
             "\(configuration.endpoint) ended the connection before log-in: \(reason). \(hint)"
