@@ -43,55 +43,6 @@ extension [UInt8] {
     }
 }
 
-extension FieldTable {
-    /// A copy of librabbitmq's table.
-    init(copying table: amqp_table_t) {
-        self.init(minimumCapacity: unsafe Int(table.num_entries))
-        guard let entries = unsafe table.entries else { return }
-        for index in unsafe 0..<Int(table.num_entries) {
-            let entry = unsafe entries[index]
-            unsafe append(FieldValue(copying: entry.value), uniqueName: String(copying: entry.key))
-        }
-    }
-}
-
-extension FieldValue {
-    /// A copy of librabbitmq's value.
-    ///
-    /// A type it doesn't know can't come here: the library refuses the frame.
-    init(copying field: amqp_field_value_t) {
-        let value = unsafe field.value
-        switch unsafe field.kind {
-        case UInt8(ascii: "t"): self = unsafe .bool(value.boolean != 0)
-        case UInt8(ascii: "b"): self = unsafe .int8(value.i8)
-        case UInt8(ascii: "B"): self = unsafe .uint8(value.u8)
-        case UInt8(ascii: "s"): self = unsafe .int16(value.i16)
-        case UInt8(ascii: "u"): self = unsafe .uint16(value.u16)
-        case UInt8(ascii: "I"): self = unsafe .int32(value.i32)
-        case UInt8(ascii: "i"): self = unsafe .uint32(value.u32)
-        case UInt8(ascii: "l"), UInt8(ascii: "L"): self = unsafe .int64(value.i64)
-        case UInt8(ascii: "f"): self = unsafe .float(value.f32)
-        case UInt8(ascii: "d"): self = unsafe .double(value.f64)
-        case UInt8(ascii: "D"):
-            self = unsafe .decimal(FieldDecimal(scale: value.decimal.decimals, value: value.decimal.value))
-        case UInt8(ascii: "S"):
-            self =
-                unsafe String(validating: value.bytes).map(FieldValue.string) ?? .bytes([UInt8](copying: value.bytes))
-        case UInt8(ascii: "x"): self = unsafe .bytes([UInt8](copying: value.bytes))
-        case UInt8(ascii: "T"): self = unsafe .timestamp(value.u64)
-        case UInt8(ascii: "F"): self = unsafe .table(FieldTable(copying: value.table))
-        case UInt8(ascii: "A"):
-            let array = unsafe value.array
-            self = .array(
-                unsafe (0..<Int(array.num_entries)).compactMap { index in
-                    unsafe array.entries.map { unsafe FieldValue(copying: $0[index]) }
-                }
-            )
-        default: self = .void
-        }
-    }
-}
-
 extension BasicProperties {
     /// A copy of librabbitmq's properties.
     init(copying source: UnsafePointer<amqp_basic_properties_t>) {
@@ -102,7 +53,7 @@ extension BasicProperties {
         if isSet(AMQP_BASIC_CONTENT_ENCODING_FLAG) {
             contentEncoding = unsafe String(copying: source.pointee.content_encoding)
         }
-        if isSet(AMQP_BASIC_HEADERS_FLAG) { headers = unsafe FieldTable(copying: source.pointee.headers) }
+        if isSet(AMQP_BASIC_HEADERS_FLAG) { headers = unsafe FieldTable(copyingHeaders: source.pointee.headers) }
         if isSet(AMQP_BASIC_DELIVERY_MODE_FLAG) {
             deliveryMode = unsafe DeliveryMode(rawValue: source.pointee.delivery_mode)
         }

@@ -18,6 +18,7 @@ extension Envelope {
     public init(decoding message: Message) throws(EnvelopeError) {
         var fields = Fields()
         if let headers = message.properties.headers {
+            try Envelope.checkSize(of: headers)
             for (name, value) in headers { fields.note(name, value) }
         }
         let name = try Envelope.text(fields.task, EnvelopeHeader.task, orElse: .missingTask)

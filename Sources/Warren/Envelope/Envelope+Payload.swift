@@ -11,8 +11,9 @@ extension Envelope {
     ///
     /// A `Date` in it may have any format of Celery's times; `NaN` and `Infinity`, which Python writes bare, are read too.
     ///
-    /// - Throws: ``EnvelopeError`` with `notJSON`, `notThreeParts`, `positionalArguments` or `payloadMismatch`.
+    /// - Throws: ``EnvelopeError`` with `notJSON`, `tooDeep`, `notThreeParts`, `positionalArguments` or `payloadMismatch`.
     public func payload<Payload: Decodable>(as type: Payload.Type) throws(EnvelopeError) -> Payload {
+        try checkNesting()
         // Our own bodies have a frame that is always the same. If what stands inside it is one JSON value, the whole is what it should
         // be; if not, the reading of the whole says what is wrong.
         if let kwargs = EnvelopeBody.payload(of: message.body),
@@ -26,6 +27,15 @@ extension Envelope {
             throw error
         } catch {
             return try lenientPayload(as: type)
+        }
+    }
+
+    private func checkNesting() throws(EnvelopeError) {
+        switch JSONNesting.scan(message.body, limit: Envelope.maximumBodyDepth) {
+        case .fits: break
+        case .tooDeep:
+            throw EnvelopeError(.tooDeep, "The body is nested more than \(Envelope.maximumBodyDepth) levels deep.")
+        case .notJSON: throw EnvelopeError(.notJSON, "The body is not JSON.")
         }
     }
 

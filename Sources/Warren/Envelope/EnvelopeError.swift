@@ -50,6 +50,12 @@ extension EnvelopeError {
         public static let compressed = Code(rawValue: "compressed")
         /// The body is over 16 MiB.
         public static let bodyTooLarge = Code(rawValue: "body-too-large")
+        /// There are more headers than ``Envelope/maximumHeaderCount``.
+        public static let tooManyHeaders = Code(rawValue: "too-many-headers")
+        /// The headers take more bytes than fit into a message with a failure record.
+        public static let headersTooLarge = Code(rawValue: "headers-too-large")
+        /// Headers, or the body's JSON, are nested too deeply to be read.
+        public static let tooDeep = Code(rawValue: "too-deep")
         /// The body isn't JSON.
         public static let notJSON = Code(rawValue: "not-json")
         /// The body isn't `[args, kwargs, embed]`.

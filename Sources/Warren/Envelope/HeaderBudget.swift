@@ -17,14 +17,20 @@ enum HeaderBudget {
     ]
 
     /// Removes the largest headers, those that aren't ours first, until the rest fits, and notes their names.
+    ///
+    /// One walk and one sort: a message from elsewhere may have as many headers as fit into a frame.
     static func fit(_ headers: inout FieldTable) {
-        guard headers.wireSize > limit else { return }
-        var dropped = headers[EnvelopeHeader.droppedHeaders]?.arrayValue ?? []
-        while headers.wireSize > limit, let victim = headers.max(by: isMoreDispensable) {
-            headers[victim.name] = nil
-            dropped.append(.string(victim.name))
+        var excess = headers.wireSize - limit
+        guard excess > 0 else { return }
+        var names = headers[EnvelopeHeader.droppedHeaders]?.arrayValue ?? []
+        var dropped: Set<String> = []
+        for (name, value) in headers.sorted(by: isMoreDispensable) where excess > 0 {
+            excess -= 1 + name.utf8.count + value.wireSize
+            dropped.insert(name)
+            names.append(.string(name))
         }
-        headers[EnvelopeHeader.droppedHeaders] = .array(Array(dropped.suffix(20)))
+        headers.removeAll { name, _ in dropped.contains(name) }
+        headers[EnvelopeHeader.droppedHeaders] = .array(Array(names.suffix(20)))
     }
 
     private static func isMoreDispensable(
@@ -32,7 +38,7 @@ enum HeaderBudget {
         _ other: (name: String, value: FieldValue)
     ) -> Bool {
         let (isKept, otherIsKept) = (isKept(one.name, one.value), isKept(other.name, other.value))
-        return isKept == otherIsKept ? one.value.wireSize < other.value.wireSize : isKept
+        return isKept == otherIsKept ? one.value.wireSize > other.value.wireSize : otherIsKept
     }
 
     private static func isKept(_ name: String, _ value: FieldValue) -> Bool {
