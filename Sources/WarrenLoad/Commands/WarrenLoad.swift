@@ -12,6 +12,6 @@ struct WarrenLoad: AsyncParsableCommand {
 
             Build it with -c release, and let nothing else run meanwhile.
             """,
-        subcommands: [ClientCommand.self, JobsCommand.self, RunCommand.self]
+        subcommands: [ClientCommand.self, JobsCommand.self, RunCommand.self, FuzzCommand.self]
     )
 }
