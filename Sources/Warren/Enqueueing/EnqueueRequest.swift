@@ -20,6 +20,8 @@ public struct EnqueueRequest: Sendable {
     public var dueAt: Date?
     /// After when it is not to be started; `nil` for never.
     public var expiresAt: Date?
+    /// How long an attempt may take, where it isn't for the job's type to say.
+    public var timeLimits: TimeLimits = .none
     /// The id of the job that enqueues this one.
     public var parentID: String?
     /// The id of the first job of the workflow; without it, the job's own.

@@ -12,6 +12,7 @@ extension JobClient {
         let now = now()
         try JobName.validate(request.name)
         try JobID.validate(request.id)
+        try request.timeLimits.validate(job: request.name)
         try checkTimes(of: request, now: now)
         let message = try writer.message(
             payload: request.payload,
@@ -21,6 +22,7 @@ extension JobClient {
                 lane: request.lane,
                 eta: request.dueAt,
                 expires: request.expiresAt,
+                timeLimits: request.timeLimits,
                 rootID: request.rootID,
                 parentID: request.parentID,
                 headers: request.headers,

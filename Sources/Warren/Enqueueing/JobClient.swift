@@ -69,6 +69,7 @@ public final class JobClient: Sendable {
     /// - Parameter lane: The lane, instead of the job's own.
     /// - Parameter queue: The queue, instead of the job's own.
     /// - Parameter expires: After when it is not to be started, instead of the job's ``Job/timeToLive``.
+    /// - Parameter timeLimits: How long an attempt may take; each limit given wins over the one of the job's type.
     /// - Parameter id: The job's id; a new one by default. The same id twice makes two jobs: it is for handlers to notice.
     /// - Parameter headers: More headers, which handlers find in ``JobContext/headers``.
     /// - Parameter deadline: How long to try. It never waits longer.
@@ -83,6 +84,7 @@ public final class JobClient: Sendable {
         lane: Lane? = nil,
         queue: QueueName? = nil,
         expires: Date? = nil,
+        timeLimits: TimeLimits = .none,
         id: String? = nil,
         headers: FieldTable = FieldTable(),
         deadline: Duration = JobClient.defaultDeadline
@@ -96,6 +98,7 @@ public final class JobClient: Sendable {
             lane: lane ?? Payload.lane,
             dueAt: dueAt,
             expiresAt: expires ?? Timing.expiry(after: Payload.timeToLive, due: dueAt, now: now),
+            timeLimits: timeLimits,
             headers: headers,
             deadline: Timing.instant(after: deadline),
             payload: try EnvelopeWriter.encode(job)
@@ -117,6 +120,7 @@ public final class JobClient: Sendable {
         at date: Date? = nil,
         lane: Lane = .normal,
         expires: Date? = nil,
+        timeLimits: TimeLimits = .none,
         id: String? = nil,
         headers: FieldTable = FieldTable(),
         deadline: Duration = JobClient.defaultDeadline
@@ -129,6 +133,7 @@ public final class JobClient: Sendable {
             lane: lane,
             dueAt: try Timing.due(delay: delay, at: date, now: now),
             expiresAt: expires,
+            timeLimits: timeLimits,
             headers: headers,
             deadline: Timing.instant(after: deadline),
             payload: try PayloadCoding.object(json, job: name)

@@ -30,6 +30,7 @@ extension Envelope {
             retries: try Envelope.retries(fields.retries),
             eta: try Envelope.time(fields.eta, EnvelopeHeader.eta, orElse: .invalidETA),
             expires: try Envelope.time(fields.expires, EnvelopeHeader.expires, orElse: .invalidExpires),
+            timeLimits: TimeLimits(wire: fields.timeLimits),
             message: message
         )
     }
@@ -41,6 +42,7 @@ extension Envelope {
         var retries: FieldValue?
         var eta: FieldValue?
         var expires: FieldValue?
+        var timeLimits: FieldValue?
         var compression: FieldValue?
 
         /// Looks at the name's length first: comparing all names with all that are wanted would be most of the work of decoding.
@@ -55,6 +57,7 @@ extension Envelope {
                 } else if name == EnvelopeHeader.expires {
                     expires = value
                 }
+            case 9: if name == EnvelopeHeader.timeLimit { timeLimits = value }
             case 11: if name == EnvelopeHeader.compression { compression = value }
             default: break
             }

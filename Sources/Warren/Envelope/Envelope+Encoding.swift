@@ -12,6 +12,7 @@ extension Envelope {
     /// - Parameter id: The job's id; a new one by default.
     /// - Parameter eta: When the job is due, if not at once.
     /// - Parameter expires: After when the job is not to be started.
+    /// - Parameter timeLimits: How long an attempt may take, where it isn't for the job's type to say.
     /// - Parameter headers: More headers; those that the protocol needs can't be replaced.
     /// - Throws: ``WarrenError`` with `payloadNotEncodable`, `payloadTooLarge` or `headersTooLarge`.
     public init(
@@ -20,6 +21,7 @@ extension Envelope {
         lane: Lane = .normal,
         eta: Date? = nil,
         expires: Date? = nil,
+        timeLimits: TimeLimits = .none,
         headers: FieldTable = FieldTable(),
         now: Date
     ) throws(WarrenError) {
@@ -31,10 +33,11 @@ extension Envelope {
             lane: lane,
             eta: eta,
             expires: expires,
+            timeLimits: timeLimits,
             headers: headers,
             now: now
         )
         let message = try EnvelopeWriter().message(payload: try EnvelopeWriter.encode(job), fields)
-        self.init(id: id, name: name, retries: 0, eta: eta, expires: expires, message: message)
+        self.init(id: id, name: name, retries: 0, eta: eta, expires: expires, timeLimits: timeLimits, message: message)
     }
 }

@@ -21,15 +21,26 @@ public struct Envelope: Sendable {
     public let eta: Date?
     /// After when the job is not to be started; `nil` for never.
     public let expires: Date?
+    /// How long an attempt may take, as far as the message says; what it doesn't, the job's type does.
+    public let timeLimits: TimeLimits
     /// The message: properties with all headers, and the body's bytes.
     public let message: Message
 
-    init(id: String, name: String, retries: Int, eta: Date?, expires: Date?, message: Message) {
+    init(
+        id: String,
+        name: String,
+        retries: Int,
+        eta: Date?,
+        expires: Date?,
+        timeLimits: TimeLimits = .none,
+        message: Message
+    ) {
         self.id = id
         self.name = name
         self.retries = retries
         self.eta = eta
         self.expires = expires
+        self.timeLimits = timeLimits
         self.message = message
     }
 

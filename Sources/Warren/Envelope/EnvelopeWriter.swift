@@ -33,6 +33,7 @@ struct EnvelopeWriter: Sendable {
         var lane: Lane
         var eta: Date?
         var expires: Date?
+        var timeLimits: TimeLimits = .none
         var rootID: String?
         var parentID: String?
         var headers: FieldTable?
@@ -98,7 +99,8 @@ struct EnvelopeWriter: Sendable {
         table.append(.void, uniqueName: EnvelopeHeader.group)
         table.append(.void, uniqueName: EnvelopeHeader.groupIndex)
         table.append(.int32(0), uniqueName: EnvelopeHeader.retries)
-        table.append(EnvelopeWriter.noLimits, uniqueName: EnvelopeHeader.timeLimit)
+        let limits = fields.timeLimits.isNone ? EnvelopeWriter.noLimits : fields.timeLimits.wire
+        table.append(limits, uniqueName: EnvelopeHeader.timeLimit)
         table.append(fields.rootID.map(FieldValue.string) ?? id, uniqueName: EnvelopeHeader.rootID)
         table.append(fields.parentID.map(FieldValue.string) ?? .void, uniqueName: EnvelopeHeader.parentID)
         table.append("()", uniqueName: EnvelopeHeader.argsRepr)

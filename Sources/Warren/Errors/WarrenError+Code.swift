@@ -42,6 +42,8 @@ extension WarrenError {
         public static let spoolFailed = Code("spoolFailed")
         /// The disk did not answer by the deadline: the job may or may not be in the spool.
         public static let spoolTimedOut = Code("spoolTimedOut")
+        /// A handler ran past its hard time limit and could not be ended, so the worker ended: end the process too.
+        public static let hardTimeLimit = Code("hardTimeLimit")
         /// Dead letters could not be read or replayed.
         public static let deadLettersFailed = Code("deadLettersFailed")
     }

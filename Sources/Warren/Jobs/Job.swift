@@ -27,6 +27,8 @@ public protocol Job: Codable, Sendable {
     static var timeToLive: Duration? { get }
     /// What happens to a job of this kind that expired before it was started. Default: ``ExpiryPolicy/keep``.
     static var whenExpired: ExpiryPolicy { get }
+    /// How long one attempt may take. Default: ``TimeLimits/none``.
+    static var timeLimits: TimeLimits { get }
 }
 
 extension Job {
@@ -38,4 +40,6 @@ extension Job {
     public static var timeToLive: Duration? { nil }
     /// Kept in the dead queue.
     public static var whenExpired: ExpiryPolicy { .keep }
+    /// No limits.
+    public static var timeLimits: TimeLimits { .none }
 }

@@ -8,6 +8,8 @@ public struct JobRegistration: Sendable {
     public let retry: RetryPolicy
     /// What happens to one that expired.
     public let whenExpired: ExpiryPolicy
+    /// How long one attempt may take, where the message doesn't say otherwise.
+    public let timeLimits: TimeLimits
 
     private let body: @Sendable (Envelope, JobContext) async throws -> Void
 
@@ -17,6 +19,7 @@ public struct JobRegistration: Sendable {
         queue = Handler.Payload.queue
         retry = Handler.Payload.retry
         whenExpired = Handler.Payload.whenExpired
+        timeLimits = Handler.Payload.timeLimits
         body = { envelope, context in
             let job: Handler.Payload
             do throws(EnvelopeError) {

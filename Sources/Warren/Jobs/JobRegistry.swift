@@ -4,12 +4,14 @@ public struct JobRegistry: Sendable {
 
     /// A registry of these handlers.
     ///
-    /// - Throws: ``WarrenError`` with `duplicateHandler` if two have one name, or `invalidJobName`.
+    /// - Throws: ``WarrenError`` with `duplicateHandler` if two have one name, `invalidJobName`, or
+    ///   `invalidConfiguration` if time limits make no sense.
     public init(_ list: [JobRegistration]) throws(WarrenError) {
         var registrations: [String: JobRegistration] = [:]
         registrations.reserveCapacity(list.count)
         for registration in list {
             try JobName.validate(registration.name)
+            try registration.timeLimits.validate(job: registration.name)
             guard registrations.updateValue(registration, forKey: registration.name) == nil else {
                 throw WarrenError(
                     .duplicateHandler,
@@ -22,7 +24,8 @@ public struct JobRegistry: Sendable {
 
     /// A registry of the handlers in a closure.
     ///
-    /// - Throws: ``WarrenError`` with `duplicateHandler` if two have one name, or `invalidJobName`.
+    /// - Throws: ``WarrenError`` with `duplicateHandler` if two have one name, `invalidJobName`, or
+    ///   `invalidConfiguration` if time limits make no sense.
     public init(@HandlerBuilder _ handlers: () -> [JobRegistration]) throws(WarrenError) {
         try self.init(handlers())
     }

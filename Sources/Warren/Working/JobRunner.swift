@@ -26,6 +26,8 @@ struct JobRunner: Sendable {
     let middleware: [any JobMiddleware]
     let settlement: Settlement
     let held: HeldDeliveries
+    let end: WorkerEnd
+    let clock: any Clock<Duration>
     let logger: Logger
     let now: @Sendable () -> Date
 
@@ -74,22 +76,61 @@ struct JobRunner: Sendable {
             ending = .expired
         } else if let registration {
             slot.begin(item.delivery)
-            ending = await execute(registration, context)
+            let limits = registration.timeLimits.replaced(by: envelope.timeLimits)
+            if limits.isNone {
+                ending = await execute(registration, context)
+            } else {
+                ending = await LimitedAttempt(limits: limits, clock: clock).run {
+                    await execute(registration, context)
+                } giveUp: {
+                    await giveUp(slot, registration, context, $0)
+                }
+            }
             guard slot.finish() else { return }
         } else {
             ending = .unknownName
         }
+        await settle(item.delivery, ending, registration, context)
+    }
+
+    private func settle(
+        _ delivery: Delivery,
+        _ ending: Ending,
+        _ registration: JobRegistration?,
+        _ context: JobContext
+    ) async {
         var random = SystemRandomNumberGenerator()
         let outcome = Outcome.decide(
             ending,
-            envelope: envelope,
-            policy: policy,
+            envelope: context.envelope,
+            policy: registration?.retry ?? .none,
             whenExpired: registration?.whenExpired ?? .keep,
             now: now(),
             using: &random
         )
-        let settled = await settlement.settle(item.delivery, as: outcome, envelope: envelope, error: ending.error)
+        let settled = await settlement.settle(delivery, as: outcome, envelope: context.envelope, error: ending.error)
         for layer in middleware { layer.settled(context, outcome: settled) }
+    }
+
+    /// Settles a job over the head of its handler, which doesn't return, and ends the worker.
+    private func giveUp(
+        _ slot: Slot,
+        _ registration: JobRegistration,
+        _ context: JobContext,
+        _ error: JobTimeLimitExceeded
+    ) async {
+        guard let delivery = slot.takeAway() else { return }
+        end.fail(
+            WarrenError(
+                .hardTimeLimit,
+                """
+                The job '\(excerpt(context.name, 80))' (\(excerpt(context.id, 80))) of the queue '\(queue)' ran past its hard time \
+                limit of \(error.limit). Its handler may not return, so the worker ends; end the process, and start a new one.
+                """
+            )
+        )
+        await settle(delivery, .threw(error), registration, context)
+        slot.leave()
     }
 
     private func execute(_ registration: JobRegistration, _ context: JobContext) async -> Ending {
@@ -103,7 +144,7 @@ struct JobRunner: Sendable {
         } catch let error as UndecodablePayload {
             return .undecodable(error.reason)
         } catch {
-            // Only shutdown cancels a slot's task. Whatever a handler throws then, it is not the job's failure.
+            // Only shutdown and time limits cancel a handler's task. What it throws then is not its own failure.
             return Task.isCancelled ? .interrupted : .threw(error)
         }
     }

@@ -14,7 +14,14 @@ struct QueueSession: Sendable {
     private let held: HeldDeliveries
     private let runner: JobRunner
 
-    init(_ queue: WorkerQueue, worker: Worker, registry: JobRegistry, declarer: TopologyDeclarer) {
+    init(
+        _ queue: WorkerQueue,
+        worker: Worker,
+        registry: JobRegistry,
+        declarer: TopologyDeclarer,
+        attendance: Attendance,
+        end: WorkerEnd
+    ) {
         let name = queue.name
         var logger = worker.logger
         logger[metadataKey: LogKey.queue] = "\(name)"
@@ -23,7 +30,7 @@ struct QueueSession: Sendable {
         self.registry = registry
         self.declarer = declarer
         lanes = worker.topology.configuration(of: name).lanes
-        slots = (0..<queue.slots(default: worker.concurrency)).map { _ in Slot() }
+        slots = (0..<queue.slots(default: worker.concurrency)).map { _ in Slot(attendance) }
         deliveries = LaneQueue(queue.lanes.scheduler(for: lanes))
         held = HeldDeliveries(capacity: max(1, Int(queue.prefetch(default: worker.concurrency)) / 2))
         let declares = worker.settings.declaresTopology
@@ -49,6 +56,8 @@ struct QueueSession: Sendable {
             middleware: worker.middleware,
             settlement: settlement,
             held: held,
+            end: end,
+            clock: worker.clock,
             logger: logger,
             now: worker.now
         )
@@ -76,7 +85,8 @@ struct QueueSession: Sendable {
 
     /// Runs one job after another until the queue is closed.
     func work(in slot: Slot) async {
-        while let item = await deliveries.next() { await runner.run(item, in: slot) }
+        while !slot.hasLeft, let item = await deliveries.next() { await runner.run(item, in: slot) }
+        slot.leave()
     }
 
     /// Lets deliveries that were held until they are due go to the slots.

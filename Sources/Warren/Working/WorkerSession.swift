@@ -6,10 +6,13 @@ import Synchronization
 final class WorkerSession: Sendable {
     private let worker: Worker
     private let parts: [QueueSession]
-    private let consumers = Consumers()
+    private let consumers: Consumers
     private let declarer: TopologyDeclarer
     private let impatience = Latch()
-    private let failure = Mutex<(any Error)?>(nil)
+    /// How long cancelled jobs have to end when the worker is told to end at once.
+    private static let shortGrace: Duration = .milliseconds(500)
+    private let attendance = Attendance()
+    private let end: WorkerEnd
 
     /// Checks the worker's settings and puts its parts together; nothing is started.
     ///
@@ -21,10 +24,40 @@ final class WorkerSession: Sendable {
         }
         for queue in worker.queues { try queue.validate(default: worker.concurrency) }
         let registry = try JobRegistry(worker.registrations)
+        try Self.checkTimeLimits(worker)
         let declarer = TopologyDeclarer(worker)
+        let consumers = Consumers()
+        let end = WorkerEnd(consumers)
+        let attendance = attendance
         self.worker = worker
         self.declarer = declarer
-        parts = worker.queues.map { QueueSession($0, worker: worker, registry: registry, declarer: declarer) }
+        self.consumers = consumers
+        self.end = end
+        parts = worker.queues.map {
+            QueueSession(
+                $0,
+                worker: worker,
+                registry: registry,
+                declarer: declarer,
+                attendance: attendance,
+                end: end
+            )
+        }
+    }
+
+    private static func checkTimeLimits(_ worker: Worker) throws(WarrenError) {
+        guard let timeout = worker.settings.consumerTimeout else { return }
+        for job in worker.registrations {
+            guard let longest = job.timeLimits.longest, longest >= timeout else { continue }
+            throw WarrenError(
+                .invalidConfiguration,
+                """
+                The job '\(excerpt(job.name, 80))' may run for \(longest), but the broker waits only \(timeout) for a job to be \
+                acknowledged and then delivers it again. Shorten its time limit, or raise the broker's consumer_timeout and say so: \
+                WorkerSettings.consumerTimeout, or --consumer-timeout.
+                """
+            )
+        }
     }
 
     /// Tells the session to end.
@@ -37,25 +70,21 @@ final class WorkerSession: Sendable {
 
     /// Works until ``stop(isImpatient:)`` is called or a queue can't be consumed any more.
     func run() async throws {
-        let ended = Latch()
         // Unstructured, because a handler may ignore its cancellation for ever, and structured concurrency would wait for it as long.
-        // Its end is awaited below, for as long as the settings allow; what is left then is handed back and abandoned.
-        let work = Task {
-            await self.work()
-            ended.open()
-        }
+        // All but such handlers are awaited below, for as long as the settings allow; what is left then is handed back and abandoned.
+        let work = Task { await self.work() }
         await consumers.stopping.wait()
         await consumers.cancelAll()
         for part in parts { part.handBackWaiting() }
-        await end(work, ended)
+        await finish(work)
         await consumers.closeAll()
-        if let error = failure.withLock({ $0 }) { throw error }
+        if let error = end.error { throw error }
     }
 
     private func work() async {
         await withDiscardingTaskGroup { group in
             if worker.settings.declaresTopology {
-                group.addTask {
+                add(to: &group) {
                     await self.attempt { try await self.declarer.prepareLadder(until: self.consumers.stopping) }
                 }
             } else {
@@ -63,14 +92,23 @@ final class WorkerSession: Sendable {
             }
             for part in parts {
                 for reader in part.readers(consumers) {
-                    group.addTask { await self.attempt { try await reader.run() } }
+                    add(to: &group) { await self.attempt { try await reader.run() } }
                 }
                 for slot in part.slots {
                     group.addTask { await part.work(in: slot) }
                 }
-                group.addTask { await part.releaseHeld(until: self.consumers.stopping) }
-                group.addTask { await part.unpark(until: self.consumers.stopping) }
+                add(to: &group) { await part.releaseHeld(until: self.consumers.stopping) }
+                add(to: &group) { await part.unpark(until: self.consumers.stopping) }
             }
+        }
+    }
+
+    /// Starts a part of the work that shutdown waits for, as it does for each slot.
+    private func add(to group: inout DiscardingTaskGroup, _ part: @escaping @Sendable () async -> Void) {
+        attendance.enter()
+        group.addTask {
+            await part()
+            self.attendance.leave()
         }
     }
 
@@ -79,20 +117,24 @@ final class WorkerSession: Sendable {
         do {
             try await part()
         } catch {
-            failure.withLock { first in
-                if first == nil {
-                    first = WarrenError(.workerFailed, "The worker can't go on and stops.", underlying: error)
-                }
-            }
-            stop(isImpatient: false)
+            end.fail(WarrenError(.workerFailed, "The worker can't go on and stops.", underlying: error))
         }
     }
 
-    private func end(_ work: Task<Void, Never>, _ ended: Latch) async {
+    /// Waits for the work to be over, cancels what is not, and hands back what doesn't heed that.
+    private func finish(_ work: Task<Void, Never>) async {
         let settings = worker.settings
-        if await ended.wait(for: settings.shutdownDeadline, clock: worker.clock, unless: impatience) { return }
+        // Also where all have left: a handler that was given up at its hard time limit is still there.
+        defer { work.cancel() }
+        let isOver = await attendance.over.wait(
+            for: settings.shutdownDeadline,
+            clock: worker.clock,
+            unless: impatience
+        )
+        if isOver { return }
         work.cancel()
-        if await ended.wait(for: settings.cancellationGrace, clock: worker.clock) { return }
+        let grace = impatience.isOpen ? min(settings.cancellationGrace, Self.shortGrace) : settings.cancellationGrace
+        if await attendance.over.wait(for: grace, clock: worker.clock) { return }
         for part in parts { part.abandonRunning() }
     }
 }

@@ -7,9 +7,16 @@ public struct WorkerSettings: Sendable, Hashable {
     /// How long running jobs may go on after shutdown has begun; then they are cancelled.
     public var shutdownDeadline: Duration
     /// How long cancelled jobs have to end; then they are handed back, and the worker ends without them.
+    ///
+    /// It is at most half a second where the worker is told to end at once, by cancellation of the task of ``Worker/run()``.
     public var cancellationGrace: Duration
     /// How often the worker looks for parked jobs whose names it knows; after looks in vain up to ten times as seldom.
     public var unparkingInterval: Duration
+    /// How long the broker waits for a delivery to be settled before it closes the channel and delivers again, against which jobs' time
+    /// limits are checked; `nil` if it waits for ever.
+    ///
+    /// RabbitMQ's default is 30 minutes (`consumer_timeout` in rabbitmq.conf, which is in milliseconds).
+    public var consumerTimeout: Duration?
 
     /// The standard settings: the worker is named after host and process.
     public init(
@@ -17,12 +24,14 @@ public struct WorkerSettings: Sendable, Hashable {
         declaresTopology: Bool = true,
         shutdownDeadline: Duration = .seconds(30),
         cancellationGrace: Duration = .seconds(2),
-        unparkingInterval: Duration = .seconds(30)
+        unparkingInterval: Duration = .seconds(30),
+        consumerTimeout: Duration? = .seconds(1_800)
     ) {
         self.name = name ?? WorkerName.ofThisProcess
         self.declaresTopology = declaresTopology
         self.shutdownDeadline = shutdownDeadline
         self.cancellationGrace = cancellationGrace
         self.unparkingInterval = unparkingInterval
+        self.consumerTimeout = consumerTimeout
     }
 }

@@ -1,0 +1,206 @@
+import AMQP
+import Foundation
+import TestSupport
+import Testing
+
+@testable import Warren
+
+/// A job with both limits.
+struct Limited: Job {
+    static let name = "tests.limited"
+    static let queue: QueueName = "probes"
+    static let retry: RetryPolicy = .fixed(.seconds(2), attempts: 3)
+    static let timeLimits = TimeLimits(soft: .seconds(10), hard: .seconds(20))
+}
+
+@Suite(.timeLimit(.minutes(1))) struct TimeLimitTests {
+    @Test func `At the soft limit the handler is cancelled, and the attempt has failed`() async throws {
+        let (harness, clock, journal) = (try await WorkerHarness(), ManualClock(), Journal<Int>())
+        let worker = harness.worker(clock: clock) {
+            Handle(Limited.self) { _, _ in
+                journal.write(1)
+                await Latch().wait()
+                throw CancellationError()
+            }
+        }
+        try await publish(Limited(), on: harness)
+        try await harness.run(worker) {
+            #expect(await journal.next(1) == [1])
+            // Unparking and the two limits.
+            await clock.untilAsleep(3)
+            clock.advance(by: .seconds(10))
+            await harness.broker.until { $0.acked == 1 }
+        }
+        #expect(worker.counts.retried == 1)
+        let retry = try #require(harness.broker.now { $0.published.last?.message })
+        #expect(retry.properties.headers?[EnvelopeHeader.retries] == 1)
+        let failure = try #require(FailureRecord(headers: retry.properties.headers ?? FieldTable()).history.last)
+        #expect(failure.errorType?.contains("JobTimeLimitExceeded") == true)
+    }
+
+    @Test func `A handler that returns in spite of its soft limit has succeeded`() async throws {
+        let (harness, clock, journal) = (try await WorkerHarness(), ManualClock(), Journal<Int>())
+        let worker = harness.worker(clock: clock) {
+            Handle(Limited.self) { _, _ in
+                journal.write(1)
+                await Latch().wait()
+            }
+        }
+        try await publish(Limited(), on: harness)
+        try await harness.run(worker) {
+            #expect(await journal.next(1) == [1])
+            await clock.untilAsleep(3)
+            clock.advance(by: .seconds(10))
+            await harness.broker.until { $0.acked == 1 }
+        }
+        #expect(worker.counts.succeeded == 1)
+    }
+
+    @Test func `A job that is done in time is not touched by its limits`() async throws {
+        let harness = try await WorkerHarness()
+        let worker = harness.worker(clock: ManualClock()) { Handle(Limited.self) { _, _ in } }
+        try await publish(Limited(), on: harness)
+        try await harness.run(worker) { await harness.broker.until { $0.acked == 1 } }
+        #expect(worker.counts.succeeded == 1)
+    }
+
+    @Test func `Shutdown before the soft limit hands the job back and counts no failure`() async throws {
+        let (harness, journal) = (try await WorkerHarness(), Journal<Int>())
+        let worker = harness.worker(clock: ManualClock()) {
+            Handle(Limited.self) { _, _ in
+                journal.write(1)
+                await Latch().wait()
+                throw CancellationError()
+            }
+        }
+        try await publish(Limited(), on: harness)
+        try await harness.run(worker) { #expect(await journal.next(1) == [1]) }
+        #expect(worker.counts.handedBack == 1)
+        #expect(worker.counts.retried == 0)
+    }
+
+    @Test func `At the hard limit the job has failed, the rest goes back, and the worker ends without the handler`()
+        async throws
+    {
+        let (harness, clock, journal, never) = (try await WorkerHarness(), ManualClock(), Journal<Int>(), Gate())
+        let worker = harness.worker(clock: clock) {
+            Handle(Limited.self) { _, _ in
+                journal.write(1)
+                await never.wait()
+            }
+        }
+        let id = try await publish(Limited(), on: harness)
+        try await publish(Limited(), on: harness)
+        let running = Task { try await worker.run() }
+        #expect(await journal.next(1) == [1])
+        await clock.untilAsleep(3)
+        clock.advance(by: .seconds(20))
+        let error = try #require(await #expect(throws: WarrenError.self) { try await running.value })
+        #expect(error.code == .hardTimeLimit)
+        #expect(error.message.contains(id))
+        #expect(error.message.contains("20"))
+        #expect(worker.counts.retried == 1)
+        #expect(worker.counts.handedBack == 1)
+        #expect(harness.broker.now { $0.unsettled } == 0)
+        #expect(harness.broker.now { $0.acked } == 1)
+        // When it returns after all, nothing is settled a second time.
+        never.open()
+        #expect(harness.broker.now { $0.acked } == 1)
+    }
+
+    @Test func `Beside a job past its hard limit the others have until the shutdown deadline`() async throws {
+        let (harness, clock, journal, gate) = (try await WorkerHarness(), ManualClock(), Journal<String>(), Gate())
+        let never = Gate()
+        let worker = harness.worker(concurrency: 2, clock: clock) {
+            Handle(Limited.self) { _, _ in
+                journal.write("limited")
+                await never.wait()
+            }
+            Handle(Probe.self) { _, _ in
+                journal.write("probe")
+                await gate.wait()
+            }
+        }
+        try await publish(Limited(), on: harness)
+        try await harness.enqueue(1)
+        let running = Task { try await worker.run() }
+        #expect(Set(await journal.next(2)) == ["limited", "probe"])
+        await clock.untilAsleep(3)
+        clock.advance(by: .seconds(20))
+        await harness.broker.until { $0.acked == 1 }
+        gate.open()
+        await #expect(throws: WarrenError.self) { try await running.value }
+        #expect(worker.counts.succeeded == 1)
+        never.open()
+    }
+
+    @Test func `A message's limit wins over its type's, each for itself`() {
+        let type = TimeLimits(soft: .seconds(10), hard: .seconds(20))
+        #expect(type.replaced(by: .none) == type)
+        #expect(type.replaced(by: TimeLimits(soft: .seconds(5))) == TimeLimits(soft: .seconds(5), hard: .seconds(20)))
+        #expect(type.replaced(by: TimeLimits(hard: .seconds(9))) == TimeLimits(hard: .seconds(9)))
+    }
+
+    @Test func `Limits go over the wire as Celery has them`() async throws {
+        let limits = TimeLimits(soft: .milliseconds(1_500), hard: .seconds(60))
+        #expect(limits.wire == .array([.int32(60), .double(1.5)]))
+        let envelope = try Envelope(encoding: Probe(number: 1), timeLimits: limits, now: noon)
+        #expect(try Envelope(decoding: envelope.message).timeLimits == limits)
+        #expect(TimeLimits(wire: .array([.double(0.5), .void])) == TimeLimits(hard: .milliseconds(500)))
+        #expect(TimeLimits(wire: .array([.void, .int32(0)])) == .none)
+        #expect(TimeLimits(wire: .void) == .none)
+        #expect(TimeLimits(wire: nil) == .none)
+        #expect(TimeLimits(wire: .array([.double(.infinity), .void])).hard == .seconds(1e9))
+    }
+
+    @Test(
+        arguments: [
+            .array([]), .array([.int32(1)]), .array([.int32(-1), .void]), .array(["1", .void]), .int32(5),
+            .array([.double(.nan), .void]),
+        ] as [FieldValue]
+    )
+    func `A limit that can't be read counts as none`(value: FieldValue) {
+        #expect(TimeLimits(wire: value) == .none)
+    }
+
+    @Test(arguments: [
+        TimeLimits(soft: .zero), TimeLimits(hard: .seconds(-1)), TimeLimits(soft: .seconds(2), hard: .seconds(2)),
+    ])
+    func `Limits that make no sense are refused when a job is enqueued`(limits: TimeLimits) async throws {
+        let harness = try await WorkerHarness()
+        let jobs = JobClient(harness.broker, topology: harness.topology)
+        let error = await #expect(throws: WarrenError.self) {
+            try await jobs.enqueue(Probe(number: 1), timeLimits: limits)
+        }
+        #expect(error?.code == .invalidConfiguration)
+        #expect(error?.message.contains("tests.probe") == true)
+    }
+
+    @Test func `A job that may run longer than the broker waits is refused at the start`() async throws {
+        let harness = try await WorkerHarness()
+        let settings = WorkerSettings(name: "tester", consumerTimeout: .seconds(20))
+        let worker = harness.worker(settings: settings) { Handle(Limited.self) { _, _ in } }
+        let error = await #expect(throws: WarrenError.self) { try await worker.run() }
+        #expect(error?.code == .invalidConfiguration)
+        #expect(error?.message.contains("--consumer-timeout") == true)
+    }
+
+    @discardableResult
+    private func publish(_ job: some Job, on harness: WorkerHarness) async throws -> String {
+        let envelope = try Envelope(encoding: job, now: Date())
+        try await harness.publish(envelope.message)
+        return envelope.id
+    }
+}
+
+/// A door that opens once and doesn't mind cancellation, as a handler that is stuck.
+private final class Gate: Sendable {
+    private let latch = Latch()
+
+    func open() { latch.open() }
+
+    func wait() async {
+        // A shield: the task that waits is cancelled, and must wait on.
+        await Task { await latch.wait() }.value
+    }
+}
