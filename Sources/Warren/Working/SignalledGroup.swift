@@ -1,0 +1,79 @@
+package import Logging
+package import ServiceLifecycle
+import UnixSignals
+
+/// Runs services until the process is told to stop: by signals, or in another way that the caller has.
+///
+/// The first SIGTERM, SIGINT or SIGHUP shuts the services down in order, the last one first. A second one, of whichever kind, cancels
+/// them all at once; so does SIGQUIT at any time. A `ServiceGroup` alone takes a second signal only if it is of another kind.
+package struct SignalledGroup: Sendable {
+    private enum Event: Sendable {
+        case ended
+        case stopNow
+        case silence
+    }
+
+    private let services: [any Service]
+    private let logger: Logger
+
+    package init(_ services: [any Service], logger: Logger) {
+        self.services = services
+        self.logger = logger
+    }
+
+    /// Runs the services.
+    ///
+    /// - Parameter request: Returns true if the services are to be shut down in order, false if that is only for signals to say.
+    /// - Throws: What a service throws. To be cancelled is none of its errors.
+    package func run(until request: @escaping @Sendable () async -> Bool = { false }) async throws {
+        // Trapped before any service starts, so that no signal finds the process with the default action.
+        let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint, .sighup, .sigquit)
+        let configurations = services.map {
+            ServiceGroupConfiguration.ServiceConfiguration(service: $0)
+        }
+        let group = ServiceGroup(configuration: ServiceGroupConfiguration(services: configurations, logger: logger))
+        try await withThrowingTaskGroup(of: Event.self) { tasks in
+            tasks.addTask {
+                try await group.run()
+                return .ended
+            }
+            tasks.addTask {
+                if await request() { await group.triggerGracefulShutdown() }
+                return .silence
+            }
+            tasks.addTask { await stop(group, on: signals) }
+            var isCancelled = false
+            do {
+                while let event = try await tasks.next() {
+                    switch event {
+                    case .ended:
+                        tasks.cancelAll()
+                        return
+                    case .stopNow:
+                        isCancelled = true
+                        tasks.cancelAll()
+                    case .silence: continue
+                    }
+                }
+            } catch is CancellationError where isCancelled {
+                return
+            }
+        }
+    }
+
+    /// Shuts the group down at the first signal, and returns at the second.
+    private func stop(_ group: ServiceGroup, on signals: UnixSignalsSequence) async -> Event {
+        var isFirst = true
+        for await signal in signals {
+            let metadata: Logger.Metadata = [LogKey.reason: "\(signal)"]
+            guard isFirst, signal != .sigquit else {
+                logger.info("The process is told to stop at once", metadata: metadata)
+                return .stopNow
+            }
+            isFirst = false
+            logger.info("The process is told to stop", metadata: metadata)
+            await group.triggerGracefulShutdown()
+        }
+        return .silence
+    }
+}
