@@ -4,7 +4,9 @@ import Synchronization
 /// The open consumers of a worker, so that shutdown finds them all.
 final class Consumers: Sendable {
     private struct State: Sendable {
-        var streams: [Int: DeliveryStream] = [:]
+        var streams: [Int: (stream: DeliveryStream, queue: String)] = [:]
+        /// The broker's queues that are left alone on purpose.
+        var paused: Set<String> = []
         var nextID = 0
         var isStopping = false
     }
@@ -15,20 +17,33 @@ final class Consumers: Sendable {
 
     var isStopping: Bool { stopping.isOpen }
 
-    /// Registers a stream.
+    /// Registers a stream of one of the broker's queues.
     ///
     /// `nil` if the worker is stopping: then nobody will look for it here.
-    func add(_ stream: DeliveryStream) -> Int? {
+    func add(_ stream: DeliveryStream, of queue: String) -> Int? {
         state.withLock { state in
             guard !state.isStopping else { return nil }
             state.nextID += 1
-            state.streams[state.nextID] = stream
+            state.streams[state.nextID] = (stream, queue)
             return state.nextID
         }
     }
 
     func remove(_ id: Int) {
         state.withLock { _ = $0.streams.removeValue(forKey: id) }
+    }
+
+    /// Says whether one of the broker's queues is left alone on purpose, which health checks must not take for a fault.
+    func setPaused(_ isPaused: Bool, queue: String) {
+        state.withLock { state in
+            if isPaused { state.paused.insert(queue) } else { state.paused.remove(queue) }
+        }
+    }
+
+    /// The broker's queues whose consumers are registered, and those that are left alone on purpose.
+    func health() -> (registered: Set<String>, paused: Set<String>) {
+        let (streams, paused) = state.withLock { ($0.streams.values.map { ($0.stream, $0.queue) }, $0.paused) }
+        return (Set(streams.filter { $0.0.isRegistered }.map(\.1)), paused)
     }
 
     /// Begins to stop: no stream is added any more.
@@ -51,5 +66,5 @@ final class Consumers: Sendable {
         }
     }
 
-    private var open: [DeliveryStream] { state.withLock { Array($0.streams.values) } }
+    private var open: [DeliveryStream] { state.withLock { $0.streams.values.map(\.stream) } }
 }

@@ -44,7 +44,7 @@ struct LaneReader: Sendable {
 
     private func consume(_ delivered: () -> Void) async throws(AMQPError) {
         let stream = try await transport.consume(queue: lane.queue(of: queue), prefetch: prefetch, arguments: [:])
-        guard let id = consumers.add(stream) else { return await stream.close() }
+        guard let id = consumers.add(stream, of: lane.queue(of: queue)) else { return await stream.close() }
         do throws(AMQPError) {
             while true {
                 let batch = try await stream.nextBatch()

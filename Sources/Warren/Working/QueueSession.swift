@@ -63,6 +63,23 @@ struct QueueSession: Sendable {
         )
     }
 
+    /// How many of its jobs run.
+    var runningJobs: Int { slots.count { $0.isBusy } }
+
+    /// How each lane's consumer is.
+    func health(_ consumers: Consumers) -> [ConsumerHealth] {
+        let (registered, paused) = consumers.health()
+        return lanes.map { lane in
+            let name = lane.queue(of: queue.name)
+            return ConsumerHealth(
+                queue: queue.name,
+                lane: lane.name,
+                isRegistered: registered.contains(name),
+                isPaused: paused.contains(name)
+            )
+        }
+    }
+
     /// A reader for each lane.
     func readers(_ consumers: Consumers) -> [LaneReader] {
         lanes.indices.map { index in

@@ -1,6 +1,7 @@
 public import AMQP
 public import Logging
 public import ServiceLifecycle
+import Synchronization
 
 #if canImport(FoundationEssentials)
 public import FoundationEssentials
@@ -35,6 +36,8 @@ public final class Worker: Service {
     let clock: any Clock<Duration>
     let now: @Sendable () -> Date
     let counters = WorkerCounters()
+    let life = Mutex(Life.waiting)
+    let liveness = Mutex(Liveness())
 
     /// A worker; nothing happens until ``run()``.
     ///
@@ -78,9 +81,21 @@ public final class Worker: Service {
     /// Cancellation is the impatient way: running jobs are cancelled at once.
     ///
     /// - Throws: ``WarrenError``: at the start, if queues or handlers make no sense; later, if a queue can't be consumed for a reason that
-    ///   doesn't pass by itself. Then the worker has shut down as if told to.
+    ///   doesn't pass by itself. Then the worker has shut down as if told to. A job that doesn't end at its hard
+    ///   time limit makes it throw `hardTimeLimit`; its handler may still be running then, and ends only with the process.
     public func run() async throws {
         let session = try WorkerSession(self)
+        life.withLock { $0 = .running(session) }
+        do {
+            try await run(session)
+            life.withLock { $0 = .over(isFailure: false) }
+        } catch {
+            life.withLock { $0 = .over(isFailure: true) }
+            throw error
+        }
+    }
+
+    private func run(_ session: WorkerSession) async throws {
         try await withTaskCancellationHandler {
             try await withGracefulShutdownHandler {
                 // A shield: a cancelled task can't wait, and shutdown has to, for jobs to end. `stop` tells the session of it.

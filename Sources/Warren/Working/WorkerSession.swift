@@ -60,6 +60,13 @@ final class WorkerSession: Sendable {
         }
     }
 
+    /// True once the session was told to end.
+    var isStopping: Bool { consumers.isStopping }
+
+    var runningJobs: Int { parts.map(\.runningJobs).reduce(0, +) }
+
+    var consumerHealth: [ConsumerHealth] { parts.flatMap { $0.health(consumers) } }
+
     /// Tells the session to end.
     ///
     /// Impatiently: without waiting for running jobs before they are cancelled.

@@ -17,6 +17,8 @@ public struct WorkerSettings: Sendable, Hashable {
     ///
     /// RabbitMQ's default is 30 minutes (`consumer_timeout` in rabbitmq.conf, which is in milliseconds).
     public var consumerTimeout: Duration?
+    /// How long the worker may be without its broker or a consumer and still count as live: see ``WorkerHealth/isLive``.
+    public var livenessGrace: Duration
 
     /// The standard settings: the worker is named after host and process.
     public init(
@@ -25,7 +27,8 @@ public struct WorkerSettings: Sendable, Hashable {
         shutdownDeadline: Duration = .seconds(30),
         cancellationGrace: Duration = .seconds(2),
         unparkingInterval: Duration = .seconds(30),
-        consumerTimeout: Duration? = .seconds(1_800)
+        consumerTimeout: Duration? = .seconds(1_800),
+        livenessGrace: Duration = .seconds(60)
     ) {
         self.name = name ?? WorkerName.ofThisProcess
         self.declaresTopology = declaresTopology
@@ -33,5 +36,6 @@ public struct WorkerSettings: Sendable, Hashable {
         self.cancellationGrace = cancellationGrace
         self.unparkingInterval = unparkingInterval
         self.consumerTimeout = consumerTimeout
+        self.livenessGrace = livenessGrace
     }
 }
