@@ -10,6 +10,7 @@ extension WarrenApplication {
             TopologyCommand<Self>.self,
             DeadCommand<Self>.self,
             DoctorCommand<Self>.self,
+            HealthCommand.self,
         ]
     }
 
