@@ -148,11 +148,20 @@ let package = Package(
         // Processes for the integration tests to lose.
         .executableTarget(name: "TrappingWorker", dependencies: ["RabbitMQ", "Warren"], path: "Tests/TrappingWorker"),
         .executableTarget(name: "SpoolingClient", dependencies: ["RabbitMQ", "Warren"], path: "Tests/SpoolingClient"),
+        // A program of worker processes for the integration tests to signal and kill.
+        .executableTarget(
+            name: "ProbeApplication",
+            dependencies: [
+                "AMQP", "RabbitMQ", "Warren", "WarrenCommands",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            path: "Tests/ProbeApplication"
+        ),
         .testTarget(
             name: "IntegrationTests",
             dependencies: [
-                "AMQP", "RabbitMQ", "SpoolingClient", "TestSupport", "TrappingWorker", "Warren", "WarrenCommands",
-                "WarrenTool",
+                "AMQP", "ProbeApplication", "RabbitMQ", "SpoolingClient", "TestSupport", "TrappingWorker", "Warren",
+                "WarrenCommands", "WarrenTool",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "Subprocess", package: "swift-subprocess"),

@@ -2,7 +2,6 @@ public import ArgumentParser
 public import Logging
 import RabbitMQ
 import ServiceLifecycle
-import UnixSignals
 import Warren
 
 /// `worker`: takes jobs from queues and runs them until SIGTERM or SIGINT.
@@ -13,8 +12,13 @@ public struct WorkerCommand<App: WarrenApplication>: BrokerCommand {
             commandName: "worker",
             abstract: "Take jobs from queues and run them.",
             discussion: """
-                It works until it gets SIGTERM or SIGINT: then it takes no more jobs, lets the running ones finish until the \
-                shutdown deadline, and gives back what isn't finished.
+                It works until it gets SIGTERM, SIGINT or SIGHUP: then it takes no more jobs, lets the running ones finish until \
+                the shutdown deadline, and gives back what isn't finished. At a second signal, or SIGQUIT, it cancels and gives \
+                back at once.
+
+                With --processes it runs so many processes of itself, replaces those that end, and passes on what it is told.
+
+                Exit code 75: a job did not end at its hard time limit, and the process ended to end it; start another.
 
                 With --json the last line on standard output is an object that counts the deliveries by what became of them: \
                 worker, succeeded, retried, dead, parked, unparked, expired, cancelled, handedBack, postponed, redelivered, \
@@ -54,6 +58,31 @@ public struct WorkerCommand<App: WarrenApplication>: BrokerCommand {
     var shutdownDeadline = DurationArgument(.seconds(30))
 
     @Option(
+        help: ArgumentHelp(
+            "How long the broker waits for a job to be acknowledged; longer time limits of jobs are refused.",
+            valueName: "duration"
+        )
+    )
+    var consumerTimeout = DurationArgument(.seconds(1_800))
+
+    @Option(
+        help: ArgumentHelp(
+            "How many processes to run; each has the concurrency and connections given.",
+            valueName: "count"
+        )
+    )
+    var processes: Int?
+
+    @Flag(help: .hidden)
+    var supervised = false
+
+    @OptionGroup(title: "Replacing processes")
+    var recycling: RecyclingOptions
+
+    @OptionGroup(title: "Health")
+    var health: HealthOptions
+
+    @Option(
         help: ArgumentHelp("The worker's name in logs and failure records.", discussion: "Default: host and process.")
     )
     var name: String?
@@ -71,8 +100,17 @@ public struct WorkerCommand<App: WarrenApplication>: BrokerCommand {
     /// A command whose options are yet to be parsed.
     public init() {}
 
+    /// Checks the options.
+    public func validate() throws {
+        if let processes, !(1...256).contains(processes) { throw ValidationError("--processes must be 1 to 256.") }
+        if let port = health.port, let processes, Int(port) + processes > 65_535 {
+            throw ValidationError("--health-port plus --processes must be at most 65535.")
+        }
+    }
+
     /// Works until the process is told to stop.
     public func run() async throws {
+        if let processes { return try await supervise(processes) }
         let topology = try target.topology()
         let queues = try target.queues(topology).map { item in
             WorkerQueue(
@@ -85,19 +123,46 @@ public struct WorkerCommand<App: WarrenApplication>: BrokerCommand {
         let settings = WorkerSettings(
             name: name,
             declaresTopology: !declaresNothing,
-            shutdownDeadline: shutdownDeadline.duration
+            shutdownDeadline: shutdownDeadline.duration,
+            consumerTimeout: consumerTimeout.duration
         )
-        try await brokerOptions.withBroker(as: "worker \(settings.name)") { broker in
-            try await work(on: queues, of: topology, settings, broker)
+        do {
+            let isRecycled = try await brokerOptions.withBroker(as: "worker \(settings.name)") { broker in
+                try await work(on: queues, of: topology, settings, broker)
+            }
+            if isRecycled, supervised { throw ExitCode(WorkerExit.recycled) }
+        } catch let error as WarrenError where error.code == .hardTimeLimit {
+            Output.note("Error: \(error.message)")
+            throw ExitCode(WorkerExit.hardTimeLimit)
         }
     }
 
+    private func supervise(_ processes: Int) async throws {
+        // What can be told to be wrong without a broker is told once, not by each child for ever.
+        _ = try target.queues(target.topology())
+        let settings = WorkerSettings(name: name, shutdownDeadline: shutdownDeadline.duration)
+        let supervisor = Supervisor(
+            processes: processes,
+            arguments: ChildArguments(
+                Array(CommandLine.arguments.dropFirst()),
+                name: settings.name,
+                healthPort: health.port,
+                healthFile: health.file
+            ),
+            patience: settings.shutdownDeadline + settings.cancellationGrace + .seconds(5),
+            logger: Logger(label: "warren.supervisor")
+        )
+        let code = await supervisor.run()
+        if code != 0 { throw ExitCode(code) }
+    }
+
+    /// Works, and returns true if the process ended because it had done enough.
     private func work(
         on queues: [WorkerQueue],
         of topology: Topology,
         _ settings: WorkerSettings,
         _ broker: RabbitMQClient
-    ) async throws {
+    ) async throws -> Bool {
         let logger = Logger(label: "warren.worker")
         let setup = WorkerSetup(
             options: appOptions,
@@ -125,20 +190,35 @@ public struct WorkerCommand<App: WarrenApplication>: BrokerCommand {
             ]
         )
         // Services are shut down in the reverse of this order: the worker first, then what its handlers use.
-        let group = ServiceGroup(
-            configuration: ServiceGroupConfiguration(
-                services: setup.services + [worker],
-                gracefulShutdownSignals: [.sigterm, .sigint],
-                logger: logger
-            )
+        let services = healthServices(worker, logger) + setup.services + [worker]
+        var generator = SystemRandomNumberGenerator()
+        let request = StopRequest(
+            isSupervised: supervised,
+            policy: recycling.policy(using: &generator),
+            logger: logger
         )
         do {
-            try await group.run()
+            try await SignalledGroup(services, logger: logger).run { await request.wait(for: worker) }
         } catch {
             try report(worker, settings, logger)
             throw error
         }
         try report(worker, settings, logger)
+        return request.isRecycled
+    }
+
+    private func healthServices(_ worker: Worker, _ logger: Logger) -> [any Service] {
+        var services: [any Service] = []
+        if let path = health.file {
+            services.append(
+                HealthFile(path: path, interval: health.interval.duration, worker: worker, logger: logger)
+            )
+        }
+        if let port = health.port {
+            services.append(HealthServer(port: port, worker: worker))
+            services.append(HealthWatch(interval: health.interval.duration, worker: worker))
+        }
+        return services
     }
 
     private func report(_ worker: Worker, _ settings: WorkerSettings, _ logger: Logger) throws {

@@ -1,0 +1,110 @@
+import Foundation
+import Logging
+import UnixSignals
+
+#if canImport(System)
+import System
+#else
+import SystemPackage
+#endif
+
+/// Keeps a number of worker processes running, and ends them when it is told to.
+struct Supervisor: Sendable {
+    private let children: [Child]
+    private let machine: SupervisorMachine
+    private let logger: Logger
+
+    /// A supervisor of children that run this program.
+    ///
+    /// - Parameter patience: How long children have to end in order before they are killed.
+    init(processes: Int, arguments: ChildArguments, patience: Duration, logger: Logger) {
+        let program = FilePath(Bundle.main.executablePath ?? CommandLine.arguments[0])
+        children = (1...processes).map { Child($0, program: program, arguments: arguments.child($0)) }
+        machine = SupervisorMachine(children: processes, patience: patience)
+        self.logger = logger
+    }
+
+    /// Works until told to stop and all children have ended.
+    ///
+    /// Returns the exit code.
+    func run() async -> Int32 {
+        let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint, .sighup, .sigquit)
+        let (events, feed) = AsyncStream.makeStream(of: SupervisorMachine.Event.self)
+        return await withTaskGroup(of: Void.self) { group in
+            group.addTask {
+                for await signal in signals {
+                    logger.info("The supervisor is told to stop", metadata: ["signal": "\(signal)"])
+                    feed.yield(signal == .sigquit ? .stopNow : .stop)
+                }
+            }
+            var machine = machine
+            for action in machine.begin() { perform(action, feed, &group) }
+            for await event in events {
+                note(event)
+                for action in machine.handle(event) {
+                    if case .finish(let code) = action {
+                        group.cancelAll()
+                        return code
+                    }
+                    perform(action, feed, &group)
+                }
+            }
+            return 1
+        }
+    }
+
+    private func perform(
+        _ action: SupervisorMachine.Action,
+        _ feed: AsyncStream<SupervisorMachine.Event>.Continuation,
+        _ group: inout TaskGroup<Void>
+    ) {
+        switch action {
+        case .start(let index):
+            group.addTask {
+                let start = ContinuousClock.now
+                let child = children[index]
+                let ending = await child.run {
+                    logger.info("A worker process was started", metadata: metadata(child))
+                    feed.yield(.started(index))
+                }
+                feed.yield(.ended(index, ending, ran: start.duration(to: .now)))
+            }
+        case .pause(let index, let pause):
+            logger.info("A worker process is started again", metadata: metadata(children[index], ["delay": "\(pause)"]))
+            group.addTask { if (try? await Task.sleep(for: pause)) != nil { feed.yield(.pauseEnded(index)) } }
+        case .wait(let patience):
+            group.addTask { if (try? await Task.sleep(for: patience)) != nil { feed.yield(.patienceEnded) } }
+        case .stop(let index): children[index].stop()
+        case .stopNow(let index): children[index].stopNow()
+        case .kill(let index):
+            logger.warning("A worker process did not end in time and is killed", metadata: metadata(children[index]))
+            children[index].kill()
+        case .finish: break
+        }
+    }
+
+    private func note(_ event: SupervisorMachine.Event) {
+        guard case .ended(let index, let ending, let ran) = event else { return }
+        let child = children[index]
+        switch ending {
+        case .exited(0), .exited(WorkerExit.recycled):
+            logger.info("A worker process ended in order", metadata: metadata(child, ["ran": "\(ran)"]))
+        case .exited(let code):
+            logger.warning(
+                "A worker process failed; the broker delivers again what it had not settled",
+                metadata: metadata(child, ["exit-code": "\(code)", "ran": "\(ran)"])
+            )
+        case .signalled(let signal):
+            logger.error(
+                "A worker process crashed; the broker delivers again what it ran",
+                metadata: metadata(child, ["signal": "\(signal)", "ran": "\(ran)"])
+            )
+        case .notStarted(let reason):
+            logger.error("A worker process can't be started", metadata: metadata(child, ["reason": "\(reason)"]))
+        }
+    }
+
+    private func metadata(_ child: Child, _ more: Logger.Metadata = [:]) -> Logger.Metadata {
+        more.merging(["process": "\(child.number)", "pid": "\(child.process)"]) { one, _ in one }
+    }
+}

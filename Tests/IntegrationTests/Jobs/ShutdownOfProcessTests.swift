@@ -1,0 +1,71 @@
+import AMQP
+import Foundation
+import Subprocess
+import TestSupport
+import Testing
+import Warren
+
+@Suite(.needsBroker, .timeLimit(.minutes(1))) struct ShutdownOfProcessTests {
+    @Test func `After SIGTERM a process lets its running job finish, and ends in order`() async throws {
+        try await TestApplication.with { application in
+            try await ProbeJobs.wait(1, .seconds(2), on: application)
+            let ending = try await ProbeProcess.run(application) { process in
+                #expect(await process.lines.next(1).first?.what == "begin")
+                process.signal(.terminate)
+                #expect(await process.lines.next(1).first?.what == "done")
+            }
+            #expect(ending.exitCode == 0, "\(ending.log)")
+            #expect(try await application.ready(application.queue.rawValue) == 0)
+        }
+    }
+
+    @Test(arguments: [Signal.terminate, .interrupt])
+    func `At a second signal a process ends at once, and its jobs go to the next worker`(signal: Signal) async throws {
+        try await TestApplication.with { application in
+            try await ProbeJobs.wait(1, .seconds(30), on: application)
+            let health = ProbeHealth()
+            try await ProbeJobs.hang(2, on: application)
+            let ending = try await ProbeProcess.run(application, health.options) { process in
+                #expect(Set(await process.lines.next(2).map(\.number)) == [1, 2])
+                process.signal(signal)
+                _ = try await health.until { $0.phase == .stopping }
+                process.signal(signal)
+            }
+            #expect(ending.exitCode == 0, "\(ending.log)")
+            #expect(try #require(ending.afterSignal) < .seconds(2))
+            try await application.until(application.queue.rawValue, holds: 2)
+            // Nothing was counted as a failure, and nothing is lost.
+            #expect(try await application.ready(application.queue.dead) == 0)
+            _ = try await application.client.purgeQueue(application.queue.rawValue)
+        }
+    }
+
+    @Test func `A job at its hard limit is dead, the rest goes back, and the process ends with 75`() async throws {
+        try await TestApplication.with { application in
+            try await ProbeJobs.hang(1, limit: .milliseconds(500), on: application)
+            let ending = try await ProbeProcess.run(application, ["--shutdown-deadline", "20s"]) { process in
+                #expect(await process.lines.next(1).first?.what == "begin")
+            }
+            #expect(ending.exitCode == 75, "\(ending.log)")
+            #expect(ending.log.contains("hard time limit"))
+            #expect(try await application.ready(application.queue.rawValue) == 0)
+            try await application.until(application.queue.dead, holds: 1)
+        }
+    }
+
+    @Test func `The health file says what the worker's probe wants to know, and is gone at the end`() async throws {
+        let probe = ProbeHealth()
+        try await TestApplication.with { application in
+            try await ProbeJobs.wait(1, .milliseconds(1), on: application)
+            let ending = try await ProbeProcess.run(application, probe.options) { process in
+                #expect(await process.lines.next(2).last?.what == "done")
+                let health = try await probe.until(\.isReady)
+                #expect(health.isLive)
+                #expect(health.consumers.map(\.queue) == [application.queue])
+                process.signal(.terminate)
+            }
+            #expect(ending.exitCode == 0, "\(ending.log)")
+            #expect(!FileManager.default.fileExists(atPath: probe.file.path))
+        }
+    }
+}

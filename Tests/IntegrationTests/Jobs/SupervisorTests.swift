@@ -1,0 +1,99 @@
+import AMQP
+import Foundation
+import Subprocess
+import TestSupport
+import Testing
+import Warren
+
+@Suite(.needsBroker, .timeLimit(.minutes(1))) struct SupervisorTests {
+    @Test func `A process that is killed is replaced, its job runs again, and SIGTERM ends all in order`() async throws
+    {
+        try await TestApplication.with { application in
+            let ending = try await ProbeProcess.run(application, ["--processes", "2"]) { process in
+                try await application.untilConsumers(2)
+                try await ProbeJobs.wait(1, .seconds(1), on: application)
+                let begun = try #require(await process.lines.next(1).first)
+                try await kill(begun.process)
+                let again = await process.lines.next(2)
+                #expect(again.map(\.what) == ["begin", "done"])
+                #expect(again.allSatisfy { $0.number == 1 && $0.process != begun.process })
+                try await application.untilConsumers(2)
+                process.signal(.terminate)
+            }
+            #expect(ending.exitCode == 0, "\(ending.log)")
+            #expect(ending.log.contains("crashed"))
+            #expect(ending.log.contains("signal=9"))
+            #expect(try await application.ready(application.queue.rawValue) == 0)
+            #expect(try await application.ready(application.queue.dead) == 0)
+        }
+    }
+
+    @Test func `Processes are replaced after their number of jobs, and no job is lost or done twice`() async throws {
+        try await TestApplication.with { application in
+            for number in 1...30 { try await ProbeJobs.wait(number, .milliseconds(50), on: application) }
+            let options = ["--processes", "1", "--recycle-after-jobs", "10", "--prefetch", "2"]
+            let ending = try await ProbeProcess.run(application, options) { process in
+                let lines = await process.lines.next(60).filter { $0.what == "done" }
+                #expect(lines.map(\.number).sorted() == Array(1...30))
+                #expect(Set(lines.map(\.process)).count >= 2)
+                process.signal(.terminate)
+            }
+            #expect(ending.exitCode == 0, "\(ending.log)")
+            #expect(try await application.ready(application.queue.rawValue) == 0)
+        }
+    }
+
+    @Test func `A process that ends for a hard time limit is replaced, and the other jobs are done`() async throws {
+        try await TestApplication.with { application in
+            try await ProbeJobs.hang(1, limit: .milliseconds(500), on: application)
+            let ending = try await ProbeProcess.run(application, ["--processes", "1"]) { process in
+                let hung = try #require(await process.lines.next(1).first)
+                try await ProbeJobs.wait(2, .seconds(2), on: application)
+                var lines = Set<ProbeProcess.Line>()
+                while !lines.contains(where: { $0.what == "done" && $0.process != hung.process }) {
+                    try await application.until(application.queue.dead, holds: 1)
+                    try await ProbeJobs.wait(3, .milliseconds(1), on: application)
+                    lines.formUnion(await process.lines.next(2))
+                }
+                process.signal(.terminate)
+            }
+            #expect(ending.exitCode == 0, "\(ending.log)")
+            #expect(ending.log.contains("exit-code=75"))
+        }
+    }
+
+    @Test func `Two signals end all processes at once`() async throws {
+        try await TestApplication.with { application in
+            let health = ProbeHealth()
+            for number in 1...4 { try await ProbeJobs.wait(number, .seconds(30), on: application) }
+            let ending = try await ProbeProcess.run(
+                application,
+                ["--processes", "2", "--prefetch", "2"] + health.options
+            ) { process in
+                #expect(await process.lines.next(4).allSatisfy { $0.what == "begin" })
+                process.signal(.terminate)
+                for child in 1...2 { _ = try await health.until(child: child) { $0.phase == .stopping } }
+                process.signal(.terminate)
+            }
+            #expect(ending.exitCode == 0, "\(ending.log)")
+            #expect(try #require(ending.afterSignal) < .seconds(3))
+            try await application.until(application.queue.rawValue, holds: 4)
+            _ = try await application.client.purgeQueue(application.queue.rawValue)
+        }
+    }
+
+    @Test func `Processes whose supervisor was killed end in order`() async throws {
+        try await TestApplication.with { application in
+            _ = try await ProbeProcess.run(application, ["--processes", "2"]) { process in
+                try await application.untilConsumers(2)
+                process.signal(.kill)
+            }
+            try await application.untilConsumers(0)
+        }
+    }
+
+    private func kill(_ process: Int32) async throws {
+        let result = try await Subprocess.run(.name("kill"), arguments: ["-9", "\(process)"], output: .discarded)
+        #expect(result.terminationStatus.isSuccess)
+    }
+}

@@ -1,0 +1,166 @@
+import AMQP
+import Foundation
+import Subprocess
+import Synchronization
+import TestSupport
+import Testing
+import Warren
+
+#if canImport(System)
+import System
+#else
+import SystemPackage
+#endif
+
+/// The program `ProbeApplication`, run as a worker on an application's queue.
+struct ProbeProcess: Sendable {
+    /// A line of the program's output: what a job did, and in which process.
+    struct Line: Sendable, Hashable {
+        var what: String
+        var number: Int
+        var process: Int32
+    }
+
+    /// How the program ended.
+    struct Ending: Sendable {
+        var exitCode: Int32?
+        var log: String
+        /// How long it took from the last signal to the end.
+        var afterSignal: Duration?
+    }
+
+    let lines: Journal<Line>
+    private let send: @Sendable (Signal) -> Void
+
+    /// Sends a signal to the program.
+    func signal(_ signal: Signal) { send(signal) }
+
+    /// Runs the program's `worker` while `body` runs, which has to end it, and until it has ended.
+    static func run(
+        _ application: TestApplication,
+        _ options: [String] = [],
+        _ body: @escaping @Sendable (ProbeProcess) async throws -> Void
+    ) async throws -> Ending {
+        let lines = Journal<Line>()
+        let lastSignal = Mutex<ContinuousClock.Instant?>(nil)
+        let arguments =
+            [
+                "worker", "--queues", application.queue.rawValue, "--application", application.topology.application,
+                "--broker", try #require(TestBroker.url), "--concurrency", "2",
+            ] + options
+        let result = try await Subprocess.run(
+            .path(FilePath(try program.path)),
+            arguments: Arguments(arguments),
+            input: .none,
+            output: .sequence,
+            error: .string(limit: 1 << 20)
+        ) { execution in
+            let process = ProbeProcess(lines: lines) { signal in
+                lastSignal.withLock { $0 = .now }
+                try? execution.send(signal: signal)
+            }
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask {
+                    for try await text in execution.standardOutput.strings() {
+                        if let line = Line(text) { lines.write(line) }
+                    }
+                }
+                group.addTask {
+                    do {
+                        try await body(process)
+                    } catch {
+                        try? execution.send(signal: .kill)
+                        throw error
+                    }
+                }
+                try await group.waitForAll()
+            }
+        }
+        let code: Int32? = if case .exited(let code) = result.terminationStatus { code } else { nil }
+        return Ending(
+            exitCode: code,
+            log: result.standardError,
+            afterSignal: lastSignal.withLock { $0?.duration(to: .now) }
+        )
+    }
+
+    /// The program, which the build put beside this test's own.
+    private static var program: URL {
+        get throws {
+            let folders = [
+                URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent(),
+                TestBroker.root.appending(path: ".build/debug"),
+            ]
+            return try #require(
+                folders.map { $0.appending(path: "ProbeApplication") }
+                    .first { FileManager.default.isExecutableFile(atPath: $0.path) },
+                "build the tests first: swift build --build-tests"
+            )
+        }
+    }
+}
+
+extension ProbeProcess.Line {
+    fileprivate init?(_ text: String) {
+        let words = text.split(separator: " ")
+        guard words.count == 3, let number = Int(words[1]), let process = Int32(words[2]) else { return nil }
+        self.init(what: String(words[0]), number: number, process: process)
+    }
+}
+
+/// The jobs of `ProbeApplication`, as their sender has them.
+enum ProbeJobs {
+    static func wait(_ number: Int, _ duration: Duration, on application: TestApplication) async throws {
+        let milliseconds = Int(duration / .milliseconds(1))
+        _ = try await application.jobs.enqueue(
+            name: "tests.wait",
+            json: #"{"number": \#(number), "milliseconds": \#(milliseconds)}"#,
+            queue: application.queue
+        )
+    }
+
+    static func hang(_ number: Int, limit: Duration? = nil, on application: TestApplication) async throws {
+        _ = try await application.jobs.enqueue(
+            name: "tests.hang",
+            json: #"{"number": \#(number)}"#,
+            queue: application.queue,
+            timeLimits: TimeLimits(hard: limit)
+        )
+    }
+}
+
+extension TestApplication {
+    /// Waits until the queue has so many consumers; the broker can only be asked.
+    func untilConsumers(_ count: Int) async throws {
+        while try await client.status(ofQueue: queue.rawValue).consumerCount != count {
+            try Task.checkCancellation()
+            await Task.yield()
+        }
+    }
+}
+
+/// A health file of a worker's process, which is polled.
+struct ProbeHealth: Sendable {
+    let file = FileManager.default.temporaryDirectory.appending(path: "\(TestBroker.uniqueName("health")).json")
+
+    /// The options by which a worker writes it.
+    var options: [String] { ["--health-file", file.path, "--health-interval", "50ms"] }
+
+    /// Waits until the file tells of what is wanted.
+    ///
+    /// - Parameter child: Which of a supervisor's processes writes the file; `nil` if there is no supervisor.
+    func until(child: Int? = nil, _ condition: (WorkerHealth) -> Bool) async throws -> WorkerHealth {
+        let suffix = child.map { "-\($0)" } ?? ""
+        let path = "\(file.deletingPathExtension().path)\(suffix).json"
+        let decoder = JSONDecoder()
+        decoder.dateDecodingStrategy = .iso8601
+        while true {
+            try Task.checkCancellation()
+            let data = try? Data(contentsOf: URL(filePath: path))
+            if let health = data.flatMap({ try? decoder.decode(WorkerHealth.self, from: $0) }), condition(health) {
+                return health
+            }
+            await Task.yield()
+        }
+    }
+}

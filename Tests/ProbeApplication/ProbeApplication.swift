@@ -1,0 +1,61 @@
+import ArgumentParser
+import Foundation
+import RabbitMQ
+import Warren
+import WarrenCommands
+
+/// A program whose workers tell on standard output what they do, a line each: `begin NUMBER PID` and `done NUMBER PID`.
+@main
+struct ProbeApplication: WarrenApplication {
+    struct TopologyOptions: ParsableArguments {
+        @Option var application: String
+    }
+
+    static let jobs: [any Job.Type] = [Wait.self, Hang.self]
+
+    static func topology(_ options: TopologyOptions, for queues: [QueueName]) -> Topology {
+        Topology(application: options.application, queues: queues.map { QueueConfiguration($0) })
+    }
+
+    static func handlers(_ setup: WorkerSetup<NoOptions>) -> [JobRegistration] {
+        Handle(Wait.self) { job, _ in
+            tell("begin", job.number)
+            try await Task.sleep(for: .milliseconds(job.milliseconds))
+            tell("done", job.number)
+        }
+        Handle(Hang.self) { job, _ in
+            tell("begin", job.number)
+            // A handler that heeds nothing.
+            await waitForEver()
+        }
+    }
+
+    private static func tell(_ what: String, _ number: Int) {
+        Output.line("\(what) \(number) \(ProcessInfo.processInfo.processIdentifier)")
+    }
+
+    private static func waitForEver() async {
+        let (never, feed) = AsyncStream.makeStream(of: Void.self)
+        // A shield: the handler's task is cancelled, and must wait on.
+        await Task { for await _ in never {} }.value
+        feed.finish()
+    }
+}
+
+/// A job that takes a time.
+struct Wait: Job {
+    static let name = "tests.wait"
+    static let queue: QueueName = "unused"
+
+    var number: Int
+    var milliseconds: Int
+}
+
+/// A job that never ends by itself; its limit is the sender's to give.
+struct Hang: Job {
+    static let name = "tests.hang"
+    static let queue: QueueName = "unused"
+    static let retry: RetryPolicy = .none
+
+    var number: Int
+}
