@@ -36,6 +36,7 @@ struct JobRunner: Sendable {
     /// When this returns, it is settled, or held until it is due, or was taken away by shutdown.
     func run(_ item: LaneDelivery, in slot: Slot) async {
         let delivery = item.delivery
+        if isLost(delivery) { return }
         if delivery.isRedelivered { settlement.counters.redelivered.add(1, ordering: .relaxed) }
         let envelope: Envelope
         do {
@@ -50,6 +51,13 @@ struct JobRunner: Sendable {
         case .dueSoon(let delay):
             if !held.hold(item, for: delay) { await settlement.postpone(delivery, for: .seconds(1)) }
         }
+    }
+
+    /// Drops a delivery that the broker has taken back: begun, it would only be done twice.
+    private func isLost(_ delivery: Delivery) -> Bool {
+        guard delivery.isLost else { return false }
+        settlement.counters.lost.add(1, ordering: .relaxed)
+        return true
     }
 
     private func readiness(of envelope: Envelope) -> Readiness {

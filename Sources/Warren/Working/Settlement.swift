@@ -21,11 +21,17 @@ struct Settlement: Sendable {
     let logger: Logger
     let now: @Sendable () -> Date
 
-    /// Settles a delivery, and returns what became of it: the outcome asked for, or `handedBack` if that could not be made durable.
+    /// Settles a delivery, and returns what became of it: the outcome asked for, or `handedBack` if that could not be made durable or
+    /// the broker has already taken the delivery back.
     ///
     /// - Parameter envelope: The delivery's message, decoded; `nil` if it can't be.
     /// - Parameter error: What the outcome is about, for the failure record.
     func settle(_ delivery: Delivery, as outcome: Outcome, envelope: Envelope?, error: (any Error)?) async -> Outcome {
+        // The original comes again whatever is done here: a copy beside it would only make the job run once more.
+        if delivery.isLost {
+            noteLate(delivery, outcome.name)
+            return .handedBack
+        }
         var result = outcome
         switch outcome {
         case .succeeded, .cancelled, .expired: delivery.ack()
@@ -126,12 +132,22 @@ struct Settlement: Sendable {
     ) async -> Bool {
         do {
             try await publisher.publish(message, to: destination)
+            if delivery.isLost { noteLate(delivery, what) }
             delivery.ack()
             return true
         } catch {
             giveUp(delivery, error, what)
             return false
         }
+    }
+
+    /// Counts a delivery that the broker took back before it was settled.
+    private func noteLate(_ delivery: Delivery, _ what: String) {
+        counters.lateSettlements.add(1, ordering: .relaxed)
+        logger.info(
+            "The broker took a job back before it could be settled; it will run again",
+            metadata: [LogKey.jobID: "\(delivery.jobID)", LogKey.outcome: "\(what)"]
+        )
     }
 
     /// Returns a delivery whose copy could not be published.

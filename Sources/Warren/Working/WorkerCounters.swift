@@ -12,6 +12,8 @@ final class WorkerCounters: Sendable {
     let handedBack = Atomic(0)
     let postponed = Atomic(0)
     let redelivered = Atomic(0)
+    let lost = Atomic(0)
+    let lateSettlements = Atomic(0)
     let consumersLost = Atomic(0)
 
     func count(_ outcome: Outcome) {
@@ -38,6 +40,8 @@ final class WorkerCounters: Sendable {
             handedBack: handedBack.load(ordering: .relaxed),
             postponed: postponed.load(ordering: .relaxed),
             redelivered: redelivered.load(ordering: .relaxed),
+            lost: lost.load(ordering: .relaxed),
+            lateSettlements: lateSettlements.load(ordering: .relaxed),
             consumersLost: consumersLost.load(ordering: .relaxed)
         )
     }

@@ -20,6 +20,10 @@ public struct WorkerCounts: Sendable, Hashable, Codable {
     public var postponed = 0
     /// Delivered before, as the broker said.
     public var redelivered = 0
+    /// Taken back by the broker before they began: their channel was lost while they waited.
+    public var lost = 0
+    /// Taken back by the broker while they ran: what came of them could not be settled, and they run again.
+    public var lateSettlements = 0
     /// Times that a consumer was lost and the worker had to consume again.
     public var consumersLost = 0
 }

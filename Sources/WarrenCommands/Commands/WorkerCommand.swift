@@ -22,7 +22,7 @@ public struct WorkerCommand<App: WarrenApplication>: BrokerCommand {
 
                 With --json the last line on standard output is an object that counts the deliveries by what became of them: \
                 worker, succeeded, retried, dead, parked, unparked, expired, cancelled, handedBack, postponed, redelivered, \
-                consumersLost.
+                lost, lateSettlements, consumersLost.
                 """
         )
     }

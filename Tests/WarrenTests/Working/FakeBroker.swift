@@ -38,6 +38,10 @@ final class FakeBroker: Transport {
         var publishErrors: [AMQPError] = []
         var consumeErrors: [AMQPError] = []
         var declareErrors: [AMQPError] = []
+        /// Queues with this in their names may not be declared.
+        var forbiddenQueues: String?
+        /// Deliveries whose channel is gone.
+        var lost: Set<UInt64> = []
         var tag: UInt64 = 0
         var consumerID = 0
 
@@ -112,6 +116,9 @@ final class FakeBroker: Transport {
 
     func declare(_ queue: QueueDeclaration) async throws(AMQPError) -> QueueStatus {
         try failIfAsked(\.declareErrors)
+        if let forbidden = now({ $0.forbiddenQueues }), queue.name.contains(forbidden) {
+            throw AMQPError(.accessRefused, "The queue '\(queue.name)' is forbidden.")
+        }
         change { $0.queues[queue.name] = $0.queues[queue.name] ?? Queue(declaration: queue) }
         return try await status(ofQueue: queue.name)
     }
@@ -220,12 +227,19 @@ final class FakeBroker: Transport {
     }
 
     private static func giveBack(_ consumer: Consumer, _ queue: String, _ state: inout State) {
-        for (_, stored) in consumer.unsettled.sorted(by: { $0.key > $1.key }) { requeue(stored, queue, &state) }
+        for (tag, stored) in consumer.unsettled.sorted(by: { $0.key > $1.key }) {
+            state.lost.insert(tag)
+            requeue(stored, queue, &state, counts: true)
+        }
     }
 
-    private static func requeue(_ stored: Stored, _ queue: String, _ state: inout State) {
+    private static func requeue(_ stored: Stored, _ queue: String, _ state: inout State, counts: Bool) {
         var stored = stored
         stored.isRedelivered = true
+        if counts, state.queues[queue]?.declaration.arguments.kind == .quorum {
+            let count = stored.message.properties.headers?[EnvelopeHeader.deliveryCount]?.integerValue ?? 0
+            stored.message.properties.headers?[EnvelopeHeader.deliveryCount] = .integer(count + 1)
+        }
         state.requeued += 1
         state.queues[queue]?.ready.insert(stored, at: 0)
     }
@@ -243,7 +257,9 @@ final class FakeBroker: Transport {
             guard let (name, stored) = found else { return }
             switch settlement {
             case .ack: state.acked += 1
-            case .requeue, .reject(requeue: true): Self.requeue(stored, name, &state)
+            case .requeue:
+                Self.requeue(stored, name, &state, counts: BrokerFeatures(version).nackCountsTowardsDeliveryLimit)
+            case .reject(requeue: true): Self.requeue(stored, name, &state, counts: true)
             case .discard, .reject(requeue: false): break
             }
         }
@@ -283,7 +299,7 @@ final class FakeBroker: Transport {
             queue: queue,
             isRedelivered: stored.isRedelivered,
             tag: tag,
-            settler: FakeSettler(self)
+            settler: FakeSettler(self, tag)
         )
     }
 
@@ -327,8 +343,14 @@ final class FakeBroker: Transport {
 
 private final class FakeSettler: DeliverySettler {
     private let broker: FakeBroker
+    private let tag: UInt64
 
-    init(_ broker: FakeBroker) { self.broker = broker }
+    init(_ broker: FakeBroker, _ tag: UInt64) {
+        self.broker = broker
+        self.tag = tag
+    }
+
+    var isGone: Bool { broker.now { $0.lost.contains(tag) } }
 
     func settle(_ tag: UInt64, _ settlement: DeliverySettlement) { broker.settle(tag, settlement) }
 }

@@ -69,6 +69,37 @@ import Testing
         #expect(harness.broker.now { $0.consumers("probes") + $0.consumers("probes.high") } == 0)
     }
 
+    @Test func `A job whose delivery was lost while it waited is not begun, and one that ran then is not settled`()
+        async throws
+    {
+        let harness = try await WorkerHarness()
+        let gate = Latch()
+        let journal = Journal<Int>()
+        let worker = harness.worker(clock: ManualClock()) {
+            Handle(Probe.self) { job, _ in
+                journal.write(job.number)
+                await gate.wait()
+                throw ProbeError()
+            }
+        }
+        for number in 1...2 { try await harness.enqueue(number) }
+        let published = harness.broker.now { $0.published.count }
+        try await harness.run(worker) {
+            #expect(await journal.next(1) == [1])
+            await harness.broker.until { $0.unsettled == 2 }
+            // Its stream goes on, as that of a client that recovers does: nobody takes the second job out of the worker.
+            harness.broker.change { state in
+                state.lost.formUnion(state.queues["probes"]?.consumers.values.flatMap(\.unsettled.keys) ?? [])
+            }
+            gate.open()
+            while worker.counts.lost == 0 { await Task.yield() }
+        }
+        #expect(worker.counts.lateSettlements == 1)
+        #expect(worker.counts.lost == 1)
+        #expect(worker.counts.retried == 0)
+        #expect(harness.broker.now { $0.published.count } == published)
+    }
+
     @Test func `A retry that can't be published at first is published later, once`() async throws {
         let harness = try await WorkerHarness()
         let worker = harness.worker { Handle(Probe.self) { _, _ in throw ProbeError() } }
