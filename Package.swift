@@ -146,7 +146,11 @@ let package = Package(
         .testTarget(name: "DigestTests", dependencies: ["Digest", "Warren"]),
         .testTarget(name: "WarrenLoadTests", dependencies: ["WarrenLoad"]),
         // Processes for the integration tests to lose.
-        .executableTarget(name: "TrappingWorker", dependencies: ["RabbitMQ", "Warren"], path: "Tests/TrappingWorker"),
+        .executableTarget(
+            name: "TrappingWorker",
+            dependencies: ["AMQP", "RabbitMQ", "Warren"],
+            path: "Tests/TrappingWorker"
+        ),
         .executableTarget(name: "SpoolingClient", dependencies: ["RabbitMQ", "Warren"], path: "Tests/SpoolingClient"),
         // A program of worker processes for the integration tests to signal and kill.
         .executableTarget(

@@ -79,6 +79,12 @@ public enum EnvelopeHeader {
     public static let originalExchange = "warren-original-exchange"
     /// The routing key with which the job came to its queue.
     public static let originalRoutingKey = "warren-original-routing-key"
+    /// In the record of a suspected job's start: the job's id.
+    static let startedJob = "warren-started-job"
+    /// In the record of a suspected job's start: the worker.
+    static let startedBy = "warren-started-by"
+    /// In the record of a suspected job's start: when, ISO 8601.
+    static let startedAt = "warren-started-at"
     /// Names of headers that had to go so that the others fit into one frame.
     public static let droppedHeaders = "warren-dropped-headers"
 }

@@ -17,7 +17,7 @@ public struct DeadReason: RawRepresentable, Sendable, Hashable, Codable, CustomS
     public static let permanent = DeadReason(rawValue: "permanent")
     /// The job expired before it was started, or before it could be tried again.
     public static let expired = DeadReason(rawValue: "expired")
-    /// The job was delivered too often without being settled: it seems to take its workers down.
+    /// The job took down every worker that started it: the history says which, and when.
     public static let crashed = DeadReason(rawValue: "crashed")
     /// The message can't be read; the reason is the code of the ``EnvelopeError``.
     public static func undecodable(_ error: EnvelopeError) -> DeadReason { DeadReason(rawValue: error.code.rawValue) }

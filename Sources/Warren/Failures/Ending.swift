@@ -14,6 +14,6 @@ public enum Ending: Sendable {
     case cancelled
     /// The worker stops and did not start the job, or cancelled it at the end of its patience.
     case interrupted
-    /// The message was delivered so often without being settled that it is not started again.
-    case deliveredTooOften
+    /// The job took its workers down so often that it is not started again.
+    case deliveredTooOften(CrashLoop)
 }

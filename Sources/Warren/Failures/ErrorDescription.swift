@@ -15,10 +15,15 @@ struct ErrorDescription: Sendable, Hashable {
 
     init(_ error: any Error) {
         let error = (error as? UndecodablePayload)?.reason ?? error
-        type = excerpt(String(reflecting: Swift.type(of: error)), ErrorDescription.nameLimit)
+        type =
+            error is CrashLoop
+            ? CrashLoop.errorType : excerpt(String(reflecting: Swift.type(of: error)), ErrorDescription.nameLimit)
         if let failure = error as? JobFailure {
             message = excerpt(failure.message, ErrorDescription.messageLimit)
             details = failure.underlying.map { excerpt(String(reflecting: $0), ErrorDescription.detailsLimit) }
+        } else if let loop = error as? CrashLoop {
+            message = excerpt(loop.description, ErrorDescription.messageLimit)
+            details = nil
         } else {
             let text = String(describing: error)
             let debugText = String(reflecting: error)

@@ -26,7 +26,11 @@ extension FailureRecord {
         self.reason = reason
         if let error {
             let description = ErrorDescription(error)
-            if let attempt { add(description, attempt: attempt, worker: worker, now: now) }
+            if let loop = error as? CrashLoop {
+                for crash in loop.crashes { add(crash, attempt: attempt ?? 1) }
+            } else if let attempt {
+                add(description, attempt: attempt, worker: worker, now: now)
+            }
             errorType = description.type
             self.message = description.message
             details = description.details

@@ -43,17 +43,37 @@ public struct FailureRecord: Sendable, Hashable {
 
     /// Adds a failure, and drops the oldest one if the history is full.
     mutating func add(_ error: ErrorDescription, attempt: Int, worker: String, now: Date) {
-        let failure = FailedAttempt(
-            attempt: attempt,
-            time: now,
-            worker: worker,
-            errorType: error.type,
-            message: error.message
+        add(
+            FailedAttempt(
+                attempt: attempt,
+                time: now,
+                worker: worker,
+                errorType: error.type,
+                message: error.message
+            ),
+            at: now
         )
+    }
+
+    /// Adds the loss of a worker, as ``add(_:attempt:worker:now:)`` does a failure.
+    mutating func add(_ crash: CrashLoop.Crash, attempt: Int) {
+        add(
+            FailedAttempt(
+                attempt: attempt,
+                time: crash.startedAt,
+                worker: crash.worker,
+                errorType: CrashLoop.errorType,
+                message: "The worker's process ended while the job ran alone in it."
+            ),
+            at: crash.startedAt
+        )
+    }
+
+    private mutating func add(_ failure: FailedAttempt, at time: Date) {
         history = Array((history + [failure]).suffix(FailureRecord.historyLimit))
         failures = max(failures, history.count - 1).addingReportingOverflow(1).partialValue
-        firstFailedAt = firstFailedAt ?? now
-        lastFailedAt = now
+        firstFailedAt = firstFailedAt ?? time
+        lastFailedAt = time
     }
 
     /// Forgets what is said of a job in the dead queue only.

@@ -1,8 +1,8 @@
 /// The name of a job queue, such as `emails` or `eu.orders`.
 ///
 /// A name is 1 to 199 bytes of ASCII letters, digits, `-`, `_`, `:` and `.`; dots part it into words, none of which is empty. 199 is
-/// what the delay ladder leaves of a routing key's 255 bytes. Names that end in `.dead`, `.parked`, `.high` or `.low`, or begin with
-/// `amq.` or `warren.delay.`, are taken: by a queue's own companions, by the broker, by the ladder.
+/// what the delay ladder leaves of a routing key's 255 bytes. Names that end in `.dead`, `.parked`, `.high` or `.low`, have `.suspect.`
+/// in them, or begin with `amq.` or `warren.delay.`, are taken: by a queue's own companions, by the broker, by the ladder.
 public struct QueueName: RawRepresentable, Sendable, Hashable, Comparable, Codable, CustomStringConvertible {
     /// The longest name, in bytes.
     public static let maximumLength = 199
@@ -22,6 +22,9 @@ public struct QueueName: RawRepresentable, Sendable, Hashable, Comparable, Codab
     /// The queue of the jobs whose names no running worker knows.
     public var parked: String { rawValue + ".parked" }
 
+    /// The queue of the recorded starts of one suspected job.
+    func suspect(_ hash: String) -> String { rawValue + QueueName.suspectInfix + hash }
+
     /// The name.
     public var description: String { rawValue }
 
@@ -38,6 +41,7 @@ public struct QueueName: RawRepresentable, Sendable, Hashable, Comparable, Codab
     }
 
     private static let reservedSuffixes = [".dead", ".parked", ".high", ".low"]
+    private static let suspectInfix = ".suspect."
     private static let reservedPrefixes = ["amq.", "warren.delay."]
 
     private static func problem(in name: String) -> String? {
@@ -51,6 +55,9 @@ public struct QueueName: RawRepresentable, Sendable, Hashable, Comparable, Codab
         }
         if let suffix = reservedSuffixes.first(where: name.hasSuffix) {
             return "ends in '\(suffix)', which is kept for the companions of a queue"
+        }
+        if name.contains(suspectInfix) {
+            return "has '\(suspectInfix)' in it, which is kept for the companions of a queue"
         }
         if let prefix = reservedPrefixes.first(where: name.hasPrefix) {
             return "begins with '\(prefix)', which is reserved"

@@ -28,6 +28,8 @@ struct JobRunner: Sendable {
     let held: HeldDeliveries
     let end: WorkerEnd
     let clock: any Clock<Duration>
+    let gate: SoloGate
+    let suspects: Suspects
     let logger: Logger
     let now: @Sendable () -> Date
 
@@ -44,20 +46,12 @@ struct JobRunner: Sendable {
         } catch {
             return await bury(delivery, undecodable: error)
         }
-        // A job that took its workers down before is to be stopped here, by its delivery count: `Ending.deliveredTooOften`.
         switch readiness(of: envelope) {
-        case .ready: await attempt(item, envelope, in: slot)
+        case .ready: await takeTurn(item, envelope, in: slot)
         case .dueLater(let delay): await settlement.postpone(delivery, for: delay)
         case .dueSoon(let delay):
             if !held.hold(item, for: delay) { await settlement.postpone(delivery, for: .seconds(1)) }
         }
-    }
-
-    /// Drops a delivery that the broker has taken back: begun, it would only be done twice.
-    private func isLost(_ delivery: Delivery) -> Bool {
-        guard delivery.isLost else { return false }
-        settlement.counters.lost.add(1, ordering: .relaxed)
-        return true
     }
 
     private func readiness(of envelope: Envelope) -> Readiness {
@@ -67,7 +61,46 @@ struct JobRunner: Sendable {
         return left < 1 ? .dueSoon(.seconds(left)) : .dueLater(.seconds(min(left, 1e9)))
     }
 
-    private func attempt(_ item: LaneDelivery, _ envelope: Envelope, in slot: Slot) async {
+    /// Drops a delivery that the broker has taken back: begun, it would only be done twice.
+    private func isLost(_ delivery: Delivery) -> Bool {
+        guard delivery.isLost else { return false }
+        settlement.counters.lost.add(1, ordering: .relaxed)
+        return true
+    }
+
+    /// Attempts a job beside others; a suspected one alone, if it may be started at all.
+    private func takeTurn(_ item: LaneDelivery, _ envelope: Envelope, in slot: Slot) async {
+        if item.delivery.isSuspected, registry[envelope.name] != nil {
+            guard await gate.enterAlone() else { return settlement.handBack(item.delivery) }
+            defer { gate.leaveAlone() }
+            if !isLost(item.delivery) { await attemptAlone(item, envelope, in: slot) }
+        } else {
+            guard await gate.enter() else { return settlement.handBack(item.delivery) }
+            defer { gate.leave() }
+            if !isLost(item.delivery) { await attempt(item, envelope, in: slot) }
+        }
+    }
+
+    private func attemptAlone(_ item: LaneDelivery, _ envelope: Envelope, in slot: Slot) async {
+        var outcome: Outcome?
+        switch await suspects.begin(envelope.id, unless: gate) {
+        case .start: outcome = await attempt(item, envelope, in: slot)
+        case .quarantine(let loop): outcome = await attempt(item, envelope, in: slot, unless: loop)
+        case .handBack: settlement.handBack(item.delivery)
+        }
+        await suspects.ended(isSettled: outcome.map { $0 != .handedBack } ?? false)
+    }
+
+    /// Attempts a job, unless it is in a crash loop, and settles it.
+    ///
+    /// Returns what became of it; `nil` if it was taken away by shutdown.
+    @discardableResult
+    private func attempt(
+        _ item: LaneDelivery,
+        _ envelope: Envelope,
+        in slot: Slot,
+        unless loop: CrashLoop? = nil
+    ) async -> Outcome? {
         let registration = registry[envelope.name]
         let policy = registration?.retry ?? .none
         let context = JobContext(
@@ -82,6 +115,8 @@ struct JobRunner: Sendable {
         var ending: Ending
         if envelope.expires != nil, envelope.isExpired(at: now()) {
             ending = .expired
+        } else if let loop {
+            ending = .deliveredTooOften(loop)
         } else if let registration {
             slot.begin(item.delivery)
             let limits = registration.timeLimits.replaced(by: envelope.timeLimits)
@@ -94,19 +129,20 @@ struct JobRunner: Sendable {
                     await giveUp(slot, registration, context, $0)
                 }
             }
-            guard slot.finish() else { return }
+            guard slot.finish() else { return nil }
         } else {
             ending = .unknownName
         }
-        await settle(item.delivery, ending, registration, context)
+        return await settle(item.delivery, ending, registration, context)
     }
 
+    @discardableResult
     private func settle(
         _ delivery: Delivery,
         _ ending: Ending,
         _ registration: JobRegistration?,
         _ context: JobContext
-    ) async {
+    ) async -> Outcome {
         var random = SystemRandomNumberGenerator()
         let outcome = Outcome.decide(
             ending,
@@ -118,6 +154,7 @@ struct JobRunner: Sendable {
         )
         let settled = await settlement.settle(delivery, as: outcome, envelope: context.envelope, error: ending.error)
         for layer in middleware { layer.settled(context, outcome: settled) }
+        return settled
     }
 
     /// Settles a job over the head of its handler, which doesn't return, and ends the worker.
@@ -183,6 +220,7 @@ extension Ending {
         switch self {
         case .threw(let error): error
         case .undecodable(let error): error
+        case .deliveredTooOften(let loop): loop
         default: nil
         }
     }

@@ -12,6 +12,7 @@ struct QueueSession: Sendable {
     private let declarer: TopologyDeclarer
     private let deliveries: LaneQueue<LaneDelivery>
     private let held: HeldDeliveries
+    private let suspects: Suspects
     private let runner: JobRunner
 
     init(
@@ -20,6 +21,7 @@ struct QueueSession: Sendable {
         registry: JobRegistry,
         declarer: TopologyDeclarer,
         attendance: Attendance,
+        gate: SoloGate,
         end: WorkerEnd
     ) {
         let name = queue.name
@@ -49,6 +51,7 @@ struct QueueSession: Sendable {
             logger: logger,
             now: worker.now
         )
+        suspects = Suspects(name, worker: worker, logger: logger)
         runner = JobRunner(
             queue: name,
             worker: worker.settings.name,
@@ -58,6 +61,8 @@ struct QueueSession: Sendable {
             held: held,
             end: end,
             clock: worker.clock,
+            gate: gate,
+            suspects: suspects,
             logger: logger,
             now: worker.now
         )
@@ -146,14 +151,15 @@ struct QueueSession: Sendable {
         held.finish()
     }
 
+    /// Takes the start of a suspected job off the record that was handed back over the head of its handler.
+    func forgetSuspect() async { await suspects.ended(isSettled: false) }
+
     /// Hands back the jobs whose handlers don't return, over their heads.
     func abandonRunning() {
         for delivery in slots.compactMap({ $0.takeAway() }) {
             runner.logger.warning(
                 "A job did not end when it was cancelled; it is handed back, and will run again",
-                metadata: [
-                    LogKey.jobID: "\(delivery.message.properties.headers?[EnvelopeHeader.id]?.stringValue ?? "?")"
-                ]
+                metadata: [LogKey.jobID: "\(delivery.jobID)"]
             )
             runner.settlement.handBack(delivery)
         }

@@ -7,6 +7,7 @@ final class WorkerSession: Sendable {
     private let worker: Worker
     private let parts: [QueueSession]
     private let consumers: Consumers
+    private let gate = SoloGate()
     private let declarer: TopologyDeclarer
     private let impatience = Latch()
     /// How long cancelled jobs have to end when the worker is told to end at once.
@@ -29,6 +30,7 @@ final class WorkerSession: Sendable {
         let consumers = Consumers()
         let end = WorkerEnd(consumers)
         let attendance = attendance
+        let gate = gate
         self.worker = worker
         self.declarer = declarer
         self.consumers = consumers
@@ -40,6 +42,7 @@ final class WorkerSession: Sendable {
                 registry: registry,
                 declarer: declarer,
                 attendance: attendance,
+                gate: gate,
                 end: end
             )
         }
@@ -82,8 +85,11 @@ final class WorkerSession: Sendable {
         let work = Task { await self.work() }
         await consumers.stopping.wait()
         await consumers.cancelAll()
+        // Not before: what is turned away there goes back to the broker, which would deliver it again.
+        gate.close()
         for part in parts { part.handBackWaiting() }
         await finish(work)
+        for part in parts { await part.forgetSuspect() }
         await consumers.closeAll()
         if let error = end.error { throw error }
     }

@@ -19,6 +19,12 @@ public struct WorkerSettings: Sendable, Hashable {
     public var consumerTimeout: Duration?
     /// How long the worker may be without its broker or a consumer and still count as live: see ``WorkerHealth/isLive``.
     public var livenessGrace: Duration
+    /// How many processes a suspected job may take down, alone in each, before it is quarantined: it goes to the dead queue with the reason
+    /// ``DeadReason/crashed``.
+    ///
+    /// Suspected is a job that comes back for the second time without having been settled (on a classic queue: for the first time). What
+    /// it did until then isn't counted, because other jobs ran beside it. At least 1.
+    public var crashLimit: Int
 
     /// The standard settings: the worker is named after host and process.
     public init(
@@ -28,7 +34,8 @@ public struct WorkerSettings: Sendable, Hashable {
         cancellationGrace: Duration = .seconds(2),
         unparkingInterval: Duration = .seconds(30),
         consumerTimeout: Duration? = .seconds(1_800),
-        livenessGrace: Duration = .seconds(60)
+        livenessGrace: Duration = .seconds(60),
+        crashLimit: Int = 3
     ) {
         self.name = name ?? WorkerName.ofThisProcess
         self.declaresTopology = declaresTopology
@@ -37,5 +44,6 @@ public struct WorkerSettings: Sendable, Hashable {
         self.unparkingInterval = unparkingInterval
         self.consumerTimeout = consumerTimeout
         self.livenessGrace = livenessGrace
+        self.crashLimit = max(1, crashLimit)
     }
 }

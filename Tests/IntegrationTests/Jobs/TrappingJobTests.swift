@@ -1,3 +1,4 @@
+import AMQP
 import Foundation
 import Subprocess
 import TestSupport
@@ -10,18 +11,13 @@ import System
 import SystemPackage
 #endif
 
-@Suite(.needsBroker, .timeLimit(.minutes(1))) struct TrappingJobTests {
+@Suite(.needsBroker, .timeLimit(.minutes(2))) struct TrappingJobTests {
+    private static let fatal = 7
+
     @Test func `A job that takes its process down goes to another worker, marked as redelivered`() async throws {
         try await TestApplication.with { application in
-            _ = try await application.jobs.enqueue(Probe(number: 7), queue: application.queue)
-            let crash = try await Subprocess.run(
-                .path(FilePath(try Self.program.path)),
-                arguments: [application.topology.application, application.queue.rawValue],
-                output: .discarded,
-                error: .string(limit: 1 << 20)
-            )
-            #expect(!crash.terminationStatus.isSuccess)
-            #expect(crash.standardError.contains("Job 7 traps, as the test wants."))
+            _ = try await application.jobs.enqueue(Probe(number: Self.fatal), queue: application.queue)
+            _ = try await Self.crash(application, .quorum, as: "first")
 
             let journal = Journal<Bool>()
             let worker = application.worker {
@@ -34,7 +30,64 @@ import SystemPackage
         }
     }
 
-    /// The program `trapping-worker`, which the build put beside this test's own.
+    @Test(arguments: [(QueueKind.quorum, ["a", "b"]), (.classic, ["a"])])
+    func
+        `A job that takes down all its workers is quarantined with their names, and harms no other once it is suspected`(
+            kind: QueueKind,
+            unsuspecting: [String]
+        ) async throws
+    {
+        try await TestApplication.with(kind: kind) { application in
+            for number in 0...50 {
+                _ = try await application.jobs.enqueue(Probe(number: number), queue: application.queue)
+            }
+            var done: [Int] = []
+            for name in unsuspecting { done += try await Self.crash(application, kind, as: name) }
+            var doneBesideSuspect: [Int] = []
+            for name in ["c", "d", "e"] { doneBesideSuspect += try await Self.crash(application, kind, as: name) }
+
+            let journal = Journal<Int>()
+            let worker = application.worker { Handle(Probe.self) { job, _ in journal.write(job.number) } }
+            let innocent = Set(0...50).subtracting([Self.fatal])
+            try await application.run(worker) {
+                try await application.until(application.queue.dead, holds: 1)
+                // Others too, which were done before the first crashes, and whose acknowledgements those took with them.
+                while !innocent.isSubset(of: done + doneBesideSuspect) { doneBesideSuspect += await journal.next(1) }
+            }
+            #expect(!(done + doneBesideSuspect).contains(Self.fatal))
+            // At least once until the job is suspected; from then on once.
+            #expect(Set(doneBesideSuspect).count == doneBesideSuspect.count)
+
+            let letters = try await DeadLetters(application.client, topology: application.topology)
+                .list(application.queue)
+            #expect(letters.map(\.record.reason) == [.crashed])
+            let record = try #require(letters.first?.record)
+            #expect(record.history.map(\.worker) == ["c", "d", "e"])
+            #expect(record.history.allSatisfy { $0.errorType == CrashLoop.errorType && $0.time != nil })
+        }
+    }
+
+    /// Runs the program `trapping-worker`, which the build put beside this test's own, until it traps.
+    ///
+    /// Returns the numbers of the jobs that it ran before.
+    private static func crash(
+        _ application: TestApplication,
+        _ kind: QueueKind,
+        as name: String
+    ) async throws -> [Int] {
+        let crash = try await Subprocess.run(
+            .path(FilePath(try program.path)),
+            arguments: [
+                application.topology.application, application.queue.rawValue, kind.rawValue, "\(fatal)", name,
+            ],
+            output: .string(limit: 1 << 20),
+            error: .string(limit: 1 << 20)
+        )
+        #expect(!crash.terminationStatus.isSuccess)
+        #expect(crash.standardError.contains("Job \(fatal) traps, as the test wants."))
+        return crash.standardOutput.split(separator: "\n").compactMap { Int($0) }
+    }
+
     private static var program: URL {
         get throws {
             let folders = [

@@ -25,7 +25,7 @@ import Testing
         Row(ending: .unknownName, outcome: .parked),
         Row(ending: .cancelled, outcome: .cancelled),
         Row(ending: .interrupted, retries: 2, outcome: .handedBack),
-        Row(ending: .deliveredTooOften, outcome: .dead(.crashed)),
+        Row(ending: .deliveredTooOften(CrashLoop(crashes: [])), outcome: .dead(.crashed)),
         Row(ending: .expired, outcome: .dead(.expired)),
         Row(ending: .expired, whenExpired: .discard, outcome: .expired),
         Row(ending: .threw(SampleError()), outcome: .retry(after: .seconds(10))),

@@ -1,0 +1,95 @@
+import Synchronization
+import TestSupport
+import Testing
+
+@testable import Warren
+
+@Suite(.timeLimit(.minutes(1))) struct SoloGateTests {
+    @Test func `Jobs that nobody suspects go in side by side`() async {
+        let gate = SoloGate()
+        #expect(await gate.enter())
+        #expect(await gate.enter())
+        gate.leave()
+        gate.leave()
+    }
+
+    @Test func `A suspected job goes in when the others have left, and newcomers wait until it has`() async {
+        let gate = SoloGate()
+        let journal = Journal<String>()
+        #expect(await gate.enter())
+        await withDiscardingTaskGroup { group in
+            group.addTask {
+                #expect(await gate.enterAlone())
+                journal.write("alone")
+                // Nobody but this test's newcomer can come in now, and it waits.
+                journal.write("left")
+                gate.leaveAlone()
+            }
+            await gate.untilWaiting(suspects: 1)
+            group.addTask {
+                #expect(await gate.enter())
+                journal.write("newcomer")
+                gate.leave()
+            }
+            await gate.untilWaiting(suspects: 1, others: 1)
+            gate.leave()
+            #expect(await journal.next(3) == ["alone", "left", "newcomer"])
+        }
+        #expect(await gate.enter())
+    }
+
+    @Test func `A closed gate turns away those that wait and those that come`() async {
+        let gate = SoloGate()
+        #expect(await gate.enterAlone())
+        await withDiscardingTaskGroup { group in
+            group.addTask { #expect(await gate.enter() == false) }
+            group.addTask { #expect(await gate.enterAlone() == false) }
+            await gate.untilWaiting(suspects: 1, others: 1)
+            gate.close()
+        }
+        gate.leaveAlone()
+        #expect(await gate.enter() == false)
+        #expect(await gate.enterAlone() == false)
+    }
+
+    @Test func `However jobs come and go, a suspected one is never beside another`() async {
+        let gate = SoloGate()
+        let inside = Inside()
+        await withDiscardingTaskGroup { group in
+            for task in 0..<8 {
+                group.addTask {
+                    for turn in 0..<500 {
+                        if (turn + task) % 7 == 0 {
+                            #expect(await gate.enterAlone())
+                            #expect(inside.alone.add(1, ordering: .sequentiallyConsistent).newValue == 1)
+                            #expect(inside.others.load(ordering: .sequentiallyConsistent) == 0)
+                            await Task.yield()
+                            #expect(inside.others.load(ordering: .sequentiallyConsistent) == 0)
+                            inside.alone.subtract(1, ordering: .sequentiallyConsistent)
+                            gate.leaveAlone()
+                        } else {
+                            #expect(await gate.enter())
+                            inside.others.add(1, ordering: .sequentiallyConsistent)
+                            await Task.yield()
+                            inside.others.subtract(1, ordering: .sequentiallyConsistent)
+                            gate.leave()
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// How many are inside a gate.
+private final class Inside: Sendable {
+    let alone = Atomic(0)
+    let others = Atomic(0)
+}
+
+extension SoloGate {
+    /// Waits until so many wait.
+    fileprivate func untilWaiting(suspects: Int, others: Int = 0) async {
+        while waiting != (suspects, others) { await Task.yield() }
+    }
+}
