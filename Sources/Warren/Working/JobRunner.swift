@@ -30,6 +30,7 @@ struct JobRunner: Sendable {
     let clock: any Clock<Duration>
     let gate: SoloGate
     let suspects: Suspects
+    let breaker: QueueBreaker?
     let logger: Logger
     let now: @Sendable () -> Date
 
@@ -112,7 +113,7 @@ struct JobRunner: Sendable {
             maximumAttempts: policy.attempts,
             logger: logger
         )
-        var ending: Ending
+        let ending: Ending
         if envelope.expires != nil, envelope.isExpired(at: now()) {
             ending = .expired
         } else if let loop {
@@ -133,7 +134,9 @@ struct JobRunner: Sendable {
         } else {
             ending = .unknownName
         }
-        return await settle(item.delivery, ending, registration, context)
+        let outcome = await settle(item.delivery, ending, registration, context)
+        if let breaker, let use = item.use { await breaker.judge(ending, use.permission) }
+        return outcome
     }
 
     @discardableResult

@@ -4,4 +4,6 @@ import AMQP
 struct LaneDelivery: Sendable {
     let delivery: Delivery
     let lane: Lane
+    /// The consumer it came from, where the queue has a circuit breaker.
+    var use: StreamUse?
 }

@@ -12,6 +12,7 @@ struct LaneReader: Sendable {
     let transport: any Transport
     let deliveries: LaneQueue<LaneDelivery>
     let consumers: Consumers
+    let breaker: QueueBreaker?
     let counters: WorkerCounters
     let declares: Bool
     /// Declares what the queue needs.
@@ -23,11 +24,24 @@ struct LaneReader: Sendable {
     ///
     /// - Throws: An error that trying again can't mend.
     func run() async throws(AMQPError) {
-        var backoff = Backoff(from: .milliseconds(200), to: .seconds(5))
+        // Its children: a task for each consumer that the circuit breaker ended and whose last jobs still need its channel.
+        let result = await withDiscardingTaskGroup { group -> Result<Void, AMQPError> in
+            do throws(AMQPError) {
+                return .success(try await read(&group))
+            } catch {
+                group.cancelAll()
+                return .failure(error)
+            }
+        }
+        try result.get()
+    }
+
+    private func read(_ retired: inout DiscardingTaskGroup) async throws(AMQPError) {
+        var backoff = Backoff(from: .milliseconds(200), to: .seconds(1))
         while !consumers.isStopping {
             do throws(AMQPError) {
                 if declares { try await restoreTopology() }
-                try await consume { backoff.reset() }
+                try await consume(&retired) { backoff.reset() }
                 return
             } catch {
                 // What waits for a slot came from the lost consumer: it would only be done twice.
@@ -42,19 +56,56 @@ struct LaneReader: Sendable {
         }
     }
 
-    private func consume(_ delivered: () -> Void) async throws(AMQPError) {
+    /// Consumes until the worker stops; where the queue has a circuit breaker, as that permits.
+    private func consume(_ retired: inout DiscardingTaskGroup, _ delivered: () -> Void) async throws(AMQPError) {
+        guard let breaker else { return try await consume(prefetch: prefetch, nil, delivered) }
+        let name = lane.queue(of: queue)
+        while true {
+            // While the breaker is open the queue is left alone on purpose, which is no ill health.
+            consumers.setPaused(true, queue: name)
+            let permission = await breaker.permission(unless: consumers.stopping)
+            consumers.setPaused(false, queue: name)
+            guard let permission else { return }
+            let use = StreamUse(permission)
+            try await consume(prefetch: permission.isProbe ? 1 : prefetch, use, delivered)
+            retired.addTask { await close(use) }
+        }
+    }
+
+    /// Closes a consumer that the circuit breaker ended, when its last job is settled; at shutdown the session does that.
+    private func close(_ use: StreamUse) async {
+        await use.over.wait(or: consumers.stopping)
+        guard use.over.isOpen, !consumers.isStopping, let (id, stream) = use.retired else { return }
+        consumers.remove(id)
+        await stream.close()
+    }
+
+    /// Consumes until the worker stops, or until the circuit breaker wants the queue consumed otherwise.
+    ///
+    /// Then the consumer is retired, and its channel still open.
+    private func consume(
+        prefetch: UInt16,
+        _ use: StreamUse?,
+        _ delivered: () -> Void
+    ) async throws(AMQPError) {
         let stream = try await transport.consume(queue: lane.queue(of: queue), prefetch: prefetch, arguments: [:])
         guard let id = consumers.add(stream, of: lane.queue(of: queue)) else { return await stream.close() }
+        defer { use?.ended.open() }
         do throws(AMQPError) {
+            if let breaker, let use, !breaker.began(stream, lane: index, use.permission) { await stream.cancel() }
             while true {
                 let batch = try await stream.nextBatch()
                 if batch.isEmpty { break }
                 delivered()
-                let refused = deliveries.offer(batch.map { LaneDelivery(delivery: $0, lane: lane) }, lane: index)
-                for item in refused { item.delivery.nack(requeue: true) }
+                let items = batch.map { LaneDelivery(delivery: $0, lane: lane, use: use) }
+                for item in deliveries.offer(items, lane: index) { item.delivery.nack(requeue: true) }
             }
             // Ended by shutdown, its channel is still needed to settle what runs.
             if consumers.isStopping { return }
+            if let breaker, let use, !breaker.holds(use.permission) {
+                for item in deliveries.removeAll(lane: index) { item.delivery.nack(requeue: true) }
+                return use.retire(id, stream)
+            }
             throw AMQPError(.consumerCancelled, "The consumer of queue '\(lane.queue(of: queue))' ended.")
         } catch {
             consumers.remove(id)

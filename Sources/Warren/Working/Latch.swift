@@ -42,6 +42,16 @@ final class Latch: Sendable {
         }
     }
 
+    /// Waits until this door or the other is open, or the task is cancelled.
+    func wait(or other: Latch) async {
+        await withTaskGroup { group in
+            group.addTask { await self.wait() }
+            group.addTask { await other.wait() }
+            await group.next()
+            group.cancelAll()
+        }
+    }
+
     /// Waits until the door is open, but no longer than `patience`, and not on after `other` is open.
     ///
     /// Returns whether it is open.

@@ -13,6 +13,7 @@ struct QueueSession: Sendable {
     private let deliveries: LaneQueue<LaneDelivery>
     private let held: HeldDeliveries
     private let suspects: Suspects
+    private let breaker: QueueBreaker?
     private let runner: JobRunner
 
     init(
@@ -51,6 +52,9 @@ struct QueueSession: Sendable {
             logger: logger,
             now: worker.now
         )
+        breaker = queue.circuitBreaker.map {
+            QueueBreaker($0, queue: name, clock: worker.clock, counters: worker.counters, logger: worker.logger)
+        }
         suspects = Suspects(name, worker: worker, logger: logger)
         runner = JobRunner(
             queue: name,
@@ -63,6 +67,7 @@ struct QueueSession: Sendable {
             clock: worker.clock,
             gate: gate,
             suspects: suspects,
+            breaker: breaker,
             logger: logger,
             now: worker.now
         )
@@ -96,6 +101,7 @@ struct QueueSession: Sendable {
                 transport: worker.transport,
                 deliveries: deliveries,
                 consumers: consumers,
+                breaker: breaker,
                 counters: worker.counters,
                 declares: worker.settings.declaresTopology,
                 restoreTopology: { () async throws(AMQPError) in try await declarer.declare(queue.name) },
@@ -107,7 +113,17 @@ struct QueueSession: Sendable {
 
     /// Runs one job after another until the queue is closed.
     func work(in slot: Slot) async {
-        while !slot.hasLeft, let item = await deliveries.next() { await runner.run(item, in: slot) }
+        while !slot.hasLeft, let item = await deliveries.next() {
+            if let breaker, let use = item.use, !breaker.holds(use.permission) {
+                // Handed back before its consumer has ended, it would be delivered there again.
+                await use.ended.wait()
+                item.delivery.nack(requeue: true)
+                continue
+            }
+            item.use?.begin()
+            await runner.run(item, in: slot)
+            item.use?.end()
+        }
         slot.leave()
     }
 

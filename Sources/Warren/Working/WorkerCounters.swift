@@ -14,6 +14,7 @@ final class WorkerCounters: Sendable {
     let redelivered = Atomic(0)
     let lost = Atomic(0)
     let lateSettlements = Atomic(0)
+    let breakerOpened = Atomic(0)
     let consumersLost = Atomic(0)
 
     func count(_ outcome: Outcome) {
@@ -42,6 +43,7 @@ final class WorkerCounters: Sendable {
             redelivered: redelivered.load(ordering: .relaxed),
             lost: lost.load(ordering: .relaxed),
             lateSettlements: lateSettlements.load(ordering: .relaxed),
+            breakerOpened: breakerOpened.load(ordering: .relaxed),
             consumersLost: consumersLost.load(ordering: .relaxed)
         )
     }

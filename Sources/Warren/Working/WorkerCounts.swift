@@ -24,6 +24,8 @@ public struct WorkerCounts: Sendable, Hashable, Codable {
     public var lost = 0
     /// Taken back by the broker while they ran: what came of them could not be settled, and they run again.
     public var lateSettlements = 0
+    /// Times that a queue was no longer consumed because too many of its jobs had failed in a row.
+    public var breakerOpened = 0
     /// Times that a consumer was lost and the worker had to consume again.
     public var consumersLost = 0
 }

@@ -11,13 +11,22 @@ public struct WorkerQueue: Sendable, Hashable {
     public var prefetch: Int?
     /// In which order jobs are taken from the queue's lanes.
     public var lanes: LanePolicy
+    /// When to stop taking jobs because all fail; `nil` for never, so that a storm of failing jobs drains as fast as any.
+    public var circuitBreaker: CircuitBreakerPolicy?
 
     /// A queue with its settings.
-    public init(_ name: QueueName, concurrency: Int? = nil, prefetch: Int? = nil, lanes: LanePolicy = .strict) {
+    public init(
+        _ name: QueueName,
+        concurrency: Int? = nil,
+        prefetch: Int? = nil,
+        lanes: LanePolicy = .strict,
+        circuitBreaker: CircuitBreakerPolicy? = nil
+    ) {
         self.name = name
         self.concurrency = concurrency
         self.prefetch = prefetch
         self.lanes = lanes
+        self.circuitBreaker = circuitBreaker
     }
 
     func slots(default standard: Int) -> Int { concurrency ?? standard }
@@ -36,6 +45,15 @@ public struct WorkerQueue: Sendable, Hashable {
             throw WarrenError(
                 .invalidConfiguration,
                 "The worker's queue '\(name)' needs a concurrency of 1 to 10,000 and a prefetch of 1 to 65,535."
+            )
+        }
+        guard circuitBreaker?.isValid ?? true else {
+            throw WarrenError(
+                .invalidConfiguration,
+                """
+                The circuit breaker of the worker's queue '\(name)' needs at least one failure, a pause of more than nothing, and a longest \
+                pause that isn't shorter.
+                """
             )
         }
     }

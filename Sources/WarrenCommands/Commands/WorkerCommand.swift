@@ -22,7 +22,8 @@ public struct WorkerCommand<App: WarrenApplication>: BrokerCommand {
 
                 With --json the last line on standard output is an object that counts the deliveries by what became of them: \
                 worker, succeeded, retried, dead, parked, unparked, expired, cancelled, handedBack, postponed, redelivered, \
-                lost, lateSettlements, consumersLost.
+                lost, lateSettlements, \
+                breakerOpened, consumersLost.
                 """
         )
     }
@@ -53,6 +54,15 @@ public struct WorkerCommand<App: WarrenApplication>: BrokerCommand {
         transform: LanePolicy.init(argument:)
     )
     var lanePolicy: LanePolicy?
+
+    @Option(
+        help: ArgumentHelp(
+            "Stop taking jobs from a queue after this many failures in a row, and try one from time to time.",
+            discussion: "Default: never.",
+            valueName: "failures"
+        )
+    )
+    var breaker: Int?
 
     @Option(help: ArgumentHelp("How long running jobs may go on after SIGTERM.", valueName: "duration"))
     var shutdownDeadline = DurationArgument(.seconds(30))
@@ -117,7 +127,8 @@ public struct WorkerCommand<App: WarrenApplication>: BrokerCommand {
                 item.name,
                 concurrency: item.concurrency,
                 prefetch: prefetch,
-                lanes: lanePolicy ?? .strict
+                lanes: lanePolicy ?? .strict,
+                circuitBreaker: breaker.map { .after(failures: $0) }
             )
         }
         let settings = WorkerSettings(
