@@ -37,7 +37,7 @@ let package = Package(
         .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.0"),
         // Files by their descriptors, in the spool, without unsafe code of ours or full Foundation.
         .package(url: "https://github.com/apple/swift-system", from: "1.6.0"),
-        // The HTTP server behind a worker's /livez and /readyz.
+        // The HTTP server behind a worker's /livez and /readyz; its sockets, the proxy of the fault experiments.
         .package(url: "https://github.com/swhitty/FlyingFox", from: "0.26.0"),
     ],
     targets: [
@@ -91,8 +91,10 @@ let package = Package(
             dependencies: [
                 "AMQP", "RabbitMQ", "Warren",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "FlyingSocks", package: "FlyingFox"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Subprocess", package: "swift-subprocess"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ]
         ),
         // The yardstick: the same work in plain C over the same library.
@@ -144,7 +146,7 @@ let package = Package(
             ]
         ),
         .testTarget(name: "DigestTests", dependencies: ["Digest", "Warren"]),
-        .testTarget(name: "WarrenLoadTests", dependencies: ["WarrenLoad"]),
+        .testTarget(name: "WarrenLoadTests", dependencies: ["AMQP", "WarrenLoad"]),
         // Processes for the integration tests to lose.
         .executableTarget(
             name: "TrappingWorker",

@@ -5,13 +5,16 @@ import ArgumentParser
 struct WarrenLoad: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "warren-load",
-        abstract: "Measures Warren beside plain C on a broker.",
+        abstract: "Measures Warren beside plain C on a broker, and breaks what is around it.",
         discussion: """
             Machines differ and are noisy, so what counts are ratios within one run: C and Warren take turns with the same broker, \
             messages and queue, each measurement in a process of its own, and the median of the repetitions is shown.
 
             Build it with -c release, and let nothing else run meanwhile.
             """,
-        subcommands: [ClientCommand.self, JobsCommand.self, RunCommand.self, FuzzCommand.self]
+        subcommands: [
+            ClientCommand.self, JobsCommand.self, FaultsCommand.self, FuzzCommand.self, RunCommand.self,
+            FaultWorkerCommand.self,
+        ]
     )
 }

@@ -1,0 +1,36 @@
+import FlyingSocks
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#else
+import Darwin
+#endif
+
+/// Sockets on this machine.
+enum Loopback {
+    /// Listens at a free port.
+    static func listen() throws -> (socket: Socket, port: UInt16) {
+        let socket = try Socket(domain: Int32(sockaddr_in.family), type: .stream)
+        try socket.setValue(true, for: .localAddressReuse)
+        try socket.bind(to: try address(0))
+        try socket.listen()
+        guard case .ip4(_, let port) = try socket.sockname() else { throw LoadError("The proxy has no address.") }
+        return (socket, port)
+    }
+
+    /// Connects to a port.
+    static func connect(to port: UInt16) async throws -> AsyncSocket {
+        try await AsyncSocket.connected(to: try address(port))
+    }
+
+    /// Whether something takes connections at a port.
+    static func isListening(at port: UInt16) async -> Bool {
+        guard let socket = try? await connect(to: port) else { return false }
+        try? socket.close()
+        return true
+    }
+
+    private static func address(_ port: UInt16) throws -> sockaddr_in { try .inet(ip4: "127.0.0.1", port: port) }
+}

@@ -1,0 +1,77 @@
+import Testing
+
+@testable import WarrenLoad
+
+@Suite struct LedgerTests {
+    private func ledger(enqueued: [String], done: [String]) -> Ledger {
+        var ledger = Ledger()
+        for (time, id) in enqueued.enumerated() { ledger.confirm(id, begunAt: Int64(time)) }
+        for (time, id) in done.enumerated() {
+            ledger.add(JournalLine(event: .done, time: Int64(time) * 1_000_000, id: id), by: "w")
+        }
+        return ledger
+    }
+
+    @Test func `What was confirmed and is nowhere is lost`() {
+        var ledger = ledger(enqueued: ["a", "b", "c", "d"], done: ["a"])
+        ledger.bury("b", reason: "permanent")
+        ledger.leave("c")
+        let balance = ledger.balance
+        #expect(balance.enqueued == 4)
+        #expect(balance.completed == 1)
+        #expect(balance.dead == 1)
+        #expect(balance.queued == 1)
+        #expect(balance.lost == 1)
+        #expect(ledger.missing == ["d"])
+    }
+
+    @Test func `Completions beyond the first are duplicates`() {
+        let ledger = ledger(enqueued: ["a", "b"], done: ["a", "b", "a", "a"])
+        #expect(ledger.balance.duplicated == 2)
+        #expect(ledger.balance.completed == 2)
+    }
+
+    @Test func `A job whose enqueue is in doubt is neither lost nor a duplicate when it appears`() {
+        var ledger = ledger(enqueued: ["a"], done: ["a", "doubtful"])
+        ledger.doubt("doubtful")
+        ledger.doubt("other")
+        let balance = ledger.balance
+        #expect(balance.lost == 0)
+        #expect(balance.duplicated == 0)
+        #expect(balance.completed == 1)
+        #expect(balance.doubtful == 2)
+        #expect(balance.doubtfulCompleted == 1)
+    }
+
+    @Test func `What was open when its queue was deleted is discarded and not lost, what comes later is lost`() {
+        var ledger = ledger(enqueued: ["a", "b", "c"], done: ["a"])
+        ledger.waiveOpen()
+        ledger.add(JournalLine(event: .done, time: 9, id: "c"), by: "w")
+        ledger.confirm("late", begunAt: 10)
+        let balance = ledger.balance
+        #expect(balance.discarded == 1)
+        #expect(balance.lost == 1)
+        #expect(ledger.missing == ["b", "late"])
+    }
+
+    @Test func `A worker's open jobs are those it began and didn't end`() {
+        var ledger = Ledger()
+        ledger.add(JournalLine(event: .begun, time: 1, id: "a"), by: "w")
+        ledger.add(JournalLine(event: .begun, time: 1, id: "b"), by: "w")
+        ledger.add(JournalLine(event: .done, time: 2, id: "a"), by: "w")
+        #expect(ledger.begun["w"] == ["b"])
+    }
+
+    @Test func `Recovery is the time to the first completion after the mark, of new jobs if that is asked`() {
+        var ledger = Ledger()
+        ledger.confirm("old", begunAt: 1_000_000)
+        ledger.confirm("new", begunAt: 6_000_000)
+        ledger.add(JournalLine(event: .done, time: 5_500_000, id: "old"), by: "w1")
+        ledger.add(JournalLine(event: .done, time: 7_000_000, id: "new"), by: "w2")
+        #expect(ledger.recovery(after: Ledger.Mark(time: 5_000_000)) == 0.5)
+        #expect(ledger.recovery(after: Ledger.Mark(time: 5_000_000, countsNewJobsOnly: true)) == 2)
+        #expect(ledger.recovery(after: Ledger.Mark(time: 8_000_000)) == nil)
+        #expect(ledger.firstCompletions(since: 5_000_000) == ["w1": 0.5, "w2": 2])
+        #expect(ledger.firstCompletions(since: 6_000_000) == ["w2": 1])
+    }
+}
