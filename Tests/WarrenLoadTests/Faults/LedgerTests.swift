@@ -71,7 +71,8 @@ import Testing
         #expect(ledger.recovery(after: Ledger.Mark(time: 5_000_000)) == 0.5)
         #expect(ledger.recovery(after: Ledger.Mark(time: 5_000_000, countsNewJobsOnly: true)) == 2)
         #expect(ledger.recovery(after: Ledger.Mark(time: 8_000_000)) == nil)
-        #expect(ledger.firstCompletions(since: 5_000_000) == ["w1": 0.5, "w2": 2])
-        #expect(ledger.firstCompletions(since: 6_000_000) == ["w2": 1])
+        #expect(ledger.firstCompletions(after: Ledger.Mark(time: 5_000_000)) == ["w1": 0.5, "w2": 2])
+        #expect(ledger.firstCompletions(after: Ledger.Mark(time: 5_000_000, countsNewJobsOnly: true)) == ["w2": 2])
+        #expect(ledger.firstCompletions(after: Ledger.Mark(time: 6_000_000)) == ["w2": 1])
     }
 }

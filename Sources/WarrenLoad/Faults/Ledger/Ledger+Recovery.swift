@@ -8,20 +8,22 @@ extension Ledger {
 
     /// How many seconds after a mark the first job was completed; `nil` if none was.
     func recovery(after mark: Mark) -> Double? {
-        let first = completions.lazy
-            .filter { $0.time >= mark.time }
-            .filter { !mark.countsNewJobsOnly || (confirmed[$0.id] ?? .min) >= mark.time }
-            .map(\.time).min()
+        let first = completions.lazy.filter { counts($0, mark) }.map(\.time).min()
         return first.map { Double($0 - mark.time) / 1e6 }
     }
 
-    /// How many seconds after a time each worker completed its first job; workers that completed none are missing.
-    func firstCompletions(since time: Int64) -> [String: Double] {
+    /// How many seconds after a mark each worker completed its first job; workers that completed none are missing.
+    func firstCompletions(after mark: Mark) -> [String: Double] {
         var first: [String: Double] = [:]
-        for completion in completions where completion.time >= time {
-            let seconds = Double(completion.time - time) / 1e6
+        for completion in completions where counts(completion, mark) {
+            let seconds = Double(completion.time - mark.time) / 1e6
             first[completion.worker] = min(first[completion.worker] ?? .infinity, seconds)
         }
         return first
+    }
+
+    private func counts(_ completion: Completion, _ mark: Mark) -> Bool {
+        guard completion.time >= mark.time else { return false }
+        return !mark.countsNewJobsOnly || (confirmed[completion.id] ?? .min) >= mark.time
     }
 }

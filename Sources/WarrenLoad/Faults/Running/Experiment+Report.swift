@@ -3,7 +3,10 @@ extension Experiment {
     func report(_ ledger: Ledger) -> FaultReport {
         let balance = ledger.balance
         let recoveries = marks.map { ledger.recovery(after: $0) }
-        owe(balance.lost == 0, "lost: \(ledger.missing.subtracting(ledger.waived).sorted().prefix(5).joined(separator: ", "))")
+        owe(
+            balance.lost == 0,
+            "lost: \(ledger.missing.subtracting(ledger.waived).sorted().prefix(5).joined(separator: ", "))"
+        )
         owe(!recoveries.contains(nil), "no job was done after the fault")
         owe(setup.mayCrash || crew.crashes == 0, "\(crew.crashes) workers ended by themselves")
         owe(crew.badEnds == 0, "\(crew.badEnds) workers ended with an error after SIGTERM")
@@ -14,7 +17,10 @@ extension Experiment {
         )
         let failures = enqueuer.failures.counts
         if !failures.isEmpty {
-            note("enqueues that failed: " + failures.sorted { $0.key < $1.key }.map { "\($1) \($0)" }.joined(separator: ", "))
+            note(
+                "enqueues that failed: "
+                    + failures.sorted { $0.key < $1.key }.map { "\($1) \($0)" }.joined(separator: ", ")
+            )
         }
         let findings = findings
         return FaultReport(

@@ -78,13 +78,13 @@ extension Experiment {
         guard let last = marks.last, setup.workers > 0 else { return }
         var idle: [String] = []
         try? await Patience.wait("every worker works", within: .seconds(20)) {
-            let works = book.with { $0.firstCompletions(since: last.time) }
+            let works = book.with { $0.firstCompletions(after: last) }
             idle = crew.names.filter { works[$0] == nil }
             return idle.isEmpty
         }
         try Task.checkCancellation()
         owe(idle.isEmpty, "idle 20 s after the fault: \(idle.joined(separator: ", "))")
-        let times = book.with { $0.firstCompletions(since: last.time) }.filter { crew.names.contains($0.key) }
+        let times = book.with { $0.firstCompletions(after: last) }.filter { crew.names.contains($0.key) }
         if let slowest = times.values.max() { figure("slowest_worker_s", slowest) }
     }
 
@@ -96,7 +96,8 @@ extension Experiment {
             try Task.checkCancellation()
             broke("\(error) The last error: \(enqueuer.failures.last)")
         }
-        try? await Patience.wait("all jobs are settled", within: context.size(short: .seconds(30), long: .seconds(120))) {
+        try? await Patience.wait("all jobs are settled", within: context.size(short: .seconds(30), long: .seconds(120)))
+        {
             let open = book.with { ledger in ledger.open.subtracting(ledger.waived).count }
             if open == 0 { return true }
             return (try? await observer.status(ofQueue: queue.dead).messageCount).map { $0 >= open } ?? false

@@ -91,7 +91,9 @@ struct FaultBroker: Sendable {
             if FileManager.default.isExecutableFile(atPath: script) { return script }
             folder.deleteLastPathComponent()
         }
-        throw LoadError("There is no compose/broker above \(try Programs.own.url.path): run it from the repository's build.")
+        throw LoadError(
+            "There is no compose/broker above \(try Programs.own.url.path): run it from the repository's build."
+        )
     }
 }
 

@@ -14,6 +14,7 @@ struct JobLoad: Sendable {
         _ context: FaultContext,
         job: @escaping @Sendable (_ number: Int) -> FaultJob = { _ in FaultJob(milliseconds: 20) }
     ) -> JobLoad {
-        context.isShort ? JobLoad(jobs: 500, perSecond: 200, job: job) : JobLoad(jobs: 20_000, perSecond: 1000, job: job)
+        context.isShort
+            ? JobLoad(jobs: 500, perSecond: 200, job: job) : JobLoad(jobs: 20_000, perSecond: 1000, job: job)
     }
 }

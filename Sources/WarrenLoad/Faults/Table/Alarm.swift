@@ -11,7 +11,7 @@ struct Alarm: Fault {
     static let disk = Alarm(
         name: "disk-alarm",
         summary: "disk alarm",
-        raise: ["set_disk_free_limit", "1000TB"],
+        raise: ["set_disk_free_limit", "1000000GB"],
         lift: ["set_disk_free_limit", "50MB"]
     )
 
@@ -26,7 +26,8 @@ struct Alarm: Fault {
         load.perSecond = context.size(short: 150, long: 200)
         load.jobs = context.size(short: 400, long: 20_000)
         load.deadline = .seconds(1)
-        return try await Experiment.run(name, context, .init(broker: try await broker.url(), load: load)) { experiment in
+        return try await Experiment.run(name, context, .init(broker: try await broker.url(), load: load)) {
+            experiment in
             try await experiment.waitForJobs(context.size(short: 100, long: 5_000))
             try await broker.ctl(raise)
             do {
@@ -38,7 +39,10 @@ struct Alarm: Fault {
             try await broker.ctl(lift)
             experiment.mark(countsNewJobsOnly: true)
         } judge: { experiment, ledger in
-            experiment.owe(ledger.duplicated == 0, "\(ledger.duplicated) duplicates: acknowledgements didn't get through")
+            experiment.owe(
+                ledger.duplicated == 0,
+                "\(ledger.duplicated) duplicates: acknowledgements didn't get through"
+            )
             let blocked = experiment.enqueuer.failures.counts["blocked"] ?? 0
             experiment.owe(blocked > 0, "no enqueue said that the broker is blocked")
         }

@@ -33,7 +33,10 @@ struct BrokerAway: Fault {
         .run(context) { experiment, ledger in
             let recovery = experiment.marks.last.flatMap { ledger.recovery(after: $0) } ?? .infinity
             experiment.figure("limit_s", Self.limit)
-            experiment.owe(recovery <= Self.limit, "work went on \(FaultReport.number(recovery)) s after the broker's return")
+            experiment.owe(
+                recovery <= Self.limit,
+                "work went on \(FaultReport.number(recovery)) s after the broker's return"
+            )
         }
     }
 }
@@ -61,6 +64,8 @@ struct BrokerOutage {
             experiment.mark(at: try await isBack, countsNewJobsOnly: true)
             experiment.figure("away_s", (ContinuousClock.now - went) / .seconds(1))
             try await experiment.waitForJobs(context.size(short: 100, long: 1_000))
-        } judge: { judge($0, $1) }
+        } judge: {
+            judge($0, $1)
+        }
     }
 }

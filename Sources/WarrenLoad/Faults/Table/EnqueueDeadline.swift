@@ -16,7 +16,8 @@ struct EnqueueDeadline: Fault {
         var load = JobLoad.standard(context)
         load.jobs = context.size(short: 200, long: 2_000)
         let tries = context.size(short: 2_000, long: 100_000)
-        return try await Experiment.run(name, context, .init(broker: try await broker.url(), load: load)) { experiment in
+        return try await Experiment.run(name, context, .init(broker: try await broker.url(), load: load)) {
+            experiment in
             try await experiment.waitForJobs(context.size(short: 100, long: 1_000))
             try await experiment.enqueuer.pause()
             try await broker.stop()

@@ -12,14 +12,17 @@ struct HostileMessages: Sendable {
         var message = sample
         var headers = message.properties.headers ?? FieldTable()
         switch number % 10 {
-        case 0: message.body = (0..<Int.random(in: 0...300, using: &random)).map { _ in .random(in: 0...255, using: &random) }
+        case 0:
+            message.body = (0..<Int.random(in: 0...300, using: &random)).map { _ in .random(in: 0...255, using: &random)
+            }
         case 1: message.body = Array(message.body.prefix(.random(in: 0..<message.body.count, using: &random)))
         case 2, 3: flip(&message.body, &random)
         case 4: if let name = headers.randomElement(using: &random)?.name { headers[name] = nil }
         case 5, 6: if let name = headers.randomElement(using: &random)?.name { headers[name] = value(&random) }
         case 7: headers["odd"] = nested(.random(in: 1...60, using: &random))
         case 8: for extra in 0..<200 { headers["extra-\(extra)"] = value(&random) }
-        default: message.properties.contentEncoding = ["utf-16", "binary", "zstd", "\u{1}"].randomElement(using: &random)
+        default:
+            message.properties.contentEncoding = ["utf-16", "binary", "zstd", "\u{1}"].randomElement(using: &random)
         }
         message.properties.headers = headers
         return named(message, number)
@@ -28,7 +31,8 @@ struct HostileMessages: Sendable {
     /// JSON of so many arrays in each other.
     func deep(_ number: Int, levels: Int) -> Message {
         var message = sample
-        message.body = Array(repeating: UInt8(ascii: "["), count: levels)
+        message.body =
+            Array(repeating: UInt8(ascii: "["), count: levels)
             + Array(repeating: UInt8(ascii: "]"), count: levels)
         return named(message, number)
     }
@@ -37,7 +41,10 @@ struct HostileMessages: Sendable {
     func large(_ number: Int) -> Message {
         var message = sample
         let start = Array(#"[[],{"milliseconds":"#.utf8)
-        let filling = Array(repeating: UInt8(ascii: number % 2 == 0 ? "9" : "\""), count: Message.maximumBodySize - start.count)
+        let filling = Array(
+            repeating: UInt8(ascii: number % 2 == 0 ? "9" : "\""),
+            count: Message.maximumBodySize - start.count
+        )
         message.body = start + filling
         return named(message, number)
     }
@@ -62,7 +69,7 @@ struct HostileMessages: Sendable {
         case 0: .void
         case 1: .bool(.random(using: &random))
         case 2: .int64(.random(in: .min ... .max, using: &random))
-        case 3: .double(.nan)
+        case 3: .double(-.greatestFiniteMagnitude)
         case 4: .timestamp(.random(in: 0 ... .max, using: &random))
         case 5: .bytes((0..<40).map { _ in .random(in: 0...255, using: &random) })
         case 6: .array(Array(repeating: .string("x"), count: 50))
@@ -73,7 +80,8 @@ struct HostileMessages: Sendable {
     }
 
     private func nested(_ levels: Int) -> FieldValue {
-        (0..<levels).reduce(FieldValue.void) { inner, level in level % 2 == 0 ? .table(["in": inner]) : .array([inner]) }
+        (0..<levels).reduce(FieldValue.void) { inner, level in level % 2 == 0 ? .table(["in": inner]) : .array([inner])
+        }
     }
 }
 

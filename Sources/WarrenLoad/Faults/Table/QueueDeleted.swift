@@ -1,3 +1,4 @@
+import AMQP
 import RabbitMQ
 import Warren
 
@@ -8,25 +9,47 @@ struct QueueDeleted: Fault {
 
     func run(_ context: FaultContext) async throws -> FaultReport {
         let broker = try await context.brokers.shared()
-        let setup = Experiment.Setup(broker: try await broker.url(), load: .standard(context))
+        let deletions = context.size(short: 2, long: 5)
+        let setup = Experiment.Setup(
+            broker: try await broker.url(),
+            // More than the workers have slots for, so that there is something in the queue.
+            load: .standard(context) { _ in FaultJob(milliseconds: context.size(short: 300, long: 60)) }
+        )
         return try await Experiment.run(name, context, setup) { experiment in
-            for _ in 0..<context.size(short: 2, long: 5) {
+            var inQueues = 0
+            for _ in 0..<deletions {
                 try await experiment.waitForJobs(context.size(short: 100, long: 2_000))
                 try await experiment.enqueuer.pause()
                 let inQueue = try await experiment.observer.deleteQueue(experiment.queue.rawValue)
                 experiment.mark(countsNewJobsOnly: true)
                 try experiment.book.readJournals()
                 experiment.book.with { $0.waiveOpen() }
-                experiment.figure("in_queue", Double(inQueue))
+                inQueues += inQueue
+                try await workersAreBack(experiment)
                 experiment.enqueuer.resume()
-                try await experiment.waitForJobs(context.size(short: 100, long: 2_000))
+                try await experiment.waitForJobs(context.size(short: 100, long: 2_000), within: .seconds(20))
             }
+            experiment.figure("in_queue", Double(inQueues))
         } judge: { experiment, ledger in
-            let inQueues = experiment.findings.figures.filter { $0.name == "in_queue" }.reduce(0) { $0 + $1.value }
+            let inQueues = Int(experiment.findings.figures.first { $0.name == "in_queue" }?.value ?? 0)
+            // The broker tells of what was ready; a worker has up to twice its slots that are not.
+            let held = deletions * experiment.setup.workers * 2 * experiment.setup.concurrency
             experiment.owe(
-                Double(ledger.balance.discarded) <= inQueues,
-                "\(ledger.balance.discarded) jobs are gone, and \(FaultReport.number(inQueues)) were in the queue"
+                ledger.balance.discarded <= inQueues + held,
+                "\(ledger.balance.discarded) jobs are gone, and \(inQueues) were in the queue and at most \(held) with workers"
             )
+        }
+    }
+
+    /// Waits until the workers consume the queue that they have declared again.
+    ///
+    /// A caller that goes on at once declares the queue within some 25 ms. Then, on RabbitMQ 3.10.8, workers stayed idle in each of two
+    /// runs: they noticed no loss, and the broker listed them as the new queue's consumers with a full prefetch unacknowledged. Whether
+    /// broker or client is at fault was not found out, so this experiment keeps away from it and doesn't show it.
+    private func workersAreBack(_ experiment: Experiment) async throws {
+        try await Patience.wait("all workers consume the queue again", within: .seconds(20)) {
+            let status = try? await experiment.observer.status(ofQueue: experiment.queue.rawValue)
+            return status?.consumerCount == experiment.setup.workers
         }
     }
 }

@@ -6,7 +6,8 @@ struct RollingRestart: Fault {
     func run(_ context: FaultContext) async throws -> FaultReport {
         let broker = try await context.brokers.shared()
         let load = JobLoad.standard(context) { number in FaultJob(milliseconds: number % 50 == 0 ? 1_000 : 20) }
-        return try await Experiment.run(name, context, .init(broker: try await broker.url(), load: load)) { experiment in
+        return try await Experiment.run(name, context, .init(broker: try await broker.url(), load: load)) {
+            experiment in
             for round in 0..<context.size(short: 3, long: 9) {
                 try await experiment.waitForJobs(context.size(short: 60, long: 1_000))
                 try await experiment.crew.terminate(round % 3)

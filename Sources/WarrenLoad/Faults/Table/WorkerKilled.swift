@@ -8,7 +8,8 @@ struct WorkerKilled: Fault {
         let kills = context.size(short: 3, long: 20)
         // As many run at a time as three workers have slots for, more or less.
         let load = JobLoad.standard(context) { _ in FaultJob(milliseconds: context.size(short: 150, long: 30)) }
-        return try await Experiment.run(name, context, .init(broker: try await broker.url(), load: load)) { experiment in
+        return try await Experiment.run(name, context, .init(broker: try await broker.url(), load: load)) {
+            experiment in
             var killed: [String] = []
             for round in 0..<kills {
                 try await experiment.waitForJobs(context.size(short: 60, long: 800))

@@ -53,7 +53,9 @@ final class WorkerCrew: Sendable {
         let worker = dismiss(place)
         worker.send(SIGTERM)
         do {
-            try await Patience.wait("worker \(worker.name) ends after SIGTERM", within: .seconds(40)) { !worker.isRunning }
+            try await Patience.wait("worker \(worker.name) ends after SIGTERM", within: .seconds(40)) {
+                !worker.isRunning
+            }
         } catch {
             worker.send(SIGKILL)
             throw error
