@@ -13,12 +13,16 @@ struct CommandTreeTests {
 
     @Test("An application that says nothing gets all standard commands")
     func standard() {
-        #expect(names(PlainApplication.self) == ["worker", "enqueue", "status", "topology", "dead", "doctor", "health"])
+        #expect(
+            names(PlainApplication.self) == ["worker", "enqueue", "status", "topology", "dead", "doctor", "health"]
+        )
     }
 
     @Test("An own command replaces the standard one of its name, and comes first")
     func replacing() {
-        #expect(names(SampleApplication.self) == ["enqueue", "worker", "status", "topology", "dead", "doctor", "health"])
+        #expect(
+            names(SampleApplication.self) == ["enqueue", "worker", "status", "topology", "dead", "doctor", "health"]
+        )
     }
 
     @Test(
