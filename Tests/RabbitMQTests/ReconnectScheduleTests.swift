@@ -68,6 +68,19 @@ struct ReconnectScheduleTests {
         }
     }
 
+    @Test func `an hour without a broker is told in a dozen lines`() throws {
+        var schedule = ReconnectSchedule(endpointCount: 1)
+        schedule.demand(at: start)
+        var now = start
+        var told = 0
+        while now < start + .seconds(3_600) {
+            _ = schedule.failed(at: now, wasReached: true)
+            told += schedule.isWorthTelling ? 1 : 0
+            now = try #require(schedule.nextAttempt)
+        }
+        #expect((10...14).contains(told))
+    }
+
     @Test func `a client that was connected once recovers also over its other connection`() {
         var schedule = ReconnectSchedule(endpointCount: 1)
         schedule.demand(at: start)

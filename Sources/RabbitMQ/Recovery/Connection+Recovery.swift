@@ -63,7 +63,8 @@ extension Connection {
         )
         board.set(schedule.state, of: purpose)
         if isOver { return failWaiting(error) }
-        logger.info(
+        logger.log(
+            level: schedule.isWorthTelling ? .info : .debug,
             "connection attempt failed",
             metadata: ["endpoint": "\(endpoint)", "error": "\(error)", "state": "\(schedule.state)"]
         )

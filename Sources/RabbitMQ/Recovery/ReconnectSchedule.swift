@@ -27,6 +27,9 @@ struct ReconnectSchedule {
         self.endpointCount = endpointCount
     }
 
+    /// Whether an operator should hear of the attempt: the 1st, 2nd, 4th, 8th and so on, a dozen lines for an hour without a broker.
+    var isWorthTelling: Bool { attempt & (attempt - 1) == 0 }
+
     /// Somebody needs the connection.
     mutating func demand(at now: ContinuousClock.Instant) {
         guard case .idle = state else { return }

@@ -84,6 +84,26 @@ struct LimitCheckTests {
         #expect(DeliveryLimitCheck.findings(facts).map(\.severity) == [.error])
     }
 
+    @Test("A limit below the workers' own for crash loops says that the evidence is lost")
+    func limitBelowQuarantine() throws {
+        var facts = DoctorFacts.healthy()
+        facts.jobs[0].attempts = 1
+        facts.apply(["delivery-limit": .number(4)], pattern: "emails")
+        #expect(try #require(DeliveryLimitCheck.findings(facts).first).consequence.contains("evidence"))
+        facts.apply(["delivery-limit": .number(5)], pattern: "emails", priority: 1)
+        #expect(try #require(DeliveryLimitCheck.findings(facts).first).consequence.contains("evidence") == false)
+    }
+
+    @Test("A job's own time limit is the one that is judged, the hard one first")
+    func ownLimit() {
+        struct Limited: Job {
+            static let name = "limited"
+            static let queue: QueueName = "emails"
+            static let timeLimits = TimeLimits(soft: .seconds(5), hard: .seconds(9))
+        }
+        #expect(JobLimits(of: Limited.self).timeLimit == .seconds(9))
+    }
+
     @Test("A policy of more attempts than the planned limit bears is a warning that says how many it should be")
     func manyAttempts() throws {
         var facts = DoctorFacts.healthy()

@@ -5,6 +5,9 @@ import Warren
 enum DeliveryLimitCheck {
     /// How many hand-backs and crashes a job should survive for each attempt that its policy allows.
     private static let factor = 2
+    /// How many returns a job has behind it when the workers quarantine it with its evidence: two until it is suspected, then one for each
+    /// process that it takes down alone.
+    private static let quarantine = 2 + WorkerSettings().crashLimit
 
     static func findings(_ facts: DoctorFacts) -> [Finding] {
         facts.lanes.compactMap { lane, configuration in
@@ -27,7 +30,8 @@ enum DeliveryLimitCheck {
                 remedy: policy(configuration)
             )
         }
-        guard limit < configuration.deliveryLimit || limit < factor * (attempts ?? 1) else { return nil }
+        let needed = max(factor * (attempts ?? 1), quarantine)
+        guard limit < configuration.deliveryLimit || limit < needed else { return nil }
         let counted =
             facts.features.nackCountsTowardsDeliveryLimit ? "hand-backs and crashes" : "crashes and rejections"
         return Finding(
@@ -39,9 +43,10 @@ enum DeliveryLimitCheck {
                 + "planned" + (attempts.map { ", and its jobs have up to \($0) attempts." } ?? "."),
             consequence:
                 "The broker counts \(counted) of every worker: a few rolling restarts or bad workers dead-letter jobs that "
-                + "never failed.",
+                + "never failed"
+                + (limit < quarantine ? ", and a job that takes workers down is dead before they have evidence of it." : "."),
             remedy: limit >= configuration.deliveryLimit
-                ? "Configure a deliveryLimit of \(factor * (attempts ?? 1)) or more, and make the queue anew."
+                ? "Configure a deliveryLimit of \(needed) or more, and make the queue anew."
                 : policy(configuration)
         )
     }

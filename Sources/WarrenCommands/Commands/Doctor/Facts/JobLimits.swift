@@ -20,6 +20,11 @@ struct JobLimits: Sendable, Hashable {
 
     /// The limits of a kind of job: the one place that asks its type.
     init(of job: any Job.Type) {
-        self.init(name: job.name, queue: job.queue, attempts: job.retry.attempts, timeLimit: nil)
+        self.init(
+            name: job.name,
+            queue: job.queue,
+            attempts: job.retry.attempts,
+            timeLimit: job.timeLimits.hard ?? job.timeLimits.soft
+        )
     }
 }
