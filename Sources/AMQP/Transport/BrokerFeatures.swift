@@ -75,6 +75,15 @@ public struct BrokerFeatures: Sendable, Hashable {
         case orderOfReturn
     }
 
+    // MARK: Consumers
+
+    /// Whether a consumer can outlive its queue and be dead, without a word from the broker.
+    ///
+    /// Where a quorum queue is deleted and declared again within some 50 ms, the channel registers its consumer at the new queue and then
+    /// drops what that delivers to it: a full prefetch is out and never arrives, until the channel closes. Tried: 3.10.8 does so; 4.0.5 and
+    /// 4.3.6 cancel the consumer each time. What lies between was not tried.
+    public var mayKeepDeadConsumers: Bool { version < Self.four }
+
     // MARK: Consumer timeout
 
     /// How long a delivery may stay unsettled where nobody configured it; `nil` where queues of this kind have no such limit.

@@ -15,7 +15,14 @@ final class QueueDirectory: Sendable {
         var lanes: [Lane]
         var isDeclared: Bool
         var isOnLadder: Bool
+        /// When the broker was found not to have it any more.
+        var missedAt: ContinuousClock.Instant?
     }
+
+    /// How long after a queue was missed it is declared again, on brokers that need it.
+    ///
+    /// Long enough for them to tell the consumers of the old one first: see ``BrokerFeatures/mayKeepDeadConsumers``.
+    private static let mourning = Duration.milliseconds(500)
 
     private let state = Mutex(State())
     private let declaring = Turn()
@@ -73,6 +80,7 @@ final class QueueDirectory: Sendable {
         state.withLock { state in
             state.queues[queue]?.isDeclared = false
             state.queues[queue]?.isOnLadder = false
+            state.queues[queue]?.missedAt = .now
             state.ladderIsDeclared = false
         }
         return declares
@@ -120,7 +128,11 @@ final class QueueDirectory: Sendable {
         if let known, known.isDeclared, known.isOnLadder || !throughLadder { return }
         var plan = TopologyPlan()
         if known?.isDeclared != true {
-            plan = topology.plan(for: [queue], delays: false, broker: try await transport.broker().version)
+            let version = try await transport.broker().version
+            if let missedAt = known?.missedAt, BrokerFeatures(version).mayKeepDeadConsumers {
+                try await ContinuousClock().sleep(until: missedAt + Self.mourning)
+            }
+            plan = topology.plan(for: [queue], delays: false, broker: version)
         }
         if throughLadder {
             if !ladderIsDeclared { plan.add(DelayLadder.plan) }

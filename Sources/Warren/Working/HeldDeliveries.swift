@@ -9,6 +9,9 @@ import Synchronization
 final class HeldDeliveries: Sendable {
     typealias Entry = (item: LaneDelivery, delay: Duration)
 
+    /// True if none waits here.
+    var isEmpty: Bool { count.load(ordering: .relaxed) == 0 }
+
     private let capacity: Int
     private let count = Atomic(0)
     private let entries: AsyncStream<Entry>

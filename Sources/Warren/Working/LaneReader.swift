@@ -13,6 +13,7 @@ struct LaneReader: Sendable {
     let deliveries: LaneQueue<LaneDelivery>
     let consumers: Consumers
     let breaker: QueueBreaker?
+    let renewal: ConsumerRenewal
     let counters: WorkerCounters
     let declares: Bool
     /// Declares what the queue needs.
@@ -58,7 +59,10 @@ struct LaneReader: Sendable {
 
     /// Consumes until the worker stops; where the queue has a circuit breaker, as that permits.
     private func consume(_ retired: inout DiscardingTaskGroup, _ delivered: () -> Void) async throws(AMQPError) {
-        guard let breaker else { return try await consume(prefetch: prefetch, nil, delivered) }
+        guard let breaker else {
+            repeat { try await consume(prefetch: prefetch, nil, delivered) } while !consumers.isStopping
+            return
+        }
         let name = lane.queue(of: queue)
         while true {
             // While the breaker is open the queue is left alone on purpose, which is no ill health.
@@ -80,9 +84,9 @@ struct LaneReader: Sendable {
         await stream.close()
     }
 
-    /// Consumes until the worker stops, or until the circuit breaker wants the queue consumed otherwise.
+    /// Consumes until the worker stops, the circuit breaker wants the queue consumed otherwise, or the consumer is to be made anew.
     ///
-    /// Then the consumer is retired, and its channel still open.
+    /// One that the breaker ended is retired, and its channel still open.
     private func consume(
         prefetch: UInt16,
         _ use: StreamUse?,
@@ -90,13 +94,22 @@ struct LaneReader: Sendable {
     ) async throws(AMQPError) {
         let stream = try await transport.consume(queue: lane.queue(of: queue), prefetch: prefetch, arguments: [:])
         guard let id = consumers.add(stream, of: lane.queue(of: queue)) else { return await stream.close() }
-        defer { use?.ended.open() }
+        renewal.began(stream)
+        defer {
+            renewal.ended()
+            use?.ended.open()
+        }
         do throws(AMQPError) {
             if let breaker, let use, !breaker.began(stream, lane: index, use.permission) { await stream.cancel() }
             while true {
                 let batch = try await stream.nextBatch()
                 if batch.isEmpty { break }
                 delivered()
+                renewal.delivered()
+                if renewal.isDue {
+                    for delivery in batch { delivery.nack(requeue: true) }
+                    continue
+                }
                 let items = batch.map { LaneDelivery(delivery: $0, lane: lane, use: use) }
                 for item in deliveries.offer(items, lane: index) { item.delivery.nack(requeue: true) }
             }
@@ -105,6 +118,10 @@ struct LaneReader: Sendable {
             if let breaker, let use, !breaker.holds(use.permission) {
                 for item in deliveries.removeAll(lane: index) { item.delivery.nack(requeue: true) }
                 return use.retire(id, stream)
+            }
+            if renewal.isDue {
+                consumers.remove(id)
+                return await stream.close()
             }
             throw AMQPError(.consumerCancelled, "The consumer of queue '\(lane.queue(of: queue))' ended.")
         } catch {

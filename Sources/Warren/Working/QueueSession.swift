@@ -14,6 +14,8 @@ struct QueueSession: Sendable {
     private let held: HeldDeliveries
     private let suspects: Suspects
     private let breaker: QueueBreaker?
+    /// One for each lane.
+    private let renewals: [ConsumerRenewal]
     private let runner: JobRunner
 
     init(
@@ -55,6 +57,7 @@ struct QueueSession: Sendable {
         breaker = queue.circuitBreaker.map {
             QueueBreaker($0, queue: name, clock: worker.clock, counters: worker.counters, logger: worker.logger)
         }
+        renewals = lanes.map { _ in ConsumerRenewal() }
         suspects = Suspects(name, worker: worker, logger: logger)
         runner = JobRunner(
             queue: name,
@@ -102,6 +105,7 @@ struct QueueSession: Sendable {
                 deliveries: deliveries,
                 consumers: consumers,
                 breaker: breaker,
+                renewal: renewals[index],
                 counters: worker.counters,
                 declares: worker.settings.declaresTopology,
                 restoreTopology: { () async throws(AMQPError) in try await declarer.declare(queue.name) },
@@ -139,6 +143,19 @@ struct QueueSession: Sendable {
             },
             handBack: { settlement.handBack($0.delivery) }
         )
+    }
+
+    /// Makes consumers anew that have nothing to deliver, while the worker has nothing to do, on brokers that may keep dead ones.
+    func renewConsumers(until stopping: Latch) async {
+        repeat {
+            // Where the broker is away, the next look will tell.
+            guard let broker = try? await worker.transport.broker() else { continue }
+            guard BrokerFeatures(broker.version).mayKeepDeadConsumers else { return }
+            let isIdle = runningJobs == 0 && held.isEmpty
+            for renewal in renewals {
+                if isIdle { await renewal.check() } else { renewal.excuse() }
+            }
+        } while !(await stopping.wait(for: ConsumerRenewal.patience, clock: worker.clock))
     }
 
     /// Moves parked jobs back whose names this worker knows, now and from time to time.

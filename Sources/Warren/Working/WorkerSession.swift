@@ -111,6 +111,7 @@ final class WorkerSession: Sendable {
                     group.addTask { await part.work(in: slot) }
                 }
                 add(to: &group) { await part.releaseHeld(until: self.consumers.stopping) }
+                add(to: &group) { await part.renewConsumers(until: self.consumers.stopping) }
                 add(to: &group) { await part.unpark(until: self.consumers.stopping) }
             }
         }

@@ -40,6 +40,8 @@ final class FakeBroker: Transport {
         var declareErrors: [AMQPError] = []
         /// Queues with this in their names may not be declared.
         var forbiddenQueues: String?
+        /// Consumers that are registered and get nothing, by their numbers.
+        var deaf: Set<Int> = []
         /// Deliveries whose channel is gone.
         var lost: Set<UInt64> = []
         var tag: UInt64 = 0
@@ -308,7 +310,7 @@ final class FakeBroker: Transport {
         let batches = state.withLock { state in
             var batches: [(DeliveryStream, [Delivery])] = []
             for (name, queue) in state.queues {
-                for id in queue.consumers.keys.sorted() {
+                for id in queue.consumers.keys.sorted() where !state.deaf.contains(id) {
                     var batch: [Delivery] = []
                     while let consumer = state.queues[name]?.consumers[id],
                         consumer.unsettled.count < consumer.prefetch,

@@ -33,6 +33,30 @@ import Testing
         #expect(worker.counts.redelivered == 2)
     }
 
+    @Test(arguments: [(BrokerVersion(3, 10), [1, 2]), (BrokerVersion(4, 0), [1])])
+    func `A consumer that hears nothing while the worker is idle is made anew, on brokers that may keep dead ones`(
+        version: BrokerVersion,
+        consumers: [Int]
+    ) async throws {
+        let harness = try await WorkerHarness(broker: FakeBroker(version: version))
+        let clock = ManualClock()
+        let worker = harness.worker(clock: clock) { Handle(Probe.self) { _, _ in } }
+        try await harness.run(worker) {
+            await harness.broker.until { $0.consumers("probes") == 1 }
+            harness.broker.change { $0.deaf = [1] }
+            try await harness.enqueue(1)
+            for _ in 0..<3 {
+                // Unparking sleeps, and where it is needed who looks after the consumers.
+                await clock.untilAsleep(consumers.count)
+                clock.advance(by: ConsumerRenewal.patience)
+            }
+            if consumers == [1] { harness.broker.change { $0.deaf = [] } }
+            await harness.broker.until { $0.acked == 1 }
+            #expect(harness.broker.now { $0.queues["probes"]?.consumers.keys.sorted() } == consumers.suffix(1))
+        }
+        #expect(worker.counts.consumersLost == 0)
+    }
+
     @Test func `A queue that is deleted under the worker is declared again, with its way down the ladder`() async throws
     {
         let harness = try await WorkerHarness()
