@@ -39,7 +39,7 @@ extension JobClient {
         }
         // A job that no broker could take is the caller's to know, not the spool's to keep.
         try directory.check(entry.queue, entry.lane)
-        // The disk gets what it needs, if it is quick; if it isn't, it gets a little more than the caller asked for.
+        // The disk gets what it needs, also on a busy machine; if it is slower, it gets a little more than the caller asked for.
         let left = max(.zero, ContinuousClock.now.duration(to: deadline))
         let reserve = min(Self.reserveForDisk, left / 4)
         var cause: AMQPError?
@@ -52,9 +52,10 @@ extension JobClient {
                 cause = broker
             }
         }
-        try await spool.append(entry, cause: cause, deadline: deadline + Self.reserveForDisk)
+        try await spool.append(entry, cause: cause, deadline: deadline + Self.graceForDisk)
         return true
     }
 
-    private static let reserveForDisk: Duration = .milliseconds(25)
+    private static let reserveForDisk: Duration = .milliseconds(200)
+    private static let graceForDisk: Duration = .milliseconds(25)
 }

@@ -33,8 +33,8 @@ import SystemPackage
                         return try await group.reduce(into: []) { $0.append($1) }
                     }
                     var inOrder: [JobHandle] = []
-                    for number in 101...200 { inOrder.append(try await enqueueInTime(number, queue, jobs)) }
-                    #expect(spool.status.waiting == 200)
+                    for number in 101...120 { inOrder.append(try await enqueueInTime(number, queue, jobs)) }
+                    #expect(spool.status.waiting == 120)
 
                     try await broker.start()
                     try await jobs.flushSpool(deadline: .seconds(60))
@@ -42,7 +42,7 @@ import SystemPackage
                     #expect(arrived.first == first.id)
                     #expect(Set(arrived.dropFirst().prefix(100)) == Set(together.map(\.id)))
                     #expect(Array(arrived.dropFirst(101)) == inOrder.map(\.id))
-                    #expect(spool.status.replayed == 200)
+                    #expect(spool.status.replayed == 120)
                 }
             }
         }
@@ -50,8 +50,8 @@ import SystemPackage
 
     private func enqueueInTime(_ number: Int, _ queue: QueueName, _ jobs: JobClient) async throws -> JobHandle {
         let start = ContinuousClock.now
-        let handle = try await jobs.enqueue(Probe(number: number), queue: queue, deadline: .milliseconds(300))
-        #expect(ContinuousClock.now - start <= .milliseconds(350))
+        let handle = try await jobs.enqueue(Probe(number: number), queue: queue, deadline: .seconds(1))
+        #expect(ContinuousClock.now - start <= .milliseconds(1_050))
         #expect(handle.isSpooled)
         return handle
     }
