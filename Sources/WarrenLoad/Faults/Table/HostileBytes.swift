@@ -22,6 +22,10 @@ struct HostileBytes: Fault {
             try await publish(experiment, count) { hostile.message($0) }
             try await publish(experiment, unusual, from: count) { hostile.deep($0, levels: 100_000) }
             try await publish(experiment, unusual, from: count + unusual, callers: 2) { hostile.large($0) }
+            // The queue is first in, first out: what comes now would only wait behind them.
+            try await Patience.wait("the hostile messages are worked off", within: .seconds(240)) {
+                try await experiment.observer.status(ofQueue: experiment.queue.rawValue).messageCount < 100
+            }
             experiment.mark(countsNewJobsOnly: true)
         } judge: { experiment, ledger in
             let hostile = ledger.confirmed.keys.filter { $0.hasPrefix("hostile-") }
