@@ -1,6 +1,7 @@
 import Foundation
 import RabbitMQ
 import Subprocess
+import TestSupport
 import Testing
 
 #if canImport(System)
