@@ -8,6 +8,7 @@ let package = Package(
     products: [
         .library(name: "AMQP", targets: ["AMQP"]),
         .library(name: "RabbitMQ", targets: ["RabbitMQ"]),
+        .library(name: "EmbeddedBroker", targets: ["EmbeddedBroker"]),
         .library(name: "Warren", targets: ["Warren"]),
         .library(name: "WarrenCommands", targets: ["WarrenCommands"]),
         .executable(name: "warren", targets: ["WarrenTool"]),
@@ -29,7 +30,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.6.0"),
         // Settings from the environment and files, with one precedence.
         .package(url: "https://github.com/apple/swift-configuration", from: "1.0.0"),
-        // Deques for what is waiting.
+        // Deques for what is waiting, a heap for what is due.
         .package(url: "https://github.com/apple/swift-collections", from: "1.3.0"),
         // SHA-256 in the Digest example.
         .package(url: "https://github.com/apple/swift-crypto", from: "4.0.0"),
@@ -53,6 +54,14 @@ let package = Package(
                 "AMQP", "CRabbitMQ",
                 .product(name: "DequeModule", package: "swift-collections"),
                 .product(name: "Logging", package: "swift-log"),
+            ]
+        ),
+        .target(
+            name: "EmbeddedBroker",
+            dependencies: [
+                "AMQP",
+                .product(name: "DequeModule", package: "swift-collections"),
+                .product(name: "HeapModule", package: "swift-collections"),
             ]
         ),
         .target(
@@ -125,6 +134,13 @@ let package = Package(
         .target(name: "TestSupport", path: "Tests/TestSupport"),
         .testTarget(name: "AMQPTests", dependencies: ["AMQP", "TestSupport"]),
         .testTarget(name: "RabbitMQTests", dependencies: ["AMQP", "CRabbitMQ", "RabbitMQ", "TestSupport"]),
+        .testTarget(
+            name: "EmbeddedBrokerTests",
+            dependencies: [
+                "AMQP", "EmbeddedBroker", "TestSupport", "Warren",
+                .product(name: "Logging", package: "swift-log"),
+            ]
+        ),
         .testTarget(
             name: "WarrenTests",
             dependencies: [

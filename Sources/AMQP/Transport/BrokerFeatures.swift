@@ -84,6 +84,12 @@ public struct BrokerFeatures: Sendable, Hashable {
     /// 4.3.6 cancel the consumer each time. What lies between was not tried.
     public var mayKeepDeadConsumers: Bool { version < Self.four }
 
+    /// Whether a quorum queue with a single active consumer lets a new one of a higher priority take over, once the active one has settled
+    /// what it has.
+    ///
+    /// Source: <https://www.rabbitmq.com/docs/consumers#sac-priority>.
+    public var prefersHigherPriorityActiveConsumer: Bool { version >= Self.four }
+
     // MARK: Consumer timeout
 
     /// How long a delivery may stay unsettled where nobody configured it; `nil` where queues of this kind have no such limit.
@@ -141,6 +147,11 @@ public struct BrokerFeatures: Sendable, Hashable {
     ///
     /// Source: <https://github.com/rabbitmq/rabbitmq-server/blob/main/release-notes/4.0.1.md>.
     public var interpretsPublishedDeathHeaders: Bool { version < Self.four }
+
+    /// Whether a dead-lettered message has `x-last-death-` headers beside the `x-first-death-` ones.
+    ///
+    /// Tried: 3.10.8 sets none, 4.0.5 and 4.3.6 do.
+    public var marksLastDeath: Bool { version >= BrokerVersion(3, 13) }
 
     /// The largest message the broker takes by default, in bytes; ``Message/maximumBodySize`` is the least of all versions.
     ///

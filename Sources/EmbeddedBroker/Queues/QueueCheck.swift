@@ -1,0 +1,160 @@
+import AMQP
+
+/// Whether the broker takes a declaration of a queue that doesn't exist yet.
+///
+/// Sources: `check_declare_arguments/2` in `rabbit_amqqueue.erl` and the capabilities of the queue types, 3.10 to 4.3; tried.
+struct QueueCheck {
+    private enum Rule {
+        case positive
+        case expiry
+        case natural
+        case priority
+        case text
+        case truth
+        case oneOf([String])
+        case deadLetterKey
+        case maxAge
+    }
+
+    /// RabbitMQ takes no time beyond ten years of 365 days.
+    private static let longestExpiry: Int64 = 315_360_000_000
+
+    private static let rules: [(name: String, rule: Rule)] = [
+        ("x-expires", .positive),
+        ("x-message-ttl", .expiry),
+        ("x-dead-letter-exchange", .text),
+        ("x-dead-letter-routing-key", .deadLetterKey),
+        ("x-dead-letter-strategy", .oneOf(["at-most-once", "at-least-once"])),
+        ("x-max-length", .natural),
+        ("x-max-length-bytes", .natural),
+        ("x-max-in-memory-length", .natural),
+        ("x-max-in-memory-bytes", .natural),
+        ("x-max-priority", .priority),
+        ("x-overflow", .oneOf(["drop-head", "reject-publish", "reject-publish-dlx"])),
+        ("x-queue-mode", .oneOf(["default", "lazy"])),
+        ("x-single-active-consumer", .truth),
+        ("x-queue-type", .oneOf(["classic", "quorum", "stream"])),
+        ("x-quorum-initial-group-size", .natural),
+        ("x-max-age", .maxAge),
+        ("x-stream-max-segment-size-bytes", .natural),
+        ("x-initial-cluster-size", .natural),
+        ("x-queue-leader-locator", .text),
+        ("x-delivery-limit", .natural),
+        ("x-consumer-timeout", .natural),
+    ]
+
+    /// The arguments in which a declaration must be like the queue, in the order in which the broker looks.
+    static let comparedArguments = [
+        "x-expires", "x-message-ttl", "x-dead-letter-exchange", "x-dead-letter-routing-key", "x-dead-letter-strategy",
+        "x-max-length", "x-max-length-bytes", "x-max-in-memory-length", "x-max-in-memory-bytes", "x-max-priority",
+        "x-overflow", "x-delivery-limit", "x-queue-mode", "x-queue-version", "x-single-active-consumer",
+        "x-queue-type", "x-max-age", "x-stream-max-segment-size-bytes", "x-quorum-initial-group-size",
+        "x-initial-cluster-size", "x-queue-leader-locator", "x-consumer-timeout",
+    ]
+
+    private let declaration: QueueDeclaration
+    private let arguments: FieldTable
+    private let features: BrokerFeatures
+
+    init(_ declaration: QueueDeclaration, _ arguments: FieldTable, _ features: BrokerFeatures) {
+        self.declaration = declaration
+        self.arguments = arguments
+        self.features = features
+    }
+
+    /// Throws the first thing that the broker doesn't take.
+    func check() throws(Refusal) {
+        for (name, rule) in Self.rules {
+            guard let value = arguments[name] else { continue }
+            if name == "x-delivery-limit", value.integerValue == Int64(features.unlimitedDeliveryLimit ?? 0) {
+                continue
+            }
+            if let fault = fault(of: value, rule) { throw .invalidArgument(name, ofQueue: declaration.name, fault) }
+        }
+        let kind = arguments["x-queue-type"]?.stringValue.map(QueueKind.init(rawValue:)) ?? .classic
+        try checkProperties(kind)
+        for (name, _) in Self.rules where arguments[name] != nil && !isTaken(name, by: kind) {
+            throw .precondition(
+                "invalid arg '\(name)' for queue '\(declaration.name)' in vhost '/' of queue type rabbit_\(kind.rawValue)_queue"
+            )
+        }
+        if kind == .quorum, arguments["x-overflow"]?.stringValue == QueueOverflow.rejectPublishDLX.rawValue {
+            throw .precondition(
+                "invalid arg 'x-overflow' with value '\(QueueOverflow.rejectPublishDLX.rawValue)' for queue "
+                    + "'\(declaration.name)' in vhost '/'"
+            )
+        }
+        if !declaration.isDurable, !declaration.isExclusive, !features.takesTransientSharedQueues {
+            throw Refusal(
+                541,
+                "INTERNAL_ERROR - Feature `transient_nonexcl_queues` is deprecated, and is not permitted"
+            )
+        }
+    }
+
+    private func checkProperties(_ kind: QueueKind) throws(Refusal) {
+        guard kind != .classic else { return }
+        let wrong: String? =
+            if !declaration.isDurable {
+                "non-durable"
+            } else if declaration.isExclusive {
+                "exclusive-owner"
+            } else if declaration.isAutoDelete {
+                "auto-delete"
+            } else {
+                nil
+            }
+        guard let wrong else { return }
+        throw .precondition("invalid property '\(wrong)' for queue '\(declaration.name)' in vhost '/'")
+    }
+
+    private func isTaken(_ name: String, by kind: QueueKind) -> Bool {
+        switch name {
+        case "x-max-priority", "x-queue-mode": return kind == .classic
+        case "x-dead-letter-strategy", "x-delivery-limit", "x-quorum-initial-group-size": return kind == .quorum
+        case "x-max-age", "x-stream-max-segment-size-bytes", "x-initial-cluster-size": return kind == .stream
+        case "x-consumer-timeout": return features.consumerTimeoutArgument(of: kind) != .refused
+        case "x-message-ttl", "x-expires", "x-max-length", "x-overflow", "x-dead-letter-exchange",
+            "x-dead-letter-routing-key", "x-single-active-consumer":
+            return kind != .stream
+        default: return true
+        }
+    }
+
+    private func fault(of value: FieldValue, _ rule: Rule) -> String? {
+        switch rule {
+        case .positive: return integerFault(value) ?? (value.integerValue == 0 ? "{value_zero,0}" : expiryFault(value))
+        case .expiry: return integerFault(value) ?? expiryFault(value)
+        case .natural: return integerFault(value)
+        case .priority:
+            if let fault = integerFault(value) { return fault }
+            guard let number = value.integerValue, number > 255 else { return nil }
+            return "{max_value_exceeded,\(number)}"
+        case .text: return value.stringValue == nil ? unacceptableType(value) : nil
+        case .truth: return value.boolValue == nil ? unacceptableType(value) : nil
+        case .deadLetterKey:
+            if value.stringValue == nil { return unacceptableType(value) }
+            return arguments["x-dead-letter-exchange"] == nil ? "routing_key_but_no_dlx_defined" : nil
+        case .oneOf(let words):
+            guard let text = value.stringValue else { return unacceptableType(value) }
+            return words.contains(text) ? nil : "invalid value '\(text)'"
+        case .maxAge:
+            guard let text = value.stringValue else { return unacceptableType(value) }
+            let isWhole = text.dropLast().allSatisfy(\.isWholeNumber) && text.count > 1
+            return isWhole && "YMDhms".contains(text.suffix(1)) ? nil : "invalid_max_age"
+        }
+    }
+
+    private func integerFault(_ value: FieldValue) -> String? {
+        if case .timestamp = value { return unacceptableType(value) }
+        guard let number = value.integerValue else { return unacceptableType(value) }
+        return number < 0 ? "{value_negative,\(number)}" : nil
+    }
+
+    private func expiryFault(_ value: FieldValue) -> String? {
+        guard let number = value.integerValue, number > Self.longestExpiry else { return nil }
+        return "{value_too_big,\(number)}"
+    }
+
+    private func unacceptableType(_ value: FieldValue) -> String { "{unacceptable_type,\(value.typeName)}" }
+}
