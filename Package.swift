@@ -162,8 +162,11 @@ let package = Package(
             ]
         ),
         .testTarget(name: "DigestTests", dependencies: ["Digest", "Warren"]),
-        // Each behaviour of a broker that Warren relies on, on RabbitMQ.
-        .testTarget(name: "ConformanceTests", dependencies: ["AMQP", "RabbitMQ", "TestSupport", "Warren"]),
+        // Each behaviour of a broker that Warren relies on, on RabbitMQ and on the embedded broker.
+        .testTarget(
+            name: "ConformanceTests",
+            dependencies: ["AMQP", "EmbeddedBroker", "RabbitMQ", "TestSupport", "Warren"]
+        ),
         .testTarget(name: "WarrenLoadTests", dependencies: ["AMQP", "WarrenLoad"]),
         // Processes for the integration tests to lose.
         .executableTarget(

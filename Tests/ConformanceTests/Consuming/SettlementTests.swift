@@ -205,18 +205,15 @@ extension Conformance {
         }
 
         @Test(arguments: Broker.all)
-        func `a closed consumer's messages go back to a quorum queue by version`(_ broker: Broker) async throws {
+        func `a closed consumer's messages go back to a quorum queue's head, in order`(_ broker: Broker) async throws {
             let queue = try await broker.queue(.quorum)
             try await broker.publish(["a", "b", "c", "d"], to: queue)
             let consumer = try await broker.consume(queue, prefetch: 3)
             _ = try await consumer.next(3)
             await consumer.close()
             try await broker.waitForReady(4, in: queue)
-            let position = broker.features.requeuePosition(
-                hasDeliveryLimit: broker.features.defaultDeliveryLimit != nil
-            )
-            let expected = position == .back ? ["d", "a", "b", "c"] : ["a", "b", "c", "d"]
-            try await broker.expect(queue, holds: expected)
+            // Without a limit, 3.10 puts behind the others what is given back, but not what its consumer left.
+            try await broker.expect(queue, holds: ["a", "b", "c", "d"])
         }
     }
 }

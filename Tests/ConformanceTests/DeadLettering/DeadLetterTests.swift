@@ -152,7 +152,8 @@ extension Conformance {
             let queue = try await broker.queue(.classic, deadLettersTo: dead)
             try await broker.publish(["a", "b", "c"], to: queue)
             for _ in 0..<3 { try await broker.get(queue).nack(requeue: false) }
-            try await broker.eventually { try await broker.ready(dead) == 2 && broker.ready(queue) == 0 }
+            try await broker.waitForReady(0, in: queue)
+            try await broker.waitForReady(2, in: dead)
             try await broker.pass(.milliseconds(20))
             try await broker.expect(dead, holds: ["b", "c"])
         }

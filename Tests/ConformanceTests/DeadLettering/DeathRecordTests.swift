@@ -53,12 +53,16 @@ extension Conformance {
             try await broker.publish("a", to: first)
             try await broker.get(first).nack(requeue: false)
             let letter = try await broker.take(dead)
-            let queues = letter.deaths.map { $0["queue"]?.stringValue }
-            #expect(queues == [third, second, first])
-            #expect(letter.deaths.map { $0["reason"] } == ["expired", "expired", "rejected"])
-            #expect(letter.deaths.map { $0["count"]?.integerValue } == [1, 1, 1])
-            #expect(letter.deaths.map { $0["exchange"] } == ["", "", ""])
-            #expect(letter.deaths.map { $0["routing-keys"]?.arrayValue?.first?.stringValue } == [third, second, first])
+            #expect(letter.deaths.count == 3)
+            #expect(letter.deaths.first?["queue"] == .string(third))
+            // Behind the latest, 3.10 turns the order around with each death; only later versions keep it.
+            for (queue, reason) in [(third, "expired"), (second, "expired"), (first, "rejected")] {
+                let death = letter.deaths.first { $0["queue"] == .string(queue) }
+                #expect(death?["reason"] == .string(reason))
+                #expect(death?["count"] == .int64(1))
+                #expect(death?["exchange"] == "")
+                #expect(death?["routing-keys"] == .array([.string(queue)]))
+            }
         }
 
         @Test(arguments: Broker.all, QueueKind.common)

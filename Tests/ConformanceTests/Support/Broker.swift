@@ -8,12 +8,13 @@ import Testing
 struct Broker: Sendable, Hashable, CustomTestStringConvertible {
     enum Product: String, Sendable {
         case rabbitMQ = "RabbitMQ"
+        case embedded = "EmbeddedBroker"
     }
 
     let product: Product
 
     /// The brokers that there are: RabbitMQ only where one was started.
-    static let all = TestBroker.url == nil ? [] : [Broker(product: .rabbitMQ)]
+    static let all = (TestBroker.url == nil ? [] : [Broker(product: .rabbitMQ)]) + [Broker(product: .embedded)]
 
     var testDescription: String { product.rawValue }
 
@@ -50,32 +51,27 @@ struct Broker: Sendable, Hashable, CustomTestStringConvertible {
         sourceLocation: SourceLocation = #_sourceLocation,
         _ condition: () async throws -> Bool
     ) async throws {
-        let run = run
-        let limit = ContinuousClock.now + .seconds(10)
-        for attempt in 0... {
+        let tested = run.broker(product)
+        var attempt = 0
+        repeat {
             if try await condition() { return }
-            if ContinuousClock.now > limit { break }
-            try await run.broker(product).pause(attempt: attempt)
-        }
+            attempt += 1
+        } while try await tested.pause(attempt: attempt)
         Issue.record(comment ?? "what the case waits for didn't come", sourceLocation: sourceLocation)
         throw NotSeen()
     }
 
-    /// The first of this and what `body` gives; `nil` if it gives nothing in time.
+    /// What `body` gives; `nil` if it gives nothing in time.
     func withLimit<Value: Sendable>(
-        _ limit: Duration = .seconds(10),
+        attempts: Int = .max,
         _ body: @escaping @Sendable () async throws -> Value
     ) async throws -> Value? {
-        let run = run
+        let tested = run.broker(product)
         return try await withThrowingTaskGroup(of: Value?.self) { group in
             group.addTask { try await body() }
             group.addTask {
-                let end = ContinuousClock.now + limit
                 var attempt = 0
-                while ContinuousClock.now < end, !Task.isCancelled {
-                    try? await run.broker(product).pause(attempt: attempt)
-                    attempt += 1
-                }
+                while try await tested.pause(attempt: attempt), attempt < attempts { attempt += 1 }
                 return nil
             }
             defer { group.cancelAll() }

@@ -13,5 +13,6 @@ protocol BrokerUnderTest: Sendable {
     /// Lets a moment pass in which the broker can do what it has to do: for loops that wait for something.
     ///
     /// - Parameter attempt: How often the loop has waited before.
-    func pause(attempt: Int) async throws
+    /// - Returns: Whether it is worth to go on waiting.
+    func pause(attempt: Int) async throws -> Bool
 }

@@ -70,6 +70,7 @@ extension Broker.Product {
     fileprivate func broker() -> any BrokerUnderTest {
         switch self {
         case .rabbitMQ: RabbitMQUnderTest(url: TestBroker.url ?? "")
+        case .embedded: EmbeddedBrokerUnderTest(version: Conformance.version)
         }
     }
 }

@@ -50,7 +50,7 @@ final class Consumer {
     ) async throws {
         try await broker.pass(time)
         let stream = stream
-        let batch = try await broker.withLimit(.milliseconds(20)) { try await stream.nextBatch() } ?? []
+        let batch = try await broker.withLimit(attempts: 3) { try await stream.nextBatch() } ?? []
         waiting += batch
         #expect(waiting.map(\.text) == [], "nothing should come", sourceLocation: sourceLocation)
     }
