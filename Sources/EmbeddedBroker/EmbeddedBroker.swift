@@ -76,9 +76,12 @@ public final class EmbeddedBroker: Transport {
     /// The messages that are ready in a queue, in the order in which they will go; none if there is no such queue.
     public func readyMessages(in queue: String) -> [Message] {
         core.read { machine in
-            guard let id = machine.queueIDs[queue], var ready = machine.queues[id]?.ready else { return [] }
+            guard let id = machine.queueIDs[queue], let found = machine.queues[id] else { return [] }
+            var ready = found.ready
             var messages: [Message] = []
-            while let message = ready.popFirst() { messages.append(message.delivered) }
+            while let message = ready.popFirst() {
+                messages.append(message.delivered(from: found.settings.kind, machine.features))
+            }
             return messages
         }
     }

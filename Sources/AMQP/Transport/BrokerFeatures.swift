@@ -55,7 +55,7 @@ public struct BrokerFeatures: Sendable, Hashable {
     /// Source: <https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling>; tried.
     public var nackCountsTowardsDeliveryLimit: Bool { version < Self.fourThree }
 
-    /// Where a quorum queue puts a message that was given back.
+    /// Where a quorum queue puts a message that was given back; those of a lost channel go to the front on every version.
     ///
     /// - Parameter hasDeliveryLimit: Whether the queue has a limit, by argument, policy or ``defaultDeliveryLimit``.
     ///
@@ -143,6 +143,16 @@ public struct BrokerFeatures: Sendable, Hashable {
 
     // MARK: Messages
 
+    /// Whether a quorum queue writes `x-delivery-count` also when it delivers a message for the first time, as 0.
+    ///
+    /// Tried: 3.10.8 does; 4.0.5 and 4.3.6 write it only once something has counted.
+    public var countsFirstDelivery: Bool { version < Self.four }
+
+    /// Whether a quorum queue writes into `x-acquired-count` how often a message was delivered before, whatever counted.
+    ///
+    /// Tried: 4.3.6 does, 3.10.8 and 4.0.5 don't.
+    public var marksAcquiredCount: Bool { version >= Self.fourThree }
+
     /// Whether the broker reads `x-death` headers that a publisher sends, and silently drops the message if they look like a cycle.
     ///
     /// Source: <https://github.com/rabbitmq/rabbitmq-server/blob/main/release-notes/4.0.1.md>.
@@ -167,6 +177,11 @@ public struct BrokerFeatures: Sendable, Hashable {
     }
 
     // MARK: Declarations
+
+    /// Whether a queue that was declared without a type has the name of its type all the same.
+    ///
+    /// Tried, by the words of the refusal of another type: 4.3.6 says `classic`, 3.10.8 and 4.0.5 none.
+    public var namesDefaultQueueType: Bool { version >= Self.fourThree }
 
     /// Whether every broker of this version takes a queue that is neither durable nor exclusive, unless it is configured not to.
     ///

@@ -10,12 +10,12 @@ public struct KeptMessage: Sendable, Hashable {
     public var message: Message
     /// Where it was published to.
     public var destination: Destination
-    /// When it expires, as time since 1970; `nil` if never.
+    /// When it expires, as time since 1970; `nil` if never. In a stream it is when the message came.
     public var expiry: Duration?
-    /// How often it came back, as far as that counts.
+    /// How often it came back, as far as that counts towards a delivery limit.
     public var deliveryCount: Int
-    /// Whether it may have been delivered before.
-    public var isRedelivered: Bool
+    /// How often it came back.
+    public var returnCount: Int
     /// Whether the broker wrote its `x-death` headers, and not the publisher.
     public var isDeadLettered: Bool
 
@@ -27,7 +27,7 @@ public struct KeptMessage: Sendable, Hashable {
         destination: Destination,
         expiry: Duration? = nil,
         deliveryCount: Int = 0,
-        isRedelivered: Bool = false,
+        returnCount: Int = 0,
         isDeadLettered: Bool = false
     ) {
         self.queue = queue
@@ -36,7 +36,7 @@ public struct KeptMessage: Sendable, Hashable {
         self.destination = destination
         self.expiry = expiry
         self.deliveryCount = deliveryCount
-        self.isRedelivered = isRedelivered
+        self.returnCount = returnCount
         self.isDeadLettered = isDeadLettered
     }
 }

@@ -34,12 +34,7 @@ extension BrokerMachine {
         }
         tell(.resume(channel))
         channels[channel]?.consumption?.queue = queue
-        queues[queue]?.addConsumer(
-            channel,
-            prefetch: consumption.prefetch,
-            priority: consumption.priority,
-            now: now
-        )
+        queues[queue]?.addConsumer(channel, consumption, now: now)
         touch(queue)
     }
 }

@@ -10,19 +10,18 @@ extension BrokerMachine {
     ) throws(Refusal) -> ChannelID {
         let queue = try queue(name, for: connection)
         let channel = ChannelID(number: nextNumber())
-        let priority = try arguments.consumerPriority(queue.name)
-        channels[channel] = Channel(
-            connection: connection,
-            consumption: Channel.Consumption(
-                queue: queue.id,
-                name: name,
-                prefetch: Int(prefetch),
-                priority: priority,
-                arguments: arguments
-            ),
-            isConsuming: true
+        let consumption = Channel.Consumption(
+            queue: queue.id,
+            name: name,
+            prefetch: Int(prefetch),
+            priority: try arguments.consumerPriority(queue.name),
+            start: queue.isStream ? try StreamLog.Start(arguments, ofQueue: name, now: now) : .next
         )
-        queues[queue.id]?.addConsumer(channel, prefetch: Int(prefetch), priority: priority, now: now)
+        if queue.isStream, prefetch == 0 {
+            throw .precondition("consumer prefetch count is not set for stream queue '\(name)' in vhost '/'")
+        }
+        channels[channel] = Channel(connection: connection, consumption: consumption, isConsuming: true)
+        queues[queue.id]?.addConsumer(channel, consumption, now: now)
         touch(queue.id)
         return channel
     }
@@ -72,6 +71,10 @@ extension BrokerMachine {
             if let channel = getChannels[connection] { close(channel) }
             throw error
         }
+        if let refusal = queue.refusalOfGets {
+            if let channel = getChannels[connection] { close(channel) }
+            throw refusal
+        }
         touch(queue.id)
         guard let message = queues[queue.id]?.get(now: now) else { return nil }
         let channel = getChannels[connection] ?? ChannelID(number: nextNumber())
@@ -79,7 +82,7 @@ extension BrokerMachine {
             getChannels[connection] = channel
             channels[channel] = Channel(connection: connection)
         }
-        guard let delivered = hold(message, from: queue.id, name, on: channel) else { return nil }
+        guard let delivered = hold(message, from: queue.id, on: channel) else { return nil }
         return (channel, delivered)
     }
 
@@ -90,6 +93,7 @@ extension BrokerMachine {
         if queues[id] == nil { return }
         switch settlement {
         case .ack: noteGone(entry)
+        case _ where queues[id]?.isStream == true: break
         case .requeue, .reject(requeue: true):
             let way: MessageQueue.Return = settlement == .requeue ? .nack : .reject
             noteReturned(entry, as: queues[id]?.takeBack(entry.message, way, features: features))
@@ -117,7 +121,7 @@ extension FieldTable {
     fileprivate func consumerPriority(_ queue: String) throws(Refusal) -> Int {
         guard let value = self["x-priority"] else { return 0 }
         if let number = value.integerValue { return Int(number) }
-        throw .invalidArgument("x-priority", ofQueue: queue, "{unacceptable_type,\(value.typeName)}")
+        throw .invalidArgument("x-priority", ofQueue: queue, "\"expected integer, got \(value.typeName)\"")
     }
 }
 

@@ -12,8 +12,7 @@ extension BrokerMachine {
         if exchange.name.hasPrefix("amq.") { throw .reserved("exchange", exchange.name) }
         if let alternate = exchange.arguments["alternate-exchange"], alternate.stringValue == nil {
             throw .precondition(
-                "invalid arg 'alternate-exchange' for exchange '\(exchange.name)' in vhost '/': "
-                    + "{unacceptable_type,\(alternate.typeName)}"
+                "invalid type '\(alternate.typeName)' for arg 'alternate-exchange' in exchange '\(exchange.name)' in vhost '/'"
             )
         }
         exchanges.add(exchange)
@@ -23,7 +22,9 @@ extension BrokerMachine {
 
     mutating func deleteExchange(_ name: String) throws(Refusal) {
         if name.isEmpty { throw .defaultExchange }
-        if name.hasPrefix("amq.") { throw .reserved("exchange", name) }
+        if name.hasPrefix("amq.") {
+            throw Refusal(403, "ACCESS_REFUSED - deletion of system exchange '\(name)' in vhost '/' not allowed")
+        }
         noteRemoved(exchanges.removeExchange(name))
         routes.clear()
     }
@@ -102,6 +103,9 @@ extension BrokerMachine {
 
     mutating func purgeQueue(_ name: String, by connection: ConnectionID) throws(Refusal) -> Int {
         let queue = try queue(name, for: connection)
+        if queue.isStream {
+            throw .notImplemented("queue.purge not supported by stream queues queue '\(name)' in vhost '/'")
+        }
         let purged = queues[queue.id]?.purge() ?? []
         for message in purged { noteGone(message, from: queue) }
         return purged.count

@@ -14,15 +14,22 @@ extension BrokerMachine {
     }
 
     mutating func noteGone(_ entry: UnsettledDeliveries.Entry) {
-        guard isJournaled, let queue = queues[entry.queue] else { return }
+        guard isJournaled, let queue = queues[entry.queue], !queue.isStream else { return }
         noteGone(entry.message, from: queue)
     }
 
     /// A delivery came back: its position or count may be another.
     mutating func noteReturned(_ entry: UnsettledDeliveries.Entry, as returned: StoredMessage?) {
-        guard isJournaled, let returned else { return }
+        guard isJournaled, let returned, queues[entry.queue]?.isStream == false else { return }
         if returned.position != entry.message.position { noteGone(entry) }
         noteKept(returned, in: entry.queue)
+    }
+
+    /// Drops what a stream holds beyond its bounds.
+    mutating func trimStream(_ id: QueueID) {
+        let dropped = queues[id]?.trimStream(now: now) ?? []
+        guard isJournaled, let name = queues[id]?.name else { return }
+        for position in dropped { note(.messageGone(queue: name, position: position)) }
     }
 
     /// Makes a change again that a journal kept.
@@ -68,7 +75,7 @@ extension KeptMessage {
             destination: message.content.destination,
             expiry: message.expiry,
             deliveryCount: message.deliveryCount,
-            isRedelivered: message.isRedelivered,
+            returnCount: message.returnCount,
             isDeadLettered: message.content.isDeadLettered
         )
     }

@@ -67,6 +67,7 @@ extension BrokerMachine {
         let message = queues[id]?.admit(content, now: now)
         touch(id)
         if let message { noteKept(message, in: id) }
+        if queues[id]?.isStream == true { trimStream(id) }
         return message != nil
     }
 }
@@ -90,7 +91,7 @@ extension FieldTable {
     func keys(_ name: String) throws(Refusal) -> [String] {
         guard let value = self[name] else { return [] }
         guard let elements = value.arrayValue else {
-            throw .precondition("Unacceptable type of the header '\(name)': an array of strings is wanted")
+            throw .precondition("invalid message: {unacceptable_type_in_header,\"\(name)\",\(value.typeName)}")
         }
         return elements.compactMap(\.stringValue)
     }

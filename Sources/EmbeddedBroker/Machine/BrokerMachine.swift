@@ -114,9 +114,7 @@ struct BrokerMachine: Sendable {
     }
 
     private mutating func deliver(_ assignment: MessageQueue.Assignment, from id: QueueID) {
-        guard let queue = queues[id] else { return }
-        let name = queue.name
-        let delivered = hold(assignment.message, from: id, name, on: assignment.channel)
+        let delivered = hold(assignment.message, from: id, on: assignment.channel)
         if let delivered { tell(.deliver(assignment.channel, delivered)) }
     }
 
@@ -124,15 +122,16 @@ struct BrokerMachine: Sendable {
     mutating func hold(
         _ message: StoredMessage,
         from id: QueueID,
-        _ name: String,
         on channel: ChannelID
     ) -> Delivered? {
-        guard channels[channel] != nil else { return nil }
+        guard channels[channel] != nil, let (name, kind) = queues[id].map({ ($0.name, $0.settings.kind) }) else {
+            return nil
+        }
         let entry = UnsettledDeliveries.Entry(queue: id, message: message, deliveredAt: now)
         let tag = channels[channel]?.unsettled.add(entry) ?? 0
         armConsumerTimeout(channel)
         return Delivered(
-            message: message.delivered,
+            message: message.delivered(from: kind, features),
             destination: message.content.destination,
             queue: name,
             isRedelivered: message.isRedelivered,
@@ -149,7 +148,8 @@ struct Channel: Sendable {
         var name: String
         var prefetch: Int
         var priority: Int
-        var arguments: FieldTable
+        /// Where a reader of a stream begins.
+        var start: StreamLog.Start
     }
 
     let connection: ConnectionID
@@ -160,12 +160,25 @@ struct Channel: Sendable {
 }
 
 extension StoredMessage {
-    /// The message as a consumer gets it.
-    var delivered: Message {
-        guard deliveryCount > 0 else { return content.message }
+    /// The message as a consumer gets it from a queue of a kind.
+    func delivered(from kind: QueueKind, _ features: BrokerFeatures) -> Message {
+        if kind == .stream { return adding("x-stream-offset", .int64(Int64(position - 1))) }
+        guard kind == .quorum else { return content.message }
+        let counts = deliveryCount > 0 || features.countsFirstDelivery
+        let acquires = returnCount > 0 && features.marksAcquiredCount
+        guard counts || acquires else { return content.message }
         var message = content.message
         var headers = message.properties.headers ?? FieldTable()
-        headers["x-delivery-count"] = .int64(Int64(deliveryCount))
+        if counts { headers["x-delivery-count"] = .int64(Int64(deliveryCount)) }
+        if acquires { headers["x-acquired-count"] = .int64(Int64(returnCount)) }
+        message.properties.headers = headers
+        return message
+    }
+
+    private func adding(_ name: String, _ value: FieldValue) -> Message {
+        var message = content.message
+        var headers = message.properties.headers ?? FieldTable()
+        headers[name] = value
         message.properties.headers = headers
         return message
     }

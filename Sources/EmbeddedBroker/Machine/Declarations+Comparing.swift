@@ -44,6 +44,12 @@ extension MessageQueue {
                 current: "'\(declaration.isAutoDelete)'"
             )
         }
+        let key = "x-queue-type"
+        var kinds = (received: received[key], current: arguments[key])
+        if features.namesDefaultQueueType || [kinds.received, kinds.current].contains(.string("classic")) {
+            kinds = (kinds.received ?? "classic", kinds.current ?? "classic")
+        }
+        try ArgumentComparison(received: kinds.received, current: kinds.current).check(key, .queue, name)
         for argument in QueueCheck.comparedArguments {
             try ArgumentComparison(received: received[argument], current: arguments[argument])
                 .check(argument, .queue, name)

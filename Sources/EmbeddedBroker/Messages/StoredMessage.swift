@@ -27,12 +27,14 @@ struct StoredMessage: Sendable {
     var content: StoredContent
     /// Its place: later messages have higher numbers.
     var position: UInt64
-    /// When it expires, as time since 1970.
+    /// When it expires, as time since 1970; in a stream, when it came.
     var expiry: Duration?
     /// The priority by which the queue sorts it.
     var level: Int = 0
     /// How often it came back and that counted.
     var deliveryCount = 0
-    /// Whether it was delivered before.
-    var isRedelivered = false
+    /// How often it came back.
+    var returnCount = 0
+
+    var isRedelivered: Bool { returnCount > 0 }
 }

@@ -26,6 +26,8 @@ struct MessageQueue: Sendable {
     let owner: ConnectionID?
     private(set) var ready: ReadyMessages
     private(set) var consumers: ConsumerRotation
+    /// What a stream holds, instead of ``ready``.
+    private(set) var log = StreamLog()
     /// Messages that left undone and are still to be dead-lettered.
     private(set) var dead: [DeadLetter] = []
     /// Dead letters that no queue took, of a queue that keeps them until one does.
@@ -62,7 +64,24 @@ struct MessageQueue: Sendable {
 
     var name: String { declaration.name }
 
-    var status: QueueStatus { QueueStatus(name: name, messageCount: ready.count, consumerCount: consumers.count) }
+    /// Why nobody can take single messages from it; `nil` if that is possible.
+    var refusalOfGets: Refusal? {
+        if isStream {
+            return .notImplemented("basic.get not supported by stream queues queue '\(name)' in vhost '/'")
+        }
+        guard settings.kind == .quorum, settings.hasSingleActiveConsumer else { return nil }
+        return Refusal(
+            405,
+            "RESOURCE_LOCKED - cannot obtain access to locked queue '\(name)' in vhost '/'. basic.get operations are not "
+                + "supported by quorum queues with single active consumer"
+        )
+    }
+
+    var isStream: Bool { settings.kind == .stream }
+
+    var status: QueueStatus {
+        QueueStatus(name: name, messageCount: isStream ? log.count : ready.count, consumerCount: consumers.count)
+    }
 
     // MARK: Coming in
 
@@ -85,12 +104,16 @@ struct MessageQueue: Sendable {
             return nil
         }
         lastPosition += 1
+        if isStream {
+            let offset = log.append(content, at: now)
+            return StoredMessage(content: content, position: offset + 1, expiry: now)
+        }
         let properties = content.message.properties
         var message = StoredMessage(content: content, position: lastPosition)
         message.level = settings.level(ofPriority: properties.priority)
         message.expiry = settings.expiry(properties, now)
         // A consumer that waits gets the message even if it may not wait at all.
-        isFirstFresh = ready.isEmpty && settings.kind == .classic
+        isFirstFresh = ready.isEmpty
         ready.append(message)
         if settings.kind == .quorum, settings.overflow == .rejectPublish, overflows() { isRejecting = true }
         return message
@@ -105,8 +128,12 @@ struct MessageQueue: Sendable {
         message.level = settings.level(ofPriority: kept.message.properties.priority)
         message.expiry = kept.expiry
         message.deliveryCount = kept.deliveryCount
-        message.isRedelivered = kept.isRedelivered
-        ready.insert(message)
+        message.returnCount = kept.returnCount
+        if isStream {
+            log.restore(content, offset: kept.position - 1, at: kept.expiry ?? .zero)
+        } else {
+            ready.insert(message)
+        }
     }
 
     /// Removes a message that a journal says is gone.
@@ -116,6 +143,7 @@ struct MessageQueue: Sendable {
 
     /// Hands messages to the consumers that have room, oldest first, and drops those that have expired or for which there is no room.
     mutating func assign(now: Duration, to assignments: inout [Assignment]) {
+        if isStream { return log.assign(to: &assignments) }
         if !isFirstFresh { expire(now) }
         isFirstFresh = false
         while !ready.isEmpty, let channel = consumers.take() {
@@ -152,8 +180,9 @@ struct MessageQueue: Sendable {
     ///
     /// Returns it as it waits then.
     mutating func takeBack(_ message: StoredMessage, _ way: Return, features: BrokerFeatures) -> StoredMessage {
+        if isStream { return message }
         var message = message
-        message.isRedelivered = true
+        message.returnCount += 1
         guard settings.kind == .quorum else {
             ready.insert(message)
             return message
@@ -163,19 +192,20 @@ struct MessageQueue: Sendable {
             dead.append(DeadLetter(message: message, reason: .deliveryLimit))
             return message
         }
-        switch way == .channelLost && settings.requeuePosition == .back ? .originalPlace : settings.requeuePosition {
-        case .originalPlace: ready.insert(message)
-        case .orderOfReturn: ready.appendReturned(message)
-        case .back:
+        // Those of a lost channel go to the front on all versions.
+        if settings.requeuePosition == .back, way != .channelLost {
             lastPosition += 1
             message.position = lastPosition
             ready.append(message)
+        } else {
+            ready.appendReturned(message)
         }
         return message
     }
 
     /// A consumer gives a message up.
     mutating func discard(_ message: StoredMessage) {
+        if isStream { return }
         dead.append(DeadLetter(message: message, reason: .rejected))
     }
 
@@ -188,8 +218,9 @@ struct MessageQueue: Sendable {
 
     // MARK: Consumers
 
-    mutating func addConsumer(_ channel: ChannelID, prefetch: Int, priority: Int, now: Duration) {
-        consumers.add(channel, prefetch: prefetch, priority: priority)
+    mutating func addConsumer(_ channel: ChannelID, _ consumption: Channel.Consumption, now: Duration) {
+        consumers.add(channel, prefetch: consumption.prefetch, priority: consumption.priority)
+        if isStream { log.addReader(channel, prefetch: consumption.prefetch, from: consumption.start) }
         hadConsumers = true
         lastUsed = now
     }
@@ -197,11 +228,19 @@ struct MessageQueue: Sendable {
     @discardableResult
     mutating func removeConsumer(_ channel: ChannelID, now: Duration) -> Bool {
         lastUsed = now
+        log.removeReader(channel)
         return consumers.remove(channel)
     }
 
     /// A consumer has settled a delivery; returns whether it may have another now.
-    mutating func settled(_ channel: ChannelID) -> Bool { consumers.settled(channel) }
+    mutating func settled(_ channel: ChannelID) -> Bool {
+        isStream ? log.settled(channel) : consumers.settled(channel)
+    }
+
+    /// Drops what a stream holds beyond its bounds; returns the positions.
+    mutating func trimStream(now: Duration) -> [UInt64] {
+        log.trim(maxAge: settings.maxAge, maxBytes: settings.maxLengthBytes, now: now).map { $0 + 1 }
+    }
 
     /// Whether the queue goes now, because its last consumer did.
     var isToBeDeleted: Bool { declaration.isAutoDelete && hadConsumers && consumers.isEmpty }

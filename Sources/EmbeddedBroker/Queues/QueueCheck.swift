@@ -14,6 +14,8 @@ struct QueueCheck {
         case oneOf([String])
         case deadLetterKey
         case maxAge
+        /// Only some types of queue take it; any value will do.
+        case anything
     }
 
     /// RabbitMQ takes no time beyond ten years of 365 days.
@@ -38,8 +40,8 @@ struct QueueCheck {
         ("x-max-age", .maxAge),
         ("x-stream-max-segment-size-bytes", .natural),
         ("x-initial-cluster-size", .natural),
-        ("x-queue-leader-locator", .text),
-        ("x-delivery-limit", .natural),
+        ("x-queue-leader-locator", .oneOf(["client-local", "balanced", "random", "least-leaders"])),
+        ("x-delivery-limit", .anything),
         ("x-consumer-timeout", .natural),
     ]
 
@@ -48,8 +50,8 @@ struct QueueCheck {
         "x-expires", "x-message-ttl", "x-dead-letter-exchange", "x-dead-letter-routing-key", "x-dead-letter-strategy",
         "x-max-length", "x-max-length-bytes", "x-max-in-memory-length", "x-max-in-memory-bytes", "x-max-priority",
         "x-overflow", "x-delivery-limit", "x-queue-mode", "x-queue-version", "x-single-active-consumer",
-        "x-queue-type", "x-max-age", "x-stream-max-segment-size-bytes", "x-quorum-initial-group-size",
-        "x-initial-cluster-size", "x-queue-leader-locator", "x-consumer-timeout",
+        "x-max-age", "x-stream-max-segment-size-bytes", "x-quorum-initial-group-size",
+        "x-initial-cluster-size", "x-queue-leader-locator",
     ]
 
     private let declaration: QueueDeclaration
@@ -64,32 +66,34 @@ struct QueueCheck {
 
     /// Throws the first thing that the broker doesn't take.
     func check() throws(Refusal) {
-        for (name, rule) in Self.rules {
-            guard let value = arguments[name] else { continue }
-            if name == "x-delivery-limit", value.integerValue == Int64(features.unlimitedDeliveryLimit ?? 0) {
-                continue
-            }
-            if let fault = fault(of: value, rule) { throw .invalidArgument(name, ofQueue: declaration.name, fault) }
+        if let exchange = arguments["x-dead-letter-exchange"], exchange.stringValue == nil {
+            throw .precondition(
+                "invalid type '\(exchange.typeName)' for arg 'x-dead-letter-exchange' in queue '\(declaration.name)' in vhost '/'"
+            )
         }
+        try check("x-queue-type", .oneOf(["classic", "quorum", "stream"]))
         let kind = arguments["x-queue-type"]?.stringValue.map(QueueKind.init(rawValue:)) ?? .classic
-        try checkProperties(kind)
         for (name, _) in Self.rules where arguments[name] != nil && !isTaken(name, by: kind) {
             throw .precondition(
                 "invalid arg '\(name)' for queue '\(declaration.name)' in vhost '/' of queue type rabbit_\(kind.rawValue)_queue"
             )
         }
-        if kind == .quorum, arguments["x-overflow"]?.stringValue == QueueOverflow.rejectPublishDLX.rawValue {
-            throw .precondition(
-                "invalid arg 'x-overflow' with value '\(QueueOverflow.rejectPublishDLX.rawValue)' for queue "
-                    + "'\(declaration.name)' in vhost '/'"
-            )
+        for (name, rule) in Self.rules {
+            if name == "x-consumer-timeout", features.consumerTimeoutArgument(of: kind) != .obeyed { continue }
+            try check(name, rule)
         }
+        try checkProperties(kind)
         if !declaration.isDurable, !declaration.isExclusive, !features.takesTransientSharedQueues {
             throw Refusal(
                 541,
                 "INTERNAL_ERROR - Feature `transient_nonexcl_queues` is deprecated, and is not permitted"
             )
         }
+    }
+
+    private func check(_ name: String, _ rule: Rule) throws(Refusal) {
+        guard let value = arguments[name], let fault = fault(of: value, rule, name) else { return }
+        throw .invalidArgument(name, ofQueue: declaration.name, fault)
     }
 
     private func checkProperties(_ kind: QueueKind) throws(Refusal) {
@@ -121,7 +125,7 @@ struct QueueCheck {
         }
     }
 
-    private func fault(of value: FieldValue, _ rule: Rule) -> String? {
+    private func fault(of value: FieldValue, _ rule: Rule, _ name: String) -> String? {
         switch rule {
         case .positive: return integerFault(value) ?? (value.integerValue == 0 ? "{value_zero,0}" : expiryFault(value))
         case .expiry: return integerFault(value) ?? expiryFault(value)
@@ -137,7 +141,8 @@ struct QueueCheck {
             return arguments["x-dead-letter-exchange"] == nil ? "routing_key_but_no_dlx_defined" : nil
         case .oneOf(let words):
             guard let text = value.stringValue else { return unacceptableType(value) }
-            return words.contains(text) ? nil : "invalid value '\(text)'"
+            return words.contains(text) ? nil : unknownWord(text, name)
+        case .anything: return nil
         case .maxAge:
             guard let text = value.stringValue else { return unacceptableType(value) }
             let isWhole = text.dropLast().allSatisfy(\.isWholeNumber) && text.count > 1
@@ -146,14 +151,24 @@ struct QueueCheck {
     }
 
     private func integerFault(_ value: FieldValue) -> String? {
-        if case .timestamp = value { return unacceptableType(value) }
-        guard let number = value.integerValue else { return unacceptableType(value) }
+        if case .timestamp = value { return "\"expected integer, got timestamp\"" }
+        guard let number = value.integerValue else { return "\"expected integer, got \(value.typeName)\"" }
         return number < 0 ? "{value_negative,\(number)}" : nil
     }
 
     private func expiryFault(_ value: FieldValue) -> String? {
         guard let number = value.integerValue, number > Self.longestExpiry else { return nil }
-        return "{value_too_big,\(number)}"
+        return "{value_too_large,\(number)}"
+    }
+
+    private func unknownWord(_ text: String, _ name: String) -> String {
+        switch name {
+        case "x-overflow": "invalid_overflow"
+        case "x-dead-letter-strategy": "invalid_dlx_strategy"
+        case "x-queue-leader-locator": "invalid_queue_locator_arg"
+        case "x-queue-mode": "\"unsupported queue mode '\(text)'\""
+        default: "\"unsupported queue type '\(text)'\""
+        }
     }
 
     private func unacceptableType(_ value: FieldValue) -> String { "{unacceptable_type,\(value.typeName)}" }

@@ -13,6 +13,8 @@ struct QueueSettings: Sendable {
     /// Whether dead letters stay until their new queue has them.
     let deadLettersAtLeastOnce: Bool
     let deliveryLimit: Int?
+    /// How long a stream keeps its messages.
+    let maxAge: Duration?
     let priorities: ReadyMessages.Priorities
     let hasSingleActiveConsumer: Bool
     /// The argument's, where the version obeys it.
@@ -27,7 +29,9 @@ struct QueueSettings: Sendable {
         expires = arguments.milliseconds("x-expires")
         maxLength = arguments.integer("x-max-length")
         maxLengthBytes = arguments.integer("x-max-length-bytes")
-        let overflow = arguments["x-overflow"]?.stringValue.map(QueueOverflow.init(rawValue:)) ?? .dropHead
+        let named = arguments["x-overflow"]?.stringValue.map(QueueOverflow.init(rawValue:)) ?? .dropHead
+        // A quorum queue takes the word, and doesn't do it.
+        let overflow = isQuorum && named == .rejectPublishDLX ? .dropHead : named
         self.overflow = overflow
         let exchange = arguments["x-dead-letter-exchange"]?.stringValue
         deadLetterExchange = exchange
@@ -38,6 +42,7 @@ struct QueueSettings: Sendable {
             && strategy == DeadLetterStrategy.atLeastOnce.rawValue
         let limit = isQuorum ? arguments.integer("x-delivery-limit") ?? features.defaultDeliveryLimit : nil
         deliveryLimit = limit.flatMap { $0 < 0 ? nil : $0 }
+        maxAge = arguments["x-max-age"]?.stringValue.flatMap(Duration.init(streamAge:))
         priorities =
             isQuorum
             ? .quorum(levels: features.quorumQueuePriorities)
