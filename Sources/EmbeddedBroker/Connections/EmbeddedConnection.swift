@@ -194,7 +194,7 @@ public final class EmbeddedConnection: Transport {
             state.isClosed = true
             return state.id
         }
-        if let id { core.perform { $0.machine.end(id, .closedByProgram) } }
+        if let id { core.perform { $0.machine.end(id) } }
     }
 
     // MARK: Inside
@@ -235,11 +235,6 @@ extension Message {
 }
 
 extension AMQPError {
-    fileprivate static let closedByProgram = AMQPError(
-        .connectionClosed,
-        "The connection was closed by this program."
-    )
-
     fileprivate static func cancelledPublish(_ destination: Destination) -> AMQPError {
         AMQPError(
             .cancelled,
