@@ -9,6 +9,7 @@ struct QueueCheck {
         case expiry
         case natural
         case priority
+        case segmentSize
         case text
         case truth
         case oneOf([String])
@@ -20,6 +21,8 @@ struct QueueCheck {
 
     /// RabbitMQ takes no time beyond ten years of 365 days.
     private static let longestExpiry: Int64 = 315_360_000_000
+    /// The largest file of a stream, in bytes.
+    private static let largestSegment: Int64 = 3_000_000_000
 
     private static let rules: [(name: String, rule: Rule)] = [
         ("x-expires", .positive),
@@ -36,9 +39,9 @@ struct QueueCheck {
         ("x-queue-mode", .oneOf(["default", "lazy"])),
         ("x-single-active-consumer", .truth),
         ("x-queue-type", .oneOf(["classic", "quorum", "stream"])),
-        ("x-quorum-initial-group-size", .natural),
+        ("x-quorum-initial-group-size", .positive),
         ("x-max-age", .maxAge),
-        ("x-stream-max-segment-size-bytes", .natural),
+        ("x-stream-max-segment-size-bytes", .segmentSize),
         ("x-initial-cluster-size", .natural),
         ("x-queue-leader-locator", .oneOf(["client-local", "balanced", "random", "least-leaders"])),
         ("x-delivery-limit", .anything),
@@ -134,6 +137,10 @@ struct QueueCheck {
             if let fault = integerFault(value) { return fault }
             guard let number = value.integerValue, number > 255 else { return nil }
             return "{max_value_exceeded,\(number)}"
+        case .segmentSize:
+            if let fault = integerFault(value) { return fault }
+            guard let number = value.integerValue, number > Self.largestSegment else { return nil }
+            return "{value_too_large,\(number)}"
         case .text: return value.stringValue == nil ? unacceptableType(value) : nil
         case .truth: return value.boolValue == nil ? unacceptableType(value) : nil
         case .deadLetterKey:
@@ -146,7 +153,8 @@ struct QueueCheck {
         case .maxAge:
             guard let text = value.stringValue else { return unacceptableType(value) }
             let isWhole = text.dropLast().allSatisfy(\.isWholeNumber) && text.count > 1
-            return isWhole && "YMDhms".contains(text.suffix(1)) ? nil : "invalid_max_age"
+            let isSome = text.dropLast().contains { $0 != "0" }
+            return isWhole && isSome && "YMDhms".contains(text.suffix(1)) ? nil : "invalid_max_age"
         }
     }
 
