@@ -184,12 +184,9 @@ extension Conformance {
                 try await broker.waitForReady(ready, in: queue)
             }
             let limited = hasLimit || broker.features.defaultDeliveryLimit != nil
-            let expected =
-                switch broker.features.requeuePosition(hasDeliveryLimit: limited) {
-                case .back: ["d", "b", "a", "c"]
-                case .originalPlace: ["a", "b", "c", "d"]
-                case .orderOfReturn: ["b", "a", "c", "d"]
-                }
+            let isBack = broker.features.requeuePosition(hasDeliveryLimit: limited) == .back
+            // Before the others, RabbitMQ's documentation says "to its original position"; it is the order of their return.
+            let expected = isBack ? ["d", "b", "a", "c"] : ["b", "a", "c", "d"]
             try await broker.expect(queue, holds: expected)
         }
 
