@@ -268,9 +268,12 @@ struct MessageQueue: Sendable {
 
     private mutating func dropHead() {
         guard settings.maxLength != nil || settings.maxLengthBytes != nil else { return }
+        var surplus: [DeadLetter] = []
         while overflows(), let message = ready.popFirst() {
-            dead.append(DeadLetter(message: message, reason: .maxLength))
+            surplus.append(DeadLetter(message: message, reason: .maxLength))
         }
+        // What a quorum queue drops at one time it dead-letters in the reverse order: seen on 3.10.8.
+        dead += settings.kind == .quorum ? surplus.reversed() : surplus
     }
 
     /// Whether there are too many messages or bytes, or would be with so many more.
