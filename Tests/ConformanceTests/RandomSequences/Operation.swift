@@ -4,7 +4,10 @@ import AMQP
 ///
 /// Any step is possible at any time. One that can't succeed is refused, and both brokers must refuse it alike.
 enum Operation: Sendable {
+    /// The queues that are declared at random.
     static let queues = 3
+    /// One more, which is there from the start, holds any number, and takes the dead letters.
+    static let lastQueue = 3
     static let exchanges = 2
     static let consumers = 3
     static let keys = ["a", "a.b", "b", "#", "*.b"]
@@ -78,13 +81,15 @@ enum QueueProfile: String, Sendable, CaseIterable {
     case quorumLimited
     case quorumShort
 
-    /// The queue, whose dead letters go to another.
-    func declaration(_ name: String, deadLettersTo dead: String) -> QueueDeclaration {
+    /// The queue; what is refused goes to one queue, and what has no room or no time to another.
+    ///
+    /// Without the other, full queues in a ring would hide that a dead letter is still on its way: no count would change.
+    func declaration(_ name: String, refusedTo next: String, surplusTo last: String) -> QueueDeclaration {
         let isQuorum = [.quorum, .quorumLimited, .quorumShort].contains(self)
         var arguments = QueueArguments(isQuorum ? .quorum : .classic)
         if [.classicDead, .classicShort, .classicPassing, .quorumLimited, .quorumShort].contains(self) {
             arguments.deadLetterExchange = ""
-            arguments.deadLetterRoutingKey = dead
+            arguments.deadLetterRoutingKey = [.classicDead, .quorumLimited].contains(self) ? next : last
         }
         switch self {
         case .classicShort, .quorumShort: arguments.maxLength = 2

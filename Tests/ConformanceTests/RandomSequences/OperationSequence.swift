@@ -18,13 +18,14 @@ struct OperationSequence: Sendable {
 
     private static func operation(_ random: inout SeededGenerator) -> Operation {
         let queue = Int.random(in: 0..<Operation.queues, using: &random)
+        let anyQueue = Int.random(in: 0...Operation.lastQueue, using: &random)
         let exchange = Int.random(in: 0..<Operation.exchanges, using: &random)
         let consumer = Int.random(in: 0..<Operation.consumers, using: &random)
         return switch Int.random(in: 0..<100, using: &random) {
         case 0..<25: .publish(exchange: nil, key: "q\(queue)", priority: priority(&random), mandatory: true)
         case 25..<33: .publish(exchange: exchange, key: key(&random), priority: nil, mandatory: .random(using: &random))
-        case 33..<45: .get(queue: queue)
-        case 45..<54: .consume(consumer: consumer, queue: queue, prefetch: .random(in: 1...3, using: &random))
+        case 33..<45: .get(queue: anyQueue)
+        case 45..<54: .consume(consumer: consumer, queue: anyQueue, prefetch: .random(in: 1...3, using: &random))
         case 54..<78:
             .settle(
                 consumer: .random(using: &random) ? consumer : nil,
@@ -33,7 +34,7 @@ struct OperationSequence: Sendable {
             )
         case 78..<81: .cancel(consumer: consumer)
         case 81..<85: .close(consumer: consumer)
-        case 85..<87: .purge(queue: queue)
+        case 85..<87: .purge(queue: anyQueue)
         case 87..<89: .deleteQueue(queue)
         case 89..<92: .declareQueue(queue, QueueProfile.allCases.randomElement(using: &random) ?? .classic)
         case 92: .declareExchange(exchange, kind(&random))

@@ -36,6 +36,8 @@ struct SequenceComparison {
                 RabbitMQClient(url: url, connectionName: "random sequences")
             }
             let embedded = SequencePlayer(prefix: prefix) { broker.connect(name: "random sequences") }
+            await rabbitMQ.begin()
+            await embedded.begin()
             var difference: Difference?
             for (step, operation) in operations.enumerated() {
                 difference = await play(operation, step, rabbitMQ, embedded, &group)

@@ -51,6 +51,13 @@ final class SequencePlayer {
     private func queue(_ number: Int) -> String { "\(prefix)q\(number)" }
     private func exchange(_ number: Int) -> String { "\(prefix)e\(number)" }
 
+    /// Declares the queue that is there from the start.
+    func begin() async {
+        _ = try? await declaring.declare(
+            QueueDeclaration(queue(Operation.lastQueue), arguments: QueueArguments(.classic))
+        )
+    }
+
     /// Does an operation; says what came of it.
     func play(_ operation: Operation, _ group: inout DiscardingTaskGroup) async -> String {
         do throws(AMQPError) {
@@ -63,8 +70,12 @@ final class SequencePlayer {
     private func perform(_ operation: Operation, _ group: inout DiscardingTaskGroup) async throws(AMQPError) -> String {
         switch operation {
         case .declareQueue(let number, let profile):
-            let dead = queue((number + 1) % Operation.queues)
-            let status = try await declaring.declare(profile.declaration(queue(number), deadLettersTo: dead))
+            let declaration = profile.declaration(
+                queue(number),
+                refusedTo: queue((number + 1) % Operation.queues),
+                surplusTo: queue(Operation.lastQueue)
+            )
+            let status = try await declaring.declare(declaration)
             return "\(status.messageCount) ready"
         case .declareExchange(let number, let kind):
             try await declaring.declare(ExchangeDeclaration(exchange(number), kind: kind))
@@ -165,12 +176,10 @@ final class SequencePlayer {
     /// What can be seen: each queue's counts, and each consumer's deliveries.
     func observe() async -> [String] {
         var seen: [String] = []
-        for number in 0..<Operation.queues {
+        for number in 0...Operation.lastQueue {
             do throws(AMQPError) {
                 let status = try await declaring.status(ofQueue: queue(number))
-                // A quorum queue counts one who got a message singly as a consumer until that is settled.
-                let isGot = got.contains { $0.queue == queue(number) }
-                let consumers = isGot ? "" : ", \(status.consumerCount) consumers"
+                let consumers = hasLeftovers(of: number) ? "" : ", \(status.consumerCount) consumers"
                 seen.append("q\(number): \(status.messageCount) ready\(consumers)")
             } catch {
                 seen.append("q\(number): \(error.code)")
@@ -183,6 +192,14 @@ final class SequencePlayer {
             )
         }
         return seen
+    }
+
+    /// Whether a message is unsettled that was got singly, or whose consumer is cancelled: a quorum queue counts that one still.
+    private func hasLeftovers(of number: Int) -> Bool {
+        got.contains { $0.queue == queue(number) }
+            || readers.values.contains {
+                $0.queue == number && $0.log.state.withLock { $0.end != nil && !$0.deliveries.isEmpty }
+            }
     }
 
     /// Takes over what has come, once both brokers agree on it.
@@ -218,7 +235,7 @@ final class SequencePlayer {
     func end() async {
         for reader in readers.values { await reader.stream.close() }
         await consuming.close()
-        for number in 0..<Operation.queues { _ = try? await declaring.deleteQueue(queue(number)) }
+        for number in 0...Operation.lastQueue { _ = try? await declaring.deleteQueue(queue(number)) }
         for number in 0..<Operation.exchanges { try? await declaring.deleteExchange(exchange(number)) }
         await declaring.close()
     }
