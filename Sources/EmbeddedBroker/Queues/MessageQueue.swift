@@ -185,6 +185,8 @@ struct MessageQueue: Sendable {
         message.returnCount += 1
         guard settings.kind == .quorum else {
             ready.insert(message)
+            // A classic queue makes room before it serves its consumers.
+            if settings.overflow == .dropHead { dropHead() }
             return message
         }
         if way != .nack || features.nackCountsTowardsDeliveryLimit { message.deliveryCount += 1 }
