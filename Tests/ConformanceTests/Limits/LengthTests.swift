@@ -71,6 +71,15 @@ extension Conformance {
         }
 
         @Test(arguments: Broker.all)
+        func `what is given back to a full queue is dropped though a consumer has room`(_ broker: Broker) async throws {
+            let queue = try await broker.queue(.classic) { $0.maxLength = 2 }
+            let consumer = try await broker.consume(queue, prefetch: 1)
+            try await broker.publish(["a", "b", "c"], to: queue)
+            try await consumer.next().nack(requeue: true)
+            #expect(try await consumer.take(2) == ["b", "c"])
+        }
+
+        @Test(arguments: Broker.all)
         func `a full queue that refuses nacks, and keeps what it has`(_ broker: Broker) async throws {
             let queue = try await broker.queue(.classic) {
                 $0.maxLength = 2
