@@ -72,11 +72,11 @@ extension BrokerMachine {
                 )
             )
         case .cancelsConsumer:
-            tell(.lose(channel))
-            takeBackAll(channel)
             guard found.isConsuming else { return close(channel) }
             channels[channel]?.isConsuming = false
             tell(.end(channel, .consumerTimedOut(queue.name)))
+            tell(.lose(channel))
+            takeBackAll(channel)
             queues[queue.id]?.removeConsumer(channel, now: now)
             touch(queue.id)
         }
