@@ -25,7 +25,7 @@ struct HeadersPattern: Sendable {
         let isMet = { (name: String, value: FieldValue) in
             guard let present = headers?[name] else { return false }
             // A void value asks only that the header is there.
-            return value == .void || present.isAlike(value) || present.isSameNumber(as: value)
+            return value == .void || present.isAlike(value)
         }
         return demandsAll ? wanted.allSatisfy(isMet) : wanted.contains(where: isMet)
     }
@@ -41,21 +41,6 @@ extension FieldValue {
         case (.float(let one), .double(let two)): Double(one) == two
         case (.double(let one), .float(let two)): one == Double(two)
         default: self == other
-        }
-    }
-
-    /// Whether an integer and a number with a fraction are one, as Erlang compares them where it looks at no types.
-    fileprivate func isSameNumber(as other: FieldValue) -> Bool {
-        guard let one = doubleValue, let two = other.doubleValue else { return false }
-        return one == two
-    }
-
-    private var doubleValue: Double? {
-        switch self {
-        case .float(let number): Double(number)
-        case .double(let number): number
-        case .timestamp: nil
-        default: integerValue.flatMap { Double(exactly: $0) }
         }
     }
 }
