@@ -59,10 +59,11 @@ public struct BrokerFeatures: Sendable, Hashable {
     ///
     /// - Parameter hasDeliveryLimit: Whether the queue has a limit, by argument, policy or ``defaultDeliveryLimit``.
     ///
+    /// The documentation of 4.0 says "to its original position"; 3.10.8, 4.0.5 and 4.3.6 were all seen to keep the order of return.
+    ///
     /// Source: <https://www.rabbitmq.com/docs/quorum-queues>, of each version; tried.
     public func requeuePosition(hasDeliveryLimit: Bool) -> RequeuePosition {
-        if version >= Self.fourThree { return .orderOfReturn }
-        return hasDeliveryLimit || version >= Self.four ? .originalPlace : .back
+        hasDeliveryLimit || version >= Self.four ? .orderOfReturn : .back
     }
 
     /// A place in a queue for a message that was given back.
@@ -182,6 +183,11 @@ public struct BrokerFeatures: Sendable, Hashable {
     ///
     /// Tried, by the words of the refusal of another type: 4.3.6 says `classic`, 3.10.8 and 4.0.5 none.
     public var namesDefaultQueueType: Bool { version >= Self.fourThree }
+
+    /// How many `#` the pattern of a binding to a topic exchange may have; `nil` for any number.
+    ///
+    /// Tried: 4.3.6 refuses a third with 406, 3.10.8 and 4.0.5 don't.
+    public var maximumHashesInPattern: Int? { version >= Self.fourThree ? 2 : nil }
 
     /// Whether every broker of this version takes a queue that is neither durable nor exclusive, unless it is configured not to.
     ///

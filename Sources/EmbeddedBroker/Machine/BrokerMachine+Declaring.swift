@@ -39,6 +39,7 @@ extension BrokerMachine {
         case .exchange(let name): if exchanges[name] == nil { throw .noExchange(name) }
         }
         if source.kind == .headers { try binding.checkHeadersMatch(features) }
+        if source.kind == .topic { try binding.checkPattern(features) }
         guard exchanges.add(binding) else { return }
         routes.clear()
         if isDurable(binding) { note(.bound(binding)) }

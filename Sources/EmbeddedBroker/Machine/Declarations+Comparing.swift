@@ -98,6 +98,17 @@ extension FieldValue {
 }
 
 extension Binding {
+    /// Throws if a topic exchange takes no pattern with so many `#`.
+    func checkPattern(_ features: BrokerFeatures) throws(Refusal) {
+        guard let most = features.maximumHashesInPattern else { return }
+        let count = routingKey.split(separator: ".").count { $0 == "#" }
+        if count > most {
+            throw .precondition(
+                "Topic binding key '\(routingKey)' uses \(count) '#' wildcards, at most \(most) are allowed"
+            )
+        }
+    }
+
     /// Throws if a headers exchange can't read the binding's arguments.
     func checkHeadersMatch(_ features: BrokerFeatures) throws(Refusal) {
         guard let mode = arguments["x-match"] else { return }
