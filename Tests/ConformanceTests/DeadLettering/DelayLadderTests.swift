@@ -43,14 +43,14 @@ extension Conformance {
             }
         }
 
-        /// A ladder of levels of 40 ms · 2ⁿ, built as Warren's is; returns its exchanges, the delivery exchange last.
+        /// A ladder of levels of 80 ms · 2ⁿ, built as Warren's is; returns its exchanges, the delivery exchange last.
         private func ladder(_ broker: Broker, levels: Int) async throws -> [String] {
             var exchanges = [try await broker.exchange(.topic)]
             for level in 0..<levels {
                 let below = exchanges[0]
                 let exchange = try await broker.exchange(.topic)
                 let queue = try await broker.queue(.quorum) {
-                    $0.messageTTL = .milliseconds(40 << level)
+                    $0.messageTTL = .milliseconds(80 << level)
                     $0.deadLetterExchange = below
                     $0.deadLetterStrategy = .atLeastOnce
                     $0.overflow = .rejectPublish
@@ -68,7 +68,7 @@ extension Conformance {
             let exchanges = try await ladder(broker, levels: 4)
             let queue = try await broker.queue()
             try await broker.bind(queue, to: exchanges[4], "*.*.*.*." + queue)
-            for digits in ["1.0.1.0", "0.0.0.1", "0.1.0.0", "0.0.0.0"] {
+            for digits in ["1.0.1.0", "0.1.0.0", "0.0.0.1", "0.0.0.0"] {
                 try await broker.publish(
                     digits,
                     to: Destination(exchange: exchanges[0], routingKey: "\(digits).\(queue)")

@@ -47,11 +47,11 @@ extension Conformance {
                 takes: [["a": 1], ["a": "text"], ["a": .void]],
                 not: [["b": 1], nil]
             ),
-            // RabbitMQ compares the values as Erlang does, whatever their types.
+            // RabbitMQ compares the values as Erlang does, whatever their types. (3.10.8 takes 1.0 for 1 too, later ones don't.)
             Match(
                 "numbers of other widths are the same",
                 ["x-match": "all", "a": .int32(1)],
-                takes: [["a": .int32(1)], ["a": .int64(1)], ["a": .int16(1)], ["a": .double(1)]],
+                takes: [["a": .int32(1)], ["a": .int64(1)], ["a": .int16(1)]],
                 not: [["a": .int32(2)], ["a": .double(1.5)], ["a": "1"], ["a": true]]
             ),
             Match(

@@ -12,9 +12,17 @@ struct Broker: Sendable, Hashable, CustomTestStringConvertible {
     }
 
     let product: Product
+    /// Whether it is one that may be disturbed: RabbitMQ on a node of its own, the embedded broker always.
+    var isDisturbable = false
 
     /// The brokers that there are: RabbitMQ only where one was started.
     static let all = (TestBroker.url == nil ? [] : [Broker(product: .rabbitMQ)]) + [Broker(product: .embedded)]
+
+    /// Those that may be disturbed.
+    static let disturbable = all.map { Broker(product: $0.product, isDisturbable: true) }
+
+    /// The embedded one alone, for what takes too long elsewhere.
+    static let embedded = [Broker(product: .embedded)]
 
     var testDescription: String { product.rawValue }
 
@@ -25,10 +33,10 @@ struct Broker: Sendable, Hashable, CustomTestStringConvertible {
     var features: BrokerFeatures { BrokerFeatures(version) }
 
     /// The case's first connection.
-    var transport: any Transport { run.transport(product) }
+    var transport: any Transport { run.transport(self) }
 
     /// A further connection, which is closed after the case.
-    func connect() -> any Transport { run.connect(product) }
+    func connect() -> any Transport { run.connect(self) }
 
     /// A name that no other case uses.
     func name(_ purpose: String) -> String { TestBroker.uniqueName("conformance-\(purpose)") }
@@ -43,7 +51,7 @@ struct Broker: Sendable, Hashable, CustomTestStringConvertible {
     // MARK: Time
 
     /// Lets time pass.
-    func pass(_ time: Duration) async throws { try await run.broker(product).pass(time) }
+    func pass(_ time: Duration) async throws { try await run.broker(self).pass(time) }
 
     /// Waits until `condition` is true, and fails the case if that doesn't come within ten seconds.
     func eventually(
@@ -51,7 +59,7 @@ struct Broker: Sendable, Hashable, CustomTestStringConvertible {
         sourceLocation: SourceLocation = #_sourceLocation,
         _ condition: () async throws -> Bool
     ) async throws {
-        let tested = run.broker(product)
+        let tested = run.broker(self)
         var attempt = 0
         repeat {
             if try await condition() { return }
@@ -66,7 +74,7 @@ struct Broker: Sendable, Hashable, CustomTestStringConvertible {
         attempts: Int = .max,
         _ body: @escaping @Sendable () async throws -> Value
     ) async throws -> Value? {
-        let tested = run.broker(product)
+        let tested = run.broker(self)
         return try await withThrowingTaskGroup(of: Value?.self) { group in
             group.addTask { try await body() }
             group.addTask {
@@ -78,6 +86,14 @@ struct Broker: Sendable, Hashable, CustomTestStringConvertible {
             return try await group.next() ?? nil
         }
     }
+
+    // MARK: Disturbing
+
+    /// Starts or ends an alarm, which stops publishers.
+    func setAlarm(_ isOn: Bool) async throws { try await run.broker(self).setAlarm(isOn) }
+
+    /// Closes all connections, as an operator does.
+    func closeConnections() async throws { try await run.broker(self).closeConnections() }
 
     // MARK: Declaring
 

@@ -15,4 +15,10 @@ protocol BrokerUnderTest: Sendable {
     /// - Parameter attempt: How often the loop has waited before.
     /// - Returns: Whether it is worth to go on waiting.
     func pause(attempt: Int) async throws -> Bool
+
+    /// Starts or ends an alarm of memory, which stops publishers.
+    func setAlarm(_ isOn: Bool) async throws
+
+    /// Closes all connections as an operator does; clients may come back.
+    func closeConnections() async throws
 }

@@ -21,19 +21,19 @@ final class CaseRun: Sendable {
     var product: Broker.Product? { state.withLock { $0.product } }
 
     /// What the case runs on.
-    func broker(_ product: Broker.Product) -> any BrokerUnderTest {
+    func broker(_ tested: Broker) -> any BrokerUnderTest {
         state.withLock { state in
             if let broker = state.broker { return broker }
-            let broker = product.broker()
+            let broker = tested.underTest()
             state.broker = broker
-            state.product = product
+            state.product = tested.product
             return broker
         }
     }
 
     /// The first connection.
-    func transport(_ product: Broker.Product) -> any Transport {
-        let broker = broker(product)
+    func transport(_ tested: Broker) -> any Transport {
+        let broker = broker(tested)
         return state.withLock { state in
             if let transport = state.connections.first { return transport }
             let transport = broker.connect()
@@ -43,9 +43,9 @@ final class CaseRun: Sendable {
     }
 
     /// One more connection.
-    func connect(_ product: Broker.Product) -> any Transport {
-        _ = transport(product)
-        let connection = broker(product).connect()
+    func connect(_ tested: Broker) -> any Transport {
+        _ = transport(tested)
+        let connection = broker(tested).connect()
         state.withLock { $0.connections.append(connection) }
         return connection
     }
@@ -66,11 +66,13 @@ final class CaseRun: Sendable {
     }
 }
 
-extension Broker.Product {
-    fileprivate func broker() -> any BrokerUnderTest {
-        switch self {
+extension Broker {
+    fileprivate func underTest() -> any BrokerUnderTest {
+        switch product {
+        case .rabbitMQ where isDisturbable:
+            RabbitMQUnderTest(url: OwnBrokerTrait.broker?.url ?? "", own: OwnBrokerTrait.broker)
         case .rabbitMQ: RabbitMQUnderTest(url: TestBroker.url ?? "")
-        case .embedded: EmbeddedBrokerUnderTest(version: Conformance.version)
+        case .embedded: EmbeddedBrokerUnderTest(version: version)
         }
     }
 }

@@ -18,4 +18,10 @@ struct EmbeddedBrokerUnderTest: BrokerUnderTest {
         if attempt >= 10 { clock.advance(by: .milliseconds(10)) }
         return attempt < 2000
     }
+
+    func setAlarm(_ isOn: Bool) async throws {
+        if isOn { broker.setAlarm(.memory) } else { broker.clearAlarm(.memory) }
+    }
+
+    func closeConnections() async throws { broker.closeConnections() }
 }
