@@ -8,6 +8,7 @@ let package = Package(
     products: [
         .library(name: "AMQP", targets: ["AMQP"]),
         .library(name: "RabbitMQ", targets: ["RabbitMQ"]),
+        .library(name: "EmbeddedBroker", targets: ["EmbeddedBroker"]),
         .library(name: "Warren", targets: ["Warren"]),
         .library(name: "WarrenCommands", targets: ["WarrenCommands"]),
         .executable(name: "warren", targets: ["WarrenTool"]),
@@ -29,7 +30,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.6.0"),
         // Settings from the environment and files, with one precedence.
         .package(url: "https://github.com/apple/swift-configuration", from: "1.0.0"),
-        // Deques for what is waiting.
+        // Deques for what is waiting, a heap for what is due.
         .package(url: "https://github.com/apple/swift-collections", from: "1.3.0"),
         // SHA-256 in the Digest example.
         .package(url: "https://github.com/apple/swift-crypto", from: "4.0.0"),
@@ -53,6 +54,14 @@ let package = Package(
                 "AMQP", "CRabbitMQ",
                 .product(name: "DequeModule", package: "swift-collections"),
                 .product(name: "Logging", package: "swift-log"),
+            ]
+        ),
+        .target(
+            name: "EmbeddedBroker",
+            dependencies: [
+                "AMQP",
+                .product(name: "DequeModule", package: "swift-collections"),
+                .product(name: "HeapModule", package: "swift-collections"),
             ]
         ),
         .target(
@@ -122,9 +131,20 @@ let package = Package(
             exclude: ["README.md"]
         ),
         // What several test targets use.
-        .target(name: "TestSupport", path: "Tests/TestSupport"),
+        .target(
+            name: "TestSupport",
+            dependencies: [.product(name: "Subprocess", package: "swift-subprocess")],
+            path: "Tests/TestSupport"
+        ),
         .testTarget(name: "AMQPTests", dependencies: ["AMQP", "TestSupport"]),
         .testTarget(name: "RabbitMQTests", dependencies: ["AMQP", "CRabbitMQ", "RabbitMQ", "TestSupport"]),
+        .testTarget(
+            name: "EmbeddedBrokerTests",
+            dependencies: [
+                "AMQP", "EmbeddedBroker", "TestSupport", "Warren",
+                .product(name: "Logging", package: "swift-log"),
+            ]
+        ),
         .testTarget(
             name: "WarrenTests",
             dependencies: [
@@ -146,6 +166,11 @@ let package = Package(
             ]
         ),
         .testTarget(name: "DigestTests", dependencies: ["Digest", "Warren"]),
+        // Each behaviour of a broker that Warren relies on, on RabbitMQ and on the embedded broker.
+        .testTarget(
+            name: "ConformanceTests",
+            dependencies: ["AMQP", "EmbeddedBroker", "RabbitMQ", "TestSupport", "Warren"]
+        ),
         .testTarget(name: "WarrenLoadTests", dependencies: ["AMQP", "WarrenLoad"]),
         // Processes for the integration tests to lose.
         .executableTarget(

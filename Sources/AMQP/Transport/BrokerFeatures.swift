@@ -55,14 +55,15 @@ public struct BrokerFeatures: Sendable, Hashable {
     /// Source: <https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling>; tried.
     public var nackCountsTowardsDeliveryLimit: Bool { version < Self.fourThree }
 
-    /// Where a quorum queue puts a message that was given back.
+    /// Where a quorum queue puts a message that was given back; those of a lost channel go to the front on every version.
     ///
     /// - Parameter hasDeliveryLimit: Whether the queue has a limit, by argument, policy or ``defaultDeliveryLimit``.
     ///
+    /// The documentation of 4.0 says "to its original position"; 3.10.8, 4.0.5 and 4.3.6 were all seen to keep the order of return.
+    ///
     /// Source: <https://www.rabbitmq.com/docs/quorum-queues>, of each version; tried.
     public func requeuePosition(hasDeliveryLimit: Bool) -> RequeuePosition {
-        if version >= Self.fourThree { return .orderOfReturn }
-        return hasDeliveryLimit || version >= Self.four ? .originalPlace : .back
+        hasDeliveryLimit || version >= Self.four ? .orderOfReturn : .back
     }
 
     /// A place in a queue for a message that was given back.
@@ -83,6 +84,12 @@ public struct BrokerFeatures: Sendable, Hashable {
     /// drops what that delivers to it: a full prefetch is out and never arrives, until the channel closes. Tried: 3.10.8 does so; 4.0.5 and
     /// 4.3.6 cancel the consumer each time. What lies between was not tried.
     public var mayKeepDeadConsumers: Bool { version < Self.four }
+
+    /// Whether a quorum queue with a single active consumer lets a new one of a higher priority take over, once the active one has settled
+    /// what it has.
+    ///
+    /// Source: <https://www.rabbitmq.com/docs/consumers#sac-priority>.
+    public var prefersHigherPriorityActiveConsumer: Bool { version >= Self.four }
 
     // MARK: Consumer timeout
 
@@ -137,10 +144,25 @@ public struct BrokerFeatures: Sendable, Hashable {
 
     // MARK: Messages
 
+    /// Whether a quorum queue writes `x-delivery-count` also when it delivers a message for the first time, as 0.
+    ///
+    /// Tried: 3.10.8 does; 4.0.5 and 4.3.6 write it only once something has counted.
+    public var countsFirstDelivery: Bool { version < Self.four }
+
+    /// Whether a quorum queue writes into `x-acquired-count` how often a message was delivered before, whatever counted.
+    ///
+    /// Tried: 4.3.6 does, 3.10.8 and 4.0.5 don't.
+    public var marksAcquiredCount: Bool { version >= Self.fourThree }
+
     /// Whether the broker reads `x-death` headers that a publisher sends, and silently drops the message if they look like a cycle.
     ///
     /// Source: <https://github.com/rabbitmq/rabbitmq-server/blob/main/release-notes/4.0.1.md>.
     public var interpretsPublishedDeathHeaders: Bool { version < Self.four }
+
+    /// Whether a dead-lettered message has `x-last-death-` headers beside the `x-first-death-` ones.
+    ///
+    /// Tried: 3.10.8 sets none, 4.0.5 and 4.3.6 do.
+    public var marksLastDeath: Bool { version >= BrokerVersion(3, 13) }
 
     /// The largest message the broker takes by default, in bytes; ``Message/maximumBodySize`` is the least of all versions.
     ///
@@ -156,6 +178,16 @@ public struct BrokerFeatures: Sendable, Hashable {
     }
 
     // MARK: Declarations
+
+    /// Whether a queue that was declared without a type has the name of its type all the same.
+    ///
+    /// Tried, by the words of the refusal of another type: 4.3.6 says `classic`, 3.10.8 and 4.0.5 none.
+    public var namesDefaultQueueType: Bool { version >= Self.fourThree }
+
+    /// How many `#` the pattern of a binding to a topic exchange may have; `nil` for any number.
+    ///
+    /// Tried: 4.3.6 refuses a third with 406, 3.10.8 and 4.0.5 don't.
+    public var maximumHashesInPattern: Int? { version >= Self.fourThree ? 2 : nil }
 
     /// Whether every broker of this version takes a queue that is neither durable nor exclusive, unless it is configured not to.
     ///

@@ -3,29 +3,7 @@ import AMQP
 extension AMQPError {
     /// The broker closed a channel because of a method.
     static func refused(_ method: OutboundMethod, _ reply: BrokerReply) -> AMQPError {
-        switch reply.code {
-        case 404:
-            return AMQPError(.notFound, "Can't \(method.summary): \(reply.text).", reply: reply)
-        case 403:
-            return AMQPError(
-                .accessRefused,
-                "Can't \(method.summary): the user lacks the permission. \(reply.text).",
-                reply: reply
-            )
-        case 405:
-            return AMQPError(
-                .resourceLocked,
-                "Can't \(method.summary): another connection has it to itself. \(reply.text).",
-                reply: reply
-            )
-        case 406:
-            if let mismatch = DeclarationMismatch(reply: reply) {
-                return AMQPError(.declarationMismatch, mismatch.description, reply: reply)
-            }
-            return AMQPError(.refused, "Can't \(method.summary): \(reply.text).", reply: reply)
-        default:
-            return AMQPError(.refused, "Can't \(method.summary): \(reply.text) (\(reply.code)).", reply: reply)
-        }
+        refused(method.summary, reply)
     }
 }
 
@@ -51,15 +29,6 @@ extension OutboundMethod {
         case .confirmSelect: "turn confirms on"
         case .get(let queue): "get a message from the queue '\(queue)'"
         case .ack, .nack, .reject: "settle a delivery"
-        }
-    }
-}
-
-extension Binding.Target {
-    fileprivate var summary: String {
-        switch self {
-        case .queue(let name): "the queue '\(name)'"
-        case .exchange(let name): "the exchange '\(name)'"
         }
     }
 }

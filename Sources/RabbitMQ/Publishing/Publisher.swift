@@ -202,7 +202,9 @@ struct Publisher {
             }
             return openIfNeeded()
         }
-        for culprit in culprits { culprit.publish.reply.finish(.failure(.refusedPublish(culprit.publish, reply))) }
+        for publish in culprits.map(\.publish) {
+            publish.reply.finish(.failure(.refusedPublish(of: publish.message, to: publish.destination, reply)))
+        }
         outgoing.prepend(contentsOf: sent.filter { !$0.publish.reply.isDone })
         return openIfNeeded()
     }
@@ -291,37 +293,4 @@ extension PendingPublish {
 extension BrokerReply {
     /// True if the broker closed the connection for a fault, perhaps one of ours, and not because its operator wanted it closed (320).
     fileprivate var isFault: Bool { code >= 400 }
-}
-
-extension AMQPError {
-    /// The broker closed the channel because of this publish.
-    fileprivate static func refusedPublish(_ publish: PendingPublish, _ reply: BrokerReply) -> AMQPError {
-        let exchange = publish.destination.exchange
-        return switch reply.code {
-        case 404:
-            AMQPError(
-                .notFound,
-                "There is no exchange '\(exchange)': declare it before publishing to it. Nothing was kept.",
-                reply: reply
-            )
-        case 403:
-            AMQPError(
-                .accessRefused,
-                "The user may not publish to the exchange '\(exchange)': \(reply.text).",
-                reply: reply
-            )
-        case 406 where reply.text.contains("message size"):
-            AMQPError(
-                .messageTooLarge,
-                "The broker refused a message of \(publish.message.body.count) bytes: \(reply.text).",
-                reply: reply
-            )
-        default:
-            AMQPError(
-                .refused,
-                "The broker refused the message to \(publish.destination): \(reply.text).",
-                reply: reply
-            )
-        }
-    }
 }

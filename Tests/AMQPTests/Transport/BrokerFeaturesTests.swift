@@ -40,8 +40,8 @@ struct BrokerFeaturesTests {
     @Test("A message that is given back goes to the back, to its place, or in the order of return")
     func requeue() {
         #expect(Self.old.requeuePosition(hasDeliveryLimit: false) == .back)
-        #expect(Self.old.requeuePosition(hasDeliveryLimit: true) == .originalPlace)
-        #expect(Self.four.requeuePosition(hasDeliveryLimit: false) == .originalPlace)
+        #expect(Self.old.requeuePosition(hasDeliveryLimit: true) == .orderOfReturn)
+        #expect(Self.four.requeuePosition(hasDeliveryLimit: false) == .orderOfReturn)
         #expect(Self.new.requeuePosition(hasDeliveryLimit: true) == .orderOfReturn)
     }
 

@@ -1,5 +1,6 @@
 import AMQP
 import RabbitMQ
+import TestSupport
 import Testing
 
 @Suite(.needsBroker, .timeLimit(.minutes(1)))

@@ -1,5 +1,6 @@
 import AMQP
 import RabbitMQ
+import TestSupport
 import Testing
 
 /// What would disturb other tests runs beside a broker of its own.

@@ -1,6 +1,7 @@
 import AMQP
 import Foundation
 import RabbitMQ
+import TestSupport
 import Testing
 
 /// What a client does by itself when its broker goes away and comes back.

@@ -1,5 +1,6 @@
 import AMQP
 import RabbitMQ
+import TestSupport
 import Testing
 
 /// Each refusal says which it is, and what to do.

@@ -1,5 +1,6 @@
 import AMQP
 import RabbitMQ
+import TestSupport
 import Testing
 import Warren
 

@@ -1,29 +1,7 @@
 import AMQP
-import Foundation
 import RabbitMQ
+import TestSupport
 import Testing
-
-/// The RabbitMQ that `./compose/test` started, by the variables it exported.
-enum TestBroker {
-    /// The broker's URL; `nil` where none was started.
-    static let url = variable("WARREN_BROKER_URL")
-    /// Its URL for TLS; `nil` where it was started without `--tls`.
-    static let tlsURL = variable("WARREN_BROKER_TLS_URL")
-    /// The CA that signed its certificate.
-    static let authorityFile = variable("WARREN_BROKER_CA_FILE")
-    /// The repository's root.
-    static let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-        .deletingLastPathComponent().deletingLastPathComponent()
-
-    /// A name that no other test uses.
-    static func uniqueName(_ purpose: String) -> String {
-        "test-\(purpose)-\(String(UInt32.random(in: 0 ... .max), radix: 36))"
-    }
-
-    private static func variable(_ name: String) -> String? {
-        ProcessInfo.processInfo.environment[name].flatMap { $0.isEmpty ? nil : $0 }
-    }
-}
 
 extension Trait where Self == ConditionTrait {
     /// Runs only beside a real broker.

@@ -1,0 +1,195 @@
+import AMQP
+import Synchronization
+
+/// The machine with what it isn't: the lock, the clock, the journal, and the streams that consumers read.
+final class BrokerCore: Sendable {
+    /// What a consumer reads, and what its deliveries are settled through.
+    struct Outlet: Sendable {
+        var stream: DeliveryStream
+        var settler: EmbeddedSettler
+    }
+
+    /// What is to be done without the lock.
+    fileprivate enum Handover: Sendable {
+        case yield(DeliveryStream, [Delivery])
+        case finish(DeliveryStream, AMQPError?)
+        case register(DeliveryStream, Bool)
+    }
+
+    struct State: Sendable {
+        var machine: BrokerMachine
+        var outlets: [ChannelID: Outlet] = [:]
+        /// The settlers of the channels of gets.
+        var getSettlers: [ChannelID: EmbeddedSettler] = [:]
+        fileprivate var handovers: [Handover] = []
+        fileprivate var isHandingOver = false
+        fileprivate var wakeUp: (time: Duration, cancel: @Sendable () -> Void)?
+    }
+
+    private let state: Mutex<State>
+    let time: BrokerTime
+    let version: BrokerVersion
+    private let journal: (any BrokerJournal)?
+    let alarm = PublishGate()
+
+    init(
+        version: BrokerVersion,
+        time: BrokerTime,
+        journal: (any BrokerJournal)? = nil,
+        restoring changes: some Sequence<BrokerChange> = EmptyCollection()
+    ) {
+        self.version = version
+        self.time = time
+        self.journal = journal
+        var machine = BrokerMachine(version: version, isJournaled: journal != nil, now: time.now())
+        for change in changes { machine.restore(change) }
+        machine.restored()
+        state = Mutex(State(machine: machine))
+        perform { _ in }
+    }
+
+    /// Makes a request, does what follows from it, and tells the consumers.
+    ///
+    @discardableResult
+    func perform<Value: Sendable, Failure>(
+        _ request: (inout State) throws(Failure) -> Value
+    ) throws(Failure) -> Value {
+        try performAndNote(request).value
+    }
+
+    /// Makes a request and waits until what it changed is kept.
+    func performKept<Value: Sendable>(
+        _ summary: @autoclosure () -> String,
+        _ request: (inout State) throws(Refusal) -> Value
+    ) async throws(AMQPError) -> Value {
+        let result: (value: Value, number: UInt64?)
+        do throws(Refusal) {
+            result = try performAndNote(request)
+        } catch {
+            throw .refused(summary(), error.reply)
+        }
+        if let number = result.number { try await journal?.isKept(number) }
+        return result.value
+    }
+
+    /// Makes a request; the number is the journal's, of what it changed.
+    func performAndNote<Value: Sendable, Failure>(
+        _ request: (inout State) throws(Failure) -> Value
+    ) throws(Failure) -> (value: Value, number: UInt64?) {
+        let now = time.now()
+        let (result, number, isToHandOver) = state.withLock { state in
+            state.machine.begin(now: now)
+            let result: Result<Value, Failure>
+            do throws(Failure) {
+                result = .success(try request(&state))
+            } catch {
+                result = .failure(error)
+            }
+            state.machine.work()
+            var number: UInt64?
+            if let journal {
+                let changes = state.machine.takeChanges()
+                if !changes.isEmpty { number = journal.append(changes) }
+            }
+            resolve(&state)
+            armWakeUp(&state)
+            let isToHandOver = !state.handovers.isEmpty && !state.isHandingOver
+            if isToHandOver { state.isHandingOver = true }
+            return (result, number, isToHandOver)
+        }
+        if isToHandOver { handOver() }
+        return (try result.get(), number)
+    }
+
+    /// Waits until the journal has kept what has this number.
+    func isKept(_ number: UInt64) async throws(AMQPError) { try await journal?.isKept(number) }
+
+    /// A number for a connection.
+    func newConnection() -> ConnectionID { perform { ConnectionID(number: $0.machine.nextNumber()) } }
+
+    /// Reads the broker's state.
+    func read<Value: Sendable>(_ body: (BrokerMachine) -> Value) -> Value {
+        perform { body($0.machine) }
+    }
+
+    /// Turns the machine's effects into deliveries on streams.
+    private func resolve(_ state: inout State) {
+        for effect in state.machine.takeEffects() {
+            switch effect {
+            case .deliver(let channel, let delivered):
+                guard let outlet = state.outlets[channel] else { continue }
+                let delivery = Delivery(delivered, outlet.settler)
+                if case .yield(let stream, var batch)? = state.handovers.last, stream === outlet.stream {
+                    state.handovers.removeLast()
+                    batch.append(delivery)
+                    state.handovers.append(.yield(stream, batch))
+                } else {
+                    state.handovers.append(.yield(outlet.stream, [delivery]))
+                }
+            case .end(let channel, let error):
+                if let outlet = state.outlets[channel] { state.handovers.append(.finish(outlet.stream, error)) }
+            case .lose(let channel):
+                state.outlets.removeValue(forKey: channel)?.settler.lose()
+                state.getSettlers.removeValue(forKey: channel)?.lose()
+            case .resume(let channel):
+                guard let outlet = state.outlets[channel] else { continue }
+                outlet.settler.lose()
+                state.outlets[channel]?.settler = EmbeddedSettler(self, channel)
+                state.handovers.append(.register(outlet.stream, false))
+                state.handovers.append(.register(outlet.stream, true))
+            }
+        }
+    }
+
+    /// Tells the readers, in order, on the task of whoever comes first; the others leave theirs to it.
+    private func handOver() {
+        while true {
+            let handovers = state.withLock { state in
+                let handovers = state.handovers
+                state.handovers = []
+                state.isHandingOver = !handovers.isEmpty
+                return handovers
+            }
+            if handovers.isEmpty { return }
+            for handover in handovers {
+                switch handover {
+                case .yield(let stream, let batch): stream.yield(batch)
+                case .finish(let stream, let error): stream.finish(throwing: error)
+                case .register(let stream, let isRegistered): stream.setRegistered(isRegistered)
+                }
+            }
+        }
+    }
+
+    /// Makes sure to be called when something is due.
+    private func armWakeUp(_ state: inout State) {
+        guard let next = state.machine.timetable.next else { return }
+        if let wakeUp = state.wakeUp {
+            if wakeUp.time <= next { return }
+            wakeUp.cancel()
+        }
+        let cancel = time.wake(next) { [weak self] in self?.wokenUp() }
+        state.wakeUp = (next, cancel)
+    }
+
+    private func wokenUp() {
+        perform { $0.wakeUp = nil }
+    }
+
+    deinit {
+        state.withLock { $0.wakeUp?.cancel() }
+    }
+}
+
+extension Delivery {
+    init(_ delivered: BrokerMachine.Delivered, _ settler: EmbeddedSettler) {
+        self.init(
+            message: delivered.message,
+            destination: delivered.destination,
+            queue: delivered.queue,
+            isRedelivered: delivered.isRedelivered,
+            tag: delivered.tag,
+            settler: settler
+        )
+    }
+}

@@ -1,0 +1,55 @@
+import DequeModule
+
+/// The unsettled deliveries of a channel, by their tags.
+///
+/// A value. Tags count from 1 and go on after a lost connection, so an old one is never mistaken for a new one.
+struct UnsettledDeliveries: Sendable {
+    /// A delivery that waits to be settled.
+    struct Entry: Sendable {
+        var queue: QueueID
+        var message: StoredMessage
+        var deliveredAt: Duration
+    }
+
+    private var entries: Deque<Entry?> = []
+    private var firstTag: UInt64 = 1
+    private(set) var count = 0
+
+    init() {}
+
+    /// The oldest of them.
+    var first: Entry? { entries.first ?? nil }
+
+    /// How many of them are of a queue.
+    func count(of queue: QueueID) -> Int { entries.count { $0?.queue == queue } }
+
+    /// Notes a delivery; returns its tag.
+    mutating func add(_ entry: Entry) -> UInt64 {
+        entries.append(entry)
+        count += 1
+        return firstTag + UInt64(entries.count) - 1
+    }
+
+    /// Takes a delivery out; `nil` if it was settled before.
+    mutating func take(_ tag: UInt64) -> Entry? {
+        guard tag >= firstTag, tag - firstTag < UInt64(entries.count) else { return nil }
+        let index = Int(tag - firstTag)
+        guard let entry = entries[index] else { return nil }
+        entries[index] = nil
+        count -= 1
+        while case .some(nil) = entries.first {
+            entries.removeFirst()
+            firstTag += 1
+        }
+        return entry
+    }
+
+    /// Takes all out, oldest first.
+    mutating func takeAll() -> [Entry] {
+        let all = entries.compactMap(\.self)
+        firstTag += UInt64(entries.count)
+        entries = []
+        count = 0
+        return all
+    }
+}

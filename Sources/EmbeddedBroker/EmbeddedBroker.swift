@@ -1,0 +1,179 @@
+public import AMQP
+
+/// A broker in this process, with RabbitMQ's semantics.
+///
+/// It emulates RabbitMQ 3.10, 4.0 or 4.3 where they differ. Used as a `Transport` it is its own first connection;
+/// ``connect(name:)`` makes others. All that takes time takes it from the injected clock: with a ``VirtualClock`` years pass at once.
+/// Everything is in memory and ends with the process, unless a ``BrokerJournal`` keeps it.
+public final class EmbeddedBroker: Transport {
+    private let core: BrokerCore
+    private let connection: EmbeddedConnection
+
+    /// An empty broker.
+    ///
+    /// - Parameter version: The RabbitMQ that it behaves as.
+    /// - Parameter clock: By which messages, queues and deliveries expire.
+    public convenience init(
+        version: BrokerVersion = BrokerVersion(4, 3),
+        clock: any Clock<Duration> = ContinuousClock()
+    ) {
+        self.init(core: BrokerCore(version: version, time: BrokerTime(clock)))
+    }
+
+    /// A broker whose durable state a journal keeps.
+    ///
+    /// - Parameter changes: What the journal has kept so far, in its order.
+    public convenience init(
+        version: BrokerVersion = BrokerVersion(4, 3),
+        clock: any Clock<Duration> = ContinuousClock(),
+        journal: any BrokerJournal,
+        restoring changes: some Sequence<BrokerChange>
+    ) {
+        self.init(
+            core: BrokerCore(version: version, time: BrokerTime(clock), journal: journal, restoring: changes)
+        )
+    }
+
+    private init(core: BrokerCore) {
+        self.core = core
+        connection = EmbeddedConnection(core, name: "embedded")
+    }
+
+    /// The RabbitMQ that it behaves as.
+    public var version: BrokerVersion { core.version }
+
+    /// Makes a further connection.
+    public func connect(name: String = "embedded") -> EmbeddedConnection { EmbeddedConnection(core, name: name) }
+
+    // MARK: The operator's acts
+
+    /// Lets the broker run short of something: publishes wait, everything else goes on.
+    public func setAlarm(_ alarm: BrokerAlarm) { core.alarm.set(alarm) }
+
+    /// Ends an alarm, or all: publishes go on.
+    public func clearAlarm(_ alarm: BrokerAlarm? = nil) { core.alarm.clear(alarm) }
+
+    /// Sets how long a delivery may stay unsettled, where a queue doesn't say it itself; `nil` for no limit.
+    ///
+    /// It holds for deliveries that come after.
+    public func setConsumerTimeout(_ timeout: Duration?) {
+        core.perform { $0.machine.consumerTimeout = timeout.map { .after($0) } ?? .never }
+    }
+
+    /// Closes all connections, as an operator or a lost network does; they come back at once.
+    ///
+    /// What was unsettled is delivered again, streams go on, and exclusive and auto-delete queues are there again, empty.
+    public func closeConnections() { core.perform { $0.machine.loseConnections() } }
+
+    // MARK: Looking at it
+
+    /// The names of all queues, sorted.
+    public var queueNames: [String] { core.read { $0.queueIDs.keys.sorted() } }
+
+    /// The names of all exchanges, sorted; the default one's is empty.
+    public var exchangeNames: [String] { core.read { $0.exchanges.names } }
+
+    /// The messages that are ready in a queue, in the order in which they will go; none if there is no such queue.
+    public func readyMessages(in queue: String) -> [Message] {
+        core.read { machine in
+            guard let id = machine.queueIDs[queue], let found = machine.queues[id] else { return [] }
+            var ready = found.ready
+            var messages: [Message] = []
+            while let message = ready.popFirst() {
+                messages.append(message.delivered(from: found.settings.kind, machine.features))
+            }
+            return messages
+        }
+    }
+
+    /// How many deliveries of a queue are unsettled.
+    public func unsettledCount(of queue: String) -> Int {
+        core.read { machine in
+            guard let id = machine.queueIDs[queue] else { return 0 }
+            return machine.channels.values.map { $0.unsettled.count(of: id) }.reduce(0, +)
+        }
+    }
+
+    // MARK: Transport
+
+    /// The embedded broker, with the version of RabbitMQ that it behaves as.
+    public func broker() async throws(AMQPError) -> BrokerIdentity { try await connection.broker() }
+
+    /// Declares an exchange.
+    ///
+    /// - Throws: `declarationMismatch` if it exists and is different.
+    public func declare(_ exchange: ExchangeDeclaration) async throws(AMQPError) {
+        try await connection.declare(exchange)
+    }
+
+    /// Declares a queue.
+    ///
+    /// - Throws: `declarationMismatch` if it exists and is different.
+    @discardableResult
+    public func declare(_ queue: QueueDeclaration) async throws(AMQPError) -> QueueStatus {
+        try await connection.declare(queue)
+    }
+
+    /// Adds a binding.
+    ///
+    /// - Throws: `notFound` if an end of it doesn't exist.
+    public func bind(_ binding: Binding) async throws(AMQPError) { try await connection.bind(binding) }
+
+    /// Removes a binding; one that doesn't exist is no error.
+    public func unbind(_ binding: Binding) async throws(AMQPError) { try await connection.unbind(binding) }
+
+    /// Deletes an exchange; one that doesn't exist is no error.
+    public func deleteExchange(_ name: String) async throws(AMQPError) { try await connection.deleteExchange(name) }
+
+    /// Deletes a queue with what is in it, and says how many messages that were.
+    @discardableResult
+    public func deleteQueue(_ name: String) async throws(AMQPError) -> Int { try await connection.deleteQueue(name) }
+
+    /// Removes the ready messages of a queue, and says how many they were.
+    @discardableResult
+    public func purgeQueue(_ name: String) async throws(AMQPError) -> Int { try await connection.purgeQueue(name) }
+
+    /// What is in a queue and who reads it.
+    ///
+    /// - Throws: `notFound` if it doesn't exist.
+    public func status(ofQueue name: String) async throws(AMQPError) -> QueueStatus {
+        try await connection.status(ofQueue: name)
+    }
+
+    /// Whether an exchange exists.
+    public func exchangeExists(_ name: String) async throws(AMQPError) -> Bool {
+        try await connection.exchangeExists(name)
+    }
+
+    /// Publishes a message and returns when the broker has it; see ``EmbeddedConnection/publish(_:to:mandatory:deadline:)``.
+    public func publish(
+        _ message: Message,
+        to destination: Destination,
+        mandatory: Bool = true,
+        deadline: ContinuousClock.Instant = .now + .seconds(30)
+    ) async throws(AMQPError) {
+        try await connection.publish(message, to: destination, mandatory: mandatory, deadline: deadline)
+    }
+
+    /// Consumes a queue.
+    ///
+    /// Not more than `prefetch` deliveries are unsettled at a time; 0 is no limit.
+    public func consume(
+        queue: String,
+        prefetch: UInt16,
+        arguments: FieldTable = FieldTable()
+    ) async throws(AMQPError) -> DeliveryStream {
+        try await connection.consume(queue: queue, prefetch: prefetch, arguments: arguments)
+    }
+
+    /// Takes one message from a queue, or `nil` if none is ready.
+    ///
+    /// Settle it as any delivery.
+    public func get(queue: String) async throws(AMQPError) -> Delivery? { try await connection.get(queue: queue) }
+
+    /// Open, and blocked for publishing while an alarm is on.
+    public var health: TransportHealth { connection.health }
+
+    /// Ends the first connection; the broker and its other connections stay.
+    public func close() async { await connection.close() }
+}

@@ -1,0 +1,68 @@
+import AMQP
+
+/// An exchange: its bindings, and where they lead a message.
+///
+/// A value without I/O. Bindings without wildcards are looked up, the others are tried one after the other.
+struct Exchange: Sendable {
+    let declaration: ExchangeDeclaration
+    /// Whether the broker made it, so that nobody may delete it.
+    let isPredeclared: Bool
+    private(set) var bindings: Set<Binding> = []
+    /// Where a key leads that is exactly the binding's.
+    private var exact: [String: [Binding.Target]] = [:]
+    private var patterns: [(pattern: TopicPattern, binding: Binding)] = []
+    private var headers: [(pattern: HeadersPattern, binding: Binding)] = []
+
+    init(_ declaration: ExchangeDeclaration, isPredeclared: Bool = false) {
+        self.declaration = declaration
+        self.isPredeclared = isPredeclared
+    }
+
+    var kind: ExchangeKind { declaration.kind }
+    var name: String { declaration.name }
+
+    /// Adds a binding; returns false if it is there already.
+    mutating func add(_ binding: Binding) -> Bool {
+        guard bindings.insert(binding).inserted else { return false }
+        switch kind {
+        case .headers: headers.append((HeadersPattern(binding.arguments), binding))
+        case .topic where !TopicPattern.isPlain(binding.routingKey):
+            patterns.append((TopicPattern(binding.routingKey), binding))
+        default: exact[kind == .fanout ? "" : binding.routingKey, default: []].append(binding.target)
+        }
+        return true
+    }
+
+    /// Removes a binding; returns false if it isn't there.
+    mutating func remove(_ binding: Binding) -> Bool {
+        guard bindings.remove(binding) != nil else { return false }
+        switch kind {
+        case .headers: headers.removeAll { $0.binding == binding }
+        case .topic where !TopicPattern.isPlain(binding.routingKey): patterns.removeAll { $0.binding == binding }
+        default:
+            let key = kind == .fanout ? "" : binding.routingKey
+            // Two bindings that differ in their arguments only lead to one place; one of them is left.
+            if let index = exact[key]?.firstIndex(of: binding.target) { exact[key]?.remove(at: index) }
+            if exact[key]?.isEmpty == true { exact[key] = nil }
+        }
+        return true
+    }
+
+    /// Where a message goes from here; a target may come twice.
+    func targets(_ key: String, _ table: FieldTable?) -> [Binding.Target] {
+        switch kind {
+        case .headers: return headers.filter { $0.pattern.matches(table) }.map(\.binding.target)
+        case .fanout: return exact[""] ?? []
+        case .topic where !patterns.isEmpty:
+            let words = TopicPattern.words(of: key)
+            let matching = patterns.filter { $0.pattern.matches(words) }.map(\.binding.target)
+            return (exact[key] ?? []) + matching
+        default: return exact[key] ?? []
+        }
+    }
+}
+
+extension ExchangeKind {
+    /// The kinds that the broker knows.
+    static let known: [ExchangeKind] = [.direct, .fanout, .topic, .headers]
+}

@@ -1,0 +1,138 @@
+import AMQP
+
+/// All exchanges of a broker, and the way of a message through them.
+///
+/// A value without I/O. It knows queues by their names only.
+struct ExchangeTable: Sendable {
+    private var exchanges: [String: Exchange] = [:]
+    /// The bindings that lead to a queue or exchange.
+    private var leading: [Binding.Target: Set<Binding>] = [:]
+
+    init() {
+        let predeclared: [(String, ExchangeKind)] = [
+            ("", .direct), ("amq.direct", .direct), ("amq.fanout", .fanout), ("amq.topic", .topic),
+            ("amq.headers", .headers), ("amq.match", .headers),
+        ]
+        for (name, kind) in predeclared {
+            exchanges[name] = Exchange(ExchangeDeclaration(name, kind: kind), isPredeclared: true)
+        }
+        let trace = ExchangeDeclaration("amq.rabbitmq.trace", kind: .topic, isInternal: true)
+        exchanges[trace.name] = Exchange(trace, isPredeclared: true)
+    }
+
+    subscript(name: String) -> Exchange? { exchanges[name] }
+
+    /// All names, sorted.
+    var names: [String] { exchanges.keys.sorted() }
+
+    mutating func add(_ declaration: ExchangeDeclaration) { exchanges[declaration.name] = Exchange(declaration) }
+
+    /// Adds a binding, whose ends exist; returns false if it is there already.
+    mutating func add(_ binding: Binding) -> Bool {
+        guard exchanges[binding.source]?.add(binding) == true else { return false }
+        leading[binding.target, default: []].insert(binding)
+        return true
+    }
+
+    /// What a removal took with it.
+    struct Removed: Sendable, Equatable {
+        var bindings: [Binding] = []
+        /// Exchanges that were to go with their last binding.
+        var exchanges: [String] = []
+    }
+
+    mutating func remove(_ binding: Binding) -> Removed {
+        var removed = Removed()
+        remove(binding, &removed)
+        return removed
+    }
+
+    /// Removes an exchange and all bindings from and to it.
+    mutating func removeExchange(_ name: String) -> Removed {
+        var removed = Removed()
+        removeExchange(name, &removed)
+        return removed
+    }
+
+    /// Removes all bindings that lead to a queue.
+    mutating func removeQueue(_ name: String) -> Removed {
+        var removed = Removed()
+        for binding in leading[.queue(name)] ?? [] { remove(binding, &removed) }
+        return removed
+    }
+
+    /// The bindings that lead to a queue.
+    func bindings(toQueue name: String) -> [Binding] {
+        (leading[.queue(name)] ?? []).sorted { ($0.source, $0.routingKey) < ($1.source, $1.routingKey) }
+    }
+
+    private mutating func removeExchange(_ name: String, _ removed: inout Removed) {
+        guard let exchange = exchanges.removeValue(forKey: name) else { return }
+        removed.exchanges.append(name)
+        for binding in exchange.bindings {
+            leading[binding.target]?.remove(binding)
+            if leading[binding.target]?.isEmpty == true { leading[binding.target] = nil }
+            removed.bindings.append(binding)
+        }
+        for binding in leading[.exchange(name)] ?? [] { remove(binding, &removed) }
+    }
+
+    private mutating func remove(_ binding: Binding, _ removed: inout Removed) {
+        guard exchanges[binding.source]?.remove(binding) == true else { return }
+        removed.bindings.append(binding)
+        leading[binding.target]?.remove(binding)
+        if leading[binding.target]?.isEmpty == true { leading[binding.target] = nil }
+        if let exchange = exchanges[binding.source], exchange.declaration.isAutoDelete, exchange.bindings.isEmpty {
+            removeExchange(binding.source, &removed)
+        }
+    }
+
+    // MARK: Routing
+
+    /// Where a message goes.
+    struct Route: Sendable {
+        /// The names of queues, each once; one that was found through the default exchange may not exist.
+        var queues: [String] = []
+        /// Whether only exchange and key decided that, and no header.
+        var isByKey = true
+    }
+
+    /// The queues that a message goes to from an exchange, through bindings and alternate exchanges; `nil` if there is no such exchange.
+    func route(
+        _ message: Message,
+        from exchange: String,
+        keys: [String],
+        isQueue: (String) -> Bool
+    ) -> Route? {
+        guard exchanges[exchange] != nil else { return nil }
+        var route = Route()
+        var seen: Set = [exchange]
+        var queues: Set<String> = []
+        var waiting = [exchange]
+        func visit(_ target: Binding.Target) {
+            switch target {
+            case .queue(let name): if queues.insert(name).inserted { route.queues.append(name) }
+            case .exchange(let name): if seen.insert(name).inserted { waiting.append(name) }
+            }
+        }
+        while let name = waiting.popLast() {
+            guard let exchange = exchanges[name] else { continue }
+            if exchange.kind == .headers { route.isByKey = false }
+            var isRouted = false
+            for key in keys {
+                if name.isEmpty {
+                    guard isQueue(key) else { continue }
+                    visit(.queue(key))
+                    isRouted = true
+                    continue
+                }
+                for target in exchange.targets(key, message.properties.headers) {
+                    visit(target)
+                    isRouted = true
+                }
+            }
+            if !isRouted, let alternate = exchange.declaration.alternateExchange { visit(.exchange(alternate)) }
+        }
+        return route
+    }
+}

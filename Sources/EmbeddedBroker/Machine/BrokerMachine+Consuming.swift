@@ -1,0 +1,151 @@
+import AMQP
+
+extension BrokerMachine {
+    /// Registers a consumer on a channel of its own.
+    mutating func consume(
+        _ name: String,
+        prefetch: UInt16,
+        arguments: FieldTable,
+        by connection: ConnectionID
+    ) throws(Refusal) -> ChannelID {
+        let queue = try queue(name, for: connection)
+        let channel = ChannelID(number: nextNumber())
+        let consumption = Channel.Consumption(
+            queue: queue.id,
+            name: name,
+            prefetch: Int(prefetch),
+            priority: try arguments.consumerPriority(queue.name),
+            start: queue.isStream ? try StreamLog.Start(arguments, ofQueue: name, now: now) : .next
+        )
+        if queue.isStream, prefetch == 0 {
+            throw .precondition("consumer prefetch count is not set for stream queue '\(name)' in vhost '/'")
+        }
+        channels[channel] = Channel(connection: connection, consumption: consumption, isConsuming: true)
+        queues[queue.id]?.addConsumer(channel, consumption, now: now)
+        touch(queue.id)
+        return channel
+    }
+
+    /// Stops a consumer's deliveries; what it has can still be settled.
+    mutating func cancel(_ channel: ChannelID) {
+        guard let found = channels[channel], found.isConsuming, let consumption = found.consumption else { return }
+        channels[channel]?.isConsuming = false
+        tell(.end(channel, nil))
+        removeConsumer(channel, of: consumption.queue)
+    }
+
+    /// Ends a channel: what is unsettled goes back.
+    mutating func close(_ channel: ChannelID, _ error: AMQPError? = nil) {
+        guard let found = channels[channel] else { return }
+        if found.isConsuming { tell(.end(channel, error)) }
+        tell(.lose(channel))
+        takeBackAll(channel)
+        channels[channel] = nil
+        timetable.disarm(.unsettled(channel))
+        if getChannels[found.connection] == channel { getChannels[found.connection] = nil }
+        if found.isConsuming, let consumption = found.consumption { removeConsumer(channel, of: consumption.queue) }
+    }
+
+    /// Gives all that is unsettled on a channel back to its queues.
+    mutating func takeBackAll(_ channel: ChannelID) {
+        for entry in channels[channel]?.unsettled.takeAll() ?? [] {
+            let returned = queues[entry.queue]?.takeBack(entry.message, .channelLost, features: features)
+            noteReturned(entry, as: returned)
+            touch(entry.queue)
+        }
+    }
+
+    private mutating func removeConsumer(_ channel: ChannelID, of id: QueueID) {
+        queues[id]?.removeConsumer(channel, now: now)
+        if queues[id]?.isToBeDeleted == true { return remove(id) }
+        touch(id)
+    }
+
+    /// Takes one message from a queue.
+    mutating func get(_ name: String, by connection: ConnectionID) throws(Refusal) -> (ChannelID, Delivered)? {
+        let queue: MessageQueue
+        do throws(Refusal) {
+            queue = try self.queue(name, for: connection)
+        } catch {
+            // The error closes the channel, and what was got on it goes back.
+            if let channel = getChannels[connection] { close(channel) }
+            throw error
+        }
+        if let refusal = queue.refusalOfGets {
+            if let channel = getChannels[connection] { close(channel) }
+            throw refusal
+        }
+        touch(queue.id)
+        guard let message = queues[queue.id]?.get(now: now) else { return nil }
+        let channel = getChannels[connection] ?? ChannelID(number: nextNumber())
+        if getChannels[connection] == nil {
+            getChannels[connection] = channel
+            channels[channel] = Channel(connection: connection)
+        }
+        guard let delivered = hold(message, from: queue.id, on: channel) else { return nil }
+        return (channel, delivered)
+    }
+
+    /// Settles a delivery; one that is unknown or settled already changes nothing.
+    mutating func settle(_ tag: UInt64, on channel: ChannelID, _ settlement: DeliverySettlement) {
+        guard let entry = channels[channel]?.unsettled.take(tag) else { return }
+        let id = entry.queue
+        if queues[id] == nil { return }
+        switch settlement {
+        case .ack: noteGone(entry)
+        case _ where queues[id]?.isStream == true: break
+        case .requeue, .reject(requeue: true):
+            let way: MessageQueue.Return = settlement == .requeue ? .nack : .reject
+            noteReturned(entry, as: queues[id]?.takeBack(entry.message, way, features: features))
+            touch(id)
+        case .discard, .reject(requeue: false):
+            queues[id]?.discard(entry.message)
+            touch(id)
+        }
+        if queues[id]?.settled(channel) == true { touch(id) }
+        if queues[id]?.isWaitingForSettlements == true { touch(id) }
+    }
+
+    /// Ends a connection: its channels, and the queues that it has to itself.
+    mutating func end(_ connection: ConnectionID, _ error: AMQPError? = nil) {
+        for channel in channels.filter({ $0.value.connection == connection }).keys.sorted(by: { $0.number < $1.number })
+        {
+            close(channel, error)
+        }
+        for queue in queues.values.filter({ $0.owner == connection }) { remove(queue.id) }
+    }
+}
+
+extension FieldTable {
+    /// The argument `x-priority` of a consumer.
+    fileprivate func consumerPriority(_ queue: String) throws(Refusal) -> Int {
+        guard let value = self["x-priority"] else { return 0 }
+        if let number = value.integerValue { return Int(number) }
+        throw .invalidArgument("x-priority", ofQueue: queue, "\"expected integer, got \(value.typeName)\"")
+    }
+}
+
+extension FieldValue {
+    /// The broker's name of the value's type.
+    var typeName: String {
+        switch self {
+        case .bool: "bool"
+        case .int8: "byte"
+        case .uint8: "unsignedbyte"
+        case .int16: "short"
+        case .uint16: "unsignedshort"
+        case .int32: "signedint"
+        case .uint32: "unsignedint"
+        case .int64: "long"
+        case .float: "float"
+        case .double: "double"
+        case .decimal: "decimal"
+        case .string: "longstr"
+        case .bytes: "binary"
+        case .timestamp: "timestamp"
+        case .array: "array"
+        case .table: "table"
+        case .void: "void"
+        }
+    }
+}

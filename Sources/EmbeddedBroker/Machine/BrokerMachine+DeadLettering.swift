@@ -1,0 +1,48 @@
+import AMQP
+
+extension BrokerMachine {
+    /// After how long a dead letter is tried again that no queue took.
+    ///
+    /// Source: the default of RabbitMQ's `dead_letter_worker_publisher_confirm_timeout`.
+    private static let retryInterval: Duration = .seconds(180)
+
+    /// Lets messages that leave a queue undone go to its dead-letter exchange, or nowhere.
+    mutating func bury(_ letters: [MessageQueue.DeadLetter], of id: QueueID) {
+        for letter in letters {
+            guard let queue = queues[id] else { return }
+            guard queue.settings.deadLetterExchange != nil else {
+                noteGone(letter.message, from: queue)
+                continue
+            }
+            var letter = letter
+            if send(&letter, from: queue) || !queue.settings.deadLettersAtLeastOnce {
+                noteGone(letter.message, from: queue)
+            } else {
+                queues[id]?.held.append(letter)
+                timetable.arm(.deadLetters(id), at: now + Self.retryInterval)
+            }
+        }
+    }
+
+    /// Tries again to deliver what no queue took.
+    mutating func retryDeadLetters(of id: QueueID) {
+        let held = queues[id]?.held ?? []
+        queues[id]?.held = []
+        bury(held, of: id)
+        touch(id)
+    }
+
+    /// Sends a dead letter to its queues; returns whether there are any and all have it.
+    private mutating func send(_ letter: inout MessageQueue.DeadLetter, from queue: MessageQueue) -> Bool {
+        let time = UInt64(max(0, now.components.seconds))
+        let content = letter.message.content.dying(in: queue, letter.reason, at: time, features: features)
+        let targets = (self.targets(of: content) ?? []).filter { target in
+            letter.reason == .rejected || queues[target].map { !content.wouldCycle(into: $0.name) } ?? false
+        }
+        var isDelivered = !targets.isEmpty
+        for target in targets where !letter.delivered.contains(target) {
+            if admit(content, to: target) { letter.delivered.insert(target) } else { isDelivered = false }
+        }
+        return isDelivered
+    }
+}

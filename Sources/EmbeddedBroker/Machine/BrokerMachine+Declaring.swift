@@ -1,0 +1,164 @@
+import AMQP
+
+extension BrokerMachine {
+    // MARK: Exchanges
+
+    mutating func declare(_ exchange: ExchangeDeclaration) throws(Refusal) {
+        guard ExchangeKind.known.contains(exchange.kind) else {
+            throw Refusal(503, "COMMAND_INVALID - unknown exchange type '\(exchange.kind.rawValue)'")
+        }
+        if exchange.name.isEmpty { throw .defaultExchange }
+        if let present = exchanges[exchange.name] { return try present.checkIsAlike(exchange) }
+        if exchange.name.hasPrefix("amq.") { throw .reserved("exchange", exchange.name) }
+        if let alternate = exchange.arguments["alternate-exchange"], alternate.stringValue == nil {
+            throw .precondition(
+                "invalid type '\(alternate.typeName)' for arg 'alternate-exchange' in exchange '\(exchange.name)' in vhost '/'"
+            )
+        }
+        exchanges.add(exchange)
+        routes.clear()
+        if exchange.isDurable { note(.exchangeDeclared(exchange)) }
+    }
+
+    mutating func deleteExchange(_ name: String) throws(Refusal) {
+        if name.isEmpty { throw .defaultExchange }
+        if name.hasPrefix("amq.") {
+            throw Refusal(403, "ACCESS_REFUSED - deletion of system exchange '\(name)' in vhost '/' not allowed")
+        }
+        noteRemoved(exchanges.removeExchange(name))
+        routes.clear()
+    }
+
+    // MARK: Bindings
+
+    mutating func bind(_ binding: Binding, by connection: ConnectionID) throws(Refusal) {
+        if binding.source.isEmpty || binding.target == .exchange("") { throw .defaultExchange }
+        guard let source = exchanges[binding.source] else { throw .noExchange(binding.source) }
+        switch binding.target {
+        case .queue(let name): _ = try queue(name, for: connection)
+        case .exchange(let name): if exchanges[name] == nil { throw .noExchange(name) }
+        }
+        if source.kind == .headers { try binding.checkHeadersMatch(features) }
+        if source.kind == .topic { try binding.checkPattern(features) }
+        guard exchanges.add(binding) else { return }
+        routes.clear()
+        if isDurable(binding) { note(.bound(binding)) }
+    }
+
+    mutating func unbind(_ binding: Binding, by connection: ConnectionID) throws(Refusal) {
+        if binding.source.isEmpty || binding.target == .exchange("") { throw .defaultExchange }
+        if case .queue(let name) = binding.target, queueIDs[name] != nil { _ = try queue(name, for: connection) }
+        noteRemoved(exchanges.remove(binding))
+        routes.clear()
+    }
+
+    // MARK: Queues
+
+    mutating func declare(_ declaration: QueueDeclaration, by connection: ConnectionID) throws(Refusal) -> QueueStatus {
+        let arguments = declaration.arguments.arguments
+        if let id = queueIDs[declaration.name], let present = queues[id] {
+            try present.checkIsAlike(declaration, arguments, by: connection, features)
+            queues[id]?.lastUsed = now
+            return present.status
+        }
+        var declaration = declaration
+        if declaration.name.isEmpty {
+            madeUpNames += 1
+            declaration.name = "amq.gen-\(madeUpNames)"
+        } else if declaration.name.hasPrefix("amq.") {
+            throw .reserved("queue", declaration.name)
+        }
+        try QueueCheck(declaration, arguments, features).check()
+        let id = add(declaration, arguments, owner: declaration.isExclusive ? connection : nil)
+        if declaration.isDurable && !declaration.isExclusive { note(.queueDeclared(declaration)) }
+        return queues[id]?.status ?? QueueStatus(name: declaration.name, messageCount: 0, consumerCount: 0)
+    }
+
+    @discardableResult
+    mutating func add(_ declaration: QueueDeclaration, _ arguments: FieldTable, owner: ConnectionID?) -> QueueID {
+        let id = QueueID(number: nextNumber())
+        queues[id] = MessageQueue(
+            id: id,
+            declaration,
+            arguments: arguments,
+            features: features,
+            owner: owner,
+            now: now
+        )
+        queueIDs[declaration.name] = id
+        routes.clear()
+        armTimer(of: id)
+        return id
+    }
+
+    func status(ofQueue name: String, by connection: ConnectionID) throws(Refusal) -> QueueStatus {
+        try queue(name, for: connection).status
+    }
+
+    mutating func deleteQueue(_ name: String, by connection: ConnectionID) throws(Refusal) -> Int {
+        guard queueIDs[name] != nil else { return 0 }
+        let queue = try queue(name, for: connection)
+        remove(queue.id)
+        return queue.status.messageCount
+    }
+
+    mutating func purgeQueue(_ name: String, by connection: ConnectionID) throws(Refusal) -> Int {
+        let queue = try queue(name, for: connection)
+        if queue.isStream {
+            throw .notImplemented("queue.purge not supported by stream queues queue '\(name)' in vhost '/'")
+        }
+        let purged = queues[queue.id]?.purge() ?? []
+        for message in purged { noteGone(message, from: queue) }
+        return purged.count
+    }
+
+    /// A queue that a connection may use.
+    func queue(_ name: String, for connection: ConnectionID) throws(Refusal) -> MessageQueue {
+        guard let id = queueIDs[name], let queue = queues[id] else { throw .noQueue(name) }
+        if let owner = queue.owner, owner != connection { throw .locked(name) }
+        return queue
+    }
+
+    /// Removes a queue with all that is in it, and tells its consumers.
+    mutating func remove(_ id: QueueID) {
+        guard let queue = queues.removeValue(forKey: id) else { return }
+        queueIDs[queue.name] = nil
+        routes.clear()
+        if queue.declaration.isDurable && queue.owner == nil { note(.queueDeleted(queue.name)) }
+        noteRemoved(exchanges.removeQueue(queue.name))
+        for event in [Timetable.Event.firstMessage(id), .queueExpiry(id), .deadLetters(id)] { timetable.disarm(event) }
+        for channel in queue.consumers.all {
+            channels[channel]?.isConsuming = false
+            tell(.end(channel, .consumerCancelled(queue.name)))
+        }
+    }
+
+    private mutating func noteRemoved(_ removed: ExchangeTable.Removed) {
+        guard isJournaled else { return }
+        for binding in removed.bindings { note(.unbound(binding)) }
+        for exchange in removed.exchanges { note(.exchangeDeleted(exchange)) }
+    }
+
+    private func isDurable(_ binding: Binding) -> Bool {
+        guard exchanges[binding.source]?.declaration.isDurable == true else { return false }
+        switch binding.target {
+        case .exchange(let name): return exchanges[name]?.declaration.isDurable == true
+        case .queue(let name):
+            guard let id = queueIDs[name], let queue = queues[id] else { return false }
+            return queue.declaration.isDurable && queue.owner == nil
+        }
+    }
+}
+
+extension AMQPError {
+    /// A queue is gone, and with it its consumer.
+    static func consumerCancelled(_ queue: String) -> AMQPError {
+        AMQPError(
+            .consumerCancelled,
+            """
+            The broker cancelled the consumer of the queue '\(queue)': the queue was deleted or is not available now. Declare it again \
+            if it is gone, and consume again.
+            """
+        )
+    }
+}

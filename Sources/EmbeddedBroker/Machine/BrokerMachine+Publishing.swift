@@ -1,0 +1,98 @@
+import AMQP
+
+extension BrokerMachine {
+    /// What became of a publish.
+    enum PublishOutcome: Sendable, Hashable {
+        /// Every queue that it goes to has it; there may be none.
+        case kept
+        /// No queue takes it, and one was demanded.
+        case unroutable
+        /// A queue that it goes to refused it.
+        case nacked
+    }
+
+    /// Takes a message and lets it go to its queues.
+    mutating func publish(
+        _ message: Message,
+        to destination: Destination,
+        mandatory: Bool
+    ) throws(Refusal) -> PublishOutcome {
+        guard message.body.count <= features.maximumMessageSize else {
+            throw .precondition(
+                "message size \(message.body.count) is larger than configured max size \(features.maximumMessageSize)"
+            )
+        }
+        if let targets = routes[destination] {
+            let hasOtherKeys = message.properties.headers.map { $0["CC"] != nil || $0["BCC"] != nil } ?? false
+            if !hasOtherKeys {
+                if mandatory && targets.isEmpty { return .unroutable }
+                return enqueue(StoredContent(message, to: destination), targets)
+            }
+        }
+        guard let exchange = exchanges[destination.exchange] else { throw .noExchange(destination.exchange) }
+        if exchange.declaration.isInternal {
+            throw Refusal(
+                403,
+                "ACCESS_REFUSED - cannot publish to internal exchange '\(destination.exchange)' in vhost '/'"
+            )
+        }
+        let content = try StoredContent(taking: message, to: destination)
+        let targets = self.targets(of: content) ?? []
+        if mandatory && targets.isEmpty { return .unroutable }
+        return enqueue(content, targets)
+    }
+
+    /// The queues that a message goes to; `nil` if there is no such exchange.
+    mutating func targets(of content: StoredContent) -> [QueueID]? {
+        if content.otherKeys.isEmpty, let known = routes[content.destination] { return known }
+        let keys = [content.destination.routingKey] + content.otherKeys
+        let route = exchanges.route(content.message, from: content.destination.exchange, keys: keys) {
+            queueIDs[$0] != nil
+        }
+        guard let route else { return nil }
+        let targets = route.queues.compactMap { queueIDs[$0] }
+        if route.isByKey && content.otherKeys.isEmpty { routes.note(targets, for: content.destination) }
+        return targets
+    }
+
+    /// Puts a message into queues.
+    private mutating func enqueue(_ content: StoredContent, _ targets: [QueueID]) -> PublishOutcome {
+        var outcome = PublishOutcome.kept
+        for id in targets where !admit(content, to: id) { outcome = .nacked }
+        return outcome
+    }
+
+    /// Puts a message into one queue; returns whether that took it.
+    mutating func admit(_ content: StoredContent, to id: QueueID) -> Bool {
+        let message = queues[id]?.admit(content, now: now)
+        touch(id)
+        if let message { noteKept(message, in: id) }
+        if queues[id]?.isStream == true { trimStream(id) }
+        return message != nil
+    }
+}
+
+extension StoredContent {
+    /// A message that a client publishes: `BCC` is for the broker only and isn't passed on.
+    convenience init(taking message: Message, to destination: Destination) throws(Refusal) {
+        guard let headers = message.properties.headers, headers["CC"] != nil || headers["BCC"] != nil else {
+            self.init(message, to: destination)
+            return
+        }
+        let otherKeys = try headers.keys("CC") + headers.keys("BCC")
+        var message = message
+        message.properties.headers?["BCC"] = nil
+        self.init(message, to: destination, otherKeys: otherKeys)
+    }
+}
+
+extension FieldTable {
+    /// The routing keys in a header.
+    func keys(_ name: String) throws(Refusal) -> [String] {
+        guard let value = self[name] else { return [] }
+        guard let elements = value.arrayValue else {
+            throw .precondition("invalid message: {unacceptable_type_in_header,\"\(name)\",\(value.typeName)}")
+        }
+        return elements.compactMap(\.stringValue)
+    }
+}

@@ -1,0 +1,104 @@
+import AMQP
+
+extension BrokerMachine {
+    /// Does all that is due by now.
+    mutating func runDue() {
+        while let event = timetable.popDue(now) {
+            switch event {
+            case .firstMessage(let id): touch(id)
+            case .queueExpiry(let id): expireQueue(id)
+            case .unsettled(let channel): checkConsumerTimeout(channel)
+            case .deadLetters(let id): retryDeadLetters(of: id)
+            }
+            // One after the other, so that what happens at one time happens in one order.
+            work()
+        }
+    }
+
+    /// Makes sure that a queue is looked at when something of it is due.
+    mutating func armTimer(of id: QueueID) {
+        guard let queue = queues[id] else { return }
+        if let expiry = queue.nextMessageExpiry { timetable.arm(.firstMessage(id), at: expiry) }
+        if let expiry = queue.queueExpiry { timetable.arm(.queueExpiry(id), at: expiry) }
+    }
+
+    private mutating func expireQueue(_ id: QueueID) {
+        guard let expiry = queues[id]?.queueExpiry else { return }
+        if expiry <= now { remove(id) } else { timetable.arm(.queueExpiry(id), at: expiry) }
+    }
+
+    // MARK: Consumer timeout
+
+    /// How long a delivery of a queue may stay unsettled.
+    private func timeout(of queue: MessageQueue) -> Duration? {
+        guard features.hasConsumerTimeout(of: queue.settings.kind), queue.settings.kind != .stream else { return nil }
+        if let own = queue.settings.consumerTimeout { return own }
+        return switch consumerTimeout {
+        case .byDefault: features.defaultConsumerTimeout(of: queue.settings.kind)
+        case .after(let duration): duration
+        case .never: nil
+        }
+    }
+
+    private func timeout(on channel: ChannelID) -> Duration? {
+        guard let entry = channels[channel]?.unsettled.first, let queue = queues[entry.queue] else { return nil }
+        return timeout(of: queue).map { entry.deliveredAt + $0 }
+    }
+
+    mutating func armConsumerTimeout(_ channel: ChannelID) {
+        // While others are unsettled the timer runs already.
+        guard channels[channel]?.unsettled.count == 1, let time = timeout(on: channel) else { return }
+        timetable.arm(.unsettled(channel), at: time)
+    }
+
+    private mutating func checkConsumerTimeout(_ channel: ChannelID) {
+        guard let time = timeout(on: channel) else { return }
+        if time > now { return timetable.arm(.unsettled(channel), at: time) }
+        guard let found = channels[channel], let entry = found.unsettled.first, let queue = queues[entry.queue] else {
+            return
+        }
+        let text =
+            "delivery acknowledgement on channel 1 timed out. Timeout value used: \((time - entry.deliveredAt).wholeMilliseconds) ms. "
+            + "This timeout value can be configured, see consumers doc guide to learn more"
+        switch features.consumerTimeoutResponse {
+        case .closesChannel:
+            let reply = Refusal.precondition(text).reply
+            close(
+                channel,
+                AMQPError(
+                    .channelClosed,
+                    "The broker closed the channel that consumes the queue '\(queue.name)': \(reply.text).",
+                    reply: reply
+                )
+            )
+        case .cancelsConsumer:
+            guard found.isConsuming else { return close(channel) }
+            channels[channel]?.isConsuming = false
+            tell(.end(channel, .consumerTimedOut(queue.name)))
+            tell(.lose(channel))
+            takeBackAll(channel)
+            queues[queue.id]?.removeConsumer(channel, now: now)
+            touch(queue.id)
+        }
+    }
+}
+
+extension AMQPError {
+    fileprivate static func consumerTimedOut(_ queue: String) -> AMQPError {
+        AMQPError(
+            .consumerCancelled,
+            """
+            The broker cancelled the consumer of the queue '\(queue)': a delivery was not settled within the consumer timeout. What it \
+            had goes back; consume again.
+            """
+        )
+    }
+}
+
+extension Duration {
+    /// Whole milliseconds, rounded down.
+    var wholeMilliseconds: Int64 {
+        let (seconds, attoseconds) = components
+        return seconds * 1_000 + attoseconds / 1_000_000_000_000_000
+    }
+}

@@ -1,0 +1,185 @@
+import AMQP
+
+/// The broker without clock, lock and streams: requests in, effects out.
+///
+/// A state machine. Each request is made at a time, which never goes back; ``work(now:)`` then does what follows from it: it lets expire,
+/// dead-letters and delivers until nothing is left to do, and leaves what consumers are to be told in ``effects``.
+struct BrokerMachine: Sendable {
+    /// What somebody is to be told.
+    enum Effect: Sendable {
+        case deliver(ChannelID, Delivered)
+        /// The consumer gets no more: without an error because it wanted no more.
+        case end(ChannelID, AMQPError?)
+        /// What is unsettled on the channel has gone back.
+        case lose(ChannelID)
+        /// What was unsettled on the channel has gone back, and its consumer goes on.
+        case resume(ChannelID)
+    }
+
+    /// A message as it is delivered.
+    struct Delivered: Sendable {
+        var message: Message
+        var destination: Destination
+        var queue: String
+        var isRedelivered: Bool
+        var tag: UInt64
+    }
+
+    let features: BrokerFeatures
+    /// Whether changes are to be noted for a journal.
+    let isJournaled: Bool
+    var exchanges = ExchangeTable()
+    var queues: [QueueID: MessageQueue] = [:]
+    var queueIDs: [String: QueueID] = [:]
+    var channels: [ChannelID: Channel] = [:]
+    /// The channel of each connection's gets.
+    var getChannels: [ConnectionID: ChannelID] = [:]
+    var timetable = Timetable()
+    /// The longest time for a delivery to be unsettled, where an operator set one.
+    var consumerTimeout: ConsumerTimeout = .byDefault
+    var routes = RouteCache()
+    private(set) var effects: [Effect] = []
+    private(set) var changes: [BrokerChange] = []
+    private(set) var now: Duration
+    /// Queues with something to deliver or to dead-letter.
+    private var dirty: [QueueID] = []
+    private var assignments: [MessageQueue.Assignment] = []
+    private var lastNumber = 0
+    /// How many names the broker has made up.
+    var madeUpNames = 0
+
+    /// How long deliveries may be unsettled.
+    enum ConsumerTimeout: Sendable, Hashable {
+        /// As the version has it.
+        case byDefault
+        case after(Duration)
+        case never
+    }
+
+    init(version: BrokerVersion, isJournaled: Bool = false, now: Duration = .zero) {
+        features = BrokerFeatures(version)
+        self.isJournaled = isJournaled
+        self.now = now
+    }
+
+    mutating func nextNumber() -> Int {
+        lastNumber += 1
+        return lastNumber
+    }
+
+    /// Takes what is due by now to be done, before a request is.
+    mutating func begin(now: Duration) {
+        self.now = max(self.now, now)
+        guard let next = timetable.next, next <= self.now else { return }
+        runDue()
+        work()
+    }
+
+    /// Does what follows from what was asked: until nothing is left to deliver and no dead letter is on its way.
+    mutating func work() {
+        while let id = dirty.popLast() {
+            queues[id]?.assign(now: now, to: &assignments)
+            guard queues[id] != nil else { continue }
+            for assignment in assignments { deliver(assignment, from: id) }
+            assignments.removeAll(keepingCapacity: true)
+            let dead = queues[id]?.takeDead() ?? []
+            if !dead.isEmpty { bury(dead, of: id) }
+            armTimer(of: id)
+        }
+    }
+
+    /// Notes that a queue has something to do.
+    mutating func touch(_ id: QueueID) {
+        if dirty.last != id { dirty.append(id) }
+    }
+
+    mutating func tell(_ effect: Effect) { effects.append(effect) }
+
+    mutating func note(_ change: @autoclosure () -> BrokerChange) {
+        if isJournaled { changes.append(change()) }
+    }
+
+    /// What is to be told since the last call.
+    mutating func takeEffects() -> [Effect] {
+        if effects.isEmpty { return [] }
+        defer { effects = [] }
+        return effects
+    }
+
+    /// What is to be kept since the last call.
+    mutating func takeChanges() -> [BrokerChange] {
+        if changes.isEmpty { return [] }
+        defer { changes = [] }
+        return changes
+    }
+
+    private mutating func deliver(_ assignment: MessageQueue.Assignment, from id: QueueID) {
+        let delivered = hold(assignment.message, from: id, on: assignment.channel)
+        if let delivered { tell(.deliver(assignment.channel, delivered)) }
+    }
+
+    /// Makes a message an unsettled delivery of a channel.
+    mutating func hold(
+        _ message: StoredMessage,
+        from id: QueueID,
+        on channel: ChannelID
+    ) -> Delivered? {
+        guard channels[channel] != nil, let (name, kind) = queues[id].map({ ($0.name, $0.settings.kind) }) else {
+            return nil
+        }
+        let entry = UnsettledDeliveries.Entry(queue: id, message: message, deliveredAt: now)
+        let tag = channels[channel]?.unsettled.add(entry) ?? 0
+        armConsumerTimeout(channel)
+        return Delivered(
+            message: message.delivered(from: kind, features),
+            destination: message.content.destination,
+            queue: name,
+            isRedelivered: message.isRedelivered,
+            tag: tag
+        )
+    }
+}
+
+/// A channel: what is unsettled on it, and its consumer.
+struct Channel: Sendable {
+    /// Who consumes what.
+    struct Consumption: Sendable {
+        var queue: QueueID
+        var name: String
+        var prefetch: Int
+        var priority: Int
+        /// Where a reader of a stream begins.
+        var start: StreamLog.Start
+    }
+
+    let connection: ConnectionID
+    var consumption: Consumption?
+    /// Whether deliveries still come.
+    var isConsuming = false
+    var unsettled = UnsettledDeliveries()
+}
+
+extension StoredMessage {
+    /// The message as a consumer gets it from a queue of a kind.
+    func delivered(from kind: QueueKind, _ features: BrokerFeatures) -> Message {
+        if kind == .stream { return adding("x-stream-offset", .int64(Int64(position - 1))) }
+        guard kind == .quorum else { return content.message }
+        let counts = deliveryCount > 0 || features.countsFirstDelivery
+        let acquires = returnCount > 0 && features.marksAcquiredCount
+        guard counts || acquires else { return content.message }
+        var message = content.message
+        var headers = message.properties.headers ?? FieldTable()
+        if counts { headers["x-delivery-count"] = .int64(Int64(deliveryCount)) }
+        if acquires { headers["x-acquired-count"] = .int64(Int64(returnCount)) }
+        message.properties.headers = headers
+        return message
+    }
+
+    private func adding(_ name: String, _ value: FieldValue) -> Message {
+        var message = content.message
+        var headers = message.properties.headers ?? FieldTable()
+        headers[name] = value
+        message.properties.headers = headers
+        return message
+    }
+}

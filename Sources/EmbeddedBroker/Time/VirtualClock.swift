@@ -1,0 +1,204 @@
+import HeapModule
+import Synchronization
+
+/// A clock that stands still until it is told to move: for tests in which hours or years pass at once.
+///
+/// What is due happens in the order of time: ``advance(by:)`` stops at each event on its way, so that a sleeper is woken and a broker's
+/// timer fires at exactly its instant. A broker's timers fire before ``advance(by:)`` goes on, so a message runs through any number of
+/// delays in one call. A task that slept runs later, when its executor gets to it: let it, before moving on.
+public final class VirtualClock: Clock {
+    /// A moment on a ``VirtualClock``: how long after its beginning.
+    public struct Instant: InstantProtocol {
+        /// The time since the clock's beginning.
+        public var offset: Duration
+
+        /// A moment by its distance from the clock's beginning.
+        public init(offset: Duration) { self.offset = offset }
+
+        /// The moment that much later.
+        public func advanced(by duration: Duration) -> Instant { Instant(offset: offset + duration) }
+        /// How long from here to there.
+        public func duration(to other: Instant) -> Duration { other.offset - offset }
+        /// Whether one comes before the other.
+        public static func < (one: Instant, other: Instant) -> Bool { one.offset < other.offset }
+    }
+
+    /// What shall happen at a moment.
+    private enum Event {
+        case sleeper(CheckedContinuation<Void, any Error>)
+        case action(@Sendable () -> Void)
+    }
+
+    private struct Entry: Comparable, Sendable {
+        var instant: Instant
+        var number: Int
+
+        static func < (one: Entry, other: Entry) -> Bool {
+            (one.instant, one.number) < (other.instant, other.number)
+        }
+    }
+
+    private struct State: Sendable {
+        var now = Instant(offset: .zero)
+        var due = Heap<Entry>()
+        /// What is still to happen, by number: an entry of the heap that isn't here was cancelled.
+        var events: [Int: Event] = [:]
+        var sleeping = 0
+        var nextNumber = 0
+        var watchers: [(count: Int, continuation: CheckedContinuation<Void, Never>)] = []
+
+        mutating func add(_ event: Event, at instant: Instant) -> Int {
+            nextNumber += 1
+            events[nextNumber] = event
+            due.insert(Entry(instant: instant, number: nextNumber))
+            return nextNumber
+        }
+
+        /// The first entry that was not cancelled.
+        mutating func first() -> Entry? {
+            while let entry = due.min {
+                if events[entry.number] != nil { return entry }
+                due.removeMin()
+            }
+            return nil
+        }
+
+        mutating func takeMetWatchers() -> [CheckedContinuation<Void, Never>] {
+            let met = watchers.filter { $0.count <= sleeping }
+            watchers.removeAll { $0.count <= sleeping }
+            return met.map(\.continuation)
+        }
+    }
+
+    private let state = Mutex(State())
+    /// The wall-clock time of the clock's beginning: how long after 1970.
+    public let beginning: Duration
+
+    /// A clock that stands at its beginning.
+    ///
+    /// - Parameter beginning: The wall-clock time then, as time since 1970: by default the first second of 2030, so that runs are alike.
+    public init(beginning: Duration = .seconds(1_893_456_000)) { self.beginning = beginning }
+
+    /// Where the clock stands.
+    public var now: Instant { state.withLock(\.now) }
+    /// The finest step: none is too fine.
+    public var minimumResolution: Duration { .zero }
+    /// When the next event is due, of a sleeper or of a broker; `nil` if none is.
+    public var nextEvent: Instant? { state.withLock { $0.first()?.instant } }
+    /// How many tasks sleep.
+    public var sleeperCount: Int { state.withLock(\.sleeping) }
+
+    /// Sleeps until the clock was moved there.
+    ///
+    /// - Throws: `CancellationError` if the task is cancelled.
+    public func sleep(until deadline: Instant, tolerance: Duration? = nil) async throws {
+        let number = state.withLock { state in
+            state.nextNumber += 1
+            return state.nextNumber
+        }
+        try await withTaskCancellationHandler {
+            try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
+                let (isOver, watchers) = state.withLock { state in
+                    if Task.isCancelled || deadline <= state.now {
+                        return (true, []) as (Bool, [CheckedContinuation<Void, Never>])
+                    }
+                    state.events[number] = .sleeper(continuation)
+                    state.due.insert(Entry(instant: deadline, number: number))
+                    state.sleeping += 1
+                    return (false, state.takeMetWatchers())
+                }
+                if isOver { continuation.resume() }
+                for watcher in watchers { watcher.resume() }
+            }
+            try Task.checkCancellation()
+        } onCancel: {
+            let event = state.withLock { state in
+                let event = state.events.removeValue(forKey: number)
+                if event != nil { state.sleeping -= 1 }
+                return event
+            }
+            if case .sleeper(let continuation) = event { continuation.resume(throwing: CancellationError()) }
+        }
+    }
+
+    /// Moves the time on; what becomes due on the way happens at its moment and in its order.
+    public func advance(by duration: Duration) {
+        let target = now.advanced(by: duration)
+        while step(to: target) {}
+        state.withLock { $0.now = max($0.now, target) }
+    }
+
+    /// Moves the time on, not further than to the event after which `condition` holds; returns whether it holds.
+    ///
+    /// So tasks can do their work at the time at which it came to them, before anything else is due.
+    @discardableResult
+    public func advance(by longest: Duration, until condition: () -> Bool) -> Bool {
+        let target = now.advanced(by: longest)
+        while !condition() {
+            if step(to: target) { continue }
+            state.withLock { $0.now = max($0.now, target) }
+            return condition()
+        }
+        return true
+    }
+
+    /// Moves to the next event and lets it happen, and all others of the same moment.
+    ///
+    /// Returns false, and stays, if nothing is due ever.
+    @discardableResult
+    public func advanceToNextEvent() -> Bool {
+        guard let next = nextEvent else { return false }
+        while step(to: next) {}
+        return true
+    }
+
+    /// Moves from event to event until none is left within `limit`; returns whether none is left at all.
+    ///
+    /// It doesn't wait for the tasks that it wakes: this is for what brokers do by themselves.
+    @discardableResult
+    public func runUntilIdle(limit: Duration = .seconds(10 * 365 * 86_400)) -> Bool {
+        let target = now.advanced(by: limit)
+        while step(to: target) {}
+        return nextEvent == nil
+    }
+
+    /// Waits until at least `count` tasks sleep on this clock.
+    public func untilAsleep(_ count: Int) async {
+        await withCheckedContinuation { continuation in
+            let isMet = state.withLock { state in
+                if state.sleeping >= count { return true }
+                state.watchers.append((count, continuation))
+                return false
+            }
+            if isMet { continuation.resume() }
+        }
+    }
+
+    /// Lets `action` be called, on the task that moves the clock, when the time has come; returns a number to cancel it by.
+    func schedule(at instant: Instant, _ action: @escaping @Sendable () -> Void) -> Int {
+        state.withLock { $0.add(.action(action), at: instant) }
+    }
+
+    /// Takes an action back.
+    func cancel(_ number: Int) {
+        state.withLock { _ = $0.events.removeValue(forKey: number) }
+    }
+
+    /// Lets the first event happen, if it is due by `target`.
+    private func step(to target: Instant) -> Bool {
+        let event = state.withLock { state -> Event? in
+            guard let entry = state.first(), entry.instant <= target else { return nil }
+            state.due.removeMin()
+            state.now = max(state.now, entry.instant)
+            let event = state.events.removeValue(forKey: entry.number)
+            if case .sleeper = event { state.sleeping -= 1 }
+            return event
+        }
+        switch event {
+        case .sleeper(let continuation): continuation.resume()
+        case .action(let action): action()
+        case nil: return false
+        }
+        return true
+    }
+}

@@ -1,0 +1,106 @@
+import AMQP
+import Testing
+
+extension Conformance {
+    /// Queues with one active consumer at a time.
+    @Suite struct SingleActiveConsumerTests {
+        private func queue(_ broker: Broker, _ kind: QueueKind) async throws -> String {
+            try await broker.queue(kind) { $0.singleActiveConsumer = true }
+        }
+
+        @Test(arguments: Broker.all, QueueKind.common)
+        func `the first consumer gets all, and the others wait`(_ broker: Broker, _ kind: QueueKind) async throws {
+            let queue = try await queue(broker, kind)
+            let first = try await broker.consume(queue, prefetch: 2)
+            let second = try await broker.consume(queue, prefetch: 2)
+            try await broker.publish(["a", "b", "c"], to: queue)
+            #expect(try await first.next(2).map(\.text) == ["a", "b"])
+            try await second.expectNone()
+            try await broker.waitForReady(1, in: queue)
+        }
+
+        @Test(arguments: Broker.all, QueueKind.common)
+        func `the next one takes over from one that is closed, with what it had`(
+            _ broker: Broker,
+            _ kind: QueueKind
+        ) async throws {
+            let queue = try await queue(broker, kind)
+            let first = try await broker.consume(queue, prefetch: 1)
+            let second = try await broker.consume(queue, prefetch: 1)
+            try await broker.publish("a", to: queue)
+            _ = try await first.next()
+            await first.close()
+            let again = try await second.next()
+            #expect(again.text == "a")
+            #expect(again.isRedelivered)
+        }
+
+        @Test(arguments: Broker.all, QueueKind.common)
+        func `the next one takes over from one that is cancelled`(_ broker: Broker, _ kind: QueueKind) async throws {
+            let queue = try await queue(broker, kind)
+            let first = try await broker.consume(queue, prefetch: 1)
+            let second = try await broker.consume(queue, prefetch: 1)
+            let third = try await broker.consume(queue, prefetch: 1)
+            await first.cancel()
+            try await broker.publish("a", to: queue)
+            #expect(try await second.take() == "a")
+            try await third.expectNone()
+        }
+
+        @Test(arguments: Broker.all)
+        func `one that waited and went does not take over`(_ broker: Broker) async throws {
+            let queue = try await queue(broker, .classic)
+            let first = try await broker.consume(queue, prefetch: 1)
+            let second = try await broker.consume(queue, prefetch: 1)
+            let third = try await broker.consume(queue, prefetch: 1)
+            await second.close()
+            await first.close()
+            try await broker.publish("a", to: queue)
+            #expect(try await third.take() == "a")
+        }
+
+        @Test(arguments: Broker.all)
+        func `it is told from a message that is got singly`(_ broker: Broker) async throws {
+            let queue = try await queue(broker, .classic)
+            try await broker.publish(["a", "b"], to: queue)
+            let consumer = try await broker.consume(queue, prefetch: 1)
+            #expect(try await consumer.next().text == "a")
+            #expect(try await broker.get(queue).text == "b")
+        }
+    }
+
+    /// Consumers that go before others.
+    @Suite struct ConsumerPriorityTests {
+        @Test(arguments: Broker.all, QueueKind.common)
+        func `the higher gets all while it has room, then the lower`(_ broker: Broker, _ kind: QueueKind) async throws {
+            let queue = try await broker.queue(kind)
+            let low = try await broker.consume(queue, prefetch: 10, arguments: ["x-priority": -5])
+            let high = try await broker.consume(queue, prefetch: 2, arguments: ["x-priority": 10])
+            let middle = try await broker.consume(queue, prefetch: 1)
+            try await broker.publish(["a", "b", "c", "d", "e"], to: queue)
+            #expect(try await high.next(2).map(\.text) == ["a", "b"])
+            #expect(try await middle.next().text == "c")
+            #expect(try await low.next(2).map(\.text) == ["d", "e"])
+        }
+
+        @Test(arguments: Broker.all, QueueKind.common)
+        func `the higher is served again once it has room`(_ broker: Broker, _ kind: QueueKind) async throws {
+            let queue = try await broker.queue(kind)
+            let high = try await broker.consume(queue, prefetch: 1, arguments: ["x-priority": 1])
+            let low = try await broker.consume(queue, prefetch: 1)
+            try await broker.publish(["a", "b", "c"], to: queue)
+            let first = try await high.next()
+            #expect(try await low.next().text == "b")
+            first.ack()
+            #expect(try await high.next().text == "c")
+        }
+
+        @Test(arguments: Broker.all)
+        func `a priority that is no number is refused`(_ broker: Broker) async throws {
+            let queue = try await broker.queue()
+            await expectRefusal(.refused, 406, saying: "x-priority") {
+                _ = try await broker.consume(queue, arguments: ["x-priority": "high"])
+            }
+        }
+    }
+}

@@ -1,0 +1,79 @@
+import AMQP
+import Testing
+
+extension Conformance {
+    @Suite struct GetTests {
+        @Test(arguments: Broker.all, QueueKind.common)
+        func `getting takes the oldest, and nothing when there is none`(
+            _ broker: Broker,
+            _ kind: QueueKind
+        ) async throws {
+            let queue = try await broker.queue(kind)
+            #expect(try await broker.transport.get(queue: queue) == nil)
+            try await broker.publish(["a", "b"], to: queue)
+            #expect(try await broker.get(queue).text == "a")
+            #expect(try await broker.get(queue).text == "b")
+            #expect(try await broker.transport.get(queue: queue) == nil)
+        }
+
+        @Test(arguments: Broker.all)
+        func `getting tells queue, exchange and key`(_ broker: Broker) async throws {
+            let exchange = try await broker.exchange(.topic)
+            let queue = try await broker.queue()
+            try await broker.bind(queue, to: exchange, "#")
+            let destination = Destination(exchange: exchange, routingKey: "a.b")
+            try await broker.publish("a", to: destination)
+            let delivery = try await broker.get(queue)
+            #expect(delivery.queue == queue)
+            #expect(delivery.destination == destination)
+            #expect(!delivery.isRedelivered)
+        }
+
+        @Test(arguments: Broker.all)
+        func `getting from a queue that does not exist is an error that names it`(_ broker: Broker) async throws {
+            let nowhere = broker.name("nowhere")
+            await expectRefusal(.notFound, 404, saying: nowhere) { _ = try await broker.transport.get(queue: nowhere) }
+        }
+
+        @Test(arguments: Broker.all)
+        func `a message that was got and given back is marked`(_ broker: Broker) async throws {
+            let queue = try await broker.queue()
+            try await broker.publish("a", to: queue)
+            try await broker.get(queue).reject(requeue: true)
+            #expect(try await broker.get(queue).isRedelivered)
+        }
+
+        @Test(arguments: Broker.all, QueueKind.common)
+        func `what was got and not settled goes back with the connection`(
+            _ broker: Broker,
+            _ kind: QueueKind
+        ) async throws {
+            let queue = try await broker.queue(kind)
+            try await broker.publish("a", to: queue)
+            let other = broker.connect()
+            try await broker.waitForReady(1, in: queue)
+            let held = try await #require(other.get(queue: queue))
+            await other.close()
+            #expect(held.isLost)
+            try await broker.waitForReady(1, in: queue)
+            #expect(try await broker.get(queue).isRedelivered)
+        }
+
+        @Test(arguments: Broker.all)
+        func `getting beside a consumer takes what the consumer has no room for`(_ broker: Broker) async throws {
+            let queue = try await broker.queue()
+            let consumer = try await broker.consume(queue, prefetch: 1)
+            try await broker.publish(["a", "b"], to: queue)
+            #expect(try await consumer.next().text == "a")
+            #expect(try await broker.get(queue).text == "b")
+        }
+
+        @Test(arguments: Broker.all)
+        func `getting is no consumer`(_ broker: Broker) async throws {
+            let queue = try await broker.queue()
+            try await broker.publish("a", to: queue)
+            _ = try await broker.get(queue)
+            #expect(try await broker.transport.status(ofQueue: queue).consumerCount == 0)
+        }
+    }
+}

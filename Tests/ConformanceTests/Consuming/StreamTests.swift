@@ -1,0 +1,59 @@
+import AMQP
+import Testing
+
+// RabbitMQ closes the whole connection (540) where a stream is asked for a single message or purged, so no case does.
+extension Conformance {
+    /// Streams, as far as Warren's control stream needs them.
+    @Suite struct StreamTests {
+        private func stream(_ broker: Broker, _ texts: [String]) async throws -> String {
+            let stream = try await broker.queue(QueueArguments(.stream) { $0.maxAge = .seconds(3600) })
+            try await broker.publish(texts, to: stream)
+            return stream
+        }
+
+        @Test(arguments: Broker.all)
+        func `each reader gets all from the start`(_ broker: Broker) async throws {
+            let stream = try await stream(broker, ["a", "b", "c"])
+            for _ in 0..<2 {
+                let reader = try await broker.consume(stream, arguments: ["x-stream-offset": "first"])
+                #expect(try await reader.take(3) == ["a", "b", "c"])
+                await reader.close()
+            }
+        }
+
+        @Test(arguments: Broker.all)
+        func `a reader from the next on gets what comes`(_ broker: Broker) async throws {
+            let stream = try await stream(broker, ["a", "b"])
+            let reader = try await broker.consume(stream, arguments: ["x-stream-offset": "next"])
+            try await broker.publish("c", to: stream)
+            #expect(try await reader.take() == "c")
+        }
+
+        @Test(arguments: Broker.all)
+        func `a delivery tells its offset, and a reader begins at one`(_ broker: Broker) async throws {
+            let stream = try await stream(broker, ["a", "b", "c", "d"])
+            let reader = try await broker.consume(stream, arguments: ["x-stream-offset": .int64(2)])
+            let first = try await reader.next()
+            #expect(first.text == "c")
+            #expect(first.header("x-stream-offset") == .int64(2))
+            first.ack()
+            #expect(try await reader.take() == "d")
+        }
+
+        @Test(arguments: Broker.all)
+        func `a reader has no more unsettled than its prefetch`(_ broker: Broker) async throws {
+            let stream = try await stream(broker, ["a", "b", "c"])
+            let reader = try await broker.consume(stream, prefetch: 1, arguments: ["x-stream-offset": "first"])
+            let first = try await reader.next()
+            try await reader.expectNone()
+            first.ack()
+            #expect(try await reader.take(2) == ["b", "c"])
+        }
+
+        @Test(arguments: Broker.all)
+        func `consuming without a prefetch is refused`(_ broker: Broker) async throws {
+            let stream = try await stream(broker, [])
+            await expectRefusal(.refused, 406) { _ = try await broker.consume(stream, prefetch: 0) }
+        }
+    }
+}

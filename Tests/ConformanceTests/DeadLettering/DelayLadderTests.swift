@@ -1,0 +1,98 @@
+import AMQP
+import Testing
+import Warren
+
+extension Conformance {
+    /// Delays that the broker keeps: Warren's ladder itself, and one of short levels.
+    @Suite struct DelayLadderTests {
+        @Test(arguments: Broker.all)
+        func `messages come down the ladder after their delay, in the order of their delays`(
+            _ broker: Broker
+        ) async throws {
+            _ = try await DelayLadder.plan.apply(to: broker.transport)
+            let queue = try await broker.queue(.quorum)
+            try await broker.transport.bind(DelayLadder.binding(for: queue))
+            for seconds in [3, 1, 2] {
+                let way = try #require(DelayLadder.route(.seconds(seconds), to: queue))
+                try await broker.publish("\(seconds)", to: way)
+            }
+            try await broker.pass(.milliseconds(700))
+            #expect(try await broker.ready(queue) == 0)
+            for seconds in [1, 2, 3] {
+                let delivery = try await broker.get(queue)
+                #expect(delivery.text == "\(seconds)")
+                #expect(DelayLadder.destination(fromRoutingKey: delivery.destination.routingKey) == queue)
+                delivery.ack()
+            }
+        }
+
+        @Test(arguments: Broker.all)
+        func `what no queue is bound for comes out where it can be found`(_ broker: Broker) async throws {
+            _ = try await DelayLadder.plan.apply(to: broker.transport)
+            let destination = broker.name("nobody")
+            let way = try #require(DelayLadder.route(.seconds(1), to: destination))
+            try await broker.publish(destination, to: way)
+            var found = false
+            // Others' messages may be there too.
+            try await broker.eventually {
+                while !found, let delivery = try await broker.transport.get(queue: DelayLadder.unroutedName) {
+                    found = delivery.text == destination
+                    if found { delivery.ack() }
+                }
+                return found
+            }
+        }
+
+        /// A ladder of levels of 80 ms · 2ⁿ, built as Warren's is; returns its exchanges, the delivery exchange last.
+        private func ladder(_ broker: Broker, levels: Int) async throws -> [String] {
+            var exchanges = [try await broker.exchange(.topic)]
+            for level in 0..<levels {
+                let below = exchanges[0]
+                let exchange = try await broker.exchange(.topic)
+                let queue = try await broker.queue(.quorum) {
+                    $0.messageTTL = .milliseconds(80 << level)
+                    $0.deadLetterExchange = below
+                    $0.deadLetterStrategy = .atLeastOnce
+                    $0.overflow = .rejectPublish
+                }
+                let stars = String(repeating: "*.", count: levels - 1 - level)
+                try await broker.bind(queue, to: exchange, stars + "1.#")
+                try await broker.bind(exchange: below, to: exchange, stars + "0.#")
+                exchanges.insert(exchange, at: 0)
+            }
+            return exchanges
+        }
+
+        @Test(arguments: Broker.all)
+        func `each digit of a key makes its level's wait`(_ broker: Broker) async throws {
+            let exchanges = try await ladder(broker, levels: 4)
+            let queue = try await broker.queue()
+            try await broker.bind(queue, to: exchanges[4], "*.*.*.*." + queue)
+            for digits in ["1.0.1.0", "0.1.0.0", "0.0.0.1", "0.0.0.0"] {
+                try await broker.publish(
+                    digits,
+                    to: Destination(exchange: exchanges[0], routingKey: "\(digits).\(queue)")
+                )
+            }
+            var found: [Message] = []
+            for _ in 0..<4 { found.append(try await broker.take(queue)) }
+            #expect(found.map(\.text) == ["0.0.0.0", "0.0.0.1", "0.1.0.0", "1.0.1.0"])
+            #expect(found.map(\.deaths.count) == [0, 1, 1, 2])
+        }
+
+        @Test(arguments: Broker.all)
+        func `a destination gets what is its own only`(_ broker: Broker) async throws {
+            let exchanges = try await ladder(broker, levels: 2)
+            let orders = try await broker.queue()
+            let european = try await broker.queue()
+            try await broker.bind(orders, to: exchanges[2], "*.*.orders")
+            try await broker.bind(european, to: exchanges[2], "*.*.eu.orders")
+            for key in ["0.1.orders", "0.1.eu.orders"] {
+                try await broker.publish(key, to: Destination(exchange: exchanges[1], routingKey: key))
+            }
+            #expect(try await broker.take(european).text == "0.1.eu.orders")
+            #expect(try await broker.take(orders).text == "0.1.orders")
+            #expect(try await broker.ready(orders) == 0)
+        }
+    }
+}

@@ -1,0 +1,181 @@
+import AMQP
+import Testing
+
+extension Conformance {
+    /// A queue that exists and is different: 406, with what differs.
+    @Suite struct QueueMismatchTests {
+        struct Difference: Sendable, CustomTestStringConvertible {
+            var kind: QueueKind
+            var argument: String
+            var declared: FieldValue?
+            var again: FieldValue?
+            /// How the broker's text shows the two.
+            var received: String
+            var current: String
+
+            init(
+                _ kind: QueueKind,
+                _ argument: String,
+                _ declared: FieldValue?,
+                _ again: FieldValue?,
+                received: String,
+                current: String
+            ) {
+                self.kind = kind
+                self.argument = argument
+                self.declared = declared
+                self.again = again
+                self.received = received
+                self.current = current
+            }
+
+            var testDescription: String { "\(kind.rawValue) \(argument), received \(received), current \(current)" }
+
+            func declaration(_ name: String, _ value: FieldValue?) -> QueueDeclaration {
+                var arguments = QueueArguments()
+                arguments.other = ["x-queue-type": .string(kind.rawValue)]
+                // A strategy or key without its exchange is another refusal.
+                if argument.hasPrefix("x-dead-letter-") { arguments.other["x-dead-letter-exchange"] = "dead" }
+                arguments.other[argument] = value
+                return QueueDeclaration(name, arguments: arguments)
+            }
+        }
+
+        static let differences = [
+            Difference(.classic, "x-message-ttl", 1000, 2000, received: "'2000'", current: "'1000'"),
+            Difference(
+                .classic,
+                "x-message-ttl",
+                nil,
+                2000,
+                received: "the value '2000' of type 'signedint'",
+                current: "none"
+            ),
+            Difference(
+                .classic,
+                "x-message-ttl",
+                1000,
+                nil,
+                received: "none",
+                current: "the value '1000' of type 'signedint'"
+            ),
+            Difference(.classic, "x-expires", 60_000, 70_000, received: "'70000'", current: "'60000'"),
+            Difference(.classic, "x-max-length", 5, 6, received: "'6'", current: "'5'"),
+            Difference(.classic, "x-max-length-bytes", 5, 6, received: "'6'", current: "'5'"),
+            Difference(
+                .classic,
+                "x-overflow",
+                "drop-head",
+                "reject-publish",
+                received: "'reject-publish'",
+                current: "'drop-head'"
+            ),
+            Difference(.classic, "x-dead-letter-exchange", "one", "two", received: "'two'", current: "'one'"),
+            Difference(.classic, "x-dead-letter-routing-key", "one", "two", received: "'two'", current: "'one'"),
+            Difference(
+                .classic,
+                "x-dead-letter-routing-key",
+                nil,
+                "two",
+                received: "the value 'two' of type 'longstr'",
+                current: "none"
+            ),
+            Difference(.classic, "x-max-priority", 5, 6, received: "'6'", current: "'5'"),
+            Difference(
+                .classic,
+                "x-max-priority",
+                nil,
+                6,
+                received: "the value '6' of type 'signedint'",
+                current: "none"
+            ),
+            Difference(.classic, "x-single-active-consumer", true, false, received: "'false'", current: "'true'"),
+            Difference(
+                .classic,
+                "x-single-active-consumer",
+                nil,
+                true,
+                received: "the value 'true' of type 'bool'",
+                current: "none"
+            ),
+            Difference(.quorum, "x-message-ttl", 1000, 2000, received: "'2000'", current: "'1000'"),
+            Difference(.quorum, "x-delivery-limit", 5, 6, received: "'6'", current: "'5'"),
+            Difference(
+                .quorum,
+                "x-delivery-limit",
+                nil,
+                6,
+                received: "the value '6' of type 'signedint'",
+                current: "none"
+            ),
+            Difference(.quorum, "x-max-length", 5, nil, received: "none", current: "the value '5' of type 'signedint'"),
+            Difference(
+                .quorum,
+                "x-dead-letter-strategy",
+                "at-most-once",
+                nil,
+                received: "none",
+                current: "the value 'at-most-once' of type 'longstr'"
+            ),
+            Difference(.quorum, "x-queue-type", "quorum", "classic", received: "'classic'", current: "'quorum'"),
+        ]
+
+        @Test(arguments: Broker.all, differences)
+        func `a queue that exists with another argument`(_ broker: Broker, _ difference: Difference) async throws {
+            let name = broker.name("queue")
+            try await broker.declare(difference.declaration(name, difference.declared))
+            await expectRefusal(
+                .declarationMismatch,
+                406,
+                saying: "inequivalent arg '\(difference.argument)' for queue '\(name)'",
+                "received \(difference.received)",
+                "current is \(difference.current)"
+            ) {
+                try await broker.declare(difference.declaration(name, difference.again))
+            }
+        }
+
+        @Test(arguments: Broker.all)
+        func `a queue that exists durable is not transient`(_ broker: Broker) async throws {
+            let queue = try await broker.queue()
+            await expectRefusal(
+                .declarationMismatch,
+                406,
+                saying: "inequivalent arg 'durable' for queue '\(queue)'",
+                "received 'false' but current is 'true'"
+            ) {
+                try await broker.declare(QueueDeclaration(queue, isDurable: false))
+            }
+        }
+
+        @Test(arguments: Broker.all)
+        func `a queue that exists and stays is not auto-delete`(_ broker: Broker) async throws {
+            let queue = try await broker.queue()
+            await expectRefusal(
+                .declarationMismatch,
+                406,
+                saying: "inequivalent arg 'auto_delete' for queue '\(queue)'",
+                "received 'true' but current is 'false'"
+            ) {
+                try await broker.declare(QueueDeclaration(queue, isAutoDelete: true))
+            }
+        }
+
+        @Test(arguments: Broker.all)
+        func `a shared queue can not be had exclusively`(_ broker: Broker) async throws {
+            let queue = try await broker.queue()
+            await expectRefusal(.resourceLocked, 405, saying: queue) {
+                try await broker.declare(QueueDeclaration(queue, isExclusive: true))
+            }
+        }
+
+        @Test(arguments: Broker.all)
+        func `of two differences the broker tells one`(_ broker: Broker) async throws {
+            let queue = try await broker.queue(.classic) { $0.maxLength = 5 }
+            await expectRefusal(.declarationMismatch, 406, saying: "inequivalent arg 'durable'") {
+                let other = QueueArguments(.classic) { $0.maxLength = 6 }
+                try await broker.declare(QueueDeclaration(queue, isDurable: false, arguments: other))
+            }
+        }
+    }
+}

@@ -1,0 +1,164 @@
+import AMQP
+import Testing
+
+extension Conformance {
+    /// How much a queue holds.
+    @Suite struct LengthTests {
+        @Test(arguments: Broker.all, QueueKind.common)
+        func `the oldest goes when a queue is full`(_ broker: Broker, _ kind: QueueKind) async throws {
+            let queue = try await broker.queue(kind) { $0.maxLength = 2 }
+            try await broker.publish(["a", "b", "c", "d"], to: queue)
+            try await broker.waitForReady(2, in: queue)
+            try await broker.expect(queue, holds: ["c", "d"])
+        }
+
+        @Test(arguments: Broker.all)
+        func `bytes of bodies are counted`(_ broker: Broker) async throws {
+            let queue = try await broker.queue(.classic) { $0.maxLengthBytes = 10 }
+            try await broker.publish(["12345", "abcde", "x"], to: queue)
+            try await broker.expect(queue, holds: ["abcde", "x"])
+        }
+
+        @Test(arguments: Broker.all)
+        func `of a limit in messages and one in bytes the nearer counts`(_ broker: Broker) async throws {
+            let queue = try await broker.queue(.classic) {
+                $0.maxLength = 2
+                $0.maxLengthBytes = 10
+            }
+            try await broker.publish(["1", "2", "3"], to: queue)
+            try await broker.waitForReady(2, in: queue)
+            try await broker.publish("abcdefghi", to: queue)
+            try await broker.expect(queue, holds: ["3", "abcdefghi"])
+        }
+
+        @Test(arguments: Broker.all)
+        func `a message larger than the queue is dropped with all before it`(_ broker: Broker) async throws {
+            let queue = try await broker.queue(.classic) { $0.maxLengthBytes = 5 }
+            try await broker.publish(["a", "b", "123456"], to: queue)
+            try await broker.expect(queue, holds: [])
+        }
+
+        @Test(arguments: Broker.all)
+        func `a queue for nothing hands on to a consumer that waits`(_ broker: Broker) async throws {
+            let queue = try await broker.queue(.classic) { $0.maxLength = 0 }
+            try await broker.publish("a", to: queue)
+            #expect(try await broker.ready(queue) == 0)
+            let consumer = try await broker.consume(queue)
+            try await broker.publish("b", to: queue)
+            #expect(try await consumer.take() == "b")
+        }
+
+        @Test(arguments: Broker.all, QueueKind.common)
+        func `what is unsettled is not counted`(_ broker: Broker, _ kind: QueueKind) async throws {
+            let queue = try await broker.queue(kind) { $0.maxLength = 2 }
+            try await broker.publish(["a", "b"], to: queue)
+            let held = [try await broker.get(queue), try await broker.get(queue)]
+            try await broker.publish(["c", "d"], to: queue)
+            try await broker.waitForReady(2, in: queue)
+            try await broker.expect(queue, holds: ["c", "d"])
+            held[0].ack()
+        }
+
+        @Test(arguments: Broker.all)
+        func `what is given back to a full queue drops the oldest`(_ broker: Broker) async throws {
+            let queue = try await broker.queue(.classic) { $0.maxLength = 2 }
+            try await broker.publish("a", to: queue)
+            let held = try await broker.get(queue)
+            try await broker.publish(["b", "c"], to: queue)
+            held.nack(requeue: true)
+            try await broker.pass(.milliseconds(30))
+            try await broker.expect(queue, holds: ["b", "c"])
+        }
+
+        @Test(arguments: Broker.all)
+        func `what is given back to a full queue is dropped though a consumer has room`(_ broker: Broker) async throws {
+            let queue = try await broker.queue(.classic) { $0.maxLength = 2 }
+            let consumer = try await broker.consume(queue, prefetch: 1)
+            try await broker.publish(["a", "b", "c"], to: queue)
+            try await consumer.next().nack(requeue: true)
+            #expect(try await consumer.take(2) == ["b", "c"])
+        }
+
+        @Test(arguments: Broker.all)
+        func `a full queue that refuses nacks, and keeps what it has`(_ broker: Broker) async throws {
+            let queue = try await broker.queue(.classic) {
+                $0.maxLength = 2
+                $0.overflow = .rejectPublish
+            }
+            try await broker.publish(["a", "b"], to: queue)
+            for text in ["c", "d"] {
+                await expectRefusal(.nacked) { try await broker.publish(text, to: queue) }
+            }
+            #expect(try await broker.take(queue).text == "a")
+            try await broker.publish("e", to: queue)
+            try await broker.expect(queue, holds: ["b", "e"])
+        }
+
+        // How many more than its limit it takes depends on what it has not counted yet: RabbitMQ checks when it has.
+        @Test(arguments: Broker.all)
+        func `a full quorum queue that refuses nacks in the end`(_ broker: Broker) async throws {
+            let queue = try await broker.queue(.quorum) {
+                $0.maxLength = 2
+                $0.overflow = .rejectPublish
+            }
+            try await broker.eventually {
+                do {
+                    try await broker.publish("a", to: queue)
+                    return false
+                } catch let error as AMQPError where error.code == .nacked {
+                    return true
+                }
+            }
+            let count = try await broker.ready(queue)
+            #expect((2...10).contains(count), "\(count)")
+        }
+
+        @Test(arguments: Broker.all)
+        func `one full queue of several makes a nack, and the others have the message`(_ broker: Broker) async throws {
+            let exchange = try await broker.exchange()
+            let full = try await broker.queue(.classic) {
+                $0.maxLength = 0
+                $0.overflow = .rejectPublish
+            }
+            let roomy = try await broker.queue()
+            for queue in [full, roomy] { try await broker.bind(queue, to: exchange) }
+            await expectRefusal(.nacked) {
+                try await broker.publish("a", to: Destination(exchange: exchange, routingKey: ""))
+            }
+            try await broker.expect(roomy, holds: ["a"])
+            #expect(try await broker.ready(full) == 0)
+        }
+
+        @Test(arguments: Broker.all)
+        func `a full queue that refuses and dead-letters does both`(_ broker: Broker) async throws {
+            let dead = try await broker.queue()
+            let queue = try await broker.queue(.classic) {
+                $0.maxLength = 1
+                $0.overflow = .rejectPublishDLX
+                $0.deadLetterExchange = ""
+                $0.deadLetterRoutingKey = dead
+            }
+            try await broker.publish("a", to: queue)
+            await expectRefusal(.nacked) { try await broker.publish("b", to: queue) }
+            let letter = try await broker.take(dead)
+            #expect(letter.text == "b")
+            #expect(letter.deaths.first?["reason"] == "maxlen")
+            try await broker.expect(queue, holds: ["a"])
+        }
+
+        @Test(arguments: Broker.all)
+        func `a full queue that only refuses dead-letters nothing`(_ broker: Broker) async throws {
+            let dead = try await broker.queue()
+            let queue = try await broker.queue(.classic) {
+                $0.maxLength = 1
+                $0.overflow = .rejectPublish
+                $0.deadLetterExchange = ""
+                $0.deadLetterRoutingKey = dead
+            }
+            try await broker.publish("a", to: queue)
+            await expectRefusal(.nacked) { try await broker.publish("b", to: queue) }
+            try await broker.pass(.milliseconds(20))
+            #expect(try await broker.ready(dead) == 0)
+        }
+    }
+}

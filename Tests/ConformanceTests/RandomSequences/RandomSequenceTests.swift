@@ -1,0 +1,55 @@
+import AMQP
+import RabbitMQ
+import TestSupport
+import Testing
+
+/// Random sequences of operations leave RabbitMQ and the embedded broker alike after each step.
+///
+/// A short run by default. The long form: `WARREN_CONFORMANCE_SEQUENCES=5000 swift test --filter RandomSequence`; a failure prints the
+/// `WARREN_CONFORMANCE_SEED` with which it comes again, alone.
+@Suite(.enabled(if: TestBroker.url != nil, "start a broker and export its URL: ./compose/test does both"))
+struct RandomSequenceTests {
+    private static let count = TestBroker.variable("WARREN_CONFORMANCE_SEQUENCES").flatMap(Int.init)
+    private static let seed = TestBroker.variable("WARREN_CONFORMANCE_SEED").flatMap(UInt64.init)
+    private static let length = 40
+    private static let atATime = 6
+
+    @Test func `the embedded broker does what RabbitMQ does`() async throws {
+        let url = try #require(TestBroker.url)
+        let client = RabbitMQClient(url: url, connectionName: "random sequences")
+        let version = try await client.broker().version
+        await client.close()
+        let comparison = SequenceComparison(url: url, version: version)
+        let first = Self.seed ?? 1
+        let count = Self.count ?? (Self.seed == nil ? 40 : 1)
+        let turns = Turns(from: first, count: count)
+        await withDiscardingTaskGroup { group in
+            for _ in 0..<Self.atATime {
+                group.addTask {
+                    while let seed = turns.next() {
+                        if await !Self.isAlike(seed, comparison) { turns.countFailure() }
+                    }
+                }
+            }
+        }
+        print(
+            "conformance: \(count) random sequences from seed \(first) on RabbitMQ \(version) and EmbeddedBroker \(version)"
+        )
+    }
+
+    private static func isAlike(_ seed: UInt64, _ comparison: SequenceComparison) async -> Bool {
+        let operations = OperationSequence(seed: seed, length: length).operations
+        guard let difference = await comparison.difference(in: operations) else { return true }
+        let shrunk = await comparison.shrunk(Array(operations[...difference.step]))
+        let last = await comparison.difference(in: shrunk) ?? difference
+        Issue.record(
+            """
+            The brokers differ. Again with WARREN_CONFORMANCE_SEED=\(seed): \(difference)
+            As short as it gets:
+            \(shrunk.map { "  \($0)" }.joined(separator: "\n"))
+            \(last)
+            """
+        )
+        return false
+    }
+}
