@@ -115,11 +115,10 @@ struct LaneReader: Sendable {
             }
             // Ended by shutdown, its channel is still needed to settle what runs.
             if consumers.isStopping { return }
-            if let breaker, let use, !breaker.holds(use.permission) {
+            let isUnwanted = if let breaker, let use { !breaker.holds(use.permission) } else { false }
+            if isUnwanted || renewal.isDue {
                 for item in deliveries.removeAll(lane: index) { item.delivery.nack(requeue: true) }
-                return use.retire(id, stream)
-            }
-            if renewal.isDue {
+                if let use { return use.retire(id, stream) }
                 consumers.remove(id)
                 return await stream.close()
             }

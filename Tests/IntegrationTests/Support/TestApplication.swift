@@ -59,12 +59,15 @@ struct TestApplication: Sendable {
         concurrency: Int = 4,
         prefetch: Int? = nil,
         lanes: LanePolicy = .strict,
+        breaker: CircuitBreakerPolicy? = nil,
         settings: WorkerSettings = WorkerSettings(name: "integration", unparkingInterval: .milliseconds(200)),
         @HandlerBuilder handlers: () -> [JobRegistration]
     ) -> Worker {
         Worker(
             client,
-            queues: [WorkerQueue(queue, concurrency: concurrency, prefetch: prefetch, lanes: lanes)],
+            queues: [
+                WorkerQueue(queue, concurrency: concurrency, prefetch: prefetch, lanes: lanes, circuitBreaker: breaker)
+            ],
             topology: topology,
             settings: settings,
             logger: Logger(label: "integration") { _ in SwiftLogNoOpLogHandler() },

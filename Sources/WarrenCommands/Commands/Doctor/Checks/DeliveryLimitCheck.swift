@@ -44,7 +44,8 @@ enum DeliveryLimitCheck {
             consequence:
                 "The broker counts \(counted) of every worker: a few rolling restarts or bad workers dead-letter jobs that "
                 + "never failed"
-                + (limit < quarantine ? ", and a job that takes workers down is dead before they have evidence of it." : "."),
+                + (limit < quarantine
+                    ? ", and a job that takes workers down is dead before they have evidence of it." : "."),
             remedy: limit >= configuration.deliveryLimit
                 ? "Configure a deliveryLimit of \(needed) or more, and make the queue anew."
                 : policy(configuration)

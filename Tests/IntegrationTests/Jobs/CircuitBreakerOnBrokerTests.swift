@@ -1,0 +1,33 @@
+import Synchronization
+import Testing
+import Warren
+
+@Suite(.needsBroker, .timeLimit(.minutes(1))) struct CircuitBreakerOnBrokerTests {
+    @Test func `A queue whose jobs all fail is left alone, and done when a probe succeeds`() async throws {
+        try await TestApplication.with { application in
+            let isHealthy = Atomic(false)
+            let worker = application.worker(
+                concurrency: 2,
+                prefetch: 4,
+                breaker: .after(failures: 3, pause: .milliseconds(200), longest: .milliseconds(200))
+            ) {
+                Handle(Probe.self) { _, _ in
+                    guard isHealthy.load(ordering: .relaxed) else { throw JobFailure.permanent("The service is down.") }
+                }
+            }
+            for number in 0..<40 {
+                _ = try await application.jobs.enqueue(Probe(number: number), queue: application.queue)
+            }
+            try await application.run(worker) {
+                // Opened once for the three, and once more for a probe.
+                while worker.counts.breakerOpened < 2 { await Task.yield() }
+                isHealthy.store(true, ordering: .relaxed)
+                while worker.counts.succeeded + worker.counts.dead < 40 { await Task.yield() }
+            }
+            // The first three, what ran or was on its way beside them, and the probes.
+            #expect((4...10).contains(worker.counts.dead))
+            try await application.until(application.queue.dead, holds: worker.counts.dead)
+            #expect(try await application.ready(application.queue.rawValue) == 0)
+        }
+    }
+}
