@@ -10,6 +10,7 @@ let package = Package(
         .library(name: "RabbitMQ", targets: ["RabbitMQ"]),
         .library(name: "EmbeddedBroker", targets: ["EmbeddedBroker"]),
         .library(name: "Warren", targets: ["Warren"]),
+        .library(name: "WarrenTesting", targets: ["WarrenTesting"]),
         .library(name: "WarrenCommands", targets: ["WarrenCommands"]),
         .executable(name: "warren", targets: ["WarrenTool"]),
         .executable(name: "warren-load", targets: ["WarrenLoad"]),
@@ -76,6 +77,14 @@ let package = Package(
             ]
         ),
         .target(
+            name: "WarrenTesting",
+            dependencies: [
+                "AMQP", "EmbeddedBroker", "Warren",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ]
+        ),
+        .target(
             name: "WarrenCommands",
             dependencies: [
                 "AMQP", "RabbitMQ", "Warren",
@@ -138,6 +147,13 @@ let package = Package(
             name: "EmbeddedBrokerTests",
             dependencies: [
                 "AMQP", "EmbeddedBroker", "TestSupport", "Warren",
+                .product(name: "Logging", package: "swift-log"),
+            ]
+        ),
+        .testTarget(
+            name: "WarrenTestingTests",
+            dependencies: [
+                "AMQP", "EmbeddedBroker", "TestSupport", "Warren", "WarrenTesting",
                 .product(name: "Logging", package: "swift-log"),
             ]
         ),
