@@ -9,6 +9,7 @@ let package = Package(
         .library(name: "AMQP", targets: ["AMQP"]),
         .library(name: "RabbitMQ", targets: ["RabbitMQ"]),
         .library(name: "EmbeddedBroker", targets: ["EmbeddedBroker"]),
+        .library(name: "Brokers", targets: ["Brokers"]),
         .library(name: "Warren", targets: ["Warren"]),
         .library(name: "WarrenTesting", targets: ["WarrenTesting"]),
         .library(name: "WarrenCommands", targets: ["WarrenCommands"]),
@@ -77,6 +78,13 @@ let package = Package(
             ]
         ),
         .target(
+            name: "Brokers",
+            dependencies: [
+                "AMQP", "EmbeddedBroker", "RabbitMQ",
+                .product(name: "Logging", package: "swift-log"),
+            ]
+        ),
+        .target(
             name: "WarrenTesting",
             dependencies: [
                 "AMQP", "EmbeddedBroker", "Warren",
@@ -87,7 +95,7 @@ let package = Package(
         .target(
             name: "WarrenCommands",
             dependencies: [
-                "AMQP", "RabbitMQ", "Warren",
+                "AMQP", "Brokers", "RabbitMQ", "Warren",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Configuration", package: "swift-configuration"),
                 .product(name: "FlyingFox", package: "FlyingFox"),
@@ -129,7 +137,7 @@ let package = Package(
         ),
         .executableTarget(
             name: "QuickStart",
-            dependencies: ["RabbitMQ", "Warren"],
+            dependencies: ["AMQP", "Brokers", "Warren"],
             path: "Examples/QuickStart",
             exclude: ["README.md"]
         ),
@@ -171,7 +179,7 @@ let package = Package(
         .testTarget(
             name: "WarrenCommandsTests",
             dependencies: [
-                "AMQP", "RabbitMQ", "Warren", "WarrenCommands",
+                "AMQP", "Brokers", "EmbeddedBroker", "RabbitMQ", "Warren", "WarrenCommands",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Configuration", package: "swift-configuration"),
                 .product(name: "Logging", package: "swift-log"),

@@ -67,5 +67,7 @@ import WarrenTesting
 }
 
 private struct Doubling: JobMiddleware {
-    func execute(_ context: JobContext, next: (JobContext) async throws -> Void) async throws { try await next(context) }
+    func execute(_ context: JobContext, next: (JobContext) async throws -> Void) async throws {
+        try await next(context)
+    }
 }
