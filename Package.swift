@@ -115,7 +115,7 @@ let package = Package(
         .executableTarget(
             name: "WarrenLoad",
             dependencies: [
-                "AMQP", "RabbitMQ", "Warren",
+                "AMQP", "Brokers", "RabbitMQ", "Warren",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "FlyingSocks", package: "FlyingFox"),
                 .product(name: "Logging", package: "swift-log"),
