@@ -9,7 +9,9 @@ let package = Package(
         .library(name: "AMQP", targets: ["AMQP"]),
         .library(name: "RabbitMQ", targets: ["RabbitMQ"]),
         .library(name: "EmbeddedBroker", targets: ["EmbeddedBroker"]),
+        .library(name: "Brokers", targets: ["Brokers"]),
         .library(name: "Warren", targets: ["Warren"]),
+        .library(name: "WarrenTesting", targets: ["WarrenTesting"]),
         .library(name: "WarrenCommands", targets: ["WarrenCommands"]),
         .executable(name: "warren", targets: ["WarrenTool"]),
         .executable(name: "warren-load", targets: ["WarrenLoad"]),
@@ -76,9 +78,24 @@ let package = Package(
             ]
         ),
         .target(
+            name: "Brokers",
+            dependencies: [
+                "AMQP", "EmbeddedBroker", "RabbitMQ",
+                .product(name: "Logging", package: "swift-log"),
+            ]
+        ),
+        .target(
+            name: "WarrenTesting",
+            dependencies: [
+                "AMQP", "EmbeddedBroker", "Warren",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ]
+        ),
+        .target(
             name: "WarrenCommands",
             dependencies: [
-                "AMQP", "RabbitMQ", "Warren",
+                "AMQP", "Brokers", "RabbitMQ", "Warren",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Configuration", package: "swift-configuration"),
                 .product(name: "FlyingFox", package: "FlyingFox"),
@@ -98,7 +115,7 @@ let package = Package(
         .executableTarget(
             name: "WarrenLoad",
             dependencies: [
-                "AMQP", "RabbitMQ", "Warren",
+                "AMQP", "Brokers", "RabbitMQ", "Warren",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "FlyingSocks", package: "FlyingFox"),
                 .product(name: "Logging", package: "swift-log"),
@@ -120,7 +137,7 @@ let package = Package(
         ),
         .executableTarget(
             name: "QuickStart",
-            dependencies: ["RabbitMQ", "Warren"],
+            dependencies: ["AMQP", "Brokers", "Warren"],
             path: "Examples/QuickStart",
             exclude: ["README.md"]
         ),
@@ -146,6 +163,13 @@ let package = Package(
             ]
         ),
         .testTarget(
+            name: "WarrenTestingTests",
+            dependencies: [
+                "AMQP", "EmbeddedBroker", "TestSupport", "Warren", "WarrenTesting",
+                .product(name: "Logging", package: "swift-log"),
+            ]
+        ),
+        .testTarget(
             name: "WarrenTests",
             dependencies: [
                 "AMQP", "TestSupport", "Warren",
@@ -159,7 +183,7 @@ let package = Package(
         .testTarget(
             name: "WarrenCommandsTests",
             dependencies: [
-                "AMQP", "RabbitMQ", "Warren", "WarrenCommands",
+                "AMQP", "Brokers", "EmbeddedBroker", "RabbitMQ", "Warren", "WarrenCommands",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Configuration", package: "swift-configuration"),
                 .product(name: "Logging", package: "swift-log"),

@@ -1,5 +1,6 @@
+import AMQP
+import Brokers
 import Foundation
-import RabbitMQ
 import Warren
 
 struct Greet: Job {
@@ -9,8 +10,8 @@ struct Greet: Job {
     var who: String
 }
 
-let url = ProcessInfo.processInfo.environment["WARREN_BROKER_URL"] ?? "amqp://guest:guest@127.0.0.1:5672/%2f"
-let broker = RabbitMQClient(url: url)
+// A broker in this process; with WARREN_BROKER_URL=amqp://guest:guest@127.0.0.1:5672/%2f it is RabbitMQ.
+let broker = try Broker.open(ProcessInfo.processInfo.environment["WARREN_BROKER_URL"] ?? "memory://")
 
 let jobs = JobClient(broker)
 try await jobs.enqueue(Greet(who: "Ada"), delay: .seconds(2))

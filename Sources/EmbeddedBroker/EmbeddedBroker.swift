@@ -6,7 +6,7 @@ public import AMQP
 /// ``connect(name:)`` makes others. All that takes time takes it from the injected clock: with a ``VirtualClock`` years pass at once.
 /// Everything is in memory and ends with the process, unless a ``BrokerJournal`` keeps it.
 public final class EmbeddedBroker: Transport {
-    private let core: BrokerCore
+    let core: BrokerCore
     private let connection: EmbeddedConnection
 
     /// An empty broker.

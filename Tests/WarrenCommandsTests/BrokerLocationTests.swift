@@ -1,5 +1,7 @@
 import AMQP
+import Brokers
 import Configuration
+import EmbeddedBroker
 import RabbitMQ
 import Testing
 
@@ -29,7 +31,7 @@ struct BrokerLocationTests {
     func standard() throws {
         let location = location(option: nil, environment: [:])
         #expect(location.text == "amqp://guest:guest@127.0.0.1:5672/%2f")
-        #expect(try location.urls()[0].endpoint.port == 5672)
+        #expect(try BrokerURL.list(location.text)[0].endpoint.port == 5672)
     }
 
     @Test(
@@ -40,7 +42,16 @@ struct BrokerLocationTests {
         ]
     )
     func noPassword(text: String) {
-        let error = #expect(throws: AMQPError.self) { try location(option: text, environment: [:]).urls() }
+        let error = #expect(throws: AMQPError.self) { try Broker.open(text) }
         #expect(error.flatMap { ErrorLine.text(for: $0) }?.contains("sesame") == false)
+    }
+
+    @Test("A broker in this process has a URL too")
+    func embedded() throws {
+        #expect(try Broker.open("memory://") is EmbeddedBroker)
+        #expect(try Broker.open("amqp://host") is RabbitMQClient)
+        for text in ["memory:", "memory://jobs", "file:///tmp/jobs.db"] {
+            #expect(throws: AMQPError.self) { try Broker.open(text) }
+        }
     }
 }

@@ -1,6 +1,6 @@
+import AMQP
 import ArgumentParser
 import Foundation
-import RabbitMQ
 import Warren
 import WarrenCommands
 

@@ -9,8 +9,8 @@ import Synchronization
 final class HeldDeliveries: Sendable {
     typealias Entry = (item: LaneDelivery, delay: Duration)
 
-    /// True if none waits here.
-    var isEmpty: Bool { count.load(ordering: .relaxed) == 0 }
+    /// How many wait here.
+    var waiting: Int { count.load(ordering: .relaxed) }
 
     private let capacity: Int
     private let count = Atomic(0)

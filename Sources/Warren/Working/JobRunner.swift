@@ -23,7 +23,7 @@ struct JobRunner: Sendable {
     let queue: QueueName
     let worker: String
     let registry: JobRegistry
-    let middleware: [any JobMiddleware]
+    let execution: JobExecution
     let settlement: Settlement
     let held: HeldDeliveries
     let end: WorkerEnd
@@ -122,10 +122,10 @@ struct JobRunner: Sendable {
             slot.begin(item.delivery)
             let limits = registration.timeLimits.replaced(by: envelope.timeLimits)
             if limits.isNone {
-                ending = await execute(registration, context)
+                ending = await execution.run(registration, context)
             } else {
                 ending = await LimitedAttempt(limits: limits, clock: clock).run {
-                    await execute(registration, context)
+                    await execution.run(registration, context)
                 } giveUp: {
                     await giveUp(slot, registration, context, $0)
                 }
@@ -156,7 +156,7 @@ struct JobRunner: Sendable {
             using: &random
         )
         let settled = await settlement.settle(delivery, as: outcome, envelope: context.envelope, error: ending.error)
-        for layer in middleware { layer.settled(context, outcome: settled) }
+        for layer in execution.middleware { layer.settled(context, outcome: settled) }
         return settled
     }
 
@@ -181,50 +181,11 @@ struct JobRunner: Sendable {
         slot.leave()
     }
 
-    private func execute(_ registration: JobRegistration, _ context: JobContext) async -> Ending {
-        do {
-            if middleware.isEmpty {
-                try await registration.run(context.envelope, context)
-            } else {
-                try await execute(registration, context, within: middleware[...])
-            }
-            return .returned
-        } catch let error as UndecodablePayload {
-            return .undecodable(error.reason)
-        } catch {
-            // Only shutdown and time limits cancel a handler's task. What it throws then is not its own failure.
-            return Task.isCancelled ? .interrupted : .threw(error)
-        }
-    }
-
-    private func execute(
-        _ registration: JobRegistration,
-        _ context: JobContext,
-        within layers: ArraySlice<any JobMiddleware>
-    ) async throws {
-        guard let outermost = layers.first else { return try await registration.run(context.envelope, context) }
-        try await outermost.execute(context) { next in
-            try await execute(registration, next, within: layers.dropFirst())
-        }
-    }
-
     private func bury(_ delivery: Delivery, undecodable error: EnvelopeError) async {
         logger.warning(
             "A message can't be read as a job",
             metadata: [LogKey.queue: "\(queue)", LogKey.reason: "\(error)"]
         )
         _ = await settlement.settle(delivery, as: .dead(.undecodable(error)), envelope: nil, error: error)
-    }
-}
-
-extension Ending {
-    /// The error that the failure record should tell of.
-    fileprivate var error: (any Error)? {
-        switch self {
-        case .threw(let error): error
-        case .undecodable(let error): error
-        case .deliveredTooOften(let loop): loop
-        default: nil
-        }
     }
 }

@@ -63,7 +63,7 @@ struct QueueSession: Sendable {
             queue: name,
             worker: worker.settings.name,
             registry: registry,
-            middleware: worker.middleware,
+            execution: JobExecution(middleware: worker.middleware),
             settlement: settlement,
             held: held,
             end: end,
@@ -78,6 +78,9 @@ struct QueueSession: Sendable {
 
     /// How many of its jobs run.
     var runningJobs: Int { slots.count { $0.isBusy } }
+
+    /// How many deliveries wait here until they are due.
+    var heldDeliveries: Int { held.waiting }
 
     /// How each lane's consumer is.
     func health(_ consumers: Consumers) -> [ConsumerHealth] {
@@ -151,7 +154,7 @@ struct QueueSession: Sendable {
             // Where the broker is away, the next look will tell.
             guard let broker = try? await worker.transport.broker() else { continue }
             guard BrokerFeatures(broker.version).mayKeepDeadConsumers else { return }
-            let isIdle = runningJobs == 0 && held.isEmpty
+            let isIdle = runningJobs == 0 && held.waiting == 0
             for renewal in renewals {
                 if isIdle { await renewal.check() } else { renewal.excuse() }
             }

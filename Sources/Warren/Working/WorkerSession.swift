@@ -66,6 +66,8 @@ final class WorkerSession: Sendable {
     /// True once the session was told to end.
     var isStopping: Bool { consumers.isStopping }
 
+    var heldDeliveries: Int { parts.map(\.heldDeliveries).reduce(0, +) }
+
     var runningJobs: Int { parts.map(\.runningJobs).reduce(0, +) }
 
     var consumerHealth: [ConsumerHealth] { parts.flatMap { $0.health(consumers) } }

@@ -1,5 +1,5 @@
+public import AMQP
 public import Logging
-public import RabbitMQ
 public import ServiceLifecycle
 import Synchronization
 public import Warren
@@ -11,7 +11,7 @@ public final class WorkerSetup<Options: Sendable>: Sendable {
     /// The broker, for handlers that use it themselves.
     ///
     /// The command closes it.
-    public let broker: RabbitMQClient
+    public let broker: any Transport
     /// A client, for handlers that enqueue more jobs.
     public let jobs: JobClient
     /// The worker's name, as it stands in logs and failure records.
@@ -26,7 +26,7 @@ public final class WorkerSetup<Options: Sendable>: Sendable {
 
     private let additions = Mutex(Additions())
 
-    init(options: Options, broker: RabbitMQClient, jobs: JobClient, worker: String, logger: Logger) {
+    init(options: Options, broker: any Transport, jobs: JobClient, worker: String, logger: Logger) {
         self.options = options
         self.broker = broker
         self.jobs = jobs

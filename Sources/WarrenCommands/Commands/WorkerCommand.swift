@@ -1,6 +1,6 @@
+import AMQP
 public import ArgumentParser
 public import Logging
-import RabbitMQ
 import ServiceLifecycle
 import Warren
 
@@ -172,7 +172,7 @@ public struct WorkerCommand<App: WarrenApplication>: BrokerCommand {
         on queues: [WorkerQueue],
         of topology: Topology,
         _ settings: WorkerSettings,
-        _ broker: RabbitMQClient
+        _ broker: any Transport
     ) async throws -> Bool {
         let logger = Logger(label: "warren.worker")
         let setup = WorkerSetup(

@@ -1,6 +1,4 @@
-import AMQP
 import Configuration
-import RabbitMQ
 
 /// Where the broker is: what the command line says, else what the environment says, else the local one.
 struct BrokerLocation {
@@ -14,7 +12,4 @@ struct BrokerLocation {
     init(option: String?, environment: ConfigReader) {
         text = option ?? environment.string(forKey: "warren.broker.url", isSecret: true, default: Self.standard)
     }
-
-    /// - Throws: `invalidURL`.
-    func urls() throws(AMQPError) -> [BrokerURL] { try BrokerURL.list(text) }
 }

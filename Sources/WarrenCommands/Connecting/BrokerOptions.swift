@@ -1,7 +1,8 @@
+public import AMQP
 public import ArgumentParser
+import Brokers
 import Configuration
 public import Logging
-public import RabbitMQ
 
 /// The options of every command that talks to the broker.
 public struct BrokerOptions: ParsableArguments {
@@ -11,7 +12,7 @@ public struct BrokerOptions: ParsableArguments {
         help: ArgumentHelp(
             "The broker's URL, such as amqps://user:password@host/vhost.",
             discussion: """
-                Several, with commas between them, are the nodes of a cluster. Default: $WARREN_BROKER_URL, else \
+                Several, with commas between them, are the nodes of a cluster; memory:// is a broker in this process. Default: $WARREN_BROKER_URL, else \
                 \(BrokerLocation.standard). Other users of the machine can see a password on a command line, but not one in the \
                 environment.
                 """,
@@ -38,19 +39,16 @@ public struct BrokerOptions: ParsableArguments {
     /// - Parameter name: The name under which the broker's operator sees the connection.
     public func withBroker<Value>(
         as name: String,
-        _ body: (RabbitMQClient) async throws -> Value
+        _ body: (any Transport) async throws -> Value
     ) async throws -> Value {
         let location = BrokerLocation(option: url, environment: ConfigReader(provider: EnvironmentVariablesProvider()))
-        let client = RabbitMQClient(
-            RabbitMQClient.Configuration(urls: try location.urls(), connectionName: name),
-            logger: Logger(label: "warren.rabbitmq")
-        )
+        let broker = try Broker.open(location.text, name: name)
         do {
-            let value = try await body(client)
-            await client.close()
+            let value = try await body(broker)
+            await broker.close()
             return value
         } catch {
-            await client.close()
+            await broker.close()
             throw error
         }
     }

@@ -13,7 +13,8 @@ struct WarrenLoad: AsyncParsableCommand {
             Build it with -c release, and let nothing else run meanwhile.
             """,
         subcommands: [
-            ClientCommand.self, JobsCommand.self, FaultsCommand.self, FuzzCommand.self, RunCommand.self,
+            ClientCommand.self, JobsCommand.self, EmbeddedCommand.self, FaultsCommand.self, FuzzCommand.self,
+            RunCommand.self,
             FaultWorkerCommand.self,
         ]
     )

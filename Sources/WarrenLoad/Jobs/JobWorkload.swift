@@ -1,20 +1,20 @@
 import AMQP
+import Brokers
 import Logging
-import RabbitMQ
 import Warren
 
 /// The measurements of jobs, on a quorum queue of an application of its own.
 struct JobWorkload {
     let url: String
-    let client: RabbitMQClient
+    let client: any Transport
     let count: Int
     let topology = Topology(application: "warren-load")
     let logger: Logger
 
-    init(_ url: String, _ count: Int) {
+    init(_ url: String, _ count: Int) throws {
         self.url = url
         self.count = count
-        client = RabbitMQClient(url: url)
+        client = try Broker.open(url)
         logger = Logger(label: "warren-load") { label in
             var handler = StreamLogHandler.standardError(label: label)
             handler.logLevel = .warning

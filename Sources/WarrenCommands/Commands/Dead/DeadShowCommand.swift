@@ -1,5 +1,5 @@
+import AMQP
 public import ArgumentParser
-import RabbitMQ
 import Warren
 
 #if canImport(FoundationEssentials)

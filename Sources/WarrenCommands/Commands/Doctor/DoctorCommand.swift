@@ -100,7 +100,7 @@ public struct DoctorCommand<App: WarrenApplication>: BrokerCommand {
             let text = management
                 ?? environment.string(forKey: "warren.broker.management.url", isSecret: true)
         else { return nil }
-        let broker = try BrokerLocation(option: brokerOptions.url, environment: environment).urls()[0]
+        let broker = try BrokerURL.list(BrokerLocation(option: brokerOptions.url, environment: environment).text)[0]
         return ManagementReader(
             url: try ManagementURL(text, credentials: broker.credentials),
             virtualHost: broker.virtualHost

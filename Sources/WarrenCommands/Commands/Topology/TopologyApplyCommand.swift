@@ -1,6 +1,5 @@
 import AMQP
 public import ArgumentParser
-import RabbitMQ
 import Warren
 
 /// `topology apply`: declares everything.

@@ -1,0 +1,33 @@
+package import AMQP
+
+/// What the tools for testing look at.
+extension EmbeddedBroker {
+    /// How many consumers a queue has.
+    package func consumerCount(of queue: String) -> Int {
+        core.read { machine in
+            guard let id = machine.queueIDs[queue] else { return 0 }
+            return machine.queues[id]?.status.consumerCount ?? 0
+        }
+    }
+
+    /// The ready messages of a queue, with where they were published to.
+    package func storedMessages(in queue: String) -> [(message: Message, destination: Destination)] {
+        core.read { machine in
+            guard let id = machine.queueIDs[queue], var ready = machine.queues[id]?.ready else { return [] }
+            var messages: [(Message, Destination)] = []
+            while let message = ready.popFirst() {
+                messages.append((message.delivered, message.content.destination))
+            }
+            return messages
+        }
+    }
+
+    /// Whether no queue with consumers has anything ready, and no more than so many deliveries are unsettled.
+    package func isQuiet(exceptFor unsettled: Int) -> Bool {
+        core.read { machine in
+            let held = machine.channels.values.map(\.unsettled.count).reduce(0, +)
+            return held <= unsettled
+                && machine.queues.values.allSatisfy { $0.consumers.isEmpty || $0.ready.isEmpty }
+        }
+    }
+}

@@ -1,0 +1,73 @@
+import AMQP
+import EmbeddedBroker
+import Testing
+import Warren
+import WarrenTesting
+
+@Suite(.timeLimit(.minutes(1))) struct ExpectationTests {
+    @Test(.embeddedBroker) func `An expectation that doesn't hold says what is enqueued`() async throws {
+        try await TestBench.current.jobs.enqueue(Greet(name: "Ada"))
+        try withKnownIssue {
+            try expectEnqueued(Count.self)
+        } matching: { issue in
+            issue.comments.contains { $0.rawValue.contains("1 × 'tests.greet'") }
+        }
+        withKnownIssue { try expectEnqueued(Greet.self, count: 0) }
+        withKnownIssue { try expectEnqueued(Greet.self) { $0.name == "Bob" } }
+    }
+
+    @Test(.embeddedBroker) func `A job runs inline through the middleware, and its error is told`() async throws {
+        let middleware = Doubling()
+        let good = try await run(Greet(name: "Ada"), middleware: [middleware]) {
+            Handle(Greet.self) { job, context in
+                #expect(job.name == "Ada")
+                #expect(context.attempt == 1)
+            }
+        }
+        #expect(good.outcome == .succeeded)
+        try good.get()
+        let bad = try await run(Count(number: 1), attempt: 2) {
+            Handle(Count.self) { _, context in
+                #expect(context.attempt == 2 && context.retriesLeft == 2)
+                throw Refused()
+            }
+        }
+        guard case .retry = bad.outcome else { throw Refused() }
+        #expect(throws: Refused.self) { try bad.get() }
+        // Nothing was enqueued by it.
+        try expectEnqueued(Greet.self, count: 0)
+        let unknown = await #expect(throws: WarrenError.self) {
+            try await run(Greet(name: "Ada")) { Handle(Count.self) { _, _ in } }
+        }
+        #expect(unknown?.code == .invalidConfiguration)
+    }
+
+    @Test(.embeddedBroker) func `Each test has a broker of its own`() async throws {
+        #expect(TestBench.current.broker.queueNames == [])
+    }
+
+    @Test func `What a test leaves open is a leak`() async throws {
+        let bench = TestBench()
+        try await bench.jobs.enqueue(Greet(name: "Ada"))
+        #expect(bench.leaks() == [])
+        let delivery = try #require(try await bench.broker.get(queue: "greetings"))
+        let stream = try await bench.broker.consume(queue: "greetings", prefetch: 1)
+        #expect(bench.leaks().map(\.description).first?.contains("1 consumer(s) and 1 unsettled") == true)
+        delivery.ack()
+        await stream.close()
+        #expect(bench.leaks() == [])
+    }
+
+    @Test(.embeddedBroker(topology: Topology(queues: [QueueConfiguration("greetings", lanes: [.high, .normal])])))
+    func `The application's own topology holds`() async throws {
+        try await TestBench.current.jobs.enqueue(Greet(name: "Ada"), lane: .high)
+        #expect(try expectEnqueued(Greet.self).first?.lane == .high)
+        #expect(try await drain { Handle(Greet.self) { _, _ in } }.succeeded == 1)
+    }
+}
+
+private struct Doubling: JobMiddleware {
+    func execute(_ context: JobContext, next: (JobContext) async throws -> Void) async throws {
+        try await next(context)
+    }
+}
