@@ -215,8 +215,8 @@ let package = Package(
         .testTarget(
             name: "IntegrationTests",
             dependencies: [
-                "AMQP", "ProbeApplication", "RabbitMQ", "SpoolingClient", "TestSupport", "TrappingWorker", "Warren",
-                "WarrenCommands", "WarrenTool",
+                "AMQP", "EmbeddedBroker", "ProbeApplication", "RabbitMQ", "SpoolingClient", "TestSupport",
+                "TrappingWorker", "Warren", "WarrenCommands", "WarrenTool",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "Subprocess", package: "swift-subprocess"),

@@ -13,10 +13,12 @@ extension EmbeddedBroker {
     /// The ready messages of a queue, with where they were published to.
     package func storedMessages(in queue: String) -> [(message: Message, destination: Destination)] {
         core.read { machine in
-            guard let id = machine.queueIDs[queue], var ready = machine.queues[id]?.ready else { return [] }
+            guard let id = machine.queueIDs[queue], let found = machine.queues[id] else { return [] }
+            var ready = found.ready
             var messages: [(Message, Destination)] = []
             while let message = ready.popFirst() {
-                messages.append((message.delivered, message.content.destination))
+                let delivered = message.delivered(from: found.settings.kind, machine.features)
+                messages.append((delivered, message.content.destination))
             }
             return messages
         }

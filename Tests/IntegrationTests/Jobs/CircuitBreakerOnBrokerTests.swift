@@ -2,7 +2,7 @@ import Synchronization
 import Testing
 import Warren
 
-@Suite(.needsBroker, .timeLimit(.minutes(1))) struct CircuitBreakerOnBrokerTests {
+@Suite(.broker(.embedded, .rabbitMQ), .timeLimit(.minutes(1))) struct CircuitBreakerOnBrokerTests {
     @Test func `A queue whose jobs all fail is left alone, and done when a probe succeeds`() async throws {
         try await TestApplication.with { application in
             let isHealthy = Atomic(false)

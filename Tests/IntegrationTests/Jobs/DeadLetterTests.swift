@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 import Warren
 
-@Suite(.needsBroker, .timeLimit(.minutes(1))) struct DeadLetterTests {
+@Suite(.broker(.embedded, .rabbitMQ), .timeLimit(.minutes(1))) struct DeadLetterTests {
     private func deadLetters(_ application: TestApplication) -> DeadLetters {
         DeadLetters(application.client, topology: application.topology)
     }

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 import Warren
 
-@Suite(.needsBroker, .timeLimit(.minutes(1))) struct DelayTests {
+@Suite(.broker(.embedded, .rabbitMQ), .timeLimit(.minutes(1))) struct DelayTests {
     @Test func `The ladder delivers after 1, 2, 3 and 5 seconds, none early, to the right queue and no other`()
         async throws
     {

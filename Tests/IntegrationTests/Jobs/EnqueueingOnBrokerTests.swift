@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 import Warren
 
-@Suite("A job client beside a broker", .needsBroker, .timeLimit(.minutes(2)))
+@Suite("A job client beside a broker", .broker(.embedded, .rabbitMQ), .timeLimit(.minutes(2)))
 struct EnqueueingOnBrokerTests {
     struct Greet: Job, Equatable {
         static let name = "greet"
@@ -37,7 +37,7 @@ struct EnqueueingOnBrokerTests {
         try await withJobs { jobs, client, queue in
             // The first job makes the queue exist.
             try await jobs.enqueue(job, queue: queue)
-            let deliveries = try await client.consume(queue: queue.rawValue, prefetch: 10)
+            let deliveries = try await client.consume(queue: queue.rawValue, prefetch: 10, arguments: [:])
             var reader = deliveries.makeAsyncIterator()
             try await #require(reader.next()).ack()
             let handle = try await jobs.enqueue(job, delay: .seconds(2), queue: queue)
@@ -66,7 +66,12 @@ struct EnqueueingOnBrokerTests {
                 #expect(envelope.attempt == attempt)
                 let failure = JobFailure.permanent(String(repeating: "😀", count: 20_000))
                 let message = envelope.retried(after: .zero, error: failure, worker: "w", now: Date())
-                try await client.publish(message, to: .queue(queue.rawValue))
+                try await client.publish(
+                    message,
+                    to: .queue(queue.rawValue),
+                    mandatory: true,
+                    deadline: .now + .seconds(10)
+                )
                 delivery.ack()
             }
             let delivery = try await #require(client.get(queue: queue.rawValue))
@@ -155,9 +160,9 @@ private struct Jobs {
 /// Runs `body` with a job client, a plain one, and a queue's name; deletes afterwards what they may have declared.
 private func withJobs(
     declares: Bool = true,
-    _ body: (Jobs, RabbitMQClient, QueueName) async throws -> Void
+    _ body: (Jobs, any Transport, QueueName) async throws -> Void
 ) async throws {
-    try await withClient { client in
+    try await withTransport { client in
         let queue = QueueName(TestBroker.uniqueName("jobs"))
         let application = TestBroker.uniqueName("application")
         let topology = Topology(application: application, queues: [QueueConfiguration(queue, lanes: Lane.all)])

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 import Warren
 
-@Suite(.needsBroker, .timeLimit(.minutes(1))) struct TopologyTests {
+@Suite(.broker(.embedded, .rabbitMQ), .timeLimit(.minutes(1))) struct TopologyTests {
     @Test func `A topology is declared as planned, and a second time without a difference`() async throws {
         try await TestApplication.with(lanes: Lane.all, declares: false) { application in
             let first = try await application.declare()

@@ -24,7 +24,7 @@ struct TestApplication: Sendable {
         declares: Bool = true,
         _ body: (TestApplication) async throws -> Void
     ) async throws {
-        try await withClient { client in
+        try await withTransport { client in
             let name = TestBroker.uniqueName("app")
             let queue = QueueName(name + ".jobs")
             let topology = Topology(application: name, queues: [QueueConfiguration(queue, kind: kind, lanes: lanes)])
