@@ -57,7 +57,7 @@ public final class EmbeddedBroker: Transport {
     ///
     /// It holds for deliveries that come after.
     public func setConsumerTimeout(_ timeout: Duration?) {
-        core.perform { $0.machine.consumerTimeout = timeout.map { .after($0) } ?? .never }
+        core.perform { $0.machine.setConsumerTimeout(timeout.map { .after($0) } ?? .never) }
     }
 
     /// Closes all connections, as an operator or a lost network does; they come back at once.

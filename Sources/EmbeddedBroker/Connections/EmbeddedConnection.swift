@@ -184,7 +184,7 @@ public final class EmbeddedConnection: Transport {
             guard let (channel, delivered) = try state.machine.get(queue, by: id) else { return nil }
             let settler = state.getSettlers[channel] ?? EmbeddedSettler(core, channel)
             state.getSettlers[channel] = settler
-            return Delivery(delivered, settler)
+            return Delivery(delivered, settler, state.machine.features)
         }
     }
 
