@@ -153,6 +153,11 @@ public struct BrokerFeatures: Sendable, Hashable {
     /// Tried: 4.3.6 does, 3.10.8 and 4.0.5 don't.
     public var marksAcquiredCount: Bool { version >= Self.fourThree }
 
+    /// Whether a dead-lettered message is redelivered in its new queue, and counts there, if a consumer rejected or lost it before.
+    ///
+    /// Tried, with both kinds of queue on either side: 4.3.6 does so, 3.10.8 doesn't; 4.0.5 was tried with a delivery limit only.
+    public var countsDeliveriesOfDeadLetters: Bool { version >= Self.fourThree }
+
     /// Whether the broker reads `x-death` headers that a publisher sends, and silently drops the message if they look like a cycle.
     ///
     /// Source: <https://github.com/rabbitmq/rabbitmq-server/blob/main/release-notes/4.0.1.md>.

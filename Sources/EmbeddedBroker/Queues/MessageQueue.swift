@@ -123,6 +123,8 @@ struct MessageQueue: Sendable {
         var message = StoredMessage(content: content, position: lastPosition)
         message.level = settings.level(ofPriority: properties.priority)
         message.expiry = settings.expiry(properties, now)
+        message.deliveryCount = content.formerDeliveries
+        message.returnCount = content.formerDeliveries
         // A consumer that waits gets the message even if it may not wait at all.
         isFirstFresh = ready.isEmpty
         ready.append(message)
@@ -206,6 +208,7 @@ struct MessageQueue: Sendable {
     mutating func takeBack(_ message: StoredMessage, _ way: Return, features: BrokerFeatures) -> StoredMessage {
         if isStream { return message }
         var message = message
+        if settings.kind == .classic, way != .nack { message.deliveryCount += 1 }
         message.returnCount += 1
         guard settings.kind == .quorum else {
             ready.insert(message)
@@ -230,6 +233,8 @@ struct MessageQueue: Sendable {
     /// A consumer gives a message up.
     mutating func discard(_ message: StoredMessage) {
         if isStream { return }
+        var message = message
+        message.deliveryCount += 1
         dead.append(DeadLetter(message: message, reason: .rejected))
     }
 

@@ -93,6 +93,7 @@ struct BrokerFeaturesTests {
         #expect(Self.old.countsFirstDelivery && !Self.four.countsFirstDelivery)
         #expect(!Self.old.marksLastDeath && Self.four.marksLastDeath)
         #expect(!Self.fourTwo.marksAcquiredCount && Self.new.marksAcquiredCount)
+        #expect(!Self.old.countsDeliveriesOfDeadLetters && Self.new.countsDeliveriesOfDeadLetters)
     }
 
     @Test("A higher priority takes a single active consumer's place since 4.0, and 4.3 names the default type")
