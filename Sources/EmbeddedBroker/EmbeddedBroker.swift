@@ -57,12 +57,13 @@ public final class EmbeddedBroker: Transport {
     ///
     /// It holds for deliveries that come after.
     public func setConsumerTimeout(_ timeout: Duration?) {
-        core.perform { $0.machine.consumerTimeout = timeout.map { .after($0) } ?? .never }
+        core.perform { $0.machine.setConsumerTimeout(timeout.map { .after($0) } ?? .never) }
     }
 
     /// Closes all connections, as an operator or a lost network does; they come back at once.
     ///
     /// What was unsettled is delivered again, streams go on, and exclusive and auto-delete queues are there again, empty.
+    /// ``EmbeddedConnection/lose()`` is this for one of them.
     public func closeConnections() { core.perform { $0.machine.loseConnections() } }
 
     // MARK: Looking at it

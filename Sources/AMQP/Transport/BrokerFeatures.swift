@@ -70,7 +70,7 @@ public struct BrokerFeatures: Sendable, Hashable {
     public enum RequeuePosition: Sendable, Hashable {
         /// Behind all others.
         case back
-        /// Where it was, if it can be.
+        /// Where it was, if it can be. Tried: 3.10.8 and 4.0.5 put what was given back before all others, in the order in which it was.
         case originalPlace
         /// Before those not yet delivered, in the order in which messages were given back.
         case orderOfReturn
@@ -153,6 +153,11 @@ public struct BrokerFeatures: Sendable, Hashable {
     ///
     /// Tried: 4.3.6 does, 3.10.8 and 4.0.5 don't.
     public var marksAcquiredCount: Bool { version >= Self.fourThree }
+
+    /// Whether a dead-lettered message is redelivered in its new queue, and counts there, if a consumer rejected or lost it before.
+    ///
+    /// Tried, with both kinds of queue on either side: 4.3.6 does so, 3.10.8 doesn't; 4.0.5 was tried with a delivery limit only.
+    public var countsDeliveriesOfDeadLetters: Bool { version >= Self.fourThree }
 
     /// Whether the broker reads `x-death` headers that a publisher sends, and silently drops the message if they look like a cycle.
     ///

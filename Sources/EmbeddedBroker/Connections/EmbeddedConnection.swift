@@ -184,7 +184,7 @@ public final class EmbeddedConnection: Transport {
             guard let (channel, delivered) = try state.machine.get(queue, by: id) else { return nil }
             let settler = state.getSettlers[channel] ?? EmbeddedSettler(core, channel)
             state.getSettlers[channel] = settler
-            return Delivery(delivered, settler)
+            return Delivery(delivered, settler, state.machine.features)
         }
     }
 
@@ -205,6 +205,14 @@ public final class EmbeddedConnection: Transport {
             return state.id
         }
         if let id { core.perform { $0.machine.end(id) } }
+    }
+
+    /// Loses the connection, as by a fault of the network, and makes it again at once.
+    ///
+    /// What was unsettled is delivered again, streams go on, and exclusive and auto-delete queues are there again, empty.
+    public func lose() {
+        let id = state.withLock { $0.isClosed ? nil : $0.id }
+        if let id { core.perform { $0.machine.loseConnections(id) } }
     }
 
     // MARK: Inside

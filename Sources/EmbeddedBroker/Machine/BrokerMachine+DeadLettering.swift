@@ -35,7 +35,13 @@ extension BrokerMachine {
     /// Sends a dead letter to its queues; returns whether there are any and all have it.
     private mutating func send(_ letter: inout MessageQueue.DeadLetter, from queue: MessageQueue) -> Bool {
         let time = UInt64(max(0, now.components.seconds))
-        let content = letter.message.content.dying(in: queue, letter.reason, at: time, features: features)
+        let content = letter.message.content.dying(
+            in: queue,
+            letter.reason,
+            at: time,
+            after: letter.message.deliveryCount,
+            features: features
+        )
         let targets = (self.targets(of: content) ?? []).filter { target in
             letter.reason == .rejected || queues[target].map { !content.wouldCycle(into: $0.name) } ?? false
         }

@@ -25,11 +25,10 @@ extension BrokerMachine {
         noteKept(returned, in: entry.queue)
     }
 
-    /// Drops what a stream holds beyond its bounds.
-    mutating func trimStream(_ id: QueueID) {
-        let dropped = queues[id]?.trimStream(now: now) ?? []
+    /// A stream has dropped what was beyond its bounds.
+    mutating func noteTrimmed(_ positions: [UInt64], of id: QueueID) {
         guard isJournaled, let name = queues[id]?.name else { return }
-        for position in dropped { note(.messageGone(queue: name, position: position)) }
+        for position in positions { note(.messageGone(queue: name, position: position)) }
     }
 
     /// Makes a change again that a journal kept.

@@ -5,10 +5,12 @@ extension StoredContent {
     ///
     /// - Parameter queue: The queue in which it died.
     /// - Parameter time: Whole seconds since 1970.
+    /// - Parameter deliveries: How many deliveries it had there, as far as they count.
     func dying(
         in queue: MessageQueue,
         _ reason: DeathReason,
         at time: UInt64,
+        after deliveries: Int,
         features: BrokerFeatures
     ) -> StoredContent {
         var message = message
@@ -40,7 +42,8 @@ extension StoredContent {
                 routingKey: newKey ?? destination.routingKey
             ),
             otherKeys: newKey == nil ? otherKeys : [],
-            isDeadLettered: true
+            isDeadLettered: true,
+            formerDeliveries: features.countsDeliveriesOfDeadLetters ? deliveries : 0
         )
     }
 

@@ -8,8 +8,17 @@ final class StoredContent: Sendable {
     let otherKeys: [String]
     /// Whether the broker wrote the `x-death` headers.
     let isDeadLettered: Bool
+    /// How many deliveries it had, as far as they count, in the queue that dead-lettered it.
+    let formerDeliveries: Int
 
-    init(_ message: Message, to destination: Destination, otherKeys: [String] = [], isDeadLettered: Bool = false) {
+    init(
+        _ message: Message,
+        to destination: Destination,
+        otherKeys: [String] = [],
+        isDeadLettered: Bool = false,
+        formerDeliveries: Int = 0
+    ) {
+        self.formerDeliveries = formerDeliveries
         self.message = message
         self.destination = destination
         self.otherKeys = otherKeys

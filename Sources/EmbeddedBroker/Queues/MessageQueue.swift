@@ -18,6 +18,17 @@ struct MessageQueue: Sendable {
         var delivered: Set<QueueID> = []
     }
 
+    /// What is left to do after deliveries were assigned.
+    struct Remainder: Sendable {
+        var dead: [DeadLetter] = []
+        /// The positions of what a stream has dropped.
+        var trimmed: [UInt64] = []
+        /// When the first message expires.
+        var messageExpiry: Duration?
+        /// When the queue goes for not being used.
+        var queueExpiry: Duration?
+    }
+
     let id: QueueID
     let declaration: QueueDeclaration
     let arguments: FieldTable
@@ -32,7 +43,7 @@ struct MessageQueue: Sendable {
     private(set) var dead: [DeadLetter] = []
     /// Dead letters that no queue took, of a queue that keeps them until one does.
     var held: [DeadLetter] = []
-    /// When somebody last declared, consumed or got from it.
+    /// When somebody last declared it, asked for its status, consumed or got from it.
     var lastUsed: Duration
     private(set) var hadConsumers = false
     private var lastPosition: UInt64 = 0
@@ -112,6 +123,8 @@ struct MessageQueue: Sendable {
         var message = StoredMessage(content: content, position: lastPosition)
         message.level = settings.level(ofPriority: properties.priority)
         message.expiry = settings.expiry(properties, now)
+        message.deliveryCount = content.formerDeliveries
+        message.returnCount = content.formerDeliveries
         // A consumer that waits gets the message even if it may not wait at all.
         isFirstFresh = ready.isEmpty
         ready.append(message)
@@ -123,7 +136,12 @@ struct MessageQueue: Sendable {
     mutating func restore(_ kept: KeptMessage) {
         remove(position: kept.position)
         lastPosition = max(lastPosition, kept.position)
-        let content = StoredContent(kept.message, to: kept.destination, isDeadLettered: kept.isDeadLettered)
+        let content = StoredContent(
+            kept.message,
+            to: kept.destination,
+            otherKeys: (try? kept.message.properties.headers?.keys("CC")) ?? [],
+            isDeadLettered: kept.isDeadLettered
+        )
         var message = StoredMessage(content: content, position: kept.position)
         message.level = settings.level(ofPriority: kept.message.properties.priority)
         message.expiry = kept.expiry
@@ -142,8 +160,14 @@ struct MessageQueue: Sendable {
     // MARK: Going out
 
     /// Hands messages to the consumers that have room, oldest first, and drops those that have expired or for which there is no room.
-    mutating func assign(now: Duration, to assignments: inout [Assignment]) {
-        if isStream { return log.assign(to: &assignments) }
+    ///
+    /// Returns what else there is to do.
+    mutating func assign(now: Duration, to assignments: inout [Assignment]) -> Remainder {
+        if isStream {
+            let trimmed = log.trim(maxAge: settings.maxAge, maxBytes: settings.maxLengthBytes, now: now)
+            log.assign(to: &assignments)
+            return Remainder(trimmed: trimmed.map { $0 + 1 })
+        }
         if !isFirstFresh { expire(now) }
         isFirstFresh = false
         while !ready.isEmpty, let channel = consumers.take() {
@@ -154,6 +178,8 @@ struct MessageQueue: Sendable {
         expire(now)
         if settings.overflow == .dropHead { dropHead() }
         if isRejecting, isBelowSoftLimit { isRejecting = false }
+        defer { if !dead.isEmpty { dead = [] } }
+        return Remainder(dead: dead, messageExpiry: nextMessageExpiry, queueExpiry: queueExpiry)
     }
 
     /// Takes one message for somebody who asked for one.
@@ -182,6 +208,7 @@ struct MessageQueue: Sendable {
     mutating func takeBack(_ message: StoredMessage, _ way: Return, features: BrokerFeatures) -> StoredMessage {
         if isStream { return message }
         var message = message
+        if settings.kind == .classic, way != .nack { message.deliveryCount += 1 }
         message.returnCount += 1
         guard settings.kind == .quorum else {
             ready.insert(message)
@@ -208,14 +235,9 @@ struct MessageQueue: Sendable {
     /// A consumer gives a message up.
     mutating func discard(_ message: StoredMessage) {
         if isStream { return }
+        var message = message
+        message.deliveryCount += 1
         dead.append(DeadLetter(message: message, reason: .rejected))
-    }
-
-    /// The messages that left undone since the last call.
-    mutating func takeDead() -> [DeadLetter] {
-        if dead.isEmpty { return [] }
-        defer { dead = [] }
-        return dead
     }
 
     // MARK: Consumers
@@ -234,21 +256,15 @@ struct MessageQueue: Sendable {
         return consumers.remove(channel)
     }
 
-    /// A consumer has settled a delivery; returns whether it may have another now.
+    /// A consumer has settled a delivery; returns whether somebody may have another now.
     mutating func settled(_ channel: ChannelID) -> Bool {
-        isStream ? log.settled(channel) : consumers.settled(channel)
-    }
-
-    /// Drops what a stream holds beyond its bounds; returns the positions.
-    mutating func trimStream(now: Duration) -> [UInt64] {
-        log.trim(maxAge: settings.maxAge, maxBytes: settings.maxLengthBytes, now: now).map { $0 + 1 }
+        if isStream { return log.settled(channel) }
+        let hasRoom = consumers.settled(channel)
+        return (hasRoom || settings.hasSingleActiveConsumer) && !ready.isEmpty
     }
 
     /// Whether the queue goes now, because its last consumer did.
     var isToBeDeleted: Bool { declaration.isAutoDelete && hadConsumers && consumers.isEmpty }
-
-    /// Whether a settlement can let another consumer have its turn.
-    var isWaitingForSettlements: Bool { settings.hasSingleActiveConsumer && !ready.isEmpty }
 
     // MARK: Time and room
 

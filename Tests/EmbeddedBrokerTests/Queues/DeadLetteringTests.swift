@@ -107,6 +107,20 @@ import Testing
         #expect(harness.ready("dead") == ["A"])
     }
 
+    @Test func `since 4.3 a dead letter counts the deliveries that it had`() async throws {
+        for (version, counts) in [(BrokerVersion(4, 0), nil), (BrokerVersion(4, 3), 2 as Int64)] {
+            let harness = BrokerHarness(version)
+            try await harness.declare("dead", .quorum)
+            try await declare("q", to: "dead", on: harness)
+            try await harness.publish("A", to: "q")
+            try await harness.get(1, from: "q")[0].reject(requeue: true)
+            try await harness.get(1, from: "q")[0].reject(requeue: false)
+            let letter = try await harness.get(1, from: "dead")[0]
+            #expect(letter.isRedelivered == (counts != nil))
+            #expect(letter.message.properties.headers?["x-delivery-count"]?.integerValue == counts)
+        }
+    }
+
     @Test func `a message in many queues dies in each for itself`() async throws {
         try await harness.declare("dead")
         for name in ["one", "two"] {
