@@ -21,7 +21,7 @@ struct RandomSequenceTests {
         await client.close()
         let comparison = SequenceComparison(url: url, version: version)
         let first = Self.seed ?? 1
-        let count = Self.count ?? (Self.seed == nil ? 40 : 1)
+        let count = Self.count ?? (Self.seed == nil ? 60 : 1)
         let turns = Turns(from: first, count: count)
         await withDiscardingTaskGroup { group in
             for _ in 0..<Self.atATime {
