@@ -45,6 +45,8 @@ struct BrokerMachine: Sendable {
     private var dirty: [QueueID] = []
     private var assignments: [MessageQueue.Assignment] = []
     private var lastNumber = 0
+    /// Deliveries that were unsettled when the journal ended, while the broker comes back from it.
+    var restoredDeliveries: [(queue: QueueID, position: UInt64)] = []
     /// How many names the broker has made up.
     var madeUpNames = 0
 
@@ -130,6 +132,7 @@ struct BrokerMachine: Sendable {
         let entry = UnsettledDeliveries.Entry(queue: id, message: message, deliveredAt: now)
         let tag = channels[channel]?.unsettled.add(entry) ?? 0
         armConsumerTimeout(channel)
+        noteDelivered(message, from: id)
         return Delivered(
             message: message.delivered(from: kind, features),
             destination: message.content.destination,
