@@ -9,6 +9,7 @@ let package = Package(
         .library(name: "AMQP", targets: ["AMQP"]),
         .library(name: "RabbitMQ", targets: ["RabbitMQ"]),
         .library(name: "EmbeddedBroker", targets: ["EmbeddedBroker"]),
+        .library(name: "EmbeddedStore", targets: ["EmbeddedStore"]),
         .library(name: "Warren", targets: ["Warren"]),
         .library(name: "WarrenCommands", targets: ["WarrenCommands"]),
         .executable(name: "warren", targets: ["WarrenTool"]),
@@ -40,6 +41,8 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-system", from: "1.6.0"),
         // The HTTP server behind a worker's /livez and /readyz; its sockets, the proxy of the fault experiments.
         .package(url: "https://github.com/swhitty/FlyingFox", from: "0.26.0"),
+        // SQLite without C or unsafe code of ours: the file of a durable embedded broker.
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
     ],
     targets: [
         .systemLibrary(
@@ -62,6 +65,16 @@ let package = Package(
                 "AMQP",
                 .product(name: "DequeModule", package: "swift-collections"),
                 .product(name: "HeapModule", package: "swift-collections"),
+            ]
+        ),
+        // The one target that needs SQLite.
+        .target(
+            name: "EmbeddedStore",
+            dependencies: [
+                "AMQP", "EmbeddedBroker",
+                .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "SystemPackage", package: "swift-system"),
             ]
         ),
         .target(
