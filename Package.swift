@@ -155,6 +155,24 @@ let package = Package(
             ]
         ),
         .testTarget(
+            name: "EmbeddedStoreTests",
+            dependencies: [
+                "AMQP", "EmbeddedBroker", "EmbeddedStore", "StoringClient", "TestSupport",
+                .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "Subprocess", package: "swift-subprocess"),
+            ]
+        ),
+        // A process with a durable broker for those tests to kill.
+        .executableTarget(
+            name: "StoringClient",
+            dependencies: [
+                "AMQP", "EmbeddedBroker", "EmbeddedStore", "TestSupport",
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            path: "Tests/StoringClient"
+        ),
+        .testTarget(
             name: "WarrenTests",
             dependencies: [
                 "AMQP", "TestSupport", "Warren",
