@@ -57,7 +57,7 @@ public final class EmbeddedBroker: Transport {
     ///
     /// It holds for deliveries that come after.
     public func setConsumerTimeout(_ timeout: Duration?) {
-        core.perform { $0.machine.consumerTimeout = timeout.map { .after($0) } ?? .never }
+        core.perform { $0.machine.setConsumerTimeout(timeout.map { .after($0) } ?? .never) }
     }
 
     /// Closes all connections, as an operator or a lost network does; they come back at once.
@@ -99,18 +99,24 @@ public final class EmbeddedBroker: Transport {
     /// The embedded broker, with the version of RabbitMQ that it behaves as.
     public func broker() async throws(AMQPError) -> BrokerIdentity { try await connection.broker() }
 
-    /// Declares an exchange. Throws `declarationMismatch` if it exists and is different.
+    /// Declares an exchange.
+    ///
+    /// - Throws: `declarationMismatch` if it exists and is different.
     public func declare(_ exchange: ExchangeDeclaration) async throws(AMQPError) {
         try await connection.declare(exchange)
     }
 
-    /// Declares a queue. Throws `declarationMismatch` if it exists and is different.
+    /// Declares a queue.
+    ///
+    /// - Throws: `declarationMismatch` if it exists and is different.
     @discardableResult
     public func declare(_ queue: QueueDeclaration) async throws(AMQPError) -> QueueStatus {
         try await connection.declare(queue)
     }
 
-    /// Adds a binding. Throws `notFound` if an end of it doesn't exist.
+    /// Adds a binding.
+    ///
+    /// - Throws: `notFound` if an end of it doesn't exist.
     public func bind(_ binding: Binding) async throws(AMQPError) { try await connection.bind(binding) }
 
     /// Removes a binding; one that doesn't exist is no error.
@@ -127,7 +133,9 @@ public final class EmbeddedBroker: Transport {
     @discardableResult
     public func purgeQueue(_ name: String) async throws(AMQPError) -> Int { try await connection.purgeQueue(name) }
 
-    /// What is in a queue and who reads it. Throws `notFound` if it doesn't exist.
+    /// What is in a queue and who reads it.
+    ///
+    /// - Throws: `notFound` if it doesn't exist.
     public func status(ofQueue name: String) async throws(AMQPError) -> QueueStatus {
         try await connection.status(ofQueue: name)
     }
@@ -147,7 +155,9 @@ public final class EmbeddedBroker: Transport {
         try await connection.publish(message, to: destination, mandatory: mandatory, deadline: deadline)
     }
 
-    /// Consumes a queue. Not more than `prefetch` deliveries are unsettled at a time; 0 is no limit.
+    /// Consumes a queue.
+    ///
+    /// Not more than `prefetch` deliveries are unsettled at a time; 0 is no limit.
     public func consume(
         queue: String,
         prefetch: UInt16,
@@ -156,7 +166,9 @@ public final class EmbeddedBroker: Transport {
         try await connection.consume(queue: queue, prefetch: prefetch, arguments: arguments)
     }
 
-    /// Takes one message from a queue, or `nil` if none is ready. Settle it as any delivery.
+    /// Takes one message from a queue, or `nil` if none is ready.
+    ///
+    /// Settle it as any delivery.
     public func get(queue: String) async throws(AMQPError) -> Delivery? { try await connection.get(queue: queue) }
 
     /// Open, and blocked for publishing while an alarm is on.

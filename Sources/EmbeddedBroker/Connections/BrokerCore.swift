@@ -130,32 +130,48 @@ final class BrokerCore: Sendable {
         perform { body($0.machine) }
     }
 
-    /// Turns the machine's effects into deliveries on streams.
+    /// Turns the machine's effects into what is to be told without the lock, deliveries to one reader together.
     private func resolve(_ state: inout State) {
-        for effect in state.machine.takeEffects() {
-            switch effect {
-            case .deliver(let channel, let delivered):
-                guard let outlet = state.outlets[channel] else { continue }
-                let delivery = Delivery(delivered, outlet.settler)
-                if case .yield(let stream, var batch)? = state.handovers.last, stream === outlet.stream {
-                    state.handovers.removeLast()
-                    batch.append(delivery)
-                    state.handovers.append(.yield(stream, batch))
-                } else {
-                    state.handovers.append(.yield(outlet.stream, [delivery]))
-                }
-            case .end(let channel, let error):
-                if let outlet = state.outlets[channel] { state.handovers.append(.finish(outlet.stream, error)) }
-            case .lose(let channel):
-                state.outlets.removeValue(forKey: channel)?.settler.lose()
-                state.getSettlers.removeValue(forKey: channel)?.lose()
-            case .resume(let channel):
-                guard let outlet = state.outlets[channel] else { continue }
-                outlet.settler.lose()
-                state.outlets[channel]?.settler = EmbeddedSettler(self, channel)
-                state.handovers.append(.register(outlet.stream, false))
-                state.handovers.append(.register(outlet.stream, true))
+        let effects = state.machine.takeEffects()
+        if effects.isEmpty { return }
+        let features = state.machine.features
+        var reader: DeliveryStream?
+        var batch: [Delivery] = []
+        func endBatch() {
+            if let reader, !batch.isEmpty { state.handovers.append(.yield(reader, batch)) }
+            reader = nil
+            batch = []
+        }
+        for effect in effects {
+            guard case .deliver(let channel, let delivered) = effect else {
+                endBatch()
+                resolve(effect, &state)
+                continue
             }
+            guard let outlet = state.outlets[channel] else { continue }
+            if reader !== outlet.stream {
+                endBatch()
+                reader = outlet.stream
+            }
+            batch.append(Delivery(delivered, outlet.settler, features))
+        }
+        endBatch()
+    }
+
+    private func resolve(_ effect: BrokerMachine.Effect, _ state: inout State) {
+        switch effect {
+        case .deliver: break
+        case .end(let channel, let error):
+            if let outlet = state.outlets[channel] { state.handovers.append(.finish(outlet.stream, error)) }
+        case .lose(let channel):
+            state.outlets.removeValue(forKey: channel)?.settler.lose()
+            state.getSettlers.removeValue(forKey: channel)?.lose()
+        case .resume(let channel):
+            guard let outlet = state.outlets[channel] else { return }
+            outlet.settler.lose()
+            state.outlets[channel]?.settler = EmbeddedSettler(self, channel)
+            state.handovers.append(.register(outlet.stream, false))
+            state.handovers.append(.register(outlet.stream, true))
         }
     }
 
@@ -200,12 +216,12 @@ final class BrokerCore: Sendable {
 }
 
 extension Delivery {
-    init(_ delivered: BrokerMachine.Delivered, _ settler: EmbeddedSettler) {
+    init(_ delivered: BrokerMachine.Delivered, _ settler: EmbeddedSettler, _ features: BrokerFeatures) {
         self.init(
-            message: delivered.message,
-            destination: delivered.destination,
+            message: delivered.message.delivered(from: delivered.kind, features),
+            destination: delivered.message.content.destination,
             queue: delivered.queue,
-            isRedelivered: delivered.isRedelivered,
+            isRedelivered: delivered.message.isRedelivered,
             tag: delivered.tag,
             settler: settler
         )

@@ -39,7 +39,9 @@ public final class EmbeddedConnection: Transport {
         BrokerIdentity(product: "EmbeddedBroker", version: core.version)
     }
 
-    /// Declares an exchange. Throws `declarationMismatch` if it exists and is different.
+    /// Declares an exchange.
+    ///
+    /// - Throws: `declarationMismatch` if it exists and is different.
     public func declare(_ exchange: ExchangeDeclaration) async throws(AMQPError) {
         try exchange.validate()
         try await core.performKept("declare the exchange '\(exchange.name)'") { state throws(Refusal) in
@@ -47,7 +49,9 @@ public final class EmbeddedConnection: Transport {
         }
     }
 
-    /// Declares a queue. Throws `declarationMismatch` if it exists and is different.
+    /// Declares a queue.
+    ///
+    /// - Throws: `declarationMismatch` if it exists and is different.
     @discardableResult
     public func declare(_ queue: QueueDeclaration) async throws(AMQPError) -> QueueStatus {
         try queue.validate()
@@ -57,7 +61,9 @@ public final class EmbeddedConnection: Transport {
         }
     }
 
-    /// Adds a binding. Throws `notFound` if an end of it doesn't exist.
+    /// Adds a binding.
+    ///
+    /// - Throws: `notFound` if an end of it doesn't exist.
     public func bind(_ binding: Binding) async throws(AMQPError) {
         try binding.validate()
         let id = id
@@ -100,7 +106,9 @@ public final class EmbeddedConnection: Transport {
         }
     }
 
-    /// What is in a queue and who reads it. Throws `notFound` if it doesn't exist.
+    /// What is in a queue and who reads it.
+    ///
+    /// - Throws: `notFound` if it doesn't exist.
     public func status(ofQueue name: String) async throws(AMQPError) -> QueueStatus {
         let id = id
         return try core.performOrRefuse("look at the queue '\(name)'") { state throws(Refusal) in
@@ -143,7 +151,9 @@ public final class EmbeddedConnection: Transport {
         }
     }
 
-    /// Consumes a queue. Not more than `prefetch` deliveries are unsettled at a time; 0 is no limit.
+    /// Consumes a queue.
+    ///
+    /// Not more than `prefetch` deliveries are unsettled at a time; 0 is no limit.
     public func consume(
         queue: String,
         prefetch: UInt16,
@@ -174,7 +184,7 @@ public final class EmbeddedConnection: Transport {
             guard let (channel, delivered) = try state.machine.get(queue, by: id) else { return nil }
             let settler = state.getSettlers[channel] ?? EmbeddedSettler(core, channel)
             state.getSettlers[channel] = settler
-            return Delivery(delivered, settler)
+            return Delivery(delivered, settler, state.machine.features)
         }.value
     }
 

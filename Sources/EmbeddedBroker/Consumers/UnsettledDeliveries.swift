@@ -8,7 +8,8 @@ struct UnsettledDeliveries: Sendable {
     struct Entry: Sendable {
         var queue: QueueID
         var message: StoredMessage
-        var deliveredAt: Duration
+        /// When it will have been unsettled for too long.
+        var deadline: Duration?
     }
 
     private var entries: Deque<Entry?> = []
@@ -17,8 +18,11 @@ struct UnsettledDeliveries: Sendable {
 
     init() {}
 
-    /// The oldest of them.
-    var first: Entry? { entries.first ?? nil }
+    /// The one that will be unsettled for too long first.
+    var mostUrgent: Entry? {
+        let limited = entries.lazy.compactMap(\.self).filter { $0.deadline != nil }
+        return limited.min { ($0.deadline ?? .zero) < ($1.deadline ?? .zero) }
+    }
 
     /// How many of them are of a queue.
     func count(of queue: QueueID) -> Int { entries.count { $0?.queue == queue } }

@@ -15,6 +15,8 @@ extension BrokerMachine {
             name: name,
             prefetch: Int(prefetch),
             priority: try arguments.consumerPriority(queue.name),
+            kind: queue.settings.kind,
+            timeout: timeout(of: queue.settings),
             start: queue.isStream ? try StreamLog.Start(arguments, ofQueue: name, now: now) : .next
         )
         if queue.isStream, prefetch == 0 {
@@ -82,7 +84,16 @@ extension BrokerMachine {
             getChannels[connection] = channel
             channels[channel] = Channel(connection: connection)
         }
-        guard let delivered = hold(message, from: queue.id, on: channel) else { return nil }
+        guard
+            let delivered = hold(
+                message,
+                from: queue.id,
+                name,
+                queue.settings.kind,
+                timeout: timeout(of: queue.settings),
+                on: channel
+            )
+        else { return nil }
         return (channel, delivered)
     }
 
@@ -90,10 +101,8 @@ extension BrokerMachine {
     mutating func settle(_ tag: UInt64, on channel: ChannelID, _ settlement: DeliverySettlement) {
         guard let entry = channels[channel]?.unsettled.take(tag) else { return }
         let id = entry.queue
-        if queues[id] == nil { return }
         switch settlement {
         case .ack: noteGone(entry)
-        case _ where queues[id]?.isStream == true: break
         case .requeue, .reject(requeue: true):
             let way: MessageQueue.Return = settlement == .requeue ? .nack : .reject
             noteReturned(entry, as: queues[id]?.takeBack(entry.message, way, features: features))
@@ -103,7 +112,6 @@ extension BrokerMachine {
             touch(id)
         }
         if queues[id]?.settled(channel) == true { touch(id) }
-        if queues[id]?.isWaitingForSettlements == true { touch(id) }
     }
 
     /// Ends all connections.

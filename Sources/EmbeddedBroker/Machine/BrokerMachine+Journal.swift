@@ -30,11 +30,10 @@ extension BrokerMachine {
         noteKept(returned, in: entry.queue)
     }
 
-    /// Drops what a stream holds beyond its bounds.
-    mutating func trimStream(_ id: QueueID) {
-        let dropped = queues[id]?.trimStream(now: now) ?? []
+    /// A stream has dropped what was beyond its bounds.
+    mutating func noteTrimmed(_ positions: [UInt64], of id: QueueID) {
         guard isJournaled, let name = queues[id]?.name else { return }
-        for position in dropped { note(.messageGone(queue: name, position: position)) }
+        for position in positions { note(.messageGone(queue: name, position: position)) }
     }
 
     /// Makes a change again that a journal kept.
@@ -65,7 +64,7 @@ extension BrokerMachine {
         _ = takeEffects()
         for (id, position) in restoredDeliveries {
             guard let message = queues[id]?.remove(position: position) else { continue }
-            let entry = UnsettledDeliveries.Entry(queue: id, message: message, deliveredAt: now)
+            let entry = UnsettledDeliveries.Entry(queue: id, message: message)
             noteReturned(entry, as: queues[id]?.takeBack(message, .channelLost, features: features))
         }
         restoredDeliveries = []

@@ -67,7 +67,6 @@ extension BrokerMachine {
         let message = queues[id]?.admit(content, now: now)
         touch(id)
         if let message { noteKept(message, in: id) }
-        if queues[id]?.isStream == true { trimStream(id) }
         return message != nil
     }
 }

@@ -29,36 +29,37 @@ extension BrokerMachine {
 
     // MARK: Consumer timeout
 
+    /// Sets how long deliveries may stay unsettled that come from now on.
+    mutating func setConsumerTimeout(_ timeout: ConsumerTimeout) {
+        consumerTimeout = timeout
+        for (id, channel) in channels {
+            guard let consumption = channel.consumption, let settings = queues[consumption.queue]?.settings else {
+                continue
+            }
+            let timeout = self.timeout(of: settings)
+            channels[id]?.consumption?.timeout = timeout
+        }
+    }
+
     /// How long a delivery of a queue may stay unsettled.
-    private func timeout(of queue: MessageQueue) -> Duration? {
-        guard features.hasConsumerTimeout(of: queue.settings.kind), queue.settings.kind != .stream else { return nil }
-        if let own = queue.settings.consumerTimeout { return own }
+    func timeout(of settings: QueueSettings) -> Duration? {
+        guard features.hasConsumerTimeout(of: settings.kind), settings.kind != .stream else { return nil }
+        if let own = settings.consumerTimeout { return own }
         return switch consumerTimeout {
-        case .byDefault: features.defaultConsumerTimeout(of: queue.settings.kind)
+        case .byDefault: features.defaultConsumerTimeout(of: settings.kind)
         case .after(let duration): duration
         case .never: nil
         }
     }
 
-    private func timeout(on channel: ChannelID) -> Duration? {
-        guard let entry = channels[channel]?.unsettled.first, let queue = queues[entry.queue] else { return nil }
-        return timeout(of: queue).map { entry.deliveredAt + $0 }
-    }
-
-    mutating func armConsumerTimeout(_ channel: ChannelID) {
-        // While others are unsettled the timer runs already.
-        guard channels[channel]?.unsettled.count == 1, let time = timeout(on: channel) else { return }
-        timetable.arm(.unsettled(channel), at: time)
-    }
-
     private mutating func checkConsumerTimeout(_ channel: ChannelID) {
-        guard let time = timeout(on: channel) else { return }
-        if time > now { return timetable.arm(.unsettled(channel), at: time) }
-        guard let found = channels[channel], let entry = found.unsettled.first, let queue = queues[entry.queue] else {
-            return
-        }
+        guard let found = channels[channel], let entry = found.unsettled.mostUrgent, let deadline = entry.deadline,
+            let queue = queues[entry.queue]
+        else { return }
+        if deadline > now { return timetable.arm(.unsettled(channel), at: deadline) }
+        let timeout = (found.consumption?.timeout ?? timeout(of: queue.settings) ?? .zero).wholeMilliseconds
         let text =
-            "delivery acknowledgement on channel 1 timed out. Timeout value used: \((time - entry.deliveredAt).wholeMilliseconds) ms. "
+            "delivery acknowledgement on channel 1 timed out. Timeout value used: \(timeout) ms. "
             + "This timeout value can be configured, see consumers doc guide to learn more"
         switch features.consumerTimeoutResponse {
         case .closesChannel:
@@ -72,11 +73,11 @@ extension BrokerMachine {
                 )
             )
         case .cancelsConsumer:
-            tell(.lose(channel))
-            takeBackAll(channel)
             guard found.isConsuming else { return close(channel) }
             channels[channel]?.isConsuming = false
             tell(.end(channel, .consumerTimedOut(queue.name)))
+            tell(.lose(channel))
+            takeBackAll(channel)
             queues[queue.id]?.removeConsumer(channel, now: now)
             touch(queue.id)
         }

@@ -18,10 +18,9 @@ struct BrokerMachine: Sendable {
 
     /// A message as it is delivered.
     struct Delivered: Sendable {
-        var message: Message
-        var destination: Destination
+        var message: StoredMessage
+        var kind: QueueKind
         var queue: String
-        var isRedelivered: Bool
         var tag: UInt64
     }
 
@@ -79,15 +78,20 @@ struct BrokerMachine: Sendable {
 
     /// Does what follows from what was asked: until nothing is left to deliver and no dead letter is on its way.
     mutating func work() {
-        while let id = dirty.popLast() {
-            queues[id]?.assign(now: now, to: &assignments)
-            guard queues[id] != nil else { continue }
+        var next = 0
+        while next < dirty.count {
+            let id = dirty[next]
+            next += 1
+            // The queue's way through the dictionary costs, so it is asked once for all.
+            guard let rest = queues[id]?.assign(now: now, to: &assignments) else { continue }
             for assignment in assignments { deliver(assignment, from: id) }
             assignments.removeAll(keepingCapacity: true)
-            let dead = queues[id]?.takeDead() ?? []
-            if !dead.isEmpty { bury(dead, of: id) }
-            armTimer(of: id)
+            if !rest.dead.isEmpty { bury(rest.dead, of: id) }
+            if !rest.trimmed.isEmpty { noteTrimmed(rest.trimmed, of: id) }
+            if let expiry = rest.messageExpiry { timetable.arm(.firstMessage(id), at: expiry) }
+            if let expiry = rest.queueExpiry { timetable.arm(.queueExpiry(id), at: expiry) }
         }
+        dirty.removeAll(keepingCapacity: true)
     }
 
     /// Notes that a queue has something to do.
@@ -116,7 +120,15 @@ struct BrokerMachine: Sendable {
     }
 
     private mutating func deliver(_ assignment: MessageQueue.Assignment, from id: QueueID) {
-        let delivered = hold(assignment.message, from: id, on: assignment.channel)
+        guard let consumption = channels[assignment.channel]?.consumption else { return }
+        let delivered = hold(
+            assignment.message,
+            from: id,
+            consumption.name,
+            consumption.kind,
+            timeout: consumption.timeout,
+            on: assignment.channel
+        )
         if let delivered { tell(.deliver(assignment.channel, delivered)) }
     }
 
@@ -124,22 +136,17 @@ struct BrokerMachine: Sendable {
     mutating func hold(
         _ message: StoredMessage,
         from id: QueueID,
+        _ name: String,
+        _ kind: QueueKind,
+        timeout: Duration?,
         on channel: ChannelID
     ) -> Delivered? {
-        guard channels[channel] != nil, let (name, kind) = queues[id].map({ ($0.name, $0.settings.kind) }) else {
-            return nil
-        }
-        let entry = UnsettledDeliveries.Entry(queue: id, message: message, deliveredAt: now)
-        let tag = channels[channel]?.unsettled.add(entry) ?? 0
-        armConsumerTimeout(channel)
+        let deadline = timeout.map { now + $0 }
+        let entry = UnsettledDeliveries.Entry(queue: id, message: message, deadline: deadline)
+        guard let tag = channels[channel]?.unsettled.add(entry) else { return nil }
+        if let deadline { timetable.arm(.unsettled(channel), at: deadline) }
         noteDelivered(message, from: id)
-        return Delivered(
-            message: message.delivered(from: kind, features),
-            destination: message.content.destination,
-            queue: name,
-            isRedelivered: message.isRedelivered,
-            tag: tag
-        )
+        return Delivered(message: message, kind: kind, queue: name, tag: tag)
     }
 }
 
@@ -151,6 +158,9 @@ struct Channel: Sendable {
         var name: String
         var prefetch: Int
         var priority: Int
+        var kind: QueueKind
+        /// How long a delivery may stay unsettled.
+        var timeout: Duration?
         /// Where a reader of a stream begins.
         var start: StreamLog.Start
     }

@@ -18,6 +18,17 @@ struct MessageQueue: Sendable {
         var delivered: Set<QueueID> = []
     }
 
+    /// What is left to do after deliveries were assigned.
+    struct Remainder: Sendable {
+        var dead: [DeadLetter] = []
+        /// The positions of what a stream has dropped.
+        var trimmed: [UInt64] = []
+        /// When the first message expires.
+        var messageExpiry: Duration?
+        /// When the queue goes for not being used.
+        var queueExpiry: Duration?
+    }
+
     let id: QueueID
     let declaration: QueueDeclaration
     let arguments: FieldTable
@@ -143,8 +154,14 @@ struct MessageQueue: Sendable {
     // MARK: Going out
 
     /// Hands messages to the consumers that have room, oldest first, and drops those that have expired or for which there is no room.
-    mutating func assign(now: Duration, to assignments: inout [Assignment]) {
-        if isStream { return log.assign(to: &assignments) }
+    ///
+    /// Returns what else there is to do.
+    mutating func assign(now: Duration, to assignments: inout [Assignment]) -> Remainder {
+        if isStream {
+            let trimmed = log.trim(maxAge: settings.maxAge, maxBytes: settings.maxLengthBytes, now: now)
+            log.assign(to: &assignments)
+            return Remainder(trimmed: trimmed.map { $0 + 1 })
+        }
         if !isFirstFresh { expire(now) }
         isFirstFresh = false
         while !ready.isEmpty, let channel = consumers.take() {
@@ -155,6 +172,8 @@ struct MessageQueue: Sendable {
         expire(now)
         if settings.overflow == .dropHead { dropHead() }
         if isRejecting, isBelowSoftLimit { isRejecting = false }
+        defer { if !dead.isEmpty { dead = [] } }
+        return Remainder(dead: dead, messageExpiry: nextMessageExpiry, queueExpiry: queueExpiry)
     }
 
     /// Takes one message for somebody who asked for one.
@@ -210,13 +229,6 @@ struct MessageQueue: Sendable {
         dead.append(DeadLetter(message: message, reason: .rejected))
     }
 
-    /// The messages that left undone since the last call.
-    mutating func takeDead() -> [DeadLetter] {
-        if dead.isEmpty { return [] }
-        defer { dead = [] }
-        return dead
-    }
-
     // MARK: Consumers
 
     mutating func addConsumer(_ channel: ChannelID, _ consumption: Channel.Consumption, now: Duration) {
@@ -233,21 +245,15 @@ struct MessageQueue: Sendable {
         return consumers.remove(channel)
     }
 
-    /// A consumer has settled a delivery; returns whether it may have another now.
+    /// A consumer has settled a delivery; returns whether somebody may have another now.
     mutating func settled(_ channel: ChannelID) -> Bool {
-        isStream ? log.settled(channel) : consumers.settled(channel)
-    }
-
-    /// Drops what a stream holds beyond its bounds; returns the positions.
-    mutating func trimStream(now: Duration) -> [UInt64] {
-        log.trim(maxAge: settings.maxAge, maxBytes: settings.maxLengthBytes, now: now).map { $0 + 1 }
+        if isStream { return log.settled(channel) }
+        let hasRoom = consumers.settled(channel)
+        return (hasRoom || settings.hasSingleActiveConsumer) && !ready.isEmpty
     }
 
     /// Whether the queue goes now, because its last consumer did.
     var isToBeDeleted: Bool { declaration.isAutoDelete && hadConsumers && consumers.isEmpty }
-
-    /// Whether a settlement can let another consumer have its turn.
-    var isWaitingForSettlements: Bool { settings.hasSingleActiveConsumer && !ready.isEmpty }
 
     // MARK: Time and room
 

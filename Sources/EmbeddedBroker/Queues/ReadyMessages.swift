@@ -22,6 +22,8 @@ struct ReadyMessages: Sendable {
     private let priorities: Priorities
     private var levels: [Deque<StoredMessage>]
     private var returned: Deque<StoredMessage> = []
+    /// No higher level has messages.
+    private var top = 0
     /// How many of the upper class went since one of the lower did.
     private var favoured = 0
     /// How many messages there are.
@@ -50,6 +52,7 @@ struct ReadyMessages: Sendable {
             message = first
         } else {
             guard let level = nextLevel, let first = levels[level].popFirst() else { return nil }
+            top = levels[top].isEmpty ? levels[..<top].lastIndex { !$0.isEmpty } ?? 0 : top
             if priorities == .twoToOne { favoured = level == 1 ? favoured + 1 : 0 }
             message = first
         }
@@ -112,12 +115,12 @@ struct ReadyMessages: Sendable {
 
     private mutating func noteAdded(_ message: StoredMessage) {
         count += 1
+        top = max(top, message.level)
         bytes += message.content.size
     }
 
     private var nextLevel: Int? {
-        if levels.count == 1 { return levels[0].isEmpty ? nil : 0 }
         if priorities == .twoToOne, favoured >= 2, !levels[0].isEmpty { return 0 }
-        return levels.lastIndex { !$0.isEmpty }
+        return levels[...top].lastIndex { !$0.isEmpty }
     }
 }

@@ -13,10 +13,11 @@ struct BrokerTime: Sendable {
     let wake: @Sendable (_ time: Duration, _ action: @escaping @Sendable () -> Void) -> @Sendable () -> Void
 
     init(_ clock: any Clock<Duration>) {
-        if let clock = clock as? VirtualClock {
-            self.init(virtual: clock)
-        } else {
-            self.init(real: clock)
+        switch clock {
+        case let clock as VirtualClock: self.init(virtual: clock)
+        // For the compiler to know the type: it is asked for the time with every call.
+        case let clock as ContinuousClock: self.init(real: clock)
+        default: self.init(real: clock)
         }
     }
 

@@ -128,6 +128,20 @@ public final class VirtualClock: Clock {
         state.withLock { $0.now = max($0.now, target) }
     }
 
+    /// Moves the time on, not further than to the event after which `condition` holds; returns whether it holds.
+    ///
+    /// So tasks can do their work at the time at which it came to them, before anything else is due.
+    @discardableResult
+    public func advance(by longest: Duration, until condition: () -> Bool) -> Bool {
+        let target = now.advanced(by: longest)
+        while !condition() {
+            if step(to: target) { continue }
+            state.withLock { $0.now = max($0.now, target) }
+            return condition()
+        }
+        return true
+    }
+
     /// Moves to the next event and lets it happen, and all others of the same moment.
     ///
     /// Returns false, and stays, if nothing is due ever.

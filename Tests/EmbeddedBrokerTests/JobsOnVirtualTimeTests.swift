@@ -1,0 +1,116 @@
+import AMQP
+import EmbeddedBroker
+import Foundation
+import Logging
+import TestSupport
+import Testing
+import Warren
+
+/// A job that records when it ran.
+private struct Reminder: Job {
+    static let name = "tests.reminder"
+    static let queue: QueueName = "reminders"
+    static let retry: RetryPolicy = .fixed(.seconds(10), attempts: 3)
+
+    var text: String
+}
+
+private struct ReminderError: Error {}
+
+@Suite(.timeLimit(.minutes(1))) struct JobsOnVirtualTimeTests {
+    private let clock = VirtualClock()
+    private let broker: EmbeddedBroker
+    private let topology = Topology(queues: [QueueConfiguration("reminders")])
+    private let client: JobClient
+    private let runs = Journal<(text: String, time: Duration)>()
+
+    init() async throws {
+        let clock = clock
+        broker = EmbeddedBroker(clock: clock)
+        client = JobClient(broker, topology: topology, now: { clock.date })
+        _ = try await topology.plan(broker: broker.version).apply(to: broker)
+    }
+
+    private func work(failing: Int = 0, _ body: () async throws -> Void) async throws {
+        let clock = clock
+        let runs = runs
+        let worker = Worker(
+            broker,
+            queues: ["reminders"],
+            topology: topology,
+            settings: WorkerSettings(name: "tester"),
+            logger: Logger(label: "tests") { _ in SwiftLogNoOpLogHandler() },
+            clock: clock,
+            now: { clock.date }
+        ) {
+            Handle(Reminder.self) { job, context in
+                runs.write((job.text, clock.now.offset))
+                if context.attempt <= failing { throw ReminderError() }
+            }
+        }
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await worker.run() }
+            try await body()
+            group.cancelAll()
+            try await group.waitForAll()
+        }
+    }
+
+    /// Lets tasks run until a queue holds so many ready messages and unsettled deliveries.
+    private func until(_ queue: String, ready: Int, unsettled: Int = 0) async throws {
+        while broker.readyMessages(in: queue).count != ready || broker.unsettledCount(of: queue) != unsettled {
+            try Task.checkCancellation()
+            await Task.yield()
+        }
+    }
+
+    @Test func `a job that is due in eight years runs then, and one that is due before runs before`() async throws {
+        let eightYears = Duration.seconds(8 * 365 * 86_400)
+        try await client.enqueue(Reminder(text: "late"), delay: eightYears)
+        try await client.enqueue(Reminder(text: "soon"), delay: .seconds(3))
+        try await work {
+            for _ in 1...3 { clock.advance(by: .seconds(1)) }
+            let first = try #require(await runs.next(1).first)
+            #expect(first == ("soon", .seconds(3)))
+            try await until("reminders", ready: 0)
+            // Long delays are rounded up by less than a 32nd. With all of it at once the consumer timeout would strike before the job ran.
+            let isDelivered = { broker.unsettledCount(of: "reminders") > 0 }
+            #expect(clock.advance(by: eightYears / 32 * 33, until: isDelivered))
+            let second = try #require(await runs.next(1).first)
+            #expect(second.text == "late")
+            #expect(second.time >= eightYears)
+        }
+    }
+
+    @Test func `a job that fails runs again when its retry is due, and no sooner`() async throws {
+        try await client.enqueue(Reminder(text: "again"))
+        try await work(failing: 2) {
+            #expect(await runs.next(1).map(\.time) == [.zero])
+            try await until("reminders", ready: 0)
+            clock.advance(by: .seconds(9))
+            clock.advance(by: .seconds(1))
+            #expect(await runs.next(1).map(\.time) == [.seconds(10)])
+            try await until("reminders", ready: 0)
+            clock.advance(by: .seconds(10))
+            #expect(await runs.next(1).map(\.time) == [.seconds(20)])
+        }
+        #expect(broker.readyMessages(in: "reminders.dead").isEmpty)
+    }
+
+    @Test func `a job whose attempts are used up is kept among the dead, and can be replayed`() async throws {
+        try await client.enqueue(Reminder(text: "hopeless"))
+        try await work(failing: 3) {
+            for _ in 1...3 {
+                _ = await runs.next(1)
+                try await until("reminders", ready: 0)
+                clock.advance(by: .seconds(10))
+            }
+            try await until("reminders.dead", ready: 1)
+        }
+        let letters = DeadLetters(broker, topology: topology)
+        #expect(try await letters.list("reminders").count == 1)
+        _ = try await letters.replay("reminders")
+        #expect(broker.readyMessages(in: "reminders").count == 1)
+        #expect(broker.readyMessages(in: "reminders.dead").isEmpty)
+    }
+}
