@@ -126,6 +126,19 @@ import Testing
         }
     }
 
+    @Test func `A file is opened by its URL, and nothing else is`() async throws {
+        try await StoreFolder.with { folder in
+            try await folder.run { try await $0.declare(QueueDeclaration("kept")) }
+            let broker = try await EmbeddedBroker.open(url: "file://\(folder.path)", logger: StoreFolder.quiet)
+            #expect(broker.queueNames == ["kept"])
+            await broker.close()
+        }
+        for url in ["memory://", "file://server/jobs.db", "file:jobs.db", "file:///", "/var/jobs.db", "amqp://h"] {
+            let error = await #expect(throws: AMQPError.self) { _ = try await EmbeddedBroker.open(url: url) }
+            #expect(error?.code == .invalidURL, "\(url)")
+        }
+    }
+
     @Test func `A folder that doesn't exist is told`() async throws {
         let error = await #expect(throws: AMQPError.self) {
             _ = try await EmbeddedBroker.open(path: "/nowhere/at/all/jobs.db")

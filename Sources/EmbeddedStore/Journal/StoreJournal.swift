@@ -144,7 +144,7 @@ package final class StoreJournal: BrokerJournal {
         }
         answer(waiters, .kept)
         guard wasTrouble else { return }
-        logger.notice("The file of the durable broker can be written again", metadata: ["file": "\(file.path)"])
+        logger.info("The file of the durable broker can be written again", metadata: ["file": "\(file.path)"])
         action?(nil)
     }
 
@@ -161,7 +161,7 @@ package final class StoreJournal: BrokerJournal {
         action?(error)
         answer(waiters, .failed(error))
         if !wasTrouble {
-            logger.error(
+            logger.warning(
                 "The file of the durable broker can't be written; it takes no publishes until it can",
                 metadata: ["file": "\(file.path)", "error": "\(error)"]
             )
@@ -180,7 +180,7 @@ package final class StoreJournal: BrokerJournal {
     }
 
     private func tellOfLoss(_ trouble: AMQPError) {
-        logger.error(
+        logger.warning(
             "The durable broker was closed while its file could not be written: what was not confirmed is not in it",
             metadata: ["file": "\(file.path)", "error": "\(trouble)"]
         )
