@@ -63,6 +63,7 @@ public final class EmbeddedBroker: Transport {
     /// Closes all connections, as an operator or a lost network does; they come back at once.
     ///
     /// What was unsettled is delivered again, streams go on, and exclusive and auto-delete queues are there again, empty.
+    /// ``EmbeddedConnection/lose()`` is this for one of them.
     public func closeConnections() { core.perform { $0.machine.loseConnections() } }
 
     // MARK: Looking at it

@@ -34,6 +34,10 @@ private struct ReminderError: Error {}
     private func work(failing: Int = 0, _ body: () async throws -> Void) async throws {
         let clock = clock
         let runs = runs
+        let handler = Handle(Reminder.self) { job, context in
+            runs.write((job.text, clock.now.offset))
+            if context.attempt <= failing { throw ReminderError() }
+        }
         let worker = Worker(
             broker,
             queues: ["reminders"],
@@ -41,13 +45,9 @@ private struct ReminderError: Error {}
             settings: WorkerSettings(name: "tester"),
             logger: Logger(label: "tests") { _ in SwiftLogNoOpLogHandler() },
             clock: clock,
-            now: { clock.date }
-        ) {
-            Handle(Reminder.self) { job, context in
-                runs.write((job.text, clock.now.offset))
-                if context.attempt <= failing { throw ReminderError() }
-            }
-        }
+            now: { clock.date },
+            handlers: { handler }
+        )
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await worker.run() }
             try await body()

@@ -69,7 +69,7 @@ public struct BrokerFeatures: Sendable, Hashable {
     public enum RequeuePosition: Sendable, Hashable {
         /// Behind all others.
         case back
-        /// Where it was, if it can be.
+        /// Where it was, if it can be. Tried: 3.10.8 and 4.0.5 put what was given back before all others, in the order in which it was.
         case originalPlace
         /// Before those not yet delivered, in the order in which messages were given back.
         case orderOfReturn

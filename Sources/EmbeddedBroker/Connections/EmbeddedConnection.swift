@@ -207,6 +207,14 @@ public final class EmbeddedConnection: Transport {
         if let id { core.perform { $0.machine.end(id, .closedByProgram) } }
     }
 
+    /// Loses the connection, as by a fault of the network, and makes it again at once.
+    ///
+    /// What was unsettled is delivered again, streams go on, and exclusive and auto-delete queues are there again, empty.
+    public func lose() {
+        let id = state.withLock { $0.isClosed ? nil : $0.id }
+        if let id { core.perform { $0.machine.loseConnections(id) } }
+    }
+
     // MARK: Inside
 
     private func waitForTurn(

@@ -10,7 +10,9 @@ public struct KeptMessage: Sendable, Hashable {
     public var message: Message
     /// Where it was published to.
     public var destination: Destination
-    /// When it expires, as time since 1970; `nil` if never. In a stream it is when the message came.
+    /// When it expires, as time since 1970; `nil` if never.
+    ///
+    /// In a stream it is when the message came.
     public var expiry: Duration?
     /// How often it came back, as far as that counts towards a delivery limit.
     public var deliveryCount: Int

@@ -1,11 +1,13 @@
 import AMQP
 
 extension BrokerMachine {
-    /// Takes all connections down and lets their clients come back at once, as those do: they declare again what went with the connection,
-    /// and consume again.
-    mutating func loseConnections() {
+    /// Takes a connection down, or all, and lets the clients come back at once, as those do: they declare again what went with the
+    /// connection, and consume again.
+    mutating func loseConnections(_ lost: ConnectionID? = nil) {
+        let channels = channels.filter { lost == nil || $0.value.connection == lost }
         let consuming = channels.filter { $0.value.isConsuming }.keys.sorted { $0.number < $1.number }
-        let transient = queues.values.filter { $0.owner != nil || $0.declaration.isAutoDelete }
+        let transient = queues.values
+            .filter { queue in queue.owner.map { lost == nil || $0 == lost } ?? queue.declaration.isAutoDelete }
             .sorted { $0.id.number < $1.id.number }
         let bindings = transient.flatMap { exchanges.bindings(toQueue: $0.name) }
         for (id, channel) in channels.sorted(by: { $0.key.number < $1.key.number }) where !channel.isConsuming {

@@ -11,6 +11,9 @@ extension BrokerMachine {
         case nacked
     }
 
+    /// The user that all connections belong to.
+    static let userName = "guest"
+
     /// Takes a message and lets it go to its queues.
     mutating func publish(
         _ message: Message,
@@ -21,6 +24,9 @@ extension BrokerMachine {
             throw .precondition(
                 "message size \(message.body.count) is larger than configured max size \(features.maximumMessageSize)"
             )
+        }
+        if let user = message.properties.userID, user != Self.userName {
+            throw .precondition("user_id property set to '\(user)' but authenticated user was '\(Self.userName)'")
         }
         if let targets = routes[destination] {
             let hasOtherKeys = message.properties.headers.map { $0["CC"] != nil || $0["BCC"] != nil } ?? false

@@ -83,12 +83,6 @@ struct QueueCheck {
             try check(name, rule)
         }
         try checkProperties(kind)
-        if !declaration.isDurable, !declaration.isExclusive, !features.takesTransientSharedQueues {
-            throw Refusal(
-                541,
-                "INTERNAL_ERROR - Feature `transient_nonexcl_queues` is deprecated, and is not permitted"
-            )
-        }
     }
 
     private func check(_ name: String, _ rule: Rule) throws(Refusal) {

@@ -88,6 +88,19 @@ struct BrokerFeaturesTests {
         #expect(!Self.new.takesTransientSharedQueues && !Self.new.refusesGlobalPrefetch)
     }
 
+    @Test("What deliveries and dead letters say of their past grows with the versions")
+    func history() {
+        #expect(Self.old.countsFirstDelivery && !Self.four.countsFirstDelivery)
+        #expect(!Self.old.marksLastDeath && Self.four.marksLastDeath)
+        #expect(!Self.fourTwo.marksAcquiredCount && Self.new.marksAcquiredCount)
+    }
+
+    @Test("A higher priority takes a single active consumer's place since 4.0, and 4.3 names the default type")
+    func queues() {
+        #expect(!Self.old.prefersHigherPriorityActiveConsumer && Self.four.prefersHigherPriorityActiveConsumer)
+        #expect(!Self.four.namesDefaultQueueType && Self.new.namesDefaultQueueType)
+    }
+
     @Test("Mirrored classic queues ended with 4.0")
     func mirroring() {
         #expect(Self.old.mirrorsClassicQueues && !Self.four.mirrorsClassicQueues)

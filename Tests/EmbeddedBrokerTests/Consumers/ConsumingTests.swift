@@ -64,6 +64,17 @@ import Testing
         #expect(broker.queueNames == ["mine", "q"] && harness.ready("mine").isEmpty)
     }
 
+    @Test func `a connection that is lost leaves the others alone`() async throws {
+        try await harness.declare("q")
+        try await harness.publish(all: ["A", "B"], to: "q")
+        let other = broker.connect()
+        let kept = try #require(try await broker.get(queue: "q"))
+        let lost = try #require(try await other.get(queue: "q"))
+        other.lose()
+        #expect(lost.isLost && !kept.isLost)
+        #expect(harness.ready("q") == ["B"])
+    }
+
     @Test func `a delivery kept too long costs the channel or, since 4.3, the consumer`() async throws {
         for (version, code) in [
             (BrokerVersion(4, 0), AMQPError.Code.channelClosed), (BrokerVersion(4, 3), .consumerCancelled),
