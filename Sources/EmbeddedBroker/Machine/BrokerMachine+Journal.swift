@@ -48,9 +48,10 @@ extension BrokerMachine {
         case .messageKept(let kept):
             guard let id = queueIDs[kept.queue] else { return }
             queues[id]?.restore(kept)
+            restoredDeliveries[id]?.remove(kept.position)
             touch(id)
         case .messageDelivered(let name, let position):
-            if let id = queueIDs[name] { restoredDeliveries.append((id, position)) }
+            if let id = queueIDs[name] { restoredDeliveries[id, default: []].insert(position) }
         case .messageGone(let name, let position):
             if let id = queueIDs[name] { queues[id]?.remove(position: position) }
         }
@@ -62,12 +63,14 @@ extension BrokerMachine {
     mutating func restored() {
         _ = takeChanges()
         _ = takeEffects()
-        for (id, position) in restoredDeliveries {
-            guard let message = queues[id]?.remove(position: position) else { continue }
-            let entry = UnsettledDeliveries.Entry(queue: id, message: message)
-            noteReturned(entry, as: queues[id]?.takeBack(message, .channelLost, features: features))
+        for (id, positions) in restoredDeliveries {
+            for position in positions.sorted() {
+                guard let message = queues[id]?.remove(position: position) else { continue }
+                let entry = UnsettledDeliveries.Entry(queue: id, message: message)
+                noteReturned(entry, as: queues[id]?.takeBack(message, .channelLost, features: features))
+            }
         }
-        restoredDeliveries = []
+        restoredDeliveries = [:]
         work()
     }
 }

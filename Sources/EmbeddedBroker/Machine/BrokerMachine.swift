@@ -45,7 +45,7 @@ struct BrokerMachine: Sendable {
     private var assignments: [MessageQueue.Assignment] = []
     private var lastNumber = 0
     /// Deliveries that were unsettled when the journal ended, while the broker comes back from it.
-    var restoredDeliveries: [(queue: QueueID, position: UInt64)] = []
+    var restoredDeliveries: [QueueID: Set<UInt64>] = [:]
     /// How many names the broker has made up.
     var madeUpNames = 0
 
