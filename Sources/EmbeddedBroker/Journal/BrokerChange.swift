@@ -7,7 +7,7 @@ public import AMQP
 public enum BrokerChange: Sendable, Hashable {
     /// An exchange was declared.
     case exchangeDeclared(ExchangeDeclaration)
-    /// An exchange is gone.
+    /// An exchange is gone; it may have been one that was never told.
     case exchangeDeleted(String)
     /// A queue was declared.
     case queueDeclared(QueueDeclaration)

@@ -93,8 +93,11 @@ extension BrokerMachine {
         return id
     }
 
-    func status(ofQueue name: String, by connection: ConnectionID) throws(Refusal) -> QueueStatus {
-        try queue(name, for: connection).status
+    /// What is in a queue; to ask that counts as using it.
+    mutating func status(ofQueue name: String, by connection: ConnectionID) throws(Refusal) -> QueueStatus {
+        let queue = try queue(name, for: connection)
+        queues[queue.id]?.lastUsed = now
+        return queue.status
     }
 
     mutating func deleteQueue(_ name: String, by connection: ConnectionID) throws(Refusal) -> Int {

@@ -43,7 +43,7 @@ struct MessageQueue: Sendable {
     private(set) var dead: [DeadLetter] = []
     /// Dead letters that no queue took, of a queue that keeps them until one does.
     var held: [DeadLetter] = []
-    /// When somebody last declared, consumed or got from it.
+    /// When somebody last declared it, asked for its status, consumed or got from it.
     var lastUsed: Duration
     private(set) var hadConsumers = false
     private var lastPosition: UInt64 = 0
@@ -134,7 +134,12 @@ struct MessageQueue: Sendable {
     mutating func restore(_ kept: KeptMessage) {
         remove(position: kept.position)
         lastPosition = max(lastPosition, kept.position)
-        let content = StoredContent(kept.message, to: kept.destination, isDeadLettered: kept.isDeadLettered)
+        let content = StoredContent(
+            kept.message,
+            to: kept.destination,
+            otherKeys: (try? kept.message.properties.headers?.keys("CC")) ?? [],
+            isDeadLettered: kept.isDeadLettered
+        )
         var message = StoredMessage(content: content, position: kept.position)
         message.level = settings.level(ofPriority: kept.message.properties.priority)
         message.expiry = kept.expiry
