@@ -8,7 +8,9 @@ enum StoreSchema {
     /// The version that this program writes.
     static var version: Int { steps.count }
 
-    /// What makes each version out of the one before, from an empty file on. Steps are added, never changed.
+    /// What makes each version out of the one before, from an empty file on.
+    ///
+    /// Steps are added, never changed.
     private static let steps = [
         """
         CREATE TABLE exchange (
