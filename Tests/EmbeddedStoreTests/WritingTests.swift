@@ -1,7 +1,9 @@
 import AMQP
+import Dispatch
 import EmbeddedBroker
-import EmbeddedStore
 import Testing
+
+@testable import EmbeddedStore
 
 @Suite(.timeLimit(.minutes(1))) struct WritingTests {
     @Test func `Publishes that come together share a transaction`() async throws {
@@ -102,6 +104,36 @@ import Testing
             #expect(confirmed.count < 200)
             await broker.close()
             try await folder.run { #expect(Set($0.ids(in: "full")).isSuperset(of: confirmed)) }
+        }
+    }
+
+    @Test func `While the disk hangs, publishes end by their deadline or with their task, not knowing the outcome`()
+        async throws
+    {
+        try await StoreFolder.with { folder in
+            let (broker, journal) = try await EmbeddedBroker.open(path: folder.path, StoreSettings())
+            try await broker.declare(QueueDeclaration("kept"))
+            let disk = DispatchSemaphore(value: 0)
+            journal.file.perform { _ in disk.wait() }
+            let start = ContinuousClock.now
+            let late = await #expect(throws: AMQPError.self) {
+                let deadline = start + .milliseconds(30)
+                try await broker.publish(Message(id: "late"), to: .queue("kept"), mandatory: true, deadline: deadline)
+            }
+            #expect(late?.code == .confirmTimedOut)
+            #expect(late?.message.contains(folder.path) == true)
+            await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { try await broker.publish(Message(id: "cancelled"), to: .queue("kept")) }
+                while broker.ids(in: "kept").count < 2 { await Task.yield() }
+                group.cancelAll()
+                let error = await #expect(throws: AMQPError.self) { try await group.next() }
+                #expect(error?.code == .cancelled)
+                #expect(error?.outcomeIsKnown == false)
+            }
+            disk.signal()
+            try await broker.publish(Message(id: "after"), to: .queue("kept"))
+            await broker.close()
+            try await folder.run { #expect($0.ids(in: "kept") == ["late", "cancelled", "after"]) }
         }
     }
 

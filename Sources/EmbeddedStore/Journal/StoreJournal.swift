@@ -41,7 +41,7 @@ package final class StoreJournal: BrokerJournal {
         var statistics = StoreStatistics()
     }
 
-    private let file: StoreFile
+    let file: StoreFile
     private let logger: Logger
     private let state = Mutex(State())
     /// For deadlines and for trying again; the file has a queue of its own, which may hang with the disk.
