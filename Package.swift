@@ -10,6 +10,7 @@ let package = Package(
         .library(name: "RabbitMQ", targets: ["RabbitMQ"]),
         .library(name: "EmbeddedBroker", targets: ["EmbeddedBroker"]),
         .library(name: "Brokers", targets: ["Brokers"]),
+        .library(name: "EmbeddedStore", targets: ["EmbeddedStore"]),
         .library(name: "Warren", targets: ["Warren"]),
         .library(name: "WarrenTesting", targets: ["WarrenTesting"]),
         .library(name: "WarrenCommands", targets: ["WarrenCommands"]),
@@ -42,6 +43,8 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-system", from: "1.6.0"),
         // The HTTP server behind a worker's /livez and /readyz; its sockets, the proxy of the fault experiments.
         .package(url: "https://github.com/swhitty/FlyingFox", from: "0.26.0"),
+        // SQLite without C or unsafe code of ours: the file of a durable embedded broker.
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
     ],
     targets: [
         .systemLibrary(
@@ -64,6 +67,16 @@ let package = Package(
                 "AMQP",
                 .product(name: "DequeModule", package: "swift-collections"),
                 .product(name: "HeapModule", package: "swift-collections"),
+            ]
+        ),
+        // The one target that needs SQLite.
+        .target(
+            name: "EmbeddedStore",
+            dependencies: [
+                "AMQP", "EmbeddedBroker",
+                .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "SystemPackage", package: "swift-system"),
             ]
         ),
         .target(
@@ -168,6 +181,23 @@ let package = Package(
                 "AMQP", "EmbeddedBroker", "TestSupport", "Warren", "WarrenTesting",
                 .product(name: "Logging", package: "swift-log"),
             ]
+        ),
+            name: "EmbeddedStoreTests",
+            dependencies: [
+                "AMQP", "EmbeddedBroker", "EmbeddedStore", "StoringClient", "TestSupport",
+                .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "Subprocess", package: "swift-subprocess"),
+            ]
+        ),
+        // A process with a durable broker for those tests to kill.
+        .executableTarget(
+            name: "StoringClient",
+            dependencies: [
+                "AMQP", "EmbeddedBroker", "EmbeddedStore", "TestSupport",
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            path: "Tests/StoringClient"
         ),
         .testTarget(
             name: "WarrenTests",

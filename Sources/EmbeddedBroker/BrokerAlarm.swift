@@ -3,6 +3,9 @@ public struct BrokerAlarm: Sendable, Hashable {
     /// The words in which publishers are told.
     public let reason: String
 
+    /// An alarm with words of its own.
+    public init(reason: String) { self.reason = reason }
+
     /// Memory is short.
     public static let memory = BrokerAlarm(reason: "low on memory")
     /// Disk space is short.

@@ -175,6 +175,9 @@ public final class EmbeddedBroker: Transport {
     /// Open, and blocked for publishing while an alarm is on.
     public var health: TransportHealth { connection.health }
 
-    /// Ends the first connection; the broker and its other connections stay.
-    public func close() async { await connection.close() }
+    /// Ends the first connection; the broker and its other connections stay, unless it has a journal: then all end, and the journal too.
+    public func close() async {
+        await connection.close()
+        await core.closeJournal(.closedByProgram)
+    }
 }

@@ -60,6 +60,10 @@ extension AMQPError {
         public static let consumerCancelled = Code("consumerCancelled", retriable: true)
         /// The calling task was cancelled; a message may have been sent.
         public static let cancelled = Code("cancelled", outcomeIsKnown: false)
+        /// An embedded broker could not write to its file; it has the message or declaration in memory and may keep it later.
+        public static let notPersisted = Code("notPersisted", retriable: true, outcomeIsKnown: false)
+        /// The file of an embedded broker can't be opened: it is another program's, broken, of a later version, or out of reach.
+        public static let storeUnusable = Code("storeUnusable")
         /// Bytes are not what AMQP says they should be.
         public static let malformed = Code("malformed")
     }

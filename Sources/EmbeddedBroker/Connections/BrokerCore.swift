@@ -62,14 +62,23 @@ final class BrokerCore: Sendable {
         _ summary: @autoclosure () -> String,
         _ request: (inout State) throws(Refusal) -> Value
     ) async throws(AMQPError) -> Value {
-        let result: (value: Value, number: UInt64?)
+        let result = try performOrRefuse(summary(), request)
+        if let number = result.number { try await journal?.isKept(number, until: nil) }
+        return result.value
+    }
+
+    /// Makes a request that a broker can refuse; the number is the journal's, of what it changed.
+    ///
+    /// Who takes deliveries doesn't wait for the journal: they are out already.
+    func performOrRefuse<Value: Sendable>(
+        _ summary: @autoclosure () -> String,
+        _ request: (inout State) throws(Refusal) -> Value
+    ) throws(AMQPError) -> (value: Value, number: UInt64?) {
         do throws(Refusal) {
-            result = try performAndNote(request)
+            return try performAndNote(request)
         } catch {
             throw .refused(summary(), error.reply)
         }
-        if let number = result.number { try await journal?.isKept(number) }
-        return result.value
     }
 
     /// Makes a request; the number is the journal's, of what it changed.
@@ -102,7 +111,16 @@ final class BrokerCore: Sendable {
     }
 
     /// Waits until the journal has kept what has this number.
-    func isKept(_ number: UInt64) async throws(AMQPError) { try await journal?.isKept(number) }
+    func isKept(_ number: UInt64, until deadline: ContinuousClock.Instant) async throws(AMQPError) {
+        try await journal?.isKept(number, until: deadline)
+    }
+
+    /// Ends all connections and the journal, if there is one; without, everything stays.
+    func closeJournal(_ error: AMQPError) async {
+        guard let journal else { return }
+        perform { $0.machine.endAll(error) }
+        await journal.close()
+    }
 
     /// A number for a connection.
     func newConnection() -> ConnectionID { perform { ConnectionID(number: $0.machine.nextNumber()) } }

@@ -111,9 +111,9 @@ public final class EmbeddedConnection: Transport {
     /// - Throws: `notFound` if it doesn't exist.
     public func status(ofQueue name: String) async throws(AMQPError) -> QueueStatus {
         let id = id
-        return try await core.performKept("look at the queue '\(name)'") { state throws(Refusal) in
+        return try core.performOrRefuse("look at the queue '\(name)'") { state throws(Refusal) in
             try state.machine.status(ofQueue: name, by: id)
-        }
+        }.value
     }
 
     /// Whether an exchange exists.
@@ -126,7 +126,7 @@ public final class EmbeddedConnection: Transport {
     /// While an alarm is on it waits until the deadline, which is one of the real time.
     ///
     /// - Throws: `unroutable`, `nacked`, `blocked`, `deadlineExceeded`, `notFound` (no such exchange), `messageTooLarge`,
-    ///   `accessRefused` (an internal exchange), `cancelled`.
+    ///   `accessRefused` (an internal exchange), `cancelled`; with a journal also `notPersisted` and `confirmTimedOut`.
     public func publish(
         _ message: Message,
         to destination: Destination,
@@ -143,7 +143,7 @@ public final class EmbeddedConnection: Transport {
         } catch {
             throw .refusedPublish(of: message, to: destination, error.reply)
         }
-        if let number = result.number { try await core.isKept(number) }
+        if let number = result.number { try await core.isKept(number, until: deadline) }
         switch result.value {
         case .kept: return
         case .unroutable: throw .unroutable(destination)
@@ -161,7 +161,7 @@ public final class EmbeddedConnection: Transport {
     ) async throws(AMQPError) -> DeliveryStream {
         let id = id
         let core = core
-        return try await core.performKept("consume the queue '\(queue)'") { state throws(Refusal) in
+        return try core.performOrRefuse("consume the queue '\(queue)'") { state throws(Refusal) in
             let channel = try state.machine.consume(queue, prefetch: prefetch, arguments: arguments, by: id)
             let stream = DeliveryStream(
                 control: DeliveryStream.Control(
@@ -171,7 +171,7 @@ public final class EmbeddedConnection: Transport {
             )
             state.outlets[channel] = BrokerCore.Outlet(stream: stream, settler: EmbeddedSettler(core, channel))
             return stream
-        }
+        }.value
     }
 
     /// Takes one message from a queue, or `nil` if none is ready.
@@ -180,12 +180,12 @@ public final class EmbeddedConnection: Transport {
     public func get(queue: String) async throws(AMQPError) -> Delivery? {
         let id = id
         let core = core
-        return try await core.performKept("get a message from the queue '\(queue)'") { state throws(Refusal) in
+        return try core.performOrRefuse("get a message from the queue '\(queue)'") { state throws(Refusal) in
             guard let (channel, delivered) = try state.machine.get(queue, by: id) else { return nil }
             let settler = state.getSettlers[channel] ?? EmbeddedSettler(core, channel)
             state.getSettlers[channel] = settler
             return Delivery(delivered, settler, state.machine.features)
-        }
+        }.value
     }
 
     /// Open, and blocked for publishing while an alarm is on; closed after ``close()``.

@@ -17,8 +17,10 @@ public enum BrokerChange: Sendable, Hashable {
     case bound(Binding)
     /// A binding was removed; it may have been one that was never told.
     case unbound(Binding)
-    /// A queue has a message: a new one, or one that it has already, changed.
+    /// A queue has a message, ready: a new one, or one that it has already, changed.
     case messageKept(KeptMessage)
+    /// A message was delivered and is unsettled, until it is kept anew or gone.
+    case messageDelivered(queue: String, position: UInt64)
     /// A queue has a message no more.
     case messageGone(queue: String, position: UInt64)
 }

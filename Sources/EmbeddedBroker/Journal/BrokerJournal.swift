@@ -4,7 +4,7 @@ public import AMQP
 ///
 /// Changes come in their order. Those of one call belong together: all of them are kept, or none.
 public protocol BrokerJournal: Sendable {
-    /// Takes changes to be kept; returns a number for ``isKept(_:)``.
+    /// Takes changes to be kept; returns a number for ``isKept(_:until:)``.
     ///
     /// The broker calls this under its lock: it only puts them into a buffer.
     func append(_ changes: [BrokerChange]) -> UInt64
@@ -13,6 +13,10 @@ public protocol BrokerJournal: Sendable {
     ///
     /// A publish is confirmed, and a declaration answered, only after that.
     ///
-    /// - Throws: Why they can't be kept.
-    func isKept(_ number: UInt64) async throws(AMQPError)
+    /// - Parameter deadline: When to give up; `nil` for never.
+    /// - Throws: Why they can't be kept; `confirmTimedOut` after the deadline, `cancelled` if the task is cancelled.
+    func isKept(_ number: UInt64, until deadline: ContinuousClock.Instant?) async throws(AMQPError)
+
+    /// Keeps what is still in the buffer and gives its place up for others; what is appended later is not kept.
+    func close() async
 }

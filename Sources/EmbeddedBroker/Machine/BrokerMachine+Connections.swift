@@ -21,8 +21,11 @@ extension BrokerMachine {
         for queue in transient where queue.owner != nil || queues[queue.id]?.isToBeDeleted == true {
             remove(queue.id)
             add(queue.declaration, queue.arguments, owner: queue.owner)
+            if queue.declaration.isDurable && queue.owner == nil { note(.queueDeclared(queue.declaration)) }
         }
-        for binding in bindings where exchanges[binding.source] != nil { _ = exchanges.add(binding) }
+        for binding in bindings where exchanges[binding.source] != nil && exchanges.add(binding) {
+            if isDurable(binding) { note(.bound(binding)) }
+        }
         routes.clear()
         for id in consuming { resume(id) }
     }

@@ -114,6 +114,12 @@ extension BrokerMachine {
         if queues[id]?.settled(channel) == true { touch(id) }
     }
 
+    /// Ends all connections.
+    mutating func endAll(_ error: AMQPError?) {
+        let connections = Set(channels.values.map(\.connection)).union(queues.values.compactMap(\.owner))
+        for connection in connections.sorted(by: { $0.number < $1.number }) { end(connection, error) }
+    }
+
     /// Ends a connection: its channels, and the queues that it has to itself.
     mutating func end(_ connection: ConnectionID, _ error: AMQPError? = nil) {
         for channel in channels.filter({ $0.value.connection == connection }).keys.sorted(by: { $0.number < $1.number })

@@ -63,8 +63,11 @@ extension BrokerMachine {
         }
         var declaration = declaration
         if declaration.name.isEmpty {
-            madeUpNames += 1
-            declaration.name = "amq.gen-\(madeUpNames)"
+            // A journal may have brought back some that were made up before.
+            repeat {
+                madeUpNames += 1
+                declaration.name = "amq.gen-\(madeUpNames)"
+            } while queueIDs[declaration.name] != nil
         } else if declaration.name.hasPrefix("amq.") {
             throw .reserved("queue", declaration.name)
         }
@@ -142,7 +145,7 @@ extension BrokerMachine {
         for exchange in removed.exchanges { note(.exchangeDeleted(exchange)) }
     }
 
-    private func isDurable(_ binding: Binding) -> Bool {
+    func isDurable(_ binding: Binding) -> Bool {
         guard exchanges[binding.source]?.declaration.isDurable == true else { return false }
         switch binding.target {
         case .exchange(let name): return exchanges[name]?.declaration.isDurable == true

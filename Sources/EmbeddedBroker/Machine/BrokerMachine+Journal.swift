@@ -18,6 +18,11 @@ extension BrokerMachine {
         noteGone(entry.message, from: queue)
     }
 
+    mutating func noteDelivered(_ message: StoredMessage, from id: QueueID) {
+        guard isJournaled, let queue = queues[id], !queue.isStream, queue.keeps(message) else { return }
+        note(.messageDelivered(queue: queue.name, position: message.position))
+    }
+
     /// A delivery came back: its position or count may be another.
     mutating func noteReturned(_ entry: UnsettledDeliveries.Entry, as returned: StoredMessage?) {
         guard isJournaled, let returned, queues[entry.queue]?.isStream == false else { return }
@@ -43,16 +48,29 @@ extension BrokerMachine {
         case .messageKept(let kept):
             guard let id = queueIDs[kept.queue] else { return }
             queues[id]?.restore(kept)
+            restoredDeliveries[id]?.remove(kept.position)
             touch(id)
+        case .messageDelivered(let name, let position):
+            if let id = queueIDs[name] { restoredDeliveries[id, default: []].insert(position) }
         case .messageGone(let name, let position):
             if let id = queueIDs[name] { queues[id]?.remove(position: position) }
         }
     }
 
-    /// Ends the restoring: nothing of it is to be told again.
+    /// Ends the restoring: nothing of it is to be told again, but what follows from it.
+    ///
+    /// What was delivered and unsettled comes back as from a lost channel: the process that had it is gone.
     mutating func restored() {
         _ = takeChanges()
         _ = takeEffects()
+        for (id, positions) in restoredDeliveries {
+            for position in positions.sorted() {
+                guard let message = queues[id]?.remove(position: position) else { continue }
+                let entry = UnsettledDeliveries.Entry(queue: id, message: message)
+                noteReturned(entry, as: queues[id]?.takeBack(message, .channelLost, features: features))
+            }
+        }
+        restoredDeliveries = [:]
         work()
     }
 }

@@ -44,6 +44,8 @@ struct BrokerMachine: Sendable {
     private var dirty: [QueueID] = []
     private var assignments: [MessageQueue.Assignment] = []
     private var lastNumber = 0
+    /// Deliveries that were unsettled when the journal ended, while the broker comes back from it.
+    var restoredDeliveries: [QueueID: Set<UInt64>] = [:]
     /// How many names the broker has made up.
     var madeUpNames = 0
 
@@ -143,6 +145,7 @@ struct BrokerMachine: Sendable {
         let entry = UnsettledDeliveries.Entry(queue: id, message: message, deadline: deadline)
         guard let tag = channels[channel]?.unsettled.add(entry) else { return nil }
         if let deadline { timetable.arm(.unsettled(channel), at: deadline) }
+        noteDelivered(message, from: id)
         return Delivered(message: message, kind: kind, queue: name, tag: tag)
     }
 }

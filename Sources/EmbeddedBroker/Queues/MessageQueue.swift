@@ -155,7 +155,8 @@ struct MessageQueue: Sendable {
     }
 
     /// Removes a message that a journal says is gone.
-    mutating func remove(position: UInt64) { ready.remove(position: position) }
+    @discardableResult
+    mutating func remove(position: UInt64) -> StoredMessage? { ready.remove(position: position) }
 
     // MARK: Going out
 

@@ -73,15 +73,18 @@ struct ReadyMessages: Sendable {
         noteAdded(message)
     }
 
-    /// Removes the message at a position, if it is there.
-    mutating func remove(position: UInt64) {
+    /// Takes out the message at a position, if it is there.
+    @discardableResult
+    mutating func remove(position: UInt64) -> StoredMessage? {
         for level in levels.indices {
             let index = index(of: position, in: level)
             guard index < levels[level].count, levels[level][index].position == position else { continue }
             let message = levels[level].remove(at: index)
             count -= 1
             bytes -= message.content.size
+            return message
         }
+        return nil
     }
 
     /// Where in a level the first message is whose position isn't lower.

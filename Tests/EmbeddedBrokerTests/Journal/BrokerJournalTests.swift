@@ -16,7 +16,9 @@ private final class MemoryJournal: BrokerJournal {
         }
     }
 
-    func isKept(_ number: UInt64) async throws(AMQPError) {}
+    func isKept(_ number: UInt64, until deadline: ContinuousClock.Instant?) async throws(AMQPError) {}
+
+    func close() async {}
 }
 
 @Suite struct BrokerJournalTests {
@@ -71,5 +73,20 @@ private final class MemoryJournal: BrokerJournal {
         #expect(second.readyMessages(in: "dead").count == 1)
         let third = EmbeddedBroker(clock: clock, journal: journal, restoring: journal.all)
         #expect(third.readyMessages(in: "q").isEmpty)
+    }
+
+    @Test func `what was unsettled at the end comes back as from a lost channel, and what was given back only once`()
+        async throws
+    {
+        let first = broker()
+        try await first.declare(QueueDeclaration("q", arguments: QueueArguments(.quorum)))
+        for text in ["A", "B", "C"] { try await publish(text, to: "q", .persistent, first) }
+        let deliveries = [try await first.get(queue: "q"), try await first.get(queue: "q")].compactMap(\.self)
+        deliveries[1].reject(requeue: true)
+        let second = broker()
+        let counts = second.readyMessages(in: "q").map { $0.properties.headers?["x-delivery-count"]?.integerValue }
+        #expect(counts.map { $0 ?? 0 } == [1, 1, 0])
+        let delivery = try #require(try await second.get(queue: "q"))
+        #expect(delivery.isRedelivered)
     }
 }

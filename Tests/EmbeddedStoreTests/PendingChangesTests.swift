@@ -1,0 +1,81 @@
+import AMQP
+import EmbeddedBroker
+import Testing
+
+@testable import EmbeddedStore
+
+@Suite struct PendingChangesTests {
+    private func kept(_ position: UInt64, returns: Int = 0) -> KeptMessage {
+        KeptMessage(
+            queue: "q",
+            position: position,
+            message: Message(body: []),
+            destination: .queue("q"),
+            returnCount: returns
+        )
+    }
+
+    private func folded(_ changes: [BrokerChange]) -> PendingChanges {
+        var pending = PendingChanges()
+        for change in changes { pending.add(change) }
+        return pending
+    }
+
+    @Test func `Of each message the last change is left`() {
+        let messages = folded([
+            .messageKept(kept(1)), .messageDelivered(queue: "q", position: 1),
+            .messageKept(kept(2)), .messageDelivered(queue: "q", position: 2), .messageKept(kept(2, returns: 1)),
+            .messageKept(kept(3)), .messageGone(queue: "q", position: 3),
+            .messageDelivered(queue: "q", position: 4),
+        ]).queues["q"]?.messages
+        #expect(
+            messages == [
+                1: .kept(kept(1), isUnsettled: true), 2: .kept(kept(2, returns: 1), isUnsettled: false), 3: .gone,
+                4: .delivered,
+            ]
+        )
+    }
+
+    @Test func `Deleting a queue forgets its messages, and one of its name begins anew`() {
+        let pending = folded([
+            .messageKept(kept(1)), .queueDeleted("q"), .queueDeclared(QueueDeclaration("q")), .messageKept(kept(7)),
+        ])
+        #expect(pending.queues["q"]?.isReplaced == true)
+        #expect(pending.queues["q"]?.declaration == QueueDeclaration("q"))
+        #expect(pending.queues["q"]?.messages == [7: .kept(kept(7), isUnsettled: false)])
+    }
+
+    @Test func `Changes in two parts come to the same as in one`() {
+        let binding = Binding(from: "e", to: .queue("q"), routingKey: "k")
+        let all: [BrokerChange] = [
+            .exchangeDeclared(ExchangeDeclaration("e", kind: .fanout)), .queueDeclared(QueueDeclaration("q")),
+            .bound(binding), .messageKept(kept(1)), .messageDelivered(queue: "q", position: 1), .messageKept(kept(2)),
+            .messageGone(queue: "q", position: 1), .unbound(binding), .queueDeleted("q"), .exchangeDeleted("e"),
+            .queueDeclared(QueueDeclaration("q")), .messageKept(kept(3)), .bound(binding),
+            .messageDelivered(queue: "q", position: 3),
+        ]
+        for place in all.indices {
+            var parts = folded(Array(all[..<place]))
+            parts.add(folded(Array(all[place...])))
+            #expect(parts == folded(all))
+        }
+    }
+
+    @Test func `A change that repeats takes no more room`() {
+        var pending = PendingChanges()
+        for returns in 0..<1_000 {
+            pending.add(.messageKept(kept(1, returns: returns)))
+            pending.add(.messageDelivered(queue: "q", position: 1))
+            pending.add(.queueDeclared(QueueDeclaration("other")))
+            pending.add(.queueDeleted("other"))
+        }
+        #expect(pending.queues.count == 2)
+        #expect(pending.queues["q"]?.messages.count == 1)
+    }
+
+    @Test func `Times are rounded up to microseconds and never run over`() {
+        #expect(Duration.nanoseconds(1_001).microsecondsRoundedUp == 2)
+        #expect(Duration.microseconds(5).microsecondsRoundedUp == 5)
+        #expect(Duration.seconds(Int64.max).microsecondsRoundedUp == .max)
+    }
+}
