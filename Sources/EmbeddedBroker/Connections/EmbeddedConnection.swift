@@ -253,6 +253,11 @@ extension Message {
 }
 
 extension AMQPError {
+    static let closedByProgram = AMQPError(
+        .connectionClosed,
+        "The connection was closed by this program."
+    )
+
     fileprivate static func cancelledPublish(_ destination: Destination) -> AMQPError {
         AMQPError(
             .cancelled,
