@@ -182,6 +182,7 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
             ]
         ),
+        .testTarget(
             name: "EmbeddedStoreTests",
             dependencies: [
                 "AMQP", "EmbeddedBroker", "EmbeddedStore", "StoringClient", "TestSupport",
