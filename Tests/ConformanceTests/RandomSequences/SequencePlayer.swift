@@ -142,8 +142,9 @@ final class SequencePlayer {
         _ prefetch: UInt16,
         _ group: inout DiscardingTaskGroup
     ) async throws(AMQPError) -> String {
-        let isTaken = readers.contains {
-            $0.key == number && !$0.value.isOver || $0.value.queue == target && !$0.value.isOver
+        let isTaken = readers.contains { other, reader in
+            (other == number || reader.queue == target) && !reader.isOver
+                || other == number && !reader.unsettled.isEmpty
         }
         if isTaken { return "not done" }
         readers[number] = nil
