@@ -41,6 +41,8 @@ final class SequencePlayer {
     private var published = 0
     /// The type that a queue had first.
     private var isQuorum: [Int: Bool] = [:]
+    /// The queues that have had a delivery limit.
+    private var limited: Set<Int> = []
 
     /// - Parameter prefix: What the names of this sequence's queues and exchanges begin with.
     init(prefix: String, connect: @escaping () -> any Transport) {
@@ -77,6 +79,7 @@ final class SequencePlayer {
             return "not done"
         case .declareQueue(let number, let profile):
             isQuorum[number] = profile.isQuorum
+            if profile == .quorumLimited { limited.insert(number) }
             let declaration = profile.declaration(
                 queue(number),
                 refusedTo: queue((number + 1) % Operation.queues),
@@ -154,7 +157,8 @@ final class SequencePlayer {
             (other == number || reader.queue == target) && !reader.isOver
                 || other == number && !reader.unsettled.isEmpty
         }
-        if isTaken { return "not done" }
+        // 3.10.8 lets a consumer have one more than its prefetch for each message that reaches the limit.
+        if isTaken || limited.contains(target) { return "not done" }
         readers[number] = nil
         let stream = try await consuming.consume(queue: queue(target), prefetch: prefetch, arguments: [:])
         let reader = Reader(queue: target, stream: stream)
