@@ -4,7 +4,8 @@ import Testing
 
 /// What a broker does at the seam, as cases that are each written once and run on each broker.
 ///
-/// Where RabbitMQ and its documentation differ, RabbitMQ is right, and the case says so. What depends on the version asks
+/// `swift test --filter Conformance` runs it on RabbitMQ, if one was started, and on the embedded broker as that version, and tells how many
+/// cases ran on which. Where RabbitMQ and its documentation differ, RabbitMQ is right, and the case says so. What depends on the version asks
 /// `BrokerFeatures`; no case compares versions.
 @Suite(CountTrait(), CaseTrait(), .timeLimit(.minutes(2)))
 enum Conformance {

@@ -48,6 +48,17 @@ extension Conformance {
         }
 
         @Test(arguments: Broker.all)
+        func `one of higher priority takes over a quorum queue by version`(_ broker: Broker) async throws {
+            let queue = try await queue(broker, .quorum)
+            let first = try await broker.consume(queue, prefetch: 1)
+            let second = try await broker.consume(queue, prefetch: 1, arguments: ["x-priority": 5])
+            try await broker.publish("a", to: queue)
+            let takesOver = broker.features.prefersHigherPriorityActiveConsumer
+            #expect(try await (takesOver ? second : first).take() == "a")
+            try await (takesOver ? first : second).expectNone()
+        }
+
+        @Test(arguments: Broker.all)
         func `one that waited and went does not take over`(_ broker: Broker) async throws {
             let queue = try await queue(broker, .classic)
             let first = try await broker.consume(queue, prefetch: 1)

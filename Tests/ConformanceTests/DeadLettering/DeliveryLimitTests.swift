@@ -31,6 +31,19 @@ extension Conformance {
         }
 
         @Test(arguments: Broker.all)
+        func `late quorum queues tell how often a message was delivered before`(_ broker: Broker) async throws {
+            let queue = try await broker.queue(.quorum)
+            try await broker.publish("a", to: queue)
+            for count in 0..<3 as Range<Int64> {
+                let delivery = try await broker.get(queue)
+                let acquired = delivery.header("x-acquired-count")?.integerValue ?? 0
+                #expect(acquired == (broker.features.marksAcquiredCount ? count : 0))
+                delivery.nack(requeue: true)
+                try await broker.waitForReady(1, in: queue)
+            }
+        }
+
+        @Test(arguments: Broker.all)
         func `a quorum queue counts what a closed consumer had`(_ broker: Broker) async throws {
             let queue = try await broker.queue(.quorum) { $0.deliveryLimit = 10 }
             try await broker.publish("a", to: queue)

@@ -125,10 +125,10 @@ extension Conformance {
 
         @Test(arguments: Broker.all, QueueKind.common)
         func `an unused queue goes with its messages`(_ broker: Broker, _ kind: QueueKind) async throws {
-            let queue = try await broker.queue(kind) { $0.expires = .milliseconds(300) }
+            let queue = try await broker.queue(kind) { $0.expires = .seconds(1) }
             try await broker.publish("a", to: queue)
             // Looking at it more often than that would keep a quorum queue, and a classic one on some versions.
-            try await broker.pass(.milliseconds(600))
+            try await broker.pass(.milliseconds(1500))
             try await broker.waitForEnd(of: queue)
         }
 

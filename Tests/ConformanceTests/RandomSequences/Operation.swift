@@ -81,11 +81,15 @@ enum QueueProfile: String, Sendable, CaseIterable {
     case quorumLimited
     case quorumShort
 
+    var isQuorum: Bool { [.quorum, .quorumLimited, .quorumShort].contains(self) }
+
+    /// Whether it lets messages go by itself.
+    var hasSurplus: Bool { [.classicShort, .classicPassing, .quorumShort].contains(self) }
+
     /// The queue; what is refused goes to one queue, and what has no room or no time to another.
     ///
     /// Without the other, full queues in a ring would hide that a dead letter is still on its way: no count would change.
     func declaration(_ name: String, refusedTo next: String, surplusTo last: String) -> QueueDeclaration {
-        let isQuorum = [.quorum, .quorumLimited, .quorumShort].contains(self)
         var arguments = QueueArguments(isQuorum ? .quorum : .classic)
         if [.classicDead, .classicShort, .classicPassing, .quorumLimited, .quorumShort].contains(self) {
             arguments.deadLetterExchange = ""

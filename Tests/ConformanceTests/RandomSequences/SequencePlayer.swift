@@ -39,6 +39,10 @@ final class SequencePlayer {
     private var readers: [Int: Reader] = [:]
     private var got: [Delivery] = []
     private var published = 0
+    /// The type that a queue had first.
+    private var isQuorum: [Int: Bool] = [:]
+    /// The queues that have had a delivery limit.
+    private var limited: Set<Int> = []
 
     /// - Parameter prefix: What the names of this sequence's queues and exchanges begin with.
     init(prefix: String, connect: @escaping () -> any Transport) {
@@ -69,7 +73,13 @@ final class SequencePlayer {
 
     private func perform(_ operation: Operation, _ group: inout DiscardingTaskGroup) async throws(AMQPError) -> String {
         switch operation {
+        // A channel of 3.10.8 that held a message of a classic queue fails (541) on a quorum queue of its name.
+        case .declareQueue(let number, let profile)
+        where isQuorum[number, default: profile.isQuorum] != profile.isQuorum:
+            return "not done"
         case .declareQueue(let number, let profile):
+            isQuorum[number] = profile.isQuorum
+            if profile == .quorumLimited { limited.insert(number) }
             let declaration = profile.declaration(
                 queue(number),
                 refusedTo: queue((number + 1) % Operation.queues),
@@ -103,6 +113,7 @@ final class SequencePlayer {
         case .purge(let number): return "\(try await declaring.purgeQueue(queue(number)))"
         case .deleteQueue(let number): return "\(try await declaring.deleteQueue(queue(number)))"
         case .deleteExchange(let number): try await declaring.deleteExchange(exchange(number))
+        case .closeConnection where isHeldTwice: return "not done"
         case .closeConnection:
             await consuming.close()
             consuming = connect()
@@ -142,10 +153,12 @@ final class SequencePlayer {
         _ prefetch: UInt16,
         _ group: inout DiscardingTaskGroup
     ) async throws(AMQPError) -> String {
-        let isTaken = readers.contains {
-            $0.key == number && !$0.value.isOver || $0.value.queue == target && !$0.value.isOver
+        let isTaken = readers.contains { other, reader in
+            (other == number || reader.queue == target) && !reader.isOver
+                || other == number && !reader.unsettled.isEmpty
         }
-        if isTaken { return "not done" }
+        // 3.10.8 lets a consumer have one more than its prefetch for each message that reaches the limit.
+        if isTaken || limited.contains(target) { return "not done" }
         readers[number] = nil
         let stream = try await consuming.consume(queue: queue(target), prefetch: prefetch, arguments: [:])
         let reader = Reader(queue: target, stream: stream)
@@ -192,6 +205,13 @@ final class SequencePlayer {
             )
         }
         return seen
+    }
+
+    /// Whether messages of one queue are held by two channels: which of them gives them back first isn't the same at each run.
+    private var isHeldTwice: Bool {
+        readers.values.contains { reader in
+            !reader.unsettled.isEmpty && got.contains { $0.queue == queue(reader.queue) }
+        }
     }
 
     /// Whether a message is unsettled that was got singly, or whose consumer is cancelled: a quorum queue counts that one still.

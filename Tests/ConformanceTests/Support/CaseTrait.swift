@@ -1,7 +1,4 @@
-import AMQP
-import RabbitMQ
 import Synchronization
-import TestSupport
 import Testing
 
 /// Gives each run of a case its ``CaseRun``, and counts it.
@@ -31,25 +28,5 @@ struct CaseTrait: SuiteTrait, TestTrait, TestScoping {
             if let product = run.product { Self.counts.withLock { $0[product, default: 0] += 1 } }
             try result.get()
         }
-    }
-}
-
-/// Learns RabbitMQ's version before the first case, and tells at the end how many cases ran.
-struct CountTrait: SuiteTrait, TestScoping {
-    func provideScope(
-        for test: Test,
-        testCase: Test.Case?,
-        performing function: @concurrent @Sendable () async throws -> Void
-    ) async throws {
-        if let url = TestBroker.url {
-            let client = RabbitMQClient(url: url, connectionName: "conformance tests")
-            Conformance.setVersion(try await client.broker().version)
-            await client.close()
-        }
-        try await function()
-        let counts = Broker.all.map {
-            "\(CaseTrait.count(on: $0.product)) on \($0.product.rawValue) \(Conformance.version)"
-        }
-        print("conformance: cases run: \(counts.joined(separator: ", "))")
     }
 }
