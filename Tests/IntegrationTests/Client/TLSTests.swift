@@ -177,15 +177,21 @@ import Testing
     }
 
     @Test func `A broker refuses a client certificate of another CA with its reason`() async throws {
-        let error = try await TestCertificates.with { certificates in
+        try await TestCertificates.with { certificates in
             let parameters =
                 "&certfile=\(certificates.path("client-foreign"))&keyfile=\(certificates.key("client-foreign"))"
-            return try await withClient(url: try url("localhost", parameters)) { client in
-                try await amqpError { _ = try await client.broker() }
+            try await withClient(url: try url("localhost", parameters)) { client in
+                while true {
+                    let error = try await amqpError { _ = try await client.broker() }
+                    // By TLS 1.3 the refusal comes after the client's part of the handshake is done, and the broker's reset of the connection
+                    // can overtake it. Then nobody can tell the reason, and the error says where it stands.
+                    if error.code == .connectionFailed, error.message.contains("its log says why") { continue }
+                    #expect(error.code == .tlsFailed)
+                    #expect(error.message.contains("client-foreign.pem"))
+                    #expect(error.message.contains("doesn't know the CA"), "\(error)")
+                    break
+                }
             }
         }
-        #expect(error.code == .tlsFailed)
-        #expect(error.message.contains("client-foreign.pem"))
-        #expect(error.message.contains("doesn't know the CA"), "\(error)")
     }
 }
