@@ -108,7 +108,7 @@ extension BrokerMachine {
             noteReturned(entry, as: queues[id]?.takeBack(entry.message, way, features: features))
             touch(id)
         case .discard, .reject(requeue: false):
-            queues[id]?.discard(entry.message)
+            queues[id]?.discard(entry.message, settlement == .discard ? .nack : .reject)
             touch(id)
         }
         if queues[id]?.settled(channel) == true { touch(id) }

@@ -234,10 +234,12 @@ struct MessageQueue: Sendable {
     }
 
     /// A consumer gives a message up.
-    mutating func discard(_ message: StoredMessage) {
+    ///
+    /// That counts as a delivery, except for a `nack` in a classic queue, as with a message that goes back.
+    mutating func discard(_ message: StoredMessage, _ way: Return) {
         if isStream { return }
         var message = message
-        message.deliveryCount += 1
+        if settings.kind != .classic || way != .nack { message.deliveryCount += 1 }
         dead.append(DeadLetter(message: message, reason: .rejected))
     }
 
