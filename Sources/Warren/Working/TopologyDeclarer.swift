@@ -39,7 +39,8 @@ final class TopologyDeclarer: Sendable {
             } catch {
                 // Shutdown may cancel it, and needs no ladder.
                 if error.code == .cancelled, stopping.isOpen { return }
-                guard error.isRetriable else { throw error }
+                // A part that was just declared can be gone again: a cluster that loses a node takes back what it had half declared.
+                guard error.isRetriable || error.code == .notFound else { throw error }
                 logger.warning("The delay ladder could not be declared yet", metadata: [LogKey.reason: "\(error)"])
             }
             if await stopping.wait(for: backoff.next(), clock: clock) { return }

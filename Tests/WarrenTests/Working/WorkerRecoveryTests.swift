@@ -72,6 +72,19 @@ import Testing
         #expect(harness.broker.now { $0.bindings.contains(DelayLadder.binding(for: "probes")) })
     }
 
+    @Test func `A part of the topology that vanishes while it is declared is declared again`() async throws {
+        let harness = try await WorkerHarness()
+        harness.broker.change {
+            $0.declareErrors = Array(repeating: AMQPError(.notFound, "Taken back."), count: 4)
+        }
+        let worker = harness.worker { Handle(Probe.self) { _, _ in } }
+        try await harness.run(worker) {
+            await harness.broker.until {
+                $0.declareErrors.isEmpty && $0.bindings.contains(DelayLadder.binding(for: "probes"))
+            }
+        }
+    }
+
     @Test func `A worker that starts before its broker waits for it`() async throws {
         let harness = try await WorkerHarness()
         let journal = Journal<Int>()
