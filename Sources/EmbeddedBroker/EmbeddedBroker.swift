@@ -76,15 +76,7 @@ public final class EmbeddedBroker: Transport {
 
     /// The messages that are ready in a queue, in the order in which they will go; none if there is no such queue.
     public func readyMessages(in queue: String) -> [Message] {
-        core.read { machine in
-            guard let id = machine.queueIDs[queue], let found = machine.queues[id] else { return [] }
-            var ready = found.ready
-            var messages: [Message] = []
-            while let message = ready.popFirst() {
-                messages.append(message.delivered(from: found.settings.kind, machine.features))
-            }
-            return messages
-        }
+        storedMessages(in: queue).map(\.message)
     }
 
     /// How many deliveries of a queue are unsettled.

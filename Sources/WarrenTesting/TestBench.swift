@@ -82,12 +82,3 @@ public final class TestBench: Sendable {
         try await Self.$bound.withValue(self, operation: body)
     }
 }
-
-extension VirtualClock {
-    /// The wall-clock time.
-    public var date: Date {
-        // Not the quotient of two durations, which isn't exact for whole seconds.
-        let time = (beginning + now.offset).components
-        return Date(timeIntervalSince1970: Double(time.seconds) + Double(time.attoseconds) * 1e-18)
-    }
-}

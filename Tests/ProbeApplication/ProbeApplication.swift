@@ -1,6 +1,6 @@
+import AMQP
 import ArgumentParser
 import Foundation
-import RabbitMQ
 import Warren
 import WarrenCommands
 
@@ -18,9 +18,9 @@ struct ProbeApplication: WarrenApplication {
     }
 
     static func handlers(_ setup: WorkerSetup<NoOptions>) -> [JobRegistration] {
-        Handle(Wait.self) { job, _ in
+        Handle(Wait.self) { job, context in
             tell("begin", job.number)
-            try await Task.sleep(for: .milliseconds(job.milliseconds))
+            if job.isGated { try await waitForGate(of: context.queue, setup.broker) }
             tell("done", job.number)
         }
         Handle(Hang.self) { job, _ in
@@ -34,6 +34,15 @@ struct ProbeApplication: WarrenApplication {
         Output.line("\(what) \(number) \(ProcessInfo.processInfo.processIdentifier)")
     }
 
+    /// Waits for a message in the queue that stands for a gate: each lets one job through.
+    private static func waitForGate(of queue: QueueName, _ broker: any Transport) async throws {
+        let gate = try await broker.consume(queue: queue.rawValue + ".gate", prefetch: 1, arguments: [:])
+        let opened = try await gate.nextBatch().first
+        opened?.ack()
+        await gate.close()
+        try Task.checkCancellation()
+    }
+
     private static func waitForEver() async {
         let (never, feed) = AsyncStream.makeStream(of: Void.self)
         // A shield: the handler's task is cancelled, and must wait on.
@@ -42,13 +51,13 @@ struct ProbeApplication: WarrenApplication {
     }
 }
 
-/// A job that takes a time.
+/// A job that is done at once, or when the test opens its gate.
 struct Wait: Job {
     static let name = "tests.wait"
     static let queue: QueueName = "unused"
 
     var number: Int
-    var milliseconds: Int
+    var isGated: Bool
 }
 
 /// A job that never ends by itself; its limit is the sender's to give.

@@ -1,5 +1,6 @@
 import AMQP
 import EmbeddedBroker
+import TestSupport
 import Testing
 import Warren
 import WarrenTesting
@@ -17,7 +18,8 @@ import WarrenTesting
     }
 
     @Test(.embeddedBroker) func `A job runs inline through the middleware, and its error is told`() async throws {
-        let middleware = Doubling()
+        let wrapped = Journal<String>()
+        let middleware = Wrapping(journal: wrapped)
         let good = try await run(Greet(name: "Ada"), middleware: [middleware]) {
             Handle(Greet.self) { job, context in
                 #expect(job.name == "Ada")
@@ -26,6 +28,7 @@ import WarrenTesting
         }
         #expect(good.outcome == .succeeded)
         try good.get()
+        #expect(await wrapped.next(2) == ["before tests.greet", "after tests.greet"])
         let bad = try await run(Count(number: 1), attempt: 2) {
             Handle(Count.self) { _, context in
                 #expect(context.attempt == 2 && context.retriesLeft == 2)
@@ -66,8 +69,12 @@ import WarrenTesting
     }
 }
 
-private struct Doubling: JobMiddleware {
+private struct Wrapping: JobMiddleware {
+    let journal: Journal<String>
+
     func execute(_ context: JobContext, next: (JobContext) async throws -> Void) async throws {
+        journal.write("before \(context.name)")
         try await next(context)
+        journal.write("after \(context.name)")
     }
 }

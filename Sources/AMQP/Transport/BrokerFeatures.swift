@@ -42,7 +42,7 @@ public struct BrokerFeatures: Sendable, Hashable {
 
     /// The `x-delivery-limit` that means "no limit", or `nil` where that is said by leaving the argument out.
     ///
-    /// Until 3.13 a quorum queue without the argument has no limit, and -1 is refused. Since 4.0 it would have a limit of 20,
+    /// Until 3.13 a quorum queue without the argument has no limit, and -1 is not documented. Since 4.0 it would have a limit of 20,
     /// after which a queue without a dead-letter exchange drops the message; -1 lifts it.
     ///
     /// Source: <https://github.com/rabbitmq/rabbitmq-server/blob/main/release-notes/4.0.1.md>; tried.

@@ -7,6 +7,8 @@ public import Foundation
 extension VirtualClock {
     /// The wall-clock time: for what compares dates, such as a worker's `now`.
     public var date: Date {
-        Date(timeIntervalSince1970: (beginning + now.offset) / .seconds(1))
+        // Not the quotient of two durations, which isn't exact for whole seconds.
+        let time = (beginning + now.offset).components
+        return Date(timeIntervalSince1970: Double(time.seconds) + Double(time.attoseconds) * 1e-18)
     }
 }

@@ -8,10 +8,13 @@ import Warren
 @Suite(.needsBroker, .timeLimit(.minutes(1))) struct ShutdownOfProcessTests {
     @Test func `After SIGTERM a process lets its running job finish, and ends in order`() async throws {
         try await TestApplication.with { application in
-            try await ProbeJobs.wait(1, .seconds(2), on: application)
-            let ending = try await ProbeProcess.run(application) { process in
+            try await ProbeJobs.wait(1, isGated: true, on: application)
+            let health = ProbeHealth()
+            let ending = try await ProbeProcess.run(application, health.options) { process in
                 #expect(await process.lines.next(1).first?.what == "begin")
                 process.signal(.terminate)
+                _ = try await health.until { $0.phase == .stopping }
+                try await ProbeJobs.openGate(on: application)
                 #expect(await process.lines.next(1).first?.what == "done")
             }
             #expect(ending.exitCode == 0, "\(ending.log)")
@@ -22,7 +25,7 @@ import Warren
     @Test(arguments: [Signal.terminate, .interrupt])
     func `At a second signal a process ends at once, and its jobs go to the next worker`(signal: Signal) async throws {
         try await TestApplication.with { application in
-            try await ProbeJobs.wait(1, .seconds(30), on: application)
+            try await ProbeJobs.wait(1, isGated: true, on: application)
             let health = ProbeHealth()
             try await ProbeJobs.hang(2, on: application)
             let ending = try await ProbeProcess.run(application, health.options) { process in
@@ -56,7 +59,7 @@ import Warren
     @Test func `The health file says what the worker's probe wants to know, and is gone at the end`() async throws {
         let probe = ProbeHealth()
         try await TestApplication.with { application in
-            try await ProbeJobs.wait(1, .milliseconds(1), on: application)
+            try await ProbeJobs.wait(1, on: application)
             let ending = try await ProbeProcess.run(application, probe.options) { process in
                 #expect(await process.lines.next(2).last?.what == "done")
                 let health = try await probe.until(\.isReady)

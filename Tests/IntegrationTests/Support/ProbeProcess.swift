@@ -110,12 +110,32 @@ extension ProbeProcess.Line {
 
 /// The jobs of `ProbeApplication`, as their sender has them.
 enum ProbeJobs {
-    static func wait(_ number: Int, _ duration: Duration, on application: TestApplication) async throws {
-        let milliseconds = Int(duration / .milliseconds(1))
+    /// Enqueues a job that is done at once, or if it is gated, when ``openGate(on:)`` lets it.
+    static func wait(_ number: Int, isGated: Bool = false, on application: TestApplication) async throws {
+        if isGated { try await application.client.declare(gate(of: application)) }
         _ = try await application.jobs.enqueue(
             name: "tests.wait",
-            json: #"{"number": \#(number), "milliseconds": \#(milliseconds)}"#,
+            json: #"{"number": \#(number), "isGated": \#(isGated)}"#,
             queue: application.queue
+        )
+    }
+
+    /// Lets one job through.
+    static func openGate(on application: TestApplication) async throws {
+        let gate = gate(of: application).name
+        try await application.client.publish(
+            Message(body: []),
+            to: .queue(gate),
+            mandatory: true,
+            deadline: .now + .seconds(10)
+        )
+    }
+
+    /// It goes by itself, soon after the test.
+    private static func gate(of application: TestApplication) -> QueueDeclaration {
+        QueueDeclaration(
+            application.queue.rawValue + ".gate",
+            arguments: QueueArguments(.classic) { $0.expires = .seconds(120) }
         )
     }
 
