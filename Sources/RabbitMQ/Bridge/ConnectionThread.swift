@@ -177,7 +177,10 @@ final class ConnectionThread: SerialExecutor {
     ///
     /// Returns false if it needs no more watching.
     func inspect(at now: ContinuousClock.Instant) -> Bool {
-        let (stuckFor, waiting, expiry, goesOn) = inbox.withLock { inbox in
+        let (stuckFor, waiting, expiry, goesOn) = inbox.withLock {
+            inbox -> (Duration, [PendingPublish], Expiry?, Bool) in
+            // One that has ended was in a turn to the last, and its pipe is closed when nobody holds it any more.
+            if inbox.isStopped { return (.zero, [], nil, false) }
             let stuckFor = inbox.busySince.map { $0.duration(to: now) } ?? .zero
             if stuckFor >= Self.normalTurn { return (stuckFor, inbox.mail.publishes, inbox.expiry, true) }
             let isIdle = inbox.isEmpty && !inbox.isAwaited && inbox.lastWork.duration(to: now) > Self.idleTime
