@@ -69,11 +69,13 @@ let package = Package(
                 .product(name: "HeapModule", package: "swift-collections"),
             ]
         ),
+        // For what only one process may use: a spool, a durable broker's file.
+        .target(name: "FileLock", dependencies: [.product(name: "SystemPackage", package: "swift-system")]),
         // The one target that needs SQLite.
         .target(
             name: "EmbeddedStore",
             dependencies: [
-                "AMQP", "EmbeddedBroker",
+                "AMQP", "EmbeddedBroker", "FileLock",
                 .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "SystemPackage", package: "swift-system"),
@@ -82,7 +84,7 @@ let package = Package(
         .target(
             name: "Warren",
             dependencies: [
-                "AMQP",
+                "AMQP", "FileLock",
                 .product(name: "DequeModule", package: "swift-collections"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Metrics", package: "swift-metrics"),
@@ -203,7 +205,7 @@ let package = Package(
         .testTarget(
             name: "WarrenTests",
             dependencies: [
-                "AMQP", "TestSupport", "Warren",
+                "AMQP", "FileLock", "TestSupport", "Warren",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Metrics", package: "swift-metrics"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),

@@ -1,4 +1,5 @@
 import AMQP
+import FileLock
 import GRDB
 
 #if canImport(FoundationEssentials)
@@ -68,7 +69,7 @@ extension AMQPError {
     /// The file can't be opened, or made.
     static func storeNotOpened(_ path: String, _ error: any Error) -> AMQPError {
         if let error = error as? AMQPError { return error }
-        if let taken = error as? StoreLock.Taken { return storeTaken(path, by: taken.owner) }
+        if let taken = error as? FileLock.Taken { return storeTaken(path, by: taken.owner) }
         guard let error = error as? DatabaseError else {
             return AMQPError(
                 .storeUnusable,

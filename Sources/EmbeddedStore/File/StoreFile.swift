@@ -1,6 +1,7 @@
 import AMQP
 import Dispatch
 import EmbeddedBroker
+import FileLock
 import GRDB
 import Synchronization
 
@@ -25,7 +26,7 @@ final class StoreFile: Sendable {
 
     /// Where the file is.
     let path: String
-    private let lock: StoreLock
+    private let lock: FileLock
     private let database: DatabaseQueue
     /// The numbers that the file has for queues.
     private let queueIDs = Mutex<[String: Int64]>([:])
@@ -37,7 +38,7 @@ final class StoreFile: Sendable {
         self.path = path
         // Before the lock too: beside another program's file nothing is made.
         _ = try Self.look(at: path)
-        lock = try StoreLock(at: path + ".lock")
+        lock = try FileLock(at: path + ".lock")
         if try Self.look(at: path) != .own { try Self.make(path) }
         database = try DatabaseQueue(path: path, configuration: Self.configuration(settings))
         try database.writeWithoutTransaction { try Self.check($0, path) }

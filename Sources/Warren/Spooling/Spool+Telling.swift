@@ -1,4 +1,5 @@
 import AMQP
+import FileLock
 import Logging
 
 /// What a spool says: to its callers in errors, to its operators in logs.
@@ -44,7 +45,7 @@ extension Spool {
     static func notOpened(_ path: String, _ error: any Error) -> WarrenError {
         let reason =
             switch error {
-            case let error as SpoolLock.Taken:
+            case let error as FileLock.Taken:
                 "another process\(error.owner.isEmpty ? "" : " (\(error.owner))") uses it. Give each process a file of its own."
             case let error as SpoolFormat.NotASpool:
                 "\(error.reason). The file was left as it is; give the spool another path."

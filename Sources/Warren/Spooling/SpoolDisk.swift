@@ -1,3 +1,4 @@
+import FileLock
 import Synchronization
 
 #if canImport(FoundationEssentials)
@@ -23,7 +24,7 @@ import Glibc
 /// A new log is written as `.new`; then the old one is removed, then `.new` gets its name. So a `.new` counts only if there is no log.
 final class SpoolDisk: SpoolStorage {
     private let path: String
-    private let lock: SpoolLock
+    private let lock: FileLock
     private let state = Mutex(State())
 
     private struct State: Sendable {
@@ -41,10 +42,10 @@ final class SpoolDisk: SpoolStorage {
 
     /// The files at a path, which no other process uses from now on.
     ///
-    /// - Throws: `SpoolLock.Taken`, and what the system says.
+    /// - Throws: `FileLock.Taken`, and what the system says.
     init(at path: String) throws {
         self.path = path
-        lock = try SpoolLock(at: path + ".lock")
+        lock = try FileLock(at: path + ".lock")
     }
 
     deinit { close() }

@@ -1,3 +1,4 @@
+import FileLock
 import Foundation
 import Logging
 import Testing
@@ -43,7 +44,7 @@ import Testing
     @Test func `A second owner is told of the first, and has the spool when that is gone`() throws {
         try within {
             let first = try SpoolDisk(at: path)
-            let error = try #require(throws: SpoolLock.Taken.self) { try SpoolDisk(at: path) }
+            let error = try #require(throws: FileLock.Taken.self) { try SpoolDisk(at: path) }
             #expect(error.owner == "\(ProcessInfo.processInfo.processIdentifier)")
             first.close()
             _ = try SpoolDisk(at: path)

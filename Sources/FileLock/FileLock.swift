@@ -18,15 +18,15 @@ import Musl
 import Glibc
 #endif
 
-/// The right of one broker to a file: the system's lock on another one beside it, which ends with the process, however that ends.
+/// The right of one owner to a spool or a store: the system's lock on a file beside it, which ends with the process, however that ends.
 ///
-/// SQLite's own lock would keep others away as well, but not say who holds it. The file of the lock is never deleted: else two processes
-/// could each hold the lock on one of that name.
-final class StoreLock: Sendable {
-    /// Another broker has the lock.
-    struct Taken: Error {
+/// It is not on the file itself: a spool is replaced by another of its name when it is compacted, and SQLite's own lock doesn't say who
+/// holds it. The file of the lock is never deleted: else two processes could each hold the lock on one of that name.
+package final class FileLock: Sendable {
+    /// Another owner has the lock, in this process or in another.
+    package struct Taken: Error {
         /// The process, as it wrote it into the file; empty if it didn't.
-        var owner: String
+        package var owner: String
     }
 
     private let file: Mutex<FileDescriptor?>
@@ -34,7 +34,7 @@ final class StoreLock: Sendable {
     /// Takes the lock.
     ///
     /// - Throws: ``Taken``, and what the system says.
-    init(at path: String) throws {
+    package init(at path: String) throws {
         let file = try FileDescriptor.open(
             FilePath(path),
             .readWrite,
@@ -49,6 +49,7 @@ final class StoreLock: Sendable {
                 let owner = (try? String(contentsOfFile: path, encoding: .utf8)) ?? ""
                 throw Taken(owner: owner.split(separator: "\n").first.map(String.init) ?? "")
             }
+            // For people and for the message to a second owner; the lock doesn't need it.
             try file.resize(to: 0)
             _ = try? file.writeAll(toAbsoluteOffset: 0, "\(ProcessInfo.processInfo.processIdentifier)\n".utf8)
         } catch {
@@ -60,7 +61,8 @@ final class StoreLock: Sendable {
 
     deinit { release() }
 
-    func release() {
+    /// Gives the right up; the next may take it at once.
+    package func release() {
         file.withLock { held in
             guard let file = held else { return }
             // Closing alone leaves it with a child that was forked in this moment, until that one runs its program.
