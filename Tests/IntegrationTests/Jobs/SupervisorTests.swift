@@ -56,13 +56,17 @@ import Warren
             let ending = try await ProbeProcess.run(application, ["--processes", "1"]) { process in
                 let hung = try #require(await process.lines.next(1).first)
                 try await ProbeJobs.wait(2, isGated: true, on: application)
-                var lines = Set<ProbeProcess.Line>()
-                while !lines.contains(where: { $0.what == "done" && $0.process != hung.process }) {
-                    try await application.until(application.queue.dead, holds: 1)
-                    try await ProbeJobs.wait(3, on: application)
-                    lines.formUnion(await process.lines.next(2))
-                }
+                var lines = await process.lines.next(1)
+                try await application.until(application.queue.dead, holds: 1)
+                // The process ends when its other job has: only then is there another one.
                 try await ProbeJobs.openGate(on: application)
+                lines += await process.lines.next(1)
+                #expect(lines.map(\.number) == [2, 2])
+                #expect(lines.map(\.what) == ["begin", "done"])
+                while lines.last?.process == hung.process {
+                    try await ProbeJobs.wait(3, on: application)
+                    lines += await process.lines.next(2)
+                }
                 process.signal(.terminate)
             }
             #expect(ending.exitCode == 0, "\(ending.log)")
