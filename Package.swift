@@ -123,7 +123,7 @@ let package = Package(
         .executableTarget(
             name: "WarrenTool",
             dependencies: [
-                "AMQP", "Warren", "WarrenCommands",
+                "AMQP", "Brokers", "EmbeddedBroker", "EmbeddedStore", "Warren", "WarrenCommands",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]
         ),
@@ -248,8 +248,8 @@ let package = Package(
         .testTarget(
             name: "IntegrationTests",
             dependencies: [
-                "AMQP", "EmbeddedBroker", "ProbeApplication", "RabbitMQ", "SpoolingClient", "TestSupport",
-                "TrappingWorker", "Warren", "WarrenCommands", "WarrenTool",
+                "AMQP", "EmbeddedBroker", "EmbeddedStore", "ProbeApplication", "RabbitMQ", "SpoolingClient",
+                "TestSupport", "TrappingWorker", "Warren", "WarrenCommands", "WarrenTool",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "Subprocess", package: "swift-subprocess"),

@@ -32,7 +32,10 @@ public enum Broker {
         if url.hasPrefix("file:") {
             throw AMQPError(
                 .invalidURL,
-                "'\(url)' is a broker in a file: open it with the module EmbeddedStore, which needs SQLite."
+                """
+                '\(url)' is a broker in a file, and this program can't open those: let it do so with the module EmbeddedStore, which needs \
+                SQLite (for its commands, in WarrenApplication.openBroker).
+                """
             )
         }
         return RabbitMQClient(

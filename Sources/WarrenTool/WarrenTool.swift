@@ -1,5 +1,8 @@
 import AMQP
 import ArgumentParser
+import Brokers
+import EmbeddedBroker
+import EmbeddedStore
 import Warren
 import WarrenCommands
 
@@ -11,7 +14,8 @@ struct WarrenTool: WarrenApplication {
         abstract: "Look after job queues on RabbitMQ.",
         discussion: """
             An application that embeds WarrenCommands has the same commands, knows its own queues and jobs, and has \
-            'worker' too. Here, say which queues: --queues a,b.
+            'worker' too. Here, say which queues: --queues a,b. With --broker file:///path/jobs.db it looks into the file of \
+            a durable embedded broker, while no program has it.
 
             Exit codes: 0 done, 1 failed, 64 the command line can't be understood; 'doctor' has more. Errors go to standard \
             error.
@@ -22,6 +26,10 @@ struct WarrenTool: WarrenApplication {
     static let jobs: [any Job.Type] = []
 
     static func handlers(_ setup: WorkerSetup<NoOptions>) -> [JobRegistration] {}
+
+    static func openBroker(at url: String, name: String) async throws -> any Transport {
+        url.hasPrefix("file:") ? try await EmbeddedBroker.open(url: url) : try Broker.open(url, name: name)
+    }
 
     struct TopologyOptions: ParsableArguments {
         @Option(help: ArgumentHelp("The application: the name of its exchange.", valueName: "name"))

@@ -48,7 +48,7 @@ struct EnqueueFolder: BrokerCommand {
         let planted = plan.planted(below: walk.root)
         // Among the others rather than behind them.
         let jobs = Self.spread(planted.map { ($0, true) }, among: real.map { ($0, false) })
-        try await brokerOptions.withBroker(as: "digest enqueue") { broker in
+        try await brokerOptions.withBroker(as: "digest enqueue", of: Digest.self) { broker in
             try await enqueue(jobs, with: JobClient(broker, topology: Digest.topology))
         }
         let report = Report(

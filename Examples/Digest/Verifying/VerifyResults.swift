@@ -27,7 +27,7 @@ struct VerifyResults: BrokerCommand {
     func run() async throws {
         var folder = ResultsFolder(results)
         try folder.readMore()
-        let dead = try await brokerOptions.withBroker(as: "digest verify") { broker in
+        let dead = try await brokerOptions.withBroker(as: "digest verify", of: Digest.self) { broker in
             try await DeadLetters(broker, topology: Digest.topology).list(QueueName(queue), limit: 1_000_000)
         }
         let verdict = Verdict(

@@ -23,7 +23,7 @@ struct WaitForResults: BrokerCommand {
 
     func run() async throws {
         let jobs = try JSONLines.read(LedgerEntry.self, path: ledger).count
-        let isDone = try await brokerOptions.withBroker(as: "digest wait") { broker in
+        let isDone = try await brokerOptions.withBroker(as: "digest wait", of: Digest.self) { broker in
             var folder = ResultsFolder(results)
             var bar = ProgressBar("finished", total: jobs)
             var previous = (finished: -1, waiting: -1)

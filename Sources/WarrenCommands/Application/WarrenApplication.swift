@@ -1,4 +1,6 @@
+public import AMQP
 public import ArgumentParser
+import Brokers
 public import Logging
 public import Warren
 
@@ -46,6 +48,20 @@ public protocol WarrenApplication: AsyncParsableCommand {
     @HandlerBuilder
     static func handlers(_ setup: WorkerSetup<WorkerOptions>) async throws -> [JobRegistration]
 
+    /// Opens the broker that a command works on: as `Broker.open`, if the application doesn't say.
+    ///
+    /// One whose jobs are in a file opens `file:` URLs here, with the module `EmbeddedStore`:
+    ///
+    /// ```swift
+    /// static func openBroker(at url: String, name: String) async throws -> any Transport {
+    ///     url.hasPrefix("file:") ? try await EmbeddedBroker.open(url: url) : try Broker.open(url, name: name)
+    /// }
+    /// ```
+    ///
+    /// - Parameter url: What `--broker` or `$WARREN_BROKER_URL` says.
+    /// - Parameter name: The name under which the broker's operator is to see the connection.
+    static func openBroker(at url: String, name: String) async throws -> any Transport
+
     /// Decides where the process logs to: standard error, if the application doesn't say.
     ///
     /// It is called once, before the command is run.
@@ -58,6 +74,11 @@ extension WarrenApplication {
 
     /// ``topology``, whatever the options.
     public static func topology(_ options: TopologyOptions, for queues: [QueueName]) -> Topology { topology }
+
+    /// What `Broker.open` opens: RabbitMQ, and `memory://`.
+    public static func openBroker(at url: String, name: String) async throws -> any Transport {
+        try Broker.open(url, name: name)
+    }
 
     /// Sends all logs to standard error.
     public static func bootstrapLogging(level: Logger.Level) {

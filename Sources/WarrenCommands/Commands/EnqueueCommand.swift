@@ -64,7 +64,7 @@ public struct EnqueueCommand<App: WarrenApplication>: BrokerCommand {
             kinds: App.jobs
         )
         let topology = try App.topology(topologyOptions, for: [request.queue])
-        let handle = try await brokerOptions.withBroker(as: "enqueue") { broker in
+        let handle = try await brokerOptions.withBroker(as: "enqueue", of: App.self) { broker in
             try await JobClient(broker, topology: topology, declares: !declaresNothing).enqueue(
                 name: request.name,
                 json: request.json,

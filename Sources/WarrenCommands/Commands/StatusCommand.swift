@@ -30,7 +30,7 @@ public struct StatusCommand<App: WarrenApplication>: BrokerCommand {
     public func run() async throws {
         let topology = try target.topology()
         let queues = try target.queues(topology).map(\.name)
-        let (identity, lanes, ladder) = try await brokerOptions.withBroker(as: "status") { broker in
+        let (identity, lanes, ladder) = try await brokerOptions.withBroker(as: "status", of: App.self) { broker in
             (
                 try await broker.broker(), try await topology.status(of: queues, on: broker),
                 try await DelayLadder.status(on: broker)

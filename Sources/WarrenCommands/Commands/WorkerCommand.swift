@@ -138,7 +138,7 @@ public struct WorkerCommand<App: WarrenApplication>: BrokerCommand {
             consumerTimeout: consumerTimeout.duration
         )
         do {
-            let isRecycled = try await brokerOptions.withBroker(as: "worker \(settings.name)") { broker in
+            let isRecycled = try await brokerOptions.withBroker(as: "worker \(settings.name)", of: App.self) { broker in
                 try await work(on: queues, of: topology, settings, broker)
             }
             if isRecycled, supervised { throw ExitCode(WorkerExit.recycled) }

@@ -1,6 +1,5 @@
 public import AMQP
 public import ArgumentParser
-import Brokers
 import Configuration
 public import Logging
 
@@ -37,12 +36,14 @@ public struct BrokerOptions: ParsableArguments {
     /// Connects as the options say, and closes the connection afterwards.
     ///
     /// - Parameter name: The name under which the broker's operator sees the connection.
+    /// - Parameter application: Whose ``WarrenApplication/openBroker(at:name:)`` opens the broker.
     public func withBroker<Value>(
         as name: String,
+        of application: any WarrenApplication.Type,
         _ body: (any Transport) async throws -> Value
     ) async throws -> Value {
         let location = BrokerLocation(option: url, environment: ConfigReader(provider: EnvironmentVariablesProvider()))
-        let broker = try Broker.open(location.text, name: name)
+        let broker = try await application.openBroker(at: location.text, name: name)
         do {
             let value = try await body(broker)
             await broker.close()

@@ -33,7 +33,7 @@ public struct DeadDiscardCommand<App: WarrenApplication>: BrokerCommand {
         let topology = try target.topology()
         let queues = try target.queues(topology).map(\.name)
         let filter = choice.filter(now: Date())
-        try await brokerOptions.withBroker(as: "dead discard") { broker in
+        try await brokerOptions.withBroker(as: "dead discard", of: App.self) { broker in
             for queue in queues {
                 let count = try await DeadLetters(broker, topology: topology)
                     .discard(queue, matching: filter, limit: choice.limit)

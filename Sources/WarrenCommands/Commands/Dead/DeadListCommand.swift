@@ -39,7 +39,7 @@ public struct DeadListCommand<App: WarrenApplication>: BrokerCommand {
         let topology = try target.topology()
         let queues = try target.queues(topology).map(\.name)
         let now = Date()
-        let reports = try await brokerOptions.withBroker(as: "dead list") { broker in
+        let reports = try await brokerOptions.withBroker(as: "dead list", of: App.self) { broker in
             var reports: [DeadLetterReport] = []
             for queue in queues {
                 let letters = try await DeadLetters(broker, topology: topology)

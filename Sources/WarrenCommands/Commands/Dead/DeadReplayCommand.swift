@@ -45,7 +45,7 @@ public struct DeadReplayCommand<App: WarrenApplication>: BrokerCommand {
         let topology = try target.topology()
         let queues = try target.queues(topology).map(\.name)
         let filter = choice.filter(now: Date())
-        let unroutable = try await brokerOptions.withBroker(as: "dead replay") { broker in
+        let unroutable = try await brokerOptions.withBroker(as: "dead replay", of: App.self) { broker in
             var unroutable = 0
             for queue in queues {
                 let report = try await DeadLetters(broker, topology: topology)

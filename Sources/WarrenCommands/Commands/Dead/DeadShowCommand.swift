@@ -34,7 +34,7 @@ public struct DeadShowCommand<App: WarrenApplication>: BrokerCommand {
     public func run() async throws {
         let topology = try target.topology()
         let queues = try target.queues(topology).map(\.name)
-        let found = try await brokerOptions.withBroker(as: "dead show") { broker -> DeadLetter? in
+        let found = try await brokerOptions.withBroker(as: "dead show", of: App.self) { broker -> DeadLetter? in
             for queue in queues {
                 if let letter = try await DeadLetters(broker, topology: topology).show(id, in: queue) { return letter }
             }

@@ -67,7 +67,7 @@ public struct DoctorCommand<App: WarrenApplication>: BrokerCommand {
         let reader = try managementReader()
         var facts: DoctorFacts
         do {
-            facts = try await brokerOptions.withBroker(as: "doctor") { broker in
+            facts = try await brokerOptions.withBroker(as: "doctor", of: App.self) { broker in
                 try await FactReader(transport: broker, topology: topology, queues: queues).read()
             }
         } catch {

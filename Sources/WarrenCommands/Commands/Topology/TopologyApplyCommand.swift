@@ -33,7 +33,7 @@ public struct TopologyApplyCommand<App: WarrenApplication>: BrokerCommand {
     public func run() async throws {
         let topology = try target.topology()
         let queues = try target.queues(topology).map(\.name)
-        let report = try await brokerOptions.withBroker(as: "topology apply") { broker in
+        let report = try await brokerOptions.withBroker(as: "topology apply", of: App.self) { broker in
             let version = try await broker.broker().version
             return try await topology.plan(for: queues, delays: !leavesDelaysOut, broker: version).apply(to: broker)
         }

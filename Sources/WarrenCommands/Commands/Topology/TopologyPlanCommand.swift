@@ -40,7 +40,9 @@ public struct TopologyPlanCommand<App: WarrenApplication>: BrokerCommand {
         if let brokerVersion {
             version = brokerVersion
         } else {
-            version = try await brokerOptions.withBroker(as: "topology plan") { try await $0.broker().version }
+            version = try await brokerOptions.withBroker(as: "topology plan", of: App.self) {
+                try await $0.broker().version
+            }
         }
         let plan = topology.plan(for: queues, delays: !leavesDelaysOut, broker: version)
         if output.isJSON {
