@@ -18,7 +18,6 @@ let package = Package(
         .executable(name: "warren-load", targets: ["WarrenLoad"]),
         .executable(name: "warren-load-c", targets: ["WarrenLoadC"]),
         .executable(name: "digest", targets: ["Digest"]),
-        .executable(name: "quick-start", targets: ["QuickStart"]),
         .executable(name: "publish-and-consume", targets: ["PublishAndConsume"]),
     ],
     dependencies: [
