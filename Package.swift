@@ -129,7 +129,7 @@ let package = Package(
         .executableTarget(
             name: "WarrenLoad",
             dependencies: [
-                "AMQP", "Brokers", "RabbitMQ", "Warren",
+                "AMQP", "Brokers", "CeleryCaptures", "RabbitMQ", "Warren",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "FlyingSocks", package: "FlyingFox"),
                 .product(name: "Logging", package: "swift-log"),
@@ -167,6 +167,8 @@ let package = Package(
             dependencies: [.product(name: "Subprocess", package: "swift-subprocess")],
             path: "Tests/TestSupport"
         ),
+        // Celery's messages, for the tests of the envelope and for the fuzzer to begin with.
+        .target(name: "CeleryCaptures", dependencies: ["AMQP"], path: "Tests/CeleryCaptures"),
         .testTarget(name: "AMQPTests", dependencies: ["AMQP", "TestSupport"]),
         .testTarget(name: "RabbitMQTests", dependencies: ["AMQP", "CRabbitMQ", "RabbitMQ", "TestSupport"]),
         .testTarget(
@@ -204,7 +206,7 @@ let package = Package(
         .testTarget(
             name: "WarrenTests",
             dependencies: [
-                "AMQP", "FileLock", "TestSupport", "Warren",
+                "AMQP", "CeleryCaptures", "FileLock", "TestSupport", "Warren",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Metrics", package: "swift-metrics"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),

@@ -1,4 +1,5 @@
 import AMQP
+import CeleryCaptures
 import Foundation
 import Warren
 
@@ -15,64 +16,11 @@ struct FuzzSeed: Sendable {
 
     /// Messages as Celery sent them, from a file of captures, and messages of our own.
     static func all(captures file: String) throws -> [FuzzSeed] {
-        let decoder = JSONDecoder()
-        decoder.keyDecodingStrategy = .convertFromSnakeCase
-        let captures = try decoder.decode([String: Capture].self, from: Data(contentsOf: URL(filePath: file)))
+        let captures = try CeleryCaptures.read(URL(filePath: file))
         let own = try FuzzJob.samples.map { try Envelope(encoding: $0, now: Date(timeIntervalSince1970: 1.8e9)) }
         let failed = own.map { $0.retried(after: .seconds(7), error: LoadError("no"), worker: "w", now: Date()) }
-        let messages = captures.sorted { $0.key < $1.key }.map(\.value.message) + own.map(\.message) + failed
+        let messages = captures.sorted { $0.key < $1.key }.map(\.value) + own.map(\.message) + failed
         return try messages.map { try FuzzSeed($0) }
-    }
-
-    /// A message as `Tests/WarrenTests/Fixtures/celery-messages.json` has it.
-    private struct Capture: Decodable {
-        struct Properties: Decodable {
-            var contentType: String?
-            var contentEncoding: String?
-            var correlationId: String?
-            var replyTo: String?
-            var headers: [String: Field]
-        }
-
-        var properties: Properties
-        var body: String?
-        var bodyBase64: Data?
-
-        var message: Message {
-            var result = BasicProperties()
-            result.contentType = properties.contentType
-            result.contentEncoding = properties.contentEncoding
-            result.correlationID = properties.correlationId
-            result.replyTo = properties.replyTo
-            result.deliveryMode = .persistent
-            var headers = FieldTable()
-            // In one order each time: a dictionary has another in each process.
-            for (name, field) in properties.headers.sorted(by: { $0.key < $1.key }) { headers[name] = field.value }
-            result.headers = headers
-            return Message(properties: result, body: bodyBase64.map { [UInt8]($0) } ?? Array((body ?? "").utf8))
-        }
-    }
-
-    /// A header as `[letter, value]`.
-    private struct Field: Decodable {
-        var value: FieldValue
-
-        init(from decoder: any Decoder) throws {
-            var pair = try decoder.unkeyedContainer()
-            switch try pair.decode(String.self) {
-            case "S": value = .string(try pair.decode(String.self))
-            case "I": value = .int32(try pair.decode(Int32.self))
-            case "l", "L": value = .int64(try pair.decode(Int64.self))
-            case "d": value = .double(try pair.decode(Double.self))
-            case "t": value = .bool(try pair.decode(Bool.self))
-            case "T": value = .timestamp(try pair.decode(UInt64.self))
-            case "A": value = .array(try pair.decode([Field].self).map(\.value))
-            case "F":
-                let table = try pair.decode([String: Field].self).sorted { $0.key < $1.key }
-                value = .table(table.reduce(into: FieldTable()) { $0[$1.key] = $1.value.value })
-            default: value = .void
-            }
-        }
     }
 }
 
