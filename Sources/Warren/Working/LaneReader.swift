@@ -16,8 +16,7 @@ struct LaneReader: Sendable {
     let renewal: ConsumerRenewal
     let counters: WorkerCounters
     let declares: Bool
-    /// Declares what the queue needs.
-    let restoreTopology: @Sendable () async throws(AMQPError) -> Void
+    let declarer: TopologyDeclarer
     let clock: any Clock<Duration>
     let logger: Logger
 
@@ -39,9 +38,11 @@ struct LaneReader: Sendable {
 
     private func read(_ retired: inout DiscardingTaskGroup) async throws(AMQPError) {
         var backoff = Backoff(from: .milliseconds(200), to: .seconds(1))
+        var isToDeclare = declares
         while !consumers.isStopping {
             do throws(AMQPError) {
-                if declares { try await restoreTopology() }
+                if isToDeclare { try await declarer.declare(queue) }
+                isToDeclare = false
                 try await consume(&retired) { backoff.reset() }
                 return
             } catch {
@@ -53,6 +54,9 @@ struct LaneReader: Sendable {
                 warn(error, pause)
                 counters.consumersLost.add(1, ordering: .relaxed)
                 if await consumers.stopping.wait(for: pause, clock: clock) { return }
+                // Consuming waits for declarations only if it must: a cluster that has lost a node answers them late. They come after the
+                // pause, because of what brokers do to a queue that is declared again at once (`BrokerFeatures.mayKeepDeadConsumers`).
+                if error.code == .notFound { isToDeclare = declares } else { declarer.consumerWasLost() }
             }
         }
     }

@@ -111,7 +111,7 @@ struct QueueSession: Sendable {
                 renewal: renewals[index],
                 counters: worker.counters,
                 declares: worker.settings.declaresTopology,
-                restoreTopology: { () async throws(AMQPError) in try await declarer.declare(queue.name) },
+                declarer: declarer,
                 clock: worker.clock,
                 logger: worker.logger
             )

@@ -10,6 +10,8 @@ final class TopologyDeclarer: Sendable {
     private let clock: any Clock<Duration>
     private let logger: Logger
     private let reported = Mutex<Set<TopologyDifference>>([])
+    private let losses: AsyncStream<Void>
+    private let loss: AsyncStream<Void>.Continuation
     /// Opens when the delay ladder is known to exist.
     let ladderIsReady = Latch()
 
@@ -19,6 +21,7 @@ final class TopologyDeclarer: Sendable {
         queues = worker.queues.map(\.name)
         clock = worker.clock
         logger = worker.logger
+        (losses, loss) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
 
     /// Declares a queue with all that belongs to it.
@@ -28,8 +31,20 @@ final class TopologyDeclarer: Sendable {
         try await declare([queue], delays: ladderIsReady.isOpen)
     }
 
-    /// Declares the delay ladder and binds all queues to it: apart from the queues, so that the first job needn't wait for it.
-    func prepareLadder(until stopping: Latch) async throws(AMQPError) {
+    /// Declares the delay ladder and binds all queues to it, and all of it again after each ``consumerWasLost()``: beside the consumers, so
+    /// that no job needs to wait for it.
+    func keepDeclared(until stopping: Latch) async throws(AMQPError) {
+        try await declareAll(until: stopping)
+        for await _ in losses { try await declareAll(until: stopping) }
+    }
+
+    /// A queue that lost its consumer may have been deleted, and declared by somebody who needs less of it than a worker does.
+    func consumerWasLost() { loss.yield() }
+
+    /// Lets ``keepDeclared(until:)`` return.
+    func stop() { loss.finish() }
+
+    private func declareAll(until stopping: Latch) async throws(AMQPError) {
         // However this ends: what waits for the ladder must not wait for ever.
         defer { ladderIsReady.open() }
         var backoff = Backoff(from: .milliseconds(200), to: .seconds(5))
@@ -41,7 +56,10 @@ final class TopologyDeclarer: Sendable {
                 if error.code == .cancelled, stopping.isOpen { return }
                 // A part that was just declared can be gone again: a cluster that loses a node takes back what it had half declared.
                 guard error.isRetriable || error.code == .notFound else { throw error }
-                logger.warning("The delay ladder could not be declared yet", metadata: [LogKey.reason: "\(error)"])
+                logger.warning(
+                    "The queues and the delay ladder could not be declared yet",
+                    metadata: [LogKey.reason: "\(error)"]
+                )
             }
             if await stopping.wait(for: backoff.next(), clock: clock) { return }
         }

@@ -86,6 +86,7 @@ final class WorkerSession: Sendable {
         // All but such handlers are awaited below, for as long as the settings allow; what is left then is handed back and abandoned.
         let work = Task { await self.work() }
         await consumers.stopping.wait()
+        declarer.stop()
         await consumers.cancelAll()
         // Not before: what is turned away there goes back to the broker, which would deliver it again.
         gate.close()
@@ -100,7 +101,7 @@ final class WorkerSession: Sendable {
         await withDiscardingTaskGroup { group in
             if worker.settings.declaresTopology {
                 add(to: &group) {
-                    await self.attempt { try await self.declarer.prepareLadder(until: self.consumers.stopping) }
+                    await self.attempt { try await self.declarer.keepDeclared(until: self.consumers.stopping) }
                 }
             } else {
                 declarer.ladderIsReady.open()
