@@ -154,10 +154,24 @@ public struct BrokerFeatures: Sendable, Hashable {
     /// Tried: 4.3.6 does, 3.10.8 and 4.0.5 don't.
     public var marksAcquiredCount: Bool { version >= Self.fourThree }
 
-    /// Whether a dead-lettered message is redelivered in its new queue, and counts there, if a consumer rejected or lost it before.
+    /// What of a message's deliveries goes with it from the queue it died in: if that is any, it is redelivered in its new queue, and a
+    /// quorum queue counts on from there.
     ///
-    /// Tried, with both kinds of queue on either side: 4.3.6 does so, 3.10.8 doesn't; 4.0.5 was tried with a delivery limit only.
-    public var countsDeliveriesOfDeadLetters: Bool { version >= Self.fourThree }
+    /// Tried with 3.10.8, 4.0.5 and 4.3.6, both kinds of queue on either side, and what a consumer can do before and at the end.
+    public func deadLetterCount(from source: QueueKind, to target: QueueKind) -> DeadLetterCount {
+        if version >= Self.fourThree { return .lossesAndRejects }
+        return version >= Self.four && source == .quorum && target == .quorum ? .lossesAndDiscard : .nothing
+    }
+
+    /// What counts of the deliveries of a dead letter.
+    public enum DeadLetterCount: Sendable, Hashable {
+        /// None of them.
+        case nothing
+        /// Those whose consumer was lost, and the last one if its consumer discarded the message, by `reject` or `nack`.
+        case lossesAndDiscard
+        /// Those whose consumer was lost or rejected the message, to the queue or not; no `nack`.
+        case lossesAndRejects
+    }
 
     /// Whether the broker reads `x-death` headers that a publisher sends, and silently drops the message if they look like a cycle.
     ///

@@ -39,7 +39,6 @@ extension BrokerMachine {
             in: queue,
             letter.reason,
             at: time,
-            after: letter.message.deliveryCount,
             features: features
         )
         let targets = (self.targets(of: content) ?? []).filter { target in
@@ -47,8 +46,23 @@ extension BrokerMachine {
         }
         var isDelivered = !targets.isEmpty
         for target in targets where !letter.delivered.contains(target) {
-            if admit(content, to: target) { letter.delivered.insert(target) } else { isDelivered = false }
+            let count = deliveryCount(of: letter, from: queue.settings.kind, in: target)
+            if admit(content, to: target, after: count) {
+                letter.delivered.insert(target)
+            } else {
+                isDelivered = false
+            }
         }
         return isDelivered
+    }
+
+    /// From where the deliveries of a dead letter are counted in a queue.
+    private func deliveryCount(of letter: MessageQueue.DeadLetter, from source: QueueKind, in target: QueueID) -> Int {
+        guard let kind = queues[target]?.settings.kind else { return 0 }
+        return switch features.deadLetterCount(from: source, to: kind) {
+        case .nothing: 0
+        case .lossesAndDiscard: letter.message.lossCount
+        case .lossesAndRejects: letter.message.deliveryCount
+        }
     }
 }

@@ -69,8 +69,8 @@ extension BrokerMachine {
     }
 
     /// Puts a message into one queue; returns whether that took it.
-    mutating func admit(_ content: StoredContent, to id: QueueID) -> Bool {
-        let message = queues[id]?.admit(content, now: now)
+    mutating func admit(_ content: StoredContent, to id: QueueID, after deliveries: Int = 0) -> Bool {
+        let message = queues[id]?.admit(content, after: deliveries, now: now)
         touch(id)
         if let message { noteKept(message, in: id) }
         return message != nil

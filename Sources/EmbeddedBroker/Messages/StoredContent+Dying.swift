@@ -5,12 +5,10 @@ extension StoredContent {
     ///
     /// - Parameter queue: The queue in which it died.
     /// - Parameter time: Whole seconds since 1970.
-    /// - Parameter deliveries: How many deliveries it had there, as far as they count.
     func dying(
         in queue: MessageQueue,
         _ reason: DeathReason,
         at time: UInt64,
-        after deliveries: Int,
         features: BrokerFeatures
     ) -> StoredContent {
         var message = message
@@ -42,8 +40,7 @@ extension StoredContent {
                 routingKey: newKey ?? destination.routingKey
             ),
             otherKeys: newKey == nil ? otherKeys : [],
-            isDeadLettered: true,
-            formerDeliveries: features.countsDeliveriesOfDeadLetters ? deliveries : 0
+            isDeadLettered: true
         )
     }
 

@@ -8,17 +8,13 @@ final class StoredContent: Sendable {
     let otherKeys: [String]
     /// Whether the broker wrote the `x-death` headers.
     let isDeadLettered: Bool
-    /// How many deliveries it had, as far as they count, in the queue that dead-lettered it.
-    let formerDeliveries: Int
 
     init(
         _ message: Message,
         to destination: Destination,
         otherKeys: [String] = [],
-        isDeadLettered: Bool = false,
-        formerDeliveries: Int = 0
+        isDeadLettered: Bool = false
     ) {
-        self.formerDeliveries = formerDeliveries
         self.message = message
         self.destination = destination
         self.otherKeys = otherKeys
@@ -44,6 +40,8 @@ struct StoredMessage: Sendable {
     var deliveryCount = 0
     /// How often it came back.
     var returnCount = 0
+    /// How often a consumer was lost with it, or discarded it.
+    var lossCount = 0
 
     var isRedelivered: Bool { returnCount > 0 }
 }

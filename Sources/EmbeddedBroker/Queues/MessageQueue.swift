@@ -106,7 +106,9 @@ struct MessageQueue: Sendable {
     }
 
     /// Takes a published message; returns it as it waits, or `nil` if there is no room for it.
-    mutating func admit(_ content: StoredContent, now: Duration) -> StoredMessage? {
+    ///
+    /// - Parameter deliveries: How many count that it had in the queue it died in.
+    mutating func admit(_ content: StoredContent, after deliveries: Int, now: Duration) -> StoredMessage? {
         guard wouldAdmit(size: content.size) else {
             if settings.overflow == .rejectPublishDLX, settings.deadLetterExchange != nil {
                 let message = StoredMessage(content: content, position: StoredMessage.noPosition)
@@ -123,8 +125,8 @@ struct MessageQueue: Sendable {
         var message = StoredMessage(content: content, position: lastPosition)
         message.level = settings.level(ofPriority: properties.priority)
         message.expiry = settings.expiry(properties, now)
-        message.deliveryCount = content.formerDeliveries
-        message.returnCount = content.formerDeliveries
+        message.deliveryCount = deliveries
+        message.returnCount = deliveries
         // A consumer that waits gets the message even if it may not wait at all.
         isFirstFresh = ready.isEmpty
         ready.append(message)
@@ -211,6 +213,7 @@ struct MessageQueue: Sendable {
         var message = message
         if settings.kind == .classic, way != .nack { message.deliveryCount += 1 }
         message.returnCount += 1
+        if way == .channelLost { message.lossCount += 1 }
         guard settings.kind == .quorum else {
             ready.insert(message)
             // A classic queue makes room before it serves its consumers.
@@ -235,11 +238,12 @@ struct MessageQueue: Sendable {
 
     /// A consumer gives a message up.
     ///
-    /// That counts as a delivery, except for a `nack` in a classic queue, as with a message that goes back.
+    /// That counts as a delivery, except for a `nack`, as with a message that goes back.
     mutating func discard(_ message: StoredMessage, _ way: Return) {
         if isStream { return }
         var message = message
-        if settings.kind != .classic || way != .nack { message.deliveryCount += 1 }
+        if way != .nack { message.deliveryCount += 1 }
+        message.lossCount += 1
         dead.append(DeadLetter(message: message, reason: .rejected))
     }
 

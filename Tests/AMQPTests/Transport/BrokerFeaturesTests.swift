@@ -93,7 +93,10 @@ struct BrokerFeaturesTests {
         #expect(Self.old.countsFirstDelivery && !Self.four.countsFirstDelivery)
         #expect(!Self.old.marksLastDeath && Self.four.marksLastDeath)
         #expect(!Self.fourTwo.marksAcquiredCount && Self.new.marksAcquiredCount)
-        #expect(!Self.old.countsDeliveriesOfDeadLetters && Self.new.countsDeliveriesOfDeadLetters)
+        #expect(Self.old.deadLetterCount(from: .quorum, to: .quorum) == .nothing)
+        #expect(Self.four.deadLetterCount(from: .quorum, to: .quorum) == .lossesAndDiscard)
+        #expect(Self.four.deadLetterCount(from: .quorum, to: .classic) == .nothing)
+        #expect(Self.new.deadLetterCount(from: .classic, to: .quorum) == .lossesAndRejects)
     }
 
     @Test("A higher priority takes a single active consumer's place since 4.0, and 4.3 names the default type")
