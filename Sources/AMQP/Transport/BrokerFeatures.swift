@@ -163,6 +163,12 @@ public struct BrokerFeatures: Sendable, Hashable {
         return version >= Self.four && source == .quorum && target == .quorum ? .lossesAndDiscard : .nothing
     }
 
+    /// Whether a quorum queue that has too many messages at one time, as when a lost consumer gives some back, dead-letters the last of them
+    /// first.
+    ///
+    /// Tried: 3.10.8 and 4.0.5 do, 4.3.6 doesn't.
+    public var deadLettersSurplusInReverse: Bool { version < Self.fourThree }
+
     /// What counts of the deliveries of a dead letter.
     public enum DeadLetterCount: Sendable, Hashable {
         /// None of them.

@@ -297,8 +297,7 @@ struct MessageQueue: Sendable {
         while overflows(), let message = ready.popFirst() {
             surplus.append(DeadLetter(message: message, reason: .maxLength))
         }
-        // What a quorum queue drops at one time it dead-letters in the reverse order: seen on 3.10.8.
-        dead += settings.kind == .quorum ? surplus.reversed() : surplus
+        dead += settings.dropsInReverse ? surplus.reversed() : surplus
     }
 
     /// Whether there are too many messages or bytes, or would be with so many more.

@@ -20,6 +20,8 @@ struct QueueSettings: Sendable {
     /// The argument's, where the version obeys it.
     let consumerTimeout: Duration?
     let requeuePosition: BrokerFeatures.RequeuePosition
+    /// Whether what has no room at one time is dead-lettered last first.
+    let dropsInReverse: Bool
 
     init(_ arguments: FieldTable, features: BrokerFeatures) {
         let kind = arguments["x-queue-type"]?.stringValue.map(QueueKind.init(rawValue:)) ?? .classic
@@ -52,6 +54,7 @@ struct QueueSettings: Sendable {
             features.consumerTimeoutArgument(of: kind) == .obeyed ? arguments.milliseconds("x-consumer-timeout") : nil
         requeuePosition =
             isQuorum ? features.requeuePosition(hasDeliveryLimit: deliveryLimit != nil) : .originalPlace
+        dropsInReverse = isQuorum && features.deadLettersSurplusInReverse
     }
 
     /// The level at which a message of a priority waits.

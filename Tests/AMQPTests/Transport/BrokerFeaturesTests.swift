@@ -93,6 +93,7 @@ struct BrokerFeaturesTests {
         #expect(Self.old.countsFirstDelivery && !Self.four.countsFirstDelivery)
         #expect(!Self.old.marksLastDeath && Self.four.marksLastDeath)
         #expect(!Self.fourTwo.marksAcquiredCount && Self.new.marksAcquiredCount)
+        #expect(Self.four.deadLettersSurplusInReverse && !Self.new.deadLettersSurplusInReverse)
         #expect(Self.old.deadLetterCount(from: .quorum, to: .quorum) == .nothing)
         #expect(Self.four.deadLetterCount(from: .quorum, to: .quorum) == .lossesAndDiscard)
         #expect(Self.four.deadLetterCount(from: .quorum, to: .classic) == .nothing)

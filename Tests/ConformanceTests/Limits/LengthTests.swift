@@ -129,6 +129,23 @@ extension Conformance {
             #expect(try await broker.ready(full) == 0)
         }
 
+        @Test(arguments: Broker.all, QueueKind.common)
+        func `what a lost consumer gives back to a full queue dies in the version's order`(
+            _ broker: Broker,
+            _ kind: QueueKind
+        ) async throws {
+            let dead = try await broker.queue()
+            let queue = try await broker.queue(kind, deadLettersTo: dead) { $0.maxLength = 2 }
+            try await broker.publish(["a", "b"], to: queue)
+            let consumer = try await broker.consume(queue, prefetch: 2)
+            for _ in 0..<2 { _ = try await consumer.next() }
+            try await broker.publish(["c", "d"], to: queue)
+            await consumer.stream.close()
+            let isReversed = kind == .quorum && broker.features.deadLettersSurplusInReverse
+            try await broker.expect(dead, holds: isReversed ? ["b", "a"] : ["a", "b"])
+            try await broker.expect(queue, holds: ["c", "d"])
+        }
+
         @Test(arguments: Broker.all)
         func `a full queue that refuses and dead-letters does both`(_ broker: Broker) async throws {
             let dead = try await broker.queue()

@@ -236,8 +236,7 @@ final class SequencePlayer {
     }
 
     private func shown(_ delivery: Delivery) -> String {
-        // 4.0 and 4.3 mark some dead letters as redelivered that were so where they died; 3.10 doesn't, nor does the embedded broker.
-        var text = delivery.text + (delivery.isRedelivered && delivery.message.deaths.isEmpty ? "r" : "")
+        var text = delivery.text + (delivery.isRedelivered ? "r" : "")
         let count = delivery.deliveryCount
         if count > 0 { text += "x\(count)" }
         let deaths = delivery.message.deaths.map { death in
