@@ -10,6 +10,14 @@ extension EmbeddedBroker {
         }
     }
 
+    /// How many deliveries of all queues are unsettled.
+    package var unsettledCount: Int { core.read(\.unsettledCount) }
+
+    /// How many channels are open: one for each consumer, and one for the gets of each connection that has made any.
+    ///
+    /// A consumer that was cancelled keeps its channel until that is closed, so that its deliveries can be settled.
+    package var channelCount: Int { core.read(\.channels.count) }
+
     /// The ready messages of a queue, with where they were published to.
     package func storedMessages(in queue: String) -> [(message: Message, destination: Destination)] {
         core.read { machine in
@@ -27,9 +35,12 @@ extension EmbeddedBroker {
     /// Whether no queue with consumers has anything ready, and no more than so many deliveries are unsettled.
     package func isQuiet(exceptFor unsettled: Int) -> Bool {
         core.read { machine in
-            let held = machine.channels.values.map(\.unsettled.count).reduce(0, +)
-            return held <= unsettled
+            machine.unsettledCount <= unsettled
                 && machine.queues.values.allSatisfy { $0.consumers.isEmpty || $0.ready.isEmpty }
         }
     }
+}
+
+extension BrokerMachine {
+    fileprivate var unsettledCount: Int { channels.values.map(\.unsettled.count).reduce(0, +) }
 }

@@ -87,6 +87,9 @@ public final class EmbeddedBroker: Transport {
         }
     }
 
+    /// How many messages have gone through it.
+    public var totals: BrokerTotals { core.read(\.totals) }
+
     // MARK: Transport
 
     /// The embedded broker, with the version of RabbitMQ that it behaves as.

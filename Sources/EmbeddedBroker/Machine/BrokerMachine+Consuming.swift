@@ -51,6 +51,7 @@ extension BrokerMachine {
     /// Gives all that is unsettled on a channel back to its queues.
     mutating func takeBackAll(_ channel: ChannelID) {
         for entry in channels[channel]?.unsettled.takeAll() ?? [] {
+            totals.requeued += 1
             let returned = queues[entry.queue]?.takeBack(entry.message, .channelLost, features: features)
             noteReturned(entry, as: returned)
             touch(entry.queue)
@@ -102,8 +103,11 @@ extension BrokerMachine {
         guard let entry = channels[channel]?.unsettled.take(tag) else { return }
         let id = entry.queue
         switch settlement {
-        case .ack: noteGone(entry)
+        case .ack:
+            totals.acknowledged += 1
+            noteGone(entry)
         case .requeue, .reject(requeue: true):
+            totals.requeued += 1
             let way: MessageQueue.Return = settlement == .requeue ? .nack : .reject
             noteReturned(entry, as: queues[id]?.takeBack(entry.message, way, features: features))
             touch(id)

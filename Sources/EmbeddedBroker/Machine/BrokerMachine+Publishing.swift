@@ -31,6 +31,7 @@ extension BrokerMachine {
         if let targets = routes[destination] {
             let hasOtherKeys = message.properties.headers.map { $0["CC"] != nil || $0["BCC"] != nil } ?? false
             if !hasOtherKeys {
+                totals.published += 1
                 if mandatory && targets.isEmpty { return .unroutable }
                 return enqueue(StoredContent(message, to: destination), targets)
             }
@@ -43,6 +44,7 @@ extension BrokerMachine {
             )
         }
         let content = try StoredContent(taking: message, to: destination)
+        totals.published += 1
         let targets = self.targets(of: content) ?? []
         if mandatory && targets.isEmpty { return .unroutable }
         return enqueue(content, targets)

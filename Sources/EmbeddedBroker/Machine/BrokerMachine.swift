@@ -37,6 +37,7 @@ struct BrokerMachine: Sendable {
     /// The longest time for a delivery to be unsettled, where an operator set one.
     var consumerTimeout: ConsumerTimeout = .byDefault
     var routes = RouteCache()
+    var totals = BrokerTotals()
     private(set) var effects: [Effect] = []
     private(set) var changes: [BrokerChange] = []
     private(set) var now: Duration
@@ -145,6 +146,8 @@ struct BrokerMachine: Sendable {
         let entry = UnsettledDeliveries.Entry(queue: id, message: message, deadline: deadline)
         guard let tag = channels[channel]?.unsettled.add(entry) else { return nil }
         if let deadline { timetable.arm(.unsettled(channel), at: deadline) }
+        totals.delivered += 1
+        if message.isRedelivered { totals.redelivered += 1 }
         noteDelivered(message, from: id)
         return Delivered(message: message, kind: kind, queue: name, tag: tag)
     }
