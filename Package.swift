@@ -206,7 +206,7 @@ let package = Package(
         .testTarget(
             name: "WarrenTests",
             dependencies: [
-                "AMQP", "CeleryCaptures", "FileLock", "TestSupport", "Warren",
+                "AMQP", "CeleryCaptures", "EmbeddedBroker", "FileLock", "TestSupport", "Warren",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Metrics", package: "swift-metrics"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),

@@ -1,22 +1,26 @@
 import AMQP
+import EmbeddedBroker
 import Foundation
 import Testing
 
 @testable import Warren
 
 @Suite struct JobClientTests {
-    private let transport = RecordingTransport()
+    private let transport = FaultyBroker()
     private let email = SendEmail(to: "a@b.c", subject: "s")
+
+    private func topology(_ lanes: [Lane]) -> Topology {
+        Topology(queues: [QueueConfiguration("emails", lanes: lanes), QueueConfiguration("chores", lanes: Lane.all)])
+    }
 
     private func client(
         lanes: [Lane] = [.normal],
         declares: Bool = true,
         middleware: [any EnqueueMiddleware] = []
     ) -> JobClient {
-        let queues = [QueueConfiguration("emails", lanes: lanes), QueueConfiguration("chores", lanes: Lane.all)]
-        return JobClient(
+        JobClient(
             transport,
-            topology: Topology(queues: queues),
+            topology: topology(lanes),
             middleware: middleware,
             declares: declares,
             now: { noon }
@@ -87,7 +91,7 @@ import Testing
         let published = try #require(transport.published.first)
         #expect(published.destination.exchange == "warren")
         #expect(published.message.properties.headers?["eta"] == .string(WireTime.text(noon + 0.3)))
-        #expect(!transport.exchanges.contains { $0.hasPrefix("warren.delay") })
+        #expect(!transport.requests.exchanges.contains { $0.hasPrefix("warren.delay") })
     }
 
     @Test("No delay, and a time that has passed, mean at once")
@@ -99,23 +103,28 @@ import Testing
         #expect(transport.published.allSatisfy { $0.message.properties.headers?["eta"] == .void })
     }
 
+    private var declarationCount: Int {
+        let requests = transport.requests
+        return requests.exchanges.count + requests.queues.count + requests.bindings.count
+    }
+
     @Test("What is published to is declared once, and the ladder when a delay first asks for it")
     func declarations() async throws {
         let client = client()
         try await client.enqueue(email)
-        #expect(transport.exchanges == ["warren", "warren.dead"])
-        #expect(transport.queues == ["emails.dead", "emails.parked", "emails"])
+        #expect(transport.requests.exchanges == ["warren", "warren.dead"])
+        #expect(transport.requests.queues == ["emails.dead", "emails.parked", "emails"])
         try await client.enqueue(email)
-        #expect(transport.queues.count == 3)
+        #expect(transport.requests.queues.count == 3)
         try await client.enqueue(email, delay: .seconds(2))
-        #expect(transport.queues.filter { $0.hasPrefix("warren.delay.v1.level") }.count == 28)
-        #expect(transport.bindings.contains(DelayLadder.binding(for: "emails")))
-        let count = transport.exchanges.count + transport.queues.count + transport.bindings.count
+        #expect(transport.requests.queues.filter { $0.hasPrefix("warren.delay.v1.level") }.count == 28)
+        #expect(transport.requests.bindings.contains(DelayLadder.binding(for: "emails")))
+        let count = declarationCount
         try await client.enqueue(email, delay: .seconds(2))
-        #expect(transport.exchanges.count + transport.queues.count + transport.bindings.count == count)
+        #expect(declarationCount == count)
         try await client.enqueue(Tidy(), delay: .seconds(2))
-        #expect(transport.queues.filter { $0.hasPrefix("warren.delay.v1.level") }.count == 28)
-        #expect(transport.bindings.contains(DelayLadder.binding(for: "chores.low")))
+        #expect(transport.requests.queues.filter { $0.hasPrefix("warren.delay.v1.level") }.count == 28)
+        #expect(transport.requests.bindings.contains(DelayLadder.binding(for: "chores.low")))
     }
 
     @Test("Many first jobs at once declare once")
@@ -127,14 +136,15 @@ import Testing
             }
             try await group.waitForAll()
         }
-        #expect(transport.exchanges.filter { $0 == "warren" }.count == 1)
+        #expect(transport.requests.exchanges.filter { $0 == "warren" }.count == 1)
         #expect(transport.published.count == 100)
     }
 
     @Test("A client that doesn't declare only publishes")
     func declaresNothing() async throws {
+        _ = try await topology([.normal]).plan(broker: transport.version).apply(to: transport.embedded)
         try await client(declares: false).enqueue(email, delay: .seconds(3))
-        #expect(transport.exchanges.isEmpty && transport.queues.isEmpty)
+        #expect(transport.requests.exchanges.isEmpty && transport.requests.queues.isEmpty)
         #expect(transport.published.count == 1)
     }
 
@@ -145,28 +155,42 @@ import Testing
     func declaresAgain(code: AMQPError.Code) async throws {
         let client = client()
         try await client.enqueue(email)
-        transport.failPublishing(with: AMQPError(code, "gone"))
+        if code == .unroutable {
+            try await transport.embedded.deleteQueue("emails")
+        } else {
+            try await transport.embedded.deleteExchange("warren")
+        }
         try await client.enqueue(email)
+        #expect(transport.embedded.readyMessages(in: "emails").count == (code == .unroutable ? 1 : 2))
         #expect(transport.published.count == 3)
-        #expect(transport.queues.filter { $0 == "emails" }.count == 2)
-        transport.failPublishing(with: AMQPError(code, "gone"), AMQPError(code, "gone"))
+        #expect(transport.requests.queues.filter { $0 == "emails" }.count == 2)
+        transport.fail { $0.publishing.next = [AMQPError(code, "gone"), AMQPError(code, "gone")] }
         let error = await #expect(throws: WarrenError.self) { try await client.enqueue(email) }
         #expect(error?.code == .notEnqueued)
         #expect(error?.broker?.code == code)
     }
 
-    @Test("An unroutable job is an error for a client that doesn't declare")
-    func unroutable() async throws {
-        transport.failPublishing(with: AMQPError(.unroutable, "no queue"))
+    @Test(
+        "A job that can't get to its queue is an error for a client that doesn't declare",
+        arguments: [AMQPError.Code.unroutable, .notFound]
+    )
+    func unroutable(code: AMQPError.Code) async throws {
+        if code == .unroutable {
+            try await transport.embedded.declare(ExchangeDeclaration("warren", kind: .topic))
+        }
         let error = await #expect(throws: WarrenError.self) { try await client(declares: false).enqueue(email) }
         #expect(error?.code == .notEnqueued)
+        #expect(error?.broker?.code == code)
         #expect(transport.published.count == 1)
+        #expect(transport.requests.queues.isEmpty)
     }
 
     @Test("What the broker says is handed on, and whether it may have taken the job")
     func brokerErrors() async throws {
         let client = client()
-        transport.failPublishing(with: AMQPError(.nacked, "full"), AMQPError(.confirmTimedOut, "no answer"))
+        transport.fail {
+            $0.publishing.next = [AMQPError(.nacked, "full"), AMQPError(.confirmTimedOut, "no answer")]
+        }
         let nacked = await #expect(throws: WarrenError.self) { try await client.enqueue(email) }
         #expect(nacked?.isRetriable == true)
         #expect(nacked?.outcomeIsKnown == true)
@@ -178,22 +202,23 @@ import Testing
     @Test("Declarations that fail are an error that says so, and are tried again next time")
     func declarationsFail() async throws {
         let client = client()
-        transport.failDeclaring(with: AMQPError(.accessRefused, "no"))
+        transport.fail { $0.declaring.always = AMQPError(.accessRefused, "no") }
         let error = await #expect(throws: WarrenError.self) { try await client.enqueue(email) }
         #expect(error?.code == .topologyFailed)
         #expect(error?.message.contains("declares: false") == true)
         #expect(transport.published.isEmpty)
-        transport.failDeclaring(with: nil)
+        transport.fail { $0.declaring.always = nil }
         try await client.enqueue(email)
         #expect(transport.published.count == 1)
     }
 
     @Test("Declarations that hang end at the deadline", .timeLimit(.minutes(1)))
     func declarationsHang() async throws {
-        let client = JobClient(RecordingTransport(hangs: true), now: { noon })
+        transport.fail { $0.declaringHangs = true }
         let error = await #expect(throws: WarrenError.self) {
-            try await client.enqueue(email, deadline: .milliseconds(50))
+            try await client().enqueue(email, deadline: .milliseconds(1))
         }
+        #expect(transport.published.isEmpty)
         #expect(error?.code == .topologyFailed)
         #expect(error?.isRetriable == true)
     }

@@ -57,7 +57,7 @@ import Testing
     @Test("The first middleware of a client is the outermost, and each can change the request")
     func order() async throws {
         let steps = Steps()
-        let transport = RecordingTransport()
+        let transport = FaultyBroker()
         let client = JobClient(
             transport,
             middleware: [Noting(name: "a", steps: steps), Noting(name: "b", steps: steps)],
@@ -70,16 +70,16 @@ import Testing
 
     @Test("A middleware that throws keeps the job from being sent")
     func refusing() async throws {
-        let transport = RecordingTransport()
+        let transport = FaultyBroker()
         let client = JobClient(transport, middleware: [Refusing()], now: { noon })
         await #expect(throws: SampleError.self) { try await client.enqueue(Tidy(), lane: .normal) }
         #expect(transport.published.isEmpty)
-        #expect(transport.exchanges.isEmpty)
+        #expect(transport.requests.exchanges.isEmpty)
     }
 
     @Test("A middleware can change where and when a job goes")
     func moving() async throws {
-        let transport = RecordingTransport()
+        let transport = FaultyBroker()
         let client = JobClient(transport, middleware: [Moving()], now: { noon })
         let handle = try await client.enqueue(SendEmail(to: "a", subject: "b"))
         #expect(handle.queue == "elsewhere")
@@ -134,7 +134,7 @@ import Testing
     @Test("Metrics count jobs that a client sent")
     func enqueueMetrics() async throws {
         let factory = NotingMetrics()
-        let client = JobClient(RecordingTransport(), middleware: [MetricsMiddleware(factory: factory)], now: { noon })
+        let client = JobClient(FaultyBroker(), middleware: [MetricsMiddleware(factory: factory)], now: { noon })
         try await client.enqueue(SendEmail(to: "a", subject: "b"))
         #expect(factory.counts["warren_jobs_enqueued_total job=emails.send queue=emails"] == 1)
     }

@@ -1,4 +1,5 @@
 import AMQP
+import EmbeddedBroker
 import Foundation
 import Logging
 import ServiceLifecycle
@@ -7,7 +8,7 @@ import Testing
 @testable import Warren
 
 @Suite(.timeLimit(.minutes(1))) struct SpoolingTests {
-    private let transport = RecordingTransport()
+    private let transport = FaultyBroker()
     private let storage = MemoryStorage()
     private let away = AMQPError(.connectionFailed, "Nothing answers.")
 
@@ -37,7 +38,7 @@ import Testing
         ] as [AMQPError.Code]
     ) func `What may be taken later is spooled, and sent with the same id`(code: AMQPError.Code) async throws {
         let client = try client()
-        transport.failPublishing(with: AMQPError(code, "Not now."))
+        transport.fail { $0.publishing.next = [AMQPError(code, "Not now.")] }
         let handle = try await client.enqueue(email(1))
         #expect(handle.isSpooled)
         #expect(client.spool?.status.waiting == 1)
@@ -55,7 +56,7 @@ import Testing
     @Test(arguments: [.accessRefused, .messageTooLarge, .authenticationFailed, .cancelled] as [AMQPError.Code])
     func `What will never be taken is the caller's to know`(code: AMQPError.Code) async throws {
         let client = try client()
-        transport.failPublishing(with: AMQPError(code, "No."))
+        transport.fail { $0.publishing.next = [AMQPError(code, "No.")] }
         let error = try await #require(throws: WarrenError.self) { try await client.enqueue(email(1)) }
         #expect(error.broker?.code == code)
         #expect(client.spool?.status.waiting == 0)
@@ -63,17 +64,17 @@ import Testing
 
     @Test func `A broker that can't be asked for its queues is away too`() async throws {
         let client = try client()
-        transport.failDeclaring(with: away)
+        transport.fail { $0.declaring.always = away }
         #expect(try await client.enqueue(email(1)).isSpooled)
-        transport.failDeclaring(with: nil)
+        transport.fail { $0.declaring.always = nil }
         try await client.flushSpool()
-        #expect(transport.queues.contains("emails"))
+        #expect(transport.embedded.readyMessages(in: "emails").count == 1)
         #expect(transport.published.count == 1)
     }
 
     @Test func `New jobs go behind those that wait, without asking the broker, unless they are bad`() async throws {
         let client = try client()
-        transport.failPublishing(with: away)
+        transport.fail { $0.publishing.next = [away] }
         try await client.enqueue(email(0))
         for number in 1...200 { #expect(try await client.enqueue(email(number)).isSpooled) }
         #expect(transport.published.count == 1)
@@ -88,7 +89,7 @@ import Testing
 
     @Test func `A full spool says so, with the broker's reason, and loses nothing it took`() async throws {
         let client = try client(limit: 4_096)
-        transport.failPublishing(with: away)
+        transport.fail { $0.publishing.next = [away] }
         var taken = 0
         let error = try await #require(throws: WarrenError.self) {
             while taken < 100 {
@@ -108,7 +109,7 @@ import Testing
 
     @Test func `A full disk says so, and what was acknowledged stays`() async throws {
         let client = try client()
-        transport.failPublishing(with: away)
+        transport.fail { $0.publishing.next = [away] }
         try await client.enqueue(email(1))
         storage.setRoom(20)
         let error = try await #require(throws: WarrenError.self) { try await client.enqueue(email(2)) }
@@ -121,7 +122,7 @@ import Testing
     }
 
     @Test func `The next process sends what this one left`() async throws {
-        transport.failPublishing(with: away)
+        transport.fail { $0.publishing.next = [away] }
         let handle = try await client().enqueue(email(1))
         try await client().flushSpool()
         #expect(ids == [handle.id, handle.id])
@@ -129,10 +130,10 @@ import Testing
 
     @Test func `What the broker refuses for good is set aside, and holds up nothing`() async throws {
         let client = try client()
-        transport.failPublishing(with: away)
+        transport.fail { $0.publishing.next = [away] }
         let first = try await client.enqueue(email(1))
         try await client.enqueue(email(2))
-        transport.failPublishing(with: AMQPError(.messageTooLarge, "Too much."))
+        transport.fail { $0.publishing.next = [AMQPError(.messageTooLarge, "Too much.")] }
         try await client.flushSpool()
         let status = try #require(client.spool?.status)
         #expect((status.replayed, status.rejected, status.waiting) == (1, 1, 0))
@@ -146,9 +147,9 @@ import Testing
 
     @Test func `A password that is wrong is no reason to set jobs aside`() async throws {
         let client = try client()
-        transport.failPublishing(with: away)
+        transport.fail { $0.publishing.next = [away] }
         try await client.enqueue(email(1))
-        transport.failPublishing(with: AMQPError(.authenticationFailed, "Who?"))
+        transport.fail { $0.publishing.next = [AMQPError(.authenticationFailed, "Who?")] }
         let error = try await #require(throws: WarrenError.self) { try await client.flushSpool(deadline: .zero) }
         #expect(error.broker?.code == .authenticationFailed)
         #expect(client.spool?.status.waiting == 1)
@@ -179,7 +180,7 @@ import Testing
 
     @Test func `Concurrent jobs share the disk's work`() async throws {
         let client = try client()
-        transport.failPublishing(with: away)
+        transport.fail { $0.publishing.next = [away] }
         try await client.enqueue(email(0))
         let before = storage.now.synchronizations
         try await withThrowingTaskGroup(of: Void.self) { group in
@@ -192,14 +193,20 @@ import Testing
 
     @Test func `The replayer sends what comes, and ends when it is told to`() async throws {
         let client = try client()
-        transport.failPublishing(with: away, away, away)
+        let clock = VirtualClock()
+        transport.fail { $0.publishing.next = [away, away, away] }
         let logger = Logger(label: "group") { _ in SwiftLogNoOpLogHandler() }
-        let group = ServiceGroup(services: [client.replayer], logger: logger)
+        let group = ServiceGroup(services: [SpoolReplayer(client, clock: clock)], logger: logger)
         try await withThrowingTaskGroup(of: Void.self) { tasks in
             tasks.addTask { try await group.run() }
             let handle = try await client.enqueue(email(1))
             #expect(handle.isSpooled)
-            while client.spool?.status.replayed != 1 { await Task.yield() }
+            for failures in 2...3 {
+                try await until { ids.count == failures && clock.isPausing }
+                #expect(client.spool?.status.waiting == 1)
+                clock.advanceToNextEvent()
+            }
+            try await until { client.spool?.status.replayed == 1 }
             #expect(ids.last == handle.id)
             #expect(ids.count == 4)
             await group.triggerGracefulShutdown()
@@ -209,13 +216,18 @@ import Testing
 
     @Test func `The replayer beside a program ends with it`() async throws {
         let client = try client()
-        transport.failPublishing(with: away)
+        transport.fail { $0.publishing.next = [away] }
         func program() async throws {
             async let _ = client.replayer.run()
             try await client.enqueue(email(1))
-            while client.spool?.status.waiting != 0 { await Task.yield() }
+            try await until { client.spool?.status.waiting == 0 }
         }
         try await program()
         #expect(client.spool?.status.replayed == 1)
     }
+}
+
+extension VirtualClock {
+    /// Whether somebody waits for less than the year that a replayer without work does.
+    fileprivate var isPausing: Bool { nextEvent.map { $0.offset - now.offset < .seconds(10) } ?? false }
 }
