@@ -1,15 +1,18 @@
 import AMQP
+import EmbeddedBroker
 import Foundation
 import Testing
 
 @testable import Warren
 
 @Suite(.timeLimit(.minutes(1))) struct DeadLettersTests {
-    private let broker = FakeBroker()
-    private let topology = Topology(queues: [QueueConfiguration("probes", lanes: [.high])])
+    private let harness: WorkerHarness
+    private let dead: DeadLetters
 
-    private func prepare() async throws {
-        _ = try await topology.plan(broker: broker.version).apply(to: broker)
+    init() async throws {
+        let harness = try await WorkerHarness(lanes: [.high])
+        self.harness = harness
+        dead = DeadLetters(harness.broker, topology: harness.topology, clock: harness.clock, now: { harness.now })
     }
 
     @discardableResult
@@ -18,8 +21,9 @@ import Testing
         _ reason: DeadReason = .permanent,
         saying text: String = "No.",
         key: String = "probes",
-        at date: Date = Date()
+        at date: Date? = nil
     ) async throws -> String {
+        let date = date ?? harness.now
         let envelope = try Envelope(encoding: Probe(number: number), now: date)
         let record = FailureRecord(
             reason: reason,
@@ -32,37 +36,33 @@ import Testing
         )
         let message = Envelope.deadLetter(envelope.message, record: record)
         let destination = Destination(exchange: "warren.dead", routingKey: "probes")
-        try await broker.publish(message, to: destination, mandatory: true, deadline: .now)
+        try await harness.broker.embedded.publish(message, to: destination)
         return envelope.id
     }
 
     @Test func `Listing shows what is there and leaves it there, in its order`() async throws {
-        try await prepare()
         var ids: [String] = []
         for number in 1...5 { ids.append(try await bury(number)) }
-        let dead = DeadLetters(broker, topology: topology)
         let letters = try await dead.list("probes")
         #expect(letters.map(\.id) == ids)
         #expect(letters.map(\.name) == Array(repeating: "tests.probe", count: 5))
-        #expect(broker.now { $0.ready("probes.dead").count } == 5)
-        #expect(broker.now { $0.unsettled } == 0)
+        #expect(harness.ready("probes.dead").count == 5)
+        #expect(harness.unsettled == 0)
         #expect(try await dead.list("probes", limit: 2).count == 2)
         #expect(try await dead.show(ids[3], in: "probes")?.id == ids[3])
         #expect(try await dead.show("nobody", in: "probes") == nil)
     }
 
     @Test func `Filters choose by name, reason, age and text, and all must apply`() async throws {
-        try await prepare()
-        let old = try await bury(1, .permanent, saying: "Timeout of the mail service", at: Date() - 1_000)
+        let old = try await bury(1, .permanent, saying: "Timeout of the mail service", at: harness.now - 1_000)
         let new = try await bury(2, .attemptsExhausted, saying: "No such user")
-        let dead = DeadLetters(broker, topology: topology)
         func ids(_ filter: DeadLetterFilter) async throws -> [String?] {
             try await dead.list("probes", matching: filter).map(\.id)
         }
         #expect(try await ids(.init(reason: .permanent)) == [old])
         #expect(try await ids(.init(text: "MAIL")) == [old])
-        #expect(try await ids(.init(diedSince: Date() - 100)) == [new])
-        #expect(try await ids(.init(diedBefore: Date() - 100)) == [old])
+        #expect(try await ids(.init(diedSince: harness.now - 100)) == [new])
+        #expect(try await ids(.init(diedBefore: harness.now - 100)) == [old])
         #expect(try await Set(ids(.init(name: "tests.probe"))) == [old, new])
         #expect(try await ids(.init(reason: .permanent, text: "user")) == [])
         #expect(try await ids(.init(name: "tests.other")) == [])
@@ -71,95 +71,79 @@ import Testing
     @Test func `Replay puts jobs back where they came from, under their ids, with all attempts and no record`()
         async throws
     {
-        try await prepare()
         let id = try await bury(1, key: "probes.high")
         try await bury(2, .attemptsExhausted)
-        let report = try await DeadLetters(broker, topology: topology).replay(
-            "probes",
-            matching: .init(reason: .permanent)
-        )
+        let report = try await dead.replay("probes", matching: .init(reason: .permanent))
         #expect(report == ReplayReport(replayed: 1, unroutable: 0))
-        let back = try #require(broker.now { $0.ready("probes.high").first })
+        let back = try #require(harness.ready("probes.high").first)
         let envelope = try Envelope(decoding: back)
         #expect(envelope.id == id)
         #expect(envelope.attempt == 1)
         #expect(!back.properties.headers.debugDescription.contains("warren-dead"))
-        #expect(broker.now { $0.ready("probes.dead").count } == 1)
-        #expect(broker.now { $0.acked } == 1)
+        #expect(harness.ready("probes.dead").count == 1)
+        #expect(harness.acknowledged == 1)
     }
 
     @Test func `A job that came down the ladder is replayed to its queue at once`() async throws {
-        try await prepare()
         let key = try #require(DelayLadder.route(.seconds(300), to: "probes")).routingKey
         try await bury(1, key: key)
-        _ = try await DeadLetters(broker, topology: topology).replay("probes")
-        #expect(broker.now { $0.ready("probes").count } == 1)
+        _ = try await dead.replay("probes")
+        #expect(harness.ready("probes").count == 1)
     }
 
     @Test func `What the broker itself dead-lettered is replayed to the lane it was in`() async throws {
-        try await prepare()
-        var message = try Envelope(encoding: Probe(number: 1), now: Date()).message
-        let death: FieldTable = [
-            "queue": "probes.high", "reason": "delivery_limit", "exchange": "warren", "routing-keys": ["probes.high"],
-        ]
-        message.properties.headers?["x-death"] = .array([.table(death)])
-        try await broker.publish(message, to: .queue("probes.dead"), mandatory: true, deadline: .now)
-        let dead = DeadLetters(broker, topology: topology)
+        try await harness.enqueue(1, lane: .high)
+        for _ in 0...100 {
+            let delivery = try #require(try await harness.broker.get(queue: "probes.high"))
+            delivery.reject(requeue: true)
+        }
+        #expect(harness.ready("probes.dead").first?.properties.headers?["x-death"] != nil)
         #expect(try await dead.list("probes").map(\.record.reason?.rawValue) == ["broker-delivery_limit"])
         #expect(try await dead.replay("probes").replayed == 1)
-        let back = try #require(broker.now { $0.ready("probes.high").first })
+        let back = try #require(harness.ready("probes.high").first)
         #expect(back.properties.headers?["x-death"] == nil)
     }
 
     @Test func `What no queue takes any more stays dead and is counted`() async throws {
-        try await prepare()
         try await bury(1, key: "gone")
-        let report = try await DeadLetters(broker, topology: topology).replay("probes")
+        let report = try await dead.replay("probes")
         #expect(report == ReplayReport(replayed: 0, unroutable: 1))
-        #expect(broker.now { $0.ready("probes.dead").count } == 1)
+        #expect(harness.ready("probes.dead").count == 1)
     }
 
     @Test func `A replay that fails half-way has lost nothing`() async throws {
-        try await prepare()
         for number in 1...3 { try await bury(number) }
-        broker.change { $0.publishErrors = [AMQPError(.connectionLost, "Gone.")] }
+        harness.broker.fail { $0.publishing.next = [AMQPError(.connectionLost, "Gone.")] }
         let error = await #expect(throws: WarrenError.self) {
-            try await DeadLetters(broker, topology: topology).replay("probes")
+            try await dead.replay("probes")
         }
         #expect(error?.code == .deadLettersFailed)
-        #expect(broker.now { $0.ready("probes.dead").count } == 3)
-        #expect(broker.now { $0.unsettled } == 0)
+        #expect(harness.ready("probes.dead").count == 3)
+        #expect(harness.unsettled == 0)
     }
 
     @Test func `A limit and a rate hold back a replay`() async throws {
-        try await prepare()
         for number in 1...4 { try await bury(number) }
-        let clock = ManualClock()
-        let dead = DeadLetters(broker, topology: topology, clock: clock)
         async let report = dead.replay("probes", limit: 3, perSecond: 2)
         for replayed in 1...2 {
-            await clock.untilAsleep(1)
-            #expect(broker.now { $0.ready("probes").count } == replayed)
-            clock.advance(by: .milliseconds(500))
+            try await harness.untilDue(in: .milliseconds(500))
+            #expect(harness.ready("probes").count == replayed)
+            harness.clock.advance(by: .milliseconds(500))
         }
         #expect(try await report.replayed == 3)
-        #expect(broker.now { $0.ready("probes.dead").count } == 1)
+        #expect(harness.ready("probes.dead").count == 1)
     }
 
     @Test func `Discarding takes away what the filter means, and nothing else`() async throws {
-        try await prepare()
         try await bury(1, .permanent)
         try await bury(2, .attemptsExhausted)
-        let count = try await DeadLetters(broker, topology: topology).discard(
-            "probes",
-            matching: .init(reason: .permanent)
-        )
+        let count = try await dead.discard("probes", matching: .init(reason: .permanent))
         #expect(count == 1)
-        #expect(broker.now { $0.ready("probes.dead").count } == 1)
+        #expect(harness.ready("probes.dead").count == 1)
     }
 
     @Test func `A queue that was never declared is named in the error`() async throws {
-        let error = await #expect(throws: WarrenError.self) { try await DeadLetters(broker).list("nobody") }
+        let error = await #expect(throws: WarrenError.self) { try await dead.list("nobody") }
         #expect(error?.message.contains("nobody.dead") == true)
     }
 }

@@ -1,4 +1,5 @@
 import AMQP
+import EmbeddedBroker
 import Testing
 
 @testable import Warren
@@ -113,29 +114,8 @@ import Testing
     }
 
     @Test func `Applying a plan reports every difference, and declares the rest`() async throws {
-        let broker = FakeBroker()
-        broker.change {
-            $0.declareErrors = [
-                AMQPError(
-                    .declarationMismatch,
-                    "It exists and is different.",
-                    reply: BrokerReply(
-                        code: 406,
-                        text: "PRECONDITION_FAILED - inequivalent arg 'type' for exchange 'warren' in vhost '/': "
-                            + "received 'topic' but current is 'direct'"
-                    )
-                ),
-                AMQPError(
-                    .declarationMismatch,
-                    "It exists and is different.",
-                    reply: BrokerReply(
-                        code: 406,
-                        text: "PRECONDITION_FAILED - inequivalent arg 'durable' for exchange 'warren' in vhost '/': "
-                            + "received 'true' but current is 'false'"
-                    )
-                ),
-            ]
-        }
+        let broker = EmbeddedBroker()
+        try await broker.declare(ExchangeDeclaration("warren", kind: .direct, isDurable: false))
         let plan = topology.plan(for: ["emails"], broker: broker.version)
         let report = try await plan.apply(to: broker)
         #expect(report.differences.map(\.argument) == ["type", "durable"])
@@ -143,20 +123,21 @@ import Testing
         #expect(report.differences.map(\.existing) == ["direct", "false"])
         #expect(report.differences.allSatisfy { $0.name == "warren" && !$0.remedy.isEmpty })
         #expect(report.agreed == plan.steps.count - 1)
-        #expect(broker.now { $0.queues.count } == plan.queues.count)
+        #expect(Set(broker.queueNames) == Set(plan.queues))
     }
 
     @Test func `A difference that can't be understood is reported as one`() async throws {
-        let broker = FakeBroker()
-        broker.change { $0.declareErrors = [AMQPError(.declarationMismatch, "Different.")] }
+        let broker = FaultyBroker()
+        try await broker.embedded.declare(ExchangeDeclaration("warren", kind: .topic))
+        broker.fail { $0.declaring.next = [AMQPError(.declarationMismatch, "Different.")] }
         let report = try await topology.plan(for: ["emails"], delays: false, broker: broker.version).apply(to: broker)
         #expect(report.differences.map(\.argument) == [nil])
     }
 
     @Test func `Status tells of every lane, and of queues that aren't there`() async throws {
-        let broker = FakeBroker()
+        let broker = EmbeddedBroker()
         _ = try await topology.plan(for: ["dev"], delays: false, broker: broker.version).apply(to: broker)
-        try await broker.publish(Message(body: []), to: .queue("dev"), mandatory: true, deadline: .now)
+        try await broker.publish(Message(body: []), to: .queue("dev"))
         let statuses = try await topology.status(of: ["dev", "emails"], on: broker)
         #expect(statuses.map(\.lane) == ["normal", "dead", "parked", "high", "normal", "low", "dead", "parked"])
         #expect(statuses.map(\.ready) == [1, 0, 0, 0, 0, 0, 0, 0])

@@ -1,4 +1,5 @@
 import AMQP
+import EmbeddedBroker
 import Foundation
 import TestSupport
 import Testing
@@ -19,18 +20,18 @@ import Testing
                 journal.write("\(job.number) ends")
             }
         }
-        let id = try harness.addSuspect(1, returns: 2)
+        let id = try await harness.addSuspect(1, returns: 2)
         try await harness.run(worker) {
             #expect(await journal.next(1) == ["1 begins"])
             let records = StartRecords(queue: "probes", jobID: id, kind: .quorum, transport: harness.broker)
-            let start = try #require(harness.broker.now { $0.ready(records.name) }.first.flatMap(StartRecord.init))
+            let start = try #require(harness.ready(records.name).first.flatMap(StartRecord.init))
             #expect(start.jobID == id)
             #expect(start.worker == "tester")
             try await harness.enqueue(2)
-            await harness.broker.until { $0.unsettled == 2 }
+            try await until { harness.unsettled == 2 }
             gate.open()
             #expect(await journal.next(3) == ["1 ends", "2 begins", "2 ends"])
-            await harness.broker.until { $0.acked == 2 && $0.queues[records.name] == nil }
+            try await until { harness.acknowledged == 2 && !harness.exists(records.name) }
         }
         #expect(worker.counts.succeeded == 2)
     }
@@ -45,18 +46,19 @@ import Testing
                 await gate.wait()
             }
         }
-        for number in 1...2 { _ = try harness.addSuspect(number, returns: 1) }
+        for number in 1...2 { try await harness.enqueue(number) }
+        try await harness.loseProcess(with: 2)
         try await harness.run(worker) {
             #expect(await journal.next(2).sorted() == [1, 2])
             gate.open()
-            await harness.broker.until { $0.unsettled == 0 }
+            try await until { harness.unsettled == 0 }
         }
-        #expect(!harness.broker.now { $0.queues.keys.contains { $0.contains(".suspect.") } })
+        #expect(!harness.broker.requests.queues.contains { $0.contains(".suspect.") })
     }
 
     @Test func `A job that took three processes down, alone in each, is quarantined with their names`() async throws {
         let harness = try await WorkerHarness()
-        let id = try harness.addSuspect(1, returns: 5)
+        let id = try await harness.addSuspect(1, returns: 5)
         let records = StartRecords(queue: "probes", jobID: id, kind: .quorum, transport: harness.broker)
         _ = try await records.open()
         let noon = Date(timeIntervalSince1970: 1_795_262_400)
@@ -67,11 +69,10 @@ import Testing
         try await records.add(StartRecord(jobID: "another", worker: "d", now: noon))
         let worker = harness.worker { Handle(Probe.self) { _, _ in Issue.record("It was started again.") } }
         try await harness.run(worker) {
-            await harness.broker.until { $0.acked == 1 && $0.queues[records.name] == nil }
+            try await until { harness.acknowledged == 1 && !harness.exists(records.name) }
         }
         #expect(worker.counts.dead == 1)
-        let letter = try #require(harness.broker.now { $0.ready("probes.dead") }.first)
-        let record = DeadLetter(letter, of: "probes").record
+        let record = try #require(harness.deadLetters.first).record
         #expect(record.reason == .crashed)
         #expect(record.errorType == CrashLoop.errorType)
         #expect(record.history.map(\.worker) == ["c", "a", "b"])
@@ -83,15 +84,15 @@ import Testing
 
     @Test func `Two unfinished starts are not enough, and a job that then succeeds leaves nothing`() async throws {
         let harness = try await WorkerHarness()
-        let id = try harness.addSuspect(1, returns: 3)
+        let id = try await harness.addSuspect(1, returns: 3)
         let records = StartRecords(queue: "probes", jobID: id, kind: .quorum, transport: harness.broker)
         _ = try await records.open()
-        for name in ["a", "b"] { try await records.add(StartRecord(jobID: id, worker: name, now: Date())) }
+        for name in ["a", "b"] { try await records.add(StartRecord(jobID: id, worker: name, now: harness.now)) }
         let worker = harness.worker {
-            Handle(Probe.self) { _, _ in #expect(harness.broker.now { $0.ready(records.name).count } == 3) }
+            Handle(Probe.self) { _, _ in #expect(harness.ready(records.name).count == 3) }
         }
         try await harness.run(worker) {
-            await harness.broker.until { $0.acked == 1 && $0.queues[records.name] == nil }
+            try await until { harness.acknowledged == 1 && !harness.exists(records.name) }
         }
         #expect(worker.counts.succeeded == 1)
     }
@@ -101,15 +102,15 @@ import Testing
     {
         let harness = try await WorkerHarness()
         let journal = Journal<Int>()
-        let never = Latch()
-        let id = try harness.addSuspect(1, returns: 3)
+        let never = Gate()
+        let id = try await harness.addSuspect(1, returns: 3)
         let records = StartRecords(queue: "probes", jobID: id, kind: .quorum, transport: harness.broker)
         _ = try await records.open()
-        try await records.add(StartRecord(jobID: id, worker: "before", now: Date()))
+        try await records.add(StartRecord(jobID: id, worker: "before", now: harness.now))
         let settings = WorkerSettings(
             name: "tester",
-            shutdownDeadline: .milliseconds(10),
-            cancellationGrace: .milliseconds(heedsCancellation ? 10_000 : 10)
+            shutdownDeadline: .seconds(20),
+            cancellationGrace: .seconds(3)
         )
         let worker = harness.worker(settings: settings) {
             Handle(Probe.self) { job, _ in
@@ -118,22 +119,24 @@ import Testing
                     await Latch().wait()
                     throw CancellationError()
                 }
-                while !never.isOpen { await Task.yield() }
+                await never.wait()
             }
         }
         try await harness.serve(worker) { shutDown in
             #expect(await journal.next(1) == [1])
-            #expect(harness.broker.now { $0.ready(records.name).count } == 2)
+            #expect(harness.ready(records.name).count == 2)
             await shutDown()
+            try await harness.pass(.seconds(20))
+            if !heedsCancellation { try await harness.pass(.seconds(3)) }
         }
-        let left = harness.broker.now { $0.ready(records.name) }.compactMap(StartRecord.init)
+        let left = harness.ready(records.name).compactMap(StartRecord.init)
         #expect(left.map(\.worker) == ["before"])
         never.open()
     }
 
     @Test func `Where its start can't be recorded, a suspected job still runs, alone`() async throws {
         let harness = try await WorkerHarness()
-        harness.broker.change { $0.forbiddenQueues = ".suspect." }
+        harness.broker.fail { $0.forbiddenQueues = ".suspect." }
         let journal = Journal<Int>()
         let gate = Latch()
         let worker = harness.worker(concurrency: 2) {
@@ -143,11 +146,11 @@ import Testing
                 journal.write(job.number)
             }
         }
-        _ = try harness.addSuspect(1, returns: 9)
+        _ = try await harness.addSuspect(1, returns: 9)
         try await harness.run(worker) {
             #expect(await journal.next(1) == [1])
             try await harness.enqueue(2)
-            await harness.broker.until { $0.unsettled == 2 }
+            try await until { harness.unsettled == 2 }
             gate.open()
             #expect(await journal.next(3) == [1, 2, 2])
         }
@@ -163,13 +166,13 @@ import Testing
                 await gate.wait()
             }
         }
-        _ = try harness.addSuspect(1, returns: 2)
+        _ = try await harness.addSuspect(1, returns: 2)
         try await harness.serve(worker) { shutDown in
             #expect(await journal.next(1) == [1])
             try await harness.enqueue(2)
-            await harness.broker.until { $0.unsettled == 2 }
+            try await until { harness.unsettled == 2 }
             await shutDown()
-            await harness.broker.until { $0.ready("probes").count == 1 }
+            try await until { harness.ready("probes").count == 1 }
             gate.open()
         }
         #expect(worker.counts.succeeded == 1)
@@ -178,14 +181,17 @@ import Testing
 }
 
 extension WorkerHarness {
-    /// Puts a job into the queue that was returned to it so many times, and says the job's id.
-    fileprivate func addSuspect(_ number: Int, returns: Int64) throws -> String {
-        let envelope = try Envelope(encoding: Probe(number: number), now: Date())
-        var stored = FakeBroker.Stored(message: envelope.message, destination: .queue("probes"))
-        stored.message.properties.headers?[EnvelopeHeader.deliveryCount] = .integer(returns)
-        stored.isRedelivered = true
-        let added = stored
-        broker.change { $0.queues["probes"]?.ready.append(added) }
-        return envelope.id
+    /// Enqueues a job that then takes so many processes down, and says its id.
+    fileprivate func addSuspect(_ number: Int, returns: Int) async throws -> String {
+        let id = try await enqueue(number)
+        for _ in 0..<returns { try await loseProcess(with: 1) }
+        return id
+    }
+
+    /// Lets a process take so many jobs and end with them.
+    fileprivate func loseProcess(with jobs: Int) async throws {
+        let process = broker.embedded.connect()
+        for _ in 0..<jobs { _ = try #require(try await process.get(queue: "probes")) }
+        await process.close()
     }
 }

@@ -1,4 +1,5 @@
 import AMQP
+import EmbeddedBroker
 import Synchronization
 import TestSupport
 import Testing
@@ -16,34 +17,35 @@ import Testing
         async throws
     {
         let harness = try await WorkerHarness()
-        let clock = ManualClock()
         let service = Service()
-        let worker = harness.worker(Self.queue, clock: clock) {
+        let worker = harness.worker(Self.queue) {
             Handle(Probe.self) { _, _ in
                 if !service.isUp.load(ordering: .relaxed) { throw JobFailure.permanent("Down.") }
             }
         }
         for number in 1...9 { try await harness.enqueue(number) }
         try await harness.run(worker) {
-            await harness.broker.until { $0.ready("probes.dead").count == 3 && $0.ready("probes").count == 6 }
+            try await until { harness.ready("probes.dead").count == 3 && harness.ready("probes").count == 6 }
             #expect(worker.counts.breakerOpened == 1)
             // Unparking and the breaker sleep.
-            await clock.untilAsleep(2)
-            clock.advance(by: .seconds(5))
+            try await harness.untilAsleep(2)
+            harness.clock.advance(by: .seconds(5))
             // The probe fails.
-            await harness.broker.until {
-                $0.ready("probes.dead").count == 4 && $0.ready("probes").count == 5 && $0.largestPrefetch("probes") == 0
+            try await until {
+                harness.ready("probes.dead").count == 4 && harness.ready("probes").count == 5
+                    && harness.consumers("probes") == 0
             }
-            await clock.untilAsleep(2)
+            try await harness.untilAsleep(2)
             service.isUp.store(true, ordering: .relaxed)
-            clock.advance(by: .seconds(5))
+            harness.clock.advance(by: .seconds(5))
             #expect(worker.counts.breakerOpened == 2)
             // Twice as long.
-            #expect(harness.broker.now { $0.acked } == 4)
-            clock.advance(by: .seconds(5))
-            await harness.broker.until { $0.acked == 9 && $0.largestPrefetch("probes") == 4 }
+            #expect(harness.acknowledged == 4)
+            harness.clock.advance(by: .seconds(5))
+            try await until { harness.acknowledged == 9 && harness.broker.requests.consumed.count == 4 }
         }
         #expect(worker.counts.succeeded == 5)
+        #expect(harness.broker.requests.consumed.map(\.prefetch) == [4, 1, 1, 4])
         #expect(worker.counts.consumersLost == 0)
         #expect(worker.counts.lateSettlements == 0)
     }
@@ -51,7 +53,7 @@ import Testing
     @Test func `A job that still runs when its queue is left alone is settled in the end`() async throws {
         let harness = try await WorkerHarness()
         let gate = Latch()
-        let worker = harness.worker(Self.queue, concurrency: 2, clock: ManualClock()) {
+        let worker = harness.worker(Self.queue, concurrency: 2) {
             Handle(Probe.self) { job, _ in
                 if job.number == 0 { return await gate.wait() }
                 throw JobFailure.permanent("Down.")
@@ -59,10 +61,12 @@ import Testing
         }
         for number in 0...3 { try await harness.enqueue(number) }
         try await harness.run(worker) {
-            await harness.broker.until { $0.acked == 3 }
-            while worker.counts.breakerOpened == 0 { await Task.yield() }
+            try await until { harness.acknowledged == 3 }
+            try await until { worker.counts.breakerOpened == 1 && harness.consumers("probes") == 0 }
+            // The job needs it to be settled.
+            #expect(harness.broker.embedded.channelCount == 1)
             gate.open()
-            await harness.broker.until { $0.acked == 4 && $0.consumers("probes") == 0 }
+            try await until { harness.acknowledged == 4 && harness.broker.embedded.channelCount == 0 }
         }
         #expect(worker.counts.succeeded == 1)
         #expect(worker.counts.redelivered == 0)
@@ -79,13 +83,4 @@ import Testing
 /// What the jobs need.
 private final class Service: Sendable {
     let isUp = Atomic(false)
-}
-
-extension FakeBroker.State {
-    /// The most that one of a queue's consumers may have.
-    ///
-    /// One that was cancelled may have none.
-    fileprivate func largestPrefetch(_ queue: String) -> Int {
-        queues[queue]?.consumers.values.map(\.prefetch).max() ?? 0
-    }
 }

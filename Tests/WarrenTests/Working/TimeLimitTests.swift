@@ -1,4 +1,5 @@
 import AMQP
+import EmbeddedBroker
 import Foundation
 import TestSupport
 import Testing
@@ -15,8 +16,8 @@ struct Limited: Job {
 
 @Suite(.timeLimit(.minutes(1))) struct TimeLimitTests {
     @Test func `At the soft limit the handler is cancelled, and the attempt has failed`() async throws {
-        let (harness, clock, journal) = (try await WorkerHarness(), ManualClock(), Journal<Int>())
-        let worker = harness.worker(clock: clock) {
+        let (harness, journal) = (try await WorkerHarness(), Journal<Int>())
+        let worker = harness.worker {
             Handle(Limited.self) { _, _ in
                 journal.write(1)
                 await Latch().wait()
@@ -27,20 +28,20 @@ struct Limited: Job {
         try await harness.run(worker) {
             #expect(await journal.next(1) == [1])
             // Unparking and the two limits.
-            await clock.untilAsleep(3)
-            clock.advance(by: .seconds(10))
-            await harness.broker.until { $0.acked == 1 }
+            try await harness.untilAsleep(3)
+            harness.clock.advance(by: .seconds(10))
+            try await until { harness.acknowledged == 1 }
         }
         #expect(worker.counts.retried == 1)
-        let retry = try #require(harness.broker.now { $0.published.last?.message })
-        #expect(retry.properties.headers?[EnvelopeHeader.retries] == 1)
-        let failure = try #require(FailureRecord(headers: retry.properties.headers ?? FieldTable()).history.last)
+        let headers = try #require(harness.broker.published.last?.message.properties.headers)
+        #expect(headers[EnvelopeHeader.retries] == 1)
+        let failure = try #require(FailureRecord(headers: headers).history.last)
         #expect(failure.errorType?.contains("JobTimeLimitExceeded") == true)
     }
 
     @Test func `A handler that returns in spite of its soft limit has succeeded`() async throws {
-        let (harness, clock, journal) = (try await WorkerHarness(), ManualClock(), Journal<Int>())
-        let worker = harness.worker(clock: clock) {
+        let (harness, journal) = (try await WorkerHarness(), Journal<Int>())
+        let worker = harness.worker {
             Handle(Limited.self) { _, _ in
                 journal.write(1)
                 await Latch().wait()
@@ -49,24 +50,24 @@ struct Limited: Job {
         try await publish(Limited(), on: harness)
         try await harness.run(worker) {
             #expect(await journal.next(1) == [1])
-            await clock.untilAsleep(3)
-            clock.advance(by: .seconds(10))
-            await harness.broker.until { $0.acked == 1 }
+            try await harness.untilAsleep(3)
+            harness.clock.advance(by: .seconds(10))
+            try await until { harness.acknowledged == 1 }
         }
         #expect(worker.counts.succeeded == 1)
     }
 
     @Test func `A job that is done in time is not touched by its limits`() async throws {
         let harness = try await WorkerHarness()
-        let worker = harness.worker(clock: ManualClock()) { Handle(Limited.self) { _, _ in } }
+        let worker = harness.worker { Handle(Limited.self) { _, _ in } }
         try await publish(Limited(), on: harness)
-        try await harness.run(worker) { await harness.broker.until { $0.acked == 1 } }
+        try await harness.run(worker) { try await until { harness.acknowledged == 1 } }
         #expect(worker.counts.succeeded == 1)
     }
 
     @Test func `Shutdown before the soft limit hands the job back and counts no failure`() async throws {
         let (harness, journal) = (try await WorkerHarness(), Journal<Int>())
-        let worker = harness.worker(clock: ManualClock()) {
+        let worker = harness.worker {
             Handle(Limited.self) { _, _ in
                 journal.write(1)
                 await Latch().wait()
@@ -82,36 +83,42 @@ struct Limited: Job {
     @Test func `At the hard limit the job has failed, the rest goes back, and the worker ends without the handler`()
         async throws
     {
-        let (harness, clock, journal, never) = (try await WorkerHarness(), ManualClock(), Journal<Int>(), Gate())
-        let worker = harness.worker(clock: clock) {
+        let (harness, journal, never) = (try await WorkerHarness(), Journal<Int>(), Gate())
+        let worker = harness.worker {
             Handle(Limited.self) { _, _ in
                 journal.write(1)
                 await never.wait()
+                journal.write(2)
             }
         }
         let id = try await publish(Limited(), on: harness)
         try await publish(Limited(), on: harness)
-        let running = Task { try await worker.run() }
-        #expect(await journal.next(1) == [1])
-        await clock.untilAsleep(3)
-        clock.advance(by: .seconds(20))
-        let error = try #require(await #expect(throws: WarrenError.self) { try await running.value })
-        #expect(error.code == .hardTimeLimit)
-        #expect(error.message.contains(id))
-        #expect(error.message.contains("20"))
+        let error = await #expect(throws: WarrenError.self) {
+            try await harness.run(worker) {
+                #expect(await journal.next(1) == [1])
+                try await harness.untilAsleep(3)
+                harness.clock.advance(by: .seconds(20))
+                try await until { worker.health().phase == .failed }
+            }
+        }
+        #expect(error?.code == .hardTimeLimit)
+        #expect(error?.message.contains(id) == true)
+        #expect(error?.message.contains("20") == true)
         #expect(worker.counts.retried == 1)
         #expect(worker.counts.handedBack == 1)
-        #expect(harness.broker.now { $0.unsettled } == 0)
-        #expect(harness.broker.now { $0.acked } == 1)
+        #expect(harness.unsettled == 0)
+        #expect(harness.acknowledged == 1)
         // When it returns after all, nothing is settled a second time.
         never.open()
-        #expect(harness.broker.now { $0.acked } == 1)
+        #expect(await journal.next(1) == [2])
+        #expect(harness.acknowledged == 1)
+        #expect(harness.broker.published.count == 1)
     }
 
     @Test func `Beside a job past its hard limit the others have until the shutdown deadline`() async throws {
-        let (harness, clock, journal, gate) = (try await WorkerHarness(), ManualClock(), Journal<String>(), Gate())
-        let never = Gate()
-        let worker = harness.worker(concurrency: 2, clock: clock) {
+        let (harness, journal) = (try await WorkerHarness(), Journal<String>())
+        let (gate, never) = (Gate(), Gate())
+        let worker = harness.worker(concurrency: 2) {
             Handle(Limited.self) { _, _ in
                 journal.write("limited")
                 await never.wait()
@@ -123,13 +130,18 @@ struct Limited: Job {
         }
         try await publish(Limited(), on: harness)
         try await harness.enqueue(1)
-        let running = Task { try await worker.run() }
-        #expect(Set(await journal.next(2)) == ["limited", "probe"])
-        await clock.untilAsleep(3)
-        clock.advance(by: .seconds(20))
-        await harness.broker.until { $0.acked == 1 }
-        gate.open()
-        await #expect(throws: WarrenError.self) { try await running.value }
+        await #expect(throws: WarrenError.self) {
+            try await harness.run(worker) {
+                #expect(Set(await journal.next(2)) == ["limited", "probe"])
+                try await harness.untilAsleep(3)
+                harness.clock.advance(by: .seconds(20))
+                try await until { harness.acknowledged == 1 }
+                // The worker stops, and waits for the other.
+                try await until { worker.health().phase == .stopping }
+                gate.open()
+                try await until { worker.health().phase == .failed }
+            }
+        }
         #expect(worker.counts.succeeded == 1)
         never.open()
     }
@@ -187,20 +199,8 @@ struct Limited: Job {
 
     @discardableResult
     private func publish(_ job: some Job, on harness: WorkerHarness) async throws -> String {
-        let envelope = try Envelope(encoding: job, now: Date())
+        let envelope = try Envelope(encoding: job, now: harness.now)
         try await harness.publish(envelope.message)
         return envelope.id
-    }
-}
-
-/// A door that opens once and doesn't mind cancellation, as a handler that is stuck.
-private final class Gate: Sendable {
-    private let latch = Latch()
-
-    func open() { latch.open() }
-
-    func wait() async {
-        // A shield: the task that waits is cancelled, and must wait on.
-        await Task { await latch.wait() }.value
     }
 }

@@ -1,4 +1,5 @@
 import AMQP
+import EmbeddedBroker
 import Foundation
 import Logging
 import ServiceLifecycle
@@ -18,15 +19,17 @@ struct Probe: Job {
 
 struct ProbeError: Error {}
 
-/// A fake broker with everything declared, and a worker on it.
+/// A broker with everything declared and a worker on it, both on one clock that stands still until a test moves it.
 struct WorkerHarness: Sendable {
-    let broker: FakeBroker
+    let clock: VirtualClock
+    let broker: FaultyBroker
     let topology: Topology
 
-    init(lanes: [Lane] = [.normal], broker: FakeBroker = FakeBroker()) async throws {
-        self.broker = broker
+    init(lanes: [Lane] = [.normal], version: BrokerVersion = BrokerVersion(4, 0)) async throws {
+        clock = VirtualClock()
+        broker = FaultyBroker(version: version, clock: clock)
         topology = Topology(queues: [QueueConfiguration("probes", lanes: lanes)])
-        _ = try await topology.plan(broker: broker.version).apply(to: broker)
+        _ = try await topology.plan(broker: version).apply(to: broker.embedded)
     }
 
     func worker(
@@ -34,8 +37,6 @@ struct WorkerHarness: Sendable {
         concurrency: Int = 1,
         settings: WorkerSettings = WorkerSettings(name: "tester"),
         middleware: [any JobMiddleware] = [],
-        clock: any Clock<Duration> = ContinuousClock(),
-        now: @escaping @Sendable () -> Date = { Date() },
         @HandlerBuilder handlers: () -> [JobRegistration]
     ) -> Worker {
         Worker(
@@ -47,10 +48,47 @@ struct WorkerHarness: Sendable {
             middleware: middleware,
             logger: Logger(label: "tests") { _ in SwiftLogNoOpLogHandler() },
             clock: clock,
-            now: now,
+            now: { [clock] in clock.date },
             handlers: handlers
         )
     }
+
+    // MARK: Looking at the broker
+
+    func ready(_ queue: String) -> [Message] { broker.embedded.readyMessages(in: queue) }
+    func consumers(_ queue: String) -> Int { broker.embedded.consumerCount(of: queue) }
+    func exists(_ queue: String) -> Bool { broker.embedded.queueNames.contains(queue) }
+    /// How many deliveries of all queues are unsettled.
+    var unsettled: Int { broker.embedded.unsettledCount }
+    var acknowledged: Int { broker.embedded.totals.acknowledged }
+    var requeued: Int { broker.embedded.totals.requeued }
+    var deadLetters: [DeadLetter] { ready("probes.dead").map { DeadLetter($0, of: "probes") } }
+
+    // MARK: Letting time pass
+
+    var now: Date { clock.date }
+
+    /// Lets so much time pass, once the next thing is due after just that: so whoever waits for it has begun to.
+    func pass(_ time: Duration) async throws {
+        try await untilDue(in: time)
+        clock.advance(by: time)
+    }
+
+    func untilDue(in time: Duration) async throws {
+        try await until { clock.nextEvent == clock.now.advanced(by: time) }
+    }
+
+    /// Moves from one thing that is due to the next, each time that so many tasks wait for theirs, until a condition holds.
+    func pass(whenAsleep count: Int, until condition: () -> Bool) async throws {
+        while !condition() {
+            try await until { condition() || clock.sleeperCount >= count }
+            if !condition() { clock.advanceToNextEvent() }
+        }
+    }
+
+    func untilAsleep(_ count: Int) async throws { try await until { clock.sleeperCount >= count } }
+
+    // MARK: Working
 
     @discardableResult
     func enqueue(
@@ -61,14 +99,14 @@ struct WorkerHarness: Sendable {
         expires: Date? = nil
     ) async throws -> String {
         let job = Probe(number: number)
-        let envelope = try Envelope(encoding: job, id: id, lane: lane, eta: eta, expires: expires, now: Date())
+        let envelope = try Envelope(encoding: job, id: id, lane: lane, eta: eta, expires: expires, now: now)
         try await publish(envelope.message, lane: lane)
         return envelope.id
     }
 
     func publish(_ message: Message, lane: Lane = .normal) async throws {
         let destination = Destination(exchange: topology.exchange, routingKey: lane.queue(of: "probes"))
-        try await broker.publish(message, to: destination, mandatory: true, deadline: .now + .seconds(1))
+        try await broker.embedded.publish(message, to: destination)
     }
 
     /// Runs a worker while `body` runs, then shuts it down impatiently.

@@ -22,8 +22,8 @@ import Testing
         try await harness.enqueue(1)
         try await harness.serve(worker) { shutDown in
             #expect(await journal.next(1) == [1])
-            await harness.broker.until { $0.consumers("probes") == 1 && $0.consumers("probes.high") == 1 }
-            while !worker.health().isReady { await Task.yield() }
+            try await until { harness.consumers("probes") == 1 && harness.consumers("probes.high") == 1 }
+            try await until { worker.health().isReady }
             let health = worker.health()
             #expect(health.phase == .working)
             #expect(health.isLive)
@@ -33,7 +33,7 @@ import Testing
             #expect(health.runningJobs == 1)
             #expect(health.consuming == "open")
             await shutDown()
-            while worker.health().phase == .working { await Task.yield() }
+            try await until { worker.health().phase != .working }
             let stopping = worker.health()
             #expect(stopping.phase == .stopping)
             #expect(!stopping.isReady)
@@ -46,12 +46,10 @@ import Testing
 
     @Test func `A worker whose queue can't be consumed is not ready, and after the grace not live`() async throws {
         let harness = try await WorkerHarness()
-        harness.broker.change { state in
-            state.consumeErrors = Array(repeating: AMQPError(.notFound, "It is gone."), count: 1_000_000)
-        }
-        let worker = harness.worker(clock: ManualClock()) { Handle(Probe.self) { _, _ in } }
+        harness.broker.fail { $0.consuming.always = AMQPError(.notFound, "It is gone.") }
+        let worker = harness.worker { Handle(Probe.self) { _, _ in } }
         try await harness.run(worker) {
-            while worker.health().phase != .working { await Task.yield() }
+            try await until { worker.health().phase == .working }
             let start = ContinuousClock.now
             let first = worker.health(at: start)
             #expect(!first.isReady)

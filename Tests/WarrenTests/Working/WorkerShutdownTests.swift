@@ -1,4 +1,5 @@
 import AMQP
+import EmbeddedBroker
 import Foundation
 import TestSupport
 import Testing
@@ -19,26 +20,22 @@ import Testing
         for number in 1...2 { try await harness.enqueue(number) }
         try await harness.serve(worker) { shutDown in
             #expect(await journal.next(1) == [1])
-            await harness.broker.until { $0.unsettled == 2 }
+            try await until { harness.unsettled == 2 }
             await shutDown()
-            await harness.broker.until { $0.requeued == 1 && $0.ready("probes").count == 1 }
-            #expect(harness.broker.now { $0.acked } == 0)
+            try await until { harness.requeued == 1 && harness.ready("probes").count == 1 }
+            #expect(harness.acknowledged == 0)
             gate.open()
         }
-        #expect(harness.broker.now { $0.acked } == 1)
-        #expect(harness.broker.now { $0.unsettled } == 0)
+        #expect(harness.acknowledged == 1)
+        #expect(harness.unsettled == 0)
         #expect(worker.counts.succeeded == 1)
         #expect(worker.counts.handedBack == 1)
     }
 
     @Test func `A job that is cancelled at the deadline is handed back, and no failure is counted`() async throws {
         let harness = try await WorkerHarness()
-        let clock = ManualClock()
         let journal = Journal<Int>()
-        let worker = harness.worker(
-            settings: WorkerSettings(name: "tester", shutdownDeadline: .seconds(30)),
-            clock: clock
-        ) {
+        let worker = harness.worker(settings: WorkerSettings(name: "tester", shutdownDeadline: .seconds(20))) {
             Handle(Probe.self) { job, _ in
                 journal.write(job.number)
                 await Latch().wait()
@@ -48,15 +45,14 @@ import Testing
         let id = try await harness.enqueue(1)
         try await harness.serve(worker) { shutDown in
             #expect(await journal.next(1) == [1])
-            // Unparking sleeps; when it is over, the deadline runs.
-            await clock.untilAsleep(1)
             await shutDown()
-            while harness.broker.now({ $0.unsettled }) > 0 {
-                await clock.untilAsleep(1)
-                clock.advance(by: .seconds(30))
-            }
+            try await harness.untilDue(in: .seconds(20))
+            harness.clock.advance(by: .milliseconds(19_999))
+            #expect(harness.unsettled == 1)
+            harness.clock.advance(by: .milliseconds(1))
         }
-        let back = try #require(harness.broker.now { $0.ready("probes").first })
+        #expect(harness.unsettled == 0)
+        let back = try #require(harness.ready("probes").first)
         #expect(back.properties.headers?[EnvelopeHeader.id]?.stringValue == id)
         #expect(back.properties.headers?[EnvelopeHeader.retries] == 0)
         #expect(worker.counts.handedBack == 1)
@@ -67,29 +63,34 @@ import Testing
     @Test func `A job that never returns is handed back, and the worker ends without it`() async throws {
         let harness = try await WorkerHarness()
         let journal = Journal<Int>()
-        let never = Latch()
+        let never = Gate()
         let settings = WorkerSettings(
             name: "tester",
-            shutdownDeadline: .milliseconds(10),
-            cancellationGrace: .milliseconds(10)
+            shutdownDeadline: .seconds(20),
+            cancellationGrace: .seconds(3)
         )
         let worker = harness.worker(settings: settings) {
             Handle(Probe.self) { job, _ in
                 journal.write(job.number)
-                while !never.isOpen { await Task.yield() }
+                await never.wait()
+                journal.write(job.number)
             }
         }
         try await harness.enqueue(1)
         try await harness.serve(worker) { shutDown in
             #expect(await journal.next(1) == [1])
             await shutDown()
+            try await harness.pass(.seconds(20))
+            try await harness.pass(.seconds(3))
         }
-        #expect(harness.broker.now { $0.ready("probes").count } == 1)
-        #expect(harness.broker.now { $0.unsettled } == 0)
+        #expect(harness.ready("probes").count == 1)
+        #expect(harness.unsettled == 0)
         #expect(worker.counts.handedBack == 1)
         // When it returns after all, nothing is settled a second time.
         never.open()
-        #expect(harness.broker.now { $0.acked } == 0)
+        #expect(await journal.next(1) == [1])
+        #expect(harness.acknowledged == 0)
+        #expect(harness.requeued == 1)
     }
 
     @Test func `Cancelling the task of run cancels the jobs at once and hands them back`() async throws {
@@ -98,12 +99,12 @@ import Testing
         let worker = harness.worker(settings: WorkerSettings(name: "tester", shutdownDeadline: .seconds(3_600))) {
             Handle(Probe.self) { job, _ in
                 journal.write(job.number)
-                try await ManualClock().sleep(for: .seconds(3_600))
+                try await harness.clock.sleep(for: .seconds(3_600))
             }
         }
         try await harness.enqueue(1)
         try await harness.run(worker) { #expect(await journal.next(1) == [1]) }
-        #expect(harness.broker.now { $0.ready("probes").count } == 1)
+        #expect(harness.ready("probes").count == 1)
         #expect(worker.counts.handedBack == 1)
     }
 
@@ -111,7 +112,7 @@ import Testing
         let harness = try await WorkerHarness()
         let worker = harness.worker { Handle(Probe.self) { _, _ in throw CancellationError() } }
         try await harness.enqueue(1)
-        try await harness.run(worker) { await harness.broker.until { $0.acked == 1 } }
+        try await harness.run(worker) { try await until { harness.acknowledged == 1 } }
         #expect(worker.counts.retried == 1)
     }
 }
