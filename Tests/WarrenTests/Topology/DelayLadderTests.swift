@@ -1,17 +1,19 @@
 import AMQP
+import EmbeddedBroker
 import Testing
 
 @testable import Warren
 
 @Suite struct DelayLadderTests {
-    private let model: TopicModel = {
+    private static let plan: TopologyPlan = {
         var plan = DelayLadder.plan
         for queue in ["orders", "eu.orders", "orders.eu"] {
             plan.add(QueueDeclaration(queue))
             plan.add(DelayLadder.binding(for: queue))
         }
-        return TopicModel(plan)
+        return plan
     }()
+    private let model = TopicModel(plan)
 
     /// Every delay of up to 300 s, each power of two and its neighbours, and a thousand spread over the rest.
     private static let delays: [Int] = {
@@ -40,6 +42,35 @@ import Testing
                 #expect(arrival.waits <= 6)
             }
         }
+    }
+
+    @Test func `A broker takes messages down the ladder as the model does`() async throws {
+        let clock = VirtualClock()
+        let broker = EmbeddedBroker(clock: clock)
+        _ = try await Self.plan.apply(to: broker)
+        let routes = try Self.delays.enumerated().filter { $0.offset % 16 == 0 }.map { index, seconds in
+            try #require(DelayLadder.route(.seconds(seconds), to: ["orders", "nobody"][index / 16 % 2]))
+        }
+        for (number, route) in routes.enumerated() {
+            try await broker.publish(Message(body: [UInt8(number)]), to: route)
+        }
+        var arrived = 0
+        repeat {
+            for queue in broker.queueNames where !queue.contains("level") {
+                while let delivery = try await broker.get(queue: queue) {
+                    let deaths = delivery.message.properties.headers?["x-death"]?.arrayValue ?? []
+                    let arrival = TopicModel.Arrival(
+                        queue: queue,
+                        seconds: Int(clock.now.offset.components.seconds),
+                        waits: deaths.count
+                    )
+                    #expect(model.arrivals(of: routes[Int(delivery.message.body[0])]) == [arrival])
+                    delivery.ack()
+                    arrived += 1
+                }
+            }
+        } while clock.advanceToNextEvent()
+        #expect(arrived == routes.count)
     }
 
     @Test func `Delays of up to 63 seconds are kept to the second`() {

@@ -10,16 +10,34 @@ struct TopicModel {
         var waits: Int
     }
 
+    private enum Word: Equatable {
+        case exactly(Substring)
+        case any
+        case anyNumber
+
+        init(_ word: Substring) {
+            self = word == "*" ? .any : word == "#" ? .anyNumber : .exactly(word)
+        }
+    }
+
+    private struct Way {
+        var pattern: [Word]
+        var target: Binding.Target
+    }
+
     private var exchanges: [String: ExchangeDeclaration] = [:]
     private var queues: [String: QueueDeclaration] = [:]
-    private var bindings: [String: [Binding]] = [:]
+    private var ways: [String: [Way]] = [:]
 
     init(_ plan: TopologyPlan) {
         for step in plan.steps {
             switch step {
             case .exchange(let exchange): exchanges[exchange.name] = exchange
             case .queue(let queue): queues[queue.name] = queue
-            case .binding(let binding): bindings[binding.source, default: []].append(binding)
+            case .binding(let binding):
+                ways[binding.source, default: []].append(
+                    Way(pattern: Self.words(binding.routingKey).map(Word.init), target: binding.target)
+                )
             }
         }
     }
@@ -30,7 +48,7 @@ struct TopicModel {
     }
 
     private func restingPlaces(in exchange: String, key: String, seconds: Int, waits: Int) -> [Arrival] {
-        queuesReached(from: exchange, key: key).flatMap { name -> [Arrival] in
+        queuesReached(from: exchange, words: Self.words(key)).flatMap { name -> [Arrival] in
             guard let queue = queues[name], let ttl = queue.arguments.messageTTL,
                 let next = queue.arguments.deadLetterExchange
             else { return [Arrival(queue: name, seconds: seconds, waits: waits)] }
@@ -40,43 +58,46 @@ struct TopicModel {
         }
     }
 
-    private func queuesReached(from exchange: String, key: String) -> Set<String> {
+    private func queuesReached(from exchange: String, words: [Substring]) -> Set<String> {
         var reached: Set<String> = []
-        for binding in bindings[exchange] ?? [] where matches(binding, key) {
-            switch binding.target {
+        let kind = exchanges[exchange]?.kind
+        for way in ways[exchange] ?? [] where Self.matches(way.pattern, words, kind) {
+            switch way.target {
             case .queue(let name): reached.insert(name)
-            case .exchange(let name): reached.formUnion(queuesReached(from: name, key: key))
+            case .exchange(let name): reached.formUnion(queuesReached(from: name, words: words))
             }
         }
         if reached.isEmpty, let alternate = exchanges[exchange]?.alternateExchange {
-            reached = queuesReached(from: alternate, key: key)
+            reached = queuesReached(from: alternate, words: words)
         }
         return reached
     }
 
-    private func matches(_ binding: Binding, _ key: String) -> Bool {
-        switch exchanges[binding.source]?.kind {
+    private static func matches(_ pattern: [Word], _ key: [Substring], _ kind: ExchangeKind?) -> Bool {
+        switch kind {
         case .fanout?: true
-        case .direct?: binding.routingKey == key
-        case .topic?: Self.topic(words(binding.routingKey), matches: words(key))
+        case .direct?: pattern == key.map(Word.exactly)
+        case .topic?: topic(pattern, from: 0, matches: key, from: 0)
         default: false
         }
     }
 
-    private func words(_ key: String) -> ArraySlice<Substring> {
-        key.split(separator: ".", omittingEmptySubsequences: false)[...]
+    private static func words(_ key: String) -> [Substring] {
+        key.split(separator: ".", omittingEmptySubsequences: false)
     }
 
-    static func topic(_ pattern: ArraySlice<Substring>, matches key: ArraySlice<Substring>) -> Bool {
-        guard let word = pattern.first else { return key.isEmpty }
-        switch word {
-        case "#":
-            return topic(pattern.dropFirst(), matches: key)
-                || (!key.isEmpty && topic(pattern, matches: key.dropFirst()))
-        case "*":
-            return !key.isEmpty && topic(pattern.dropFirst(), matches: key.dropFirst())
-        default:
-            return key.first == word && topic(pattern.dropFirst(), matches: key.dropFirst())
+    private static func topic(_ pattern: [Word], from first: Int, matches key: [Substring], from place: Int) -> Bool {
+        var place = place
+        for index in first..<pattern.count {
+            switch pattern[index] {
+            case .anyNumber:
+                if index == pattern.count - 1 { return true }
+                return (place...key.count).contains { topic(pattern, from: index + 1, matches: key, from: $0) }
+            case .any: guard place < key.count else { return false }
+            case .exactly(let word): guard place < key.count, word == key[place] else { return false }
+            }
+            place += 1
         }
+        return place == key.count
     }
 }
