@@ -49,8 +49,8 @@ struct MessageQueue: Sendable {
     private var lastPosition: UInt64 = 0
     /// Whether a quorum queue has told publishers to stop.
     private var isRejecting = false
-    /// Whether the first message came just now to an empty queue.
-    private var isFirstFresh = false
+    /// The first message of those that came just now, if the queue was empty before.
+    private var freshFrom: UInt64?
 
     init(
         id: QueueID,
@@ -128,7 +128,7 @@ struct MessageQueue: Sendable {
         message.deliveryCount = deliveries
         message.returnCount = deliveries
         // A consumer that waits gets the message even if it may not wait at all.
-        isFirstFresh = ready.isEmpty
+        if ready.isEmpty { freshFrom = lastPosition }
         ready.append(message)
         if settings.kind == .quorum, settings.overflow == .rejectPublish, overflows() { isRejecting = true }
         return message
@@ -171,10 +171,12 @@ struct MessageQueue: Sendable {
             log.assign(to: &assignments)
             return Remainder(trimmed: trimmed.map { $0 + 1 })
         }
-        if !isFirstFresh { expire(now) }
-        isFirstFresh = false
+        let fresh = freshFrom.take()
+        if fresh == nil { expire(now) }
         while !ready.isEmpty, let channel = consumers.take() {
-            guard let message = ready.popFirst() else { break }
+            guard var message = ready.popFirst() else { break }
+            // A classic queue hands on what a consumer waits for, and doesn't look at what was before.
+            if settings.kind == .classic, let fresh, message.position >= fresh { message.returnCount = 0 }
             assignments.append(Assignment(channel: channel, message: message))
             expire(now)
         }

@@ -41,6 +41,19 @@ extension Conformance {
             }
         }
 
+        @Test(arguments: Broker.all, QueueKind.common)
+        func `a dead letter that a consumer of a classic queue waits for counts as new`(
+            _ broker: Broker,
+            _ source: QueueKind
+        ) async throws {
+            let dead = try await broker.queue(.classic)
+            let queue = try await broker.queue(source, deadLettersTo: dead)
+            let consumer = try await broker.consume(dead, prefetch: 1)
+            try await broker.publish("a", to: queue)
+            try await broker.get(queue).reject(requeue: false)
+            #expect(try await !consumer.next().isRedelivered)
+        }
+
         private func letter(_ broker: Broker, _ way: Way, _ before: Before, _ end: End) async throws -> Delivery {
             let dead = try await broker.queue(way.target)
             let queue = try await broker.queue(way.source, deadLettersTo: dead) {

@@ -92,6 +92,44 @@ import Testing
         }
     }
 
+    @Test func `A worker whose consumer is lost consumes again before its declarations are answered`() async throws {
+        let harness = try await WorkerHarness()
+        harness.broker.embedded.setConsumerTimeout(.seconds(20))
+        let journal = Journal<Bool>()
+        let worker = harness.worker {
+            Handle(Probe.self) { _, context in
+                journal.write(context.isRedelivered)
+                if !context.isRedelivered { await Latch().wait() }
+            }
+        }
+        try await harness.enqueue(1)
+        try await harness.run(worker) {
+            #expect(await journal.next(1) == [false])
+            try await until { harness.bindingsToLadder > 0 }
+            harness.broker.fail { $0.declaringHangs = true }
+            harness.clock.advance(by: .seconds(20))
+            // Unparking and the reader.
+            try await harness.pass(whenAsleep: 2) { harness.consumers("probes") == 1 }
+        }
+    }
+
+    @Test func `A queue that somebody else declares again in between is bound to the ladder again`() async throws {
+        let harness = try await WorkerHarness()
+        let worker = harness.worker { Handle(Probe.self) { _, _ in } }
+        try await harness.run(worker) {
+            try await until { harness.consumers("probes") == 1 && harness.bindingsToLadder > 0 }
+            let bindings = harness.bindingsToLadder
+            try await harness.broker.embedded.deleteQueue("probes")
+            _ = try await harness.topology.plan(for: ["probes"], delays: false, broker: harness.broker.version)
+                .apply(to: harness.broker.embedded)
+            // Unparking and the reader.
+            try await harness.pass(whenAsleep: 2) {
+                harness.consumers("probes") == 1 && harness.bindingsToLadder > bindings
+            }
+        }
+        #expect(worker.counts.consumersLost == 1)
+    }
+
     @Test func `A part of the topology that vanishes while it is declared is declared again`() async throws {
         let harness = try await WorkerHarness()
         harness.broker.fail {
