@@ -58,9 +58,8 @@ private struct ReminderError: Error {}
 
     /// Lets tasks run until a queue holds so many ready messages and unsettled deliveries.
     private func until(_ queue: String, ready: Int, unsettled: Int = 0) async throws {
-        while broker.readyMessages(in: queue).count != ready || broker.unsettledCount(of: queue) != unsettled {
-            try Task.checkCancellation()
-            await Task.yield()
+        try await TestSupport.until {
+            broker.readyMessages(in: queue).count == ready && broker.unsettledCount(of: queue) == unsettled
         }
     }
 

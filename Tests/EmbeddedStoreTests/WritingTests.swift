@@ -1,6 +1,7 @@
 import AMQP
 import Dispatch
 import EmbeddedBroker
+import TestSupport
 import Testing
 
 @testable import EmbeddedStore
@@ -122,9 +123,9 @@ import Testing
             }
             #expect(late?.code == .confirmTimedOut)
             #expect(late?.message.contains(folder.path) == true)
-            await withThrowingTaskGroup(of: Void.self) { group in
+            try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { try await broker.publish(Message(id: "cancelled"), to: .queue("kept")) }
-                while broker.ids(in: "kept").count < 2 { await Task.yield() }
+                try await until { broker.ids(in: "kept").count == 2 }
                 group.cancelAll()
                 let error = await #expect(throws: AMQPError.self) { try await group.next() }
                 #expect(error?.code == .cancelled)

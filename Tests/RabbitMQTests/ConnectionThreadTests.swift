@@ -1,5 +1,5 @@
 import AMQP
-import Synchronization
+import TestSupport
 import Testing
 
 @testable import RabbitMQ
@@ -13,10 +13,7 @@ import Testing
     @Test func `A thread that has ended is let go, with its pipe, although the watchdog looked after it`() async throws
     {
         let sight = try Self.endedThread()
-        while sight.thread != nil {
-            try Task.checkCancellation()
-            await Task.yield()
-        }
+        try await until { sight.thread == nil }
     }
 
     private static func endedThread() throws -> Sight {

@@ -12,7 +12,7 @@ struct ConsumingTests {
 
     /// Waits until a queue holds this many ready messages: a channel's close gives them back some time after it is answered.
     private func waitForReady(_ count: Int, in queue: String, _ client: RabbitMQClient) async throws {
-        while try await client.status(ofQueue: queue).messageCount != count { await Task.yield() }
+        try await until { try await client.status(ofQueue: queue).messageCount == count }
     }
 
     @Test func `no more deliveries than the prefetch are unsettled`() async throws {

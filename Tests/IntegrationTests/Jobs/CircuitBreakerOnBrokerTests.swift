@@ -1,4 +1,5 @@
 import Synchronization
+import TestSupport
 import Testing
 import Warren
 
@@ -20,9 +21,9 @@ import Warren
             }
             try await application.run(worker) {
                 // Opened once for the three, and once more for a probe.
-                while worker.counts.breakerOpened < 2 { await Task.yield() }
+                try await until { worker.counts.breakerOpened >= 2 }
                 isHealthy.store(true, ordering: .relaxed)
-                while worker.counts.succeeded + worker.counts.dead < 40 { await Task.yield() }
+                try await until { worker.counts.succeeded + worker.counts.dead >= 40 }
             }
             // The first three, what ran or was on its way beside them, and the probes.
             #expect((4...10).contains(worker.counts.dead))

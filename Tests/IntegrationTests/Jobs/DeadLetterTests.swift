@@ -111,9 +111,8 @@ import Warren
 
     /// Waits until a rejected message is ready again, in one queue or the other.
     private func waitForReturn(_ application: TestApplication) async throws {
-        while try await application.ready(application.queue.rawValue) + application.ready(application.queue.dead) == 0 {
-            try Task.checkCancellation()
-            await Task.yield()
+        try await until {
+            try await application.ready(application.queue.rawValue) + application.ready(application.queue.dead) > 0
         }
     }
 }

@@ -152,10 +152,7 @@ enum ProbeJobs {
 extension TestApplication {
     /// Waits until the queue has so many consumers; the broker can only be asked.
     func untilConsumers(_ count: Int) async throws {
-        while try await client.status(ofQueue: queue.rawValue).consumerCount != count {
-            try Task.checkCancellation()
-            await Task.yield()
-        }
+        try await TestSupport.until { try await client.status(ofQueue: queue.rawValue).consumerCount == count }
     }
 }
 

@@ -113,10 +113,7 @@ struct TestApplication: Sendable {
     ///
     /// The test's time limit bounds it.
     func until(_ name: String, holds count: Int) async throws {
-        while try await ready(name) != count {
-            try Task.checkCancellation()
-            await Task.yield()
-        }
+        try await TestSupport.until { try await ready(name) == count }
     }
 }
 

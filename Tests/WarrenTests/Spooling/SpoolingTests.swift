@@ -3,6 +3,7 @@ import EmbeddedBroker
 import Foundation
 import Logging
 import ServiceLifecycle
+import TestSupport
 import Testing
 
 @testable import Warren

@@ -13,11 +13,11 @@ import Testing
         gate.leave()
     }
 
-    @Test func `A suspected job goes in when the others have left, and newcomers wait until it has`() async {
+    @Test func `A suspected job goes in when the others have left, and newcomers wait until it has`() async throws {
         let gate = SoloGate()
         let journal = Journal<String>()
         #expect(await gate.enter())
-        await withDiscardingTaskGroup { group in
+        try await withThrowingDiscardingTaskGroup { group in
             group.addTask {
                 #expect(await gate.enterAlone())
                 journal.write("alone")
@@ -25,26 +25,26 @@ import Testing
                 journal.write("left")
                 gate.leaveAlone()
             }
-            await gate.untilWaiting(suspects: 1)
+            try await gate.untilWaiting(suspects: 1)
             group.addTask {
                 #expect(await gate.enter())
                 journal.write("newcomer")
                 gate.leave()
             }
-            await gate.untilWaiting(suspects: 1, others: 1)
+            try await gate.untilWaiting(suspects: 1, others: 1)
             gate.leave()
             #expect(await journal.next(3) == ["alone", "left", "newcomer"])
         }
         #expect(await gate.enter())
     }
 
-    @Test func `A closed gate turns away those that wait and those that come`() async {
+    @Test func `A closed gate turns away those that wait and those that come`() async throws {
         let gate = SoloGate()
         #expect(await gate.enterAlone())
-        await withDiscardingTaskGroup { group in
+        try await withThrowingDiscardingTaskGroup { group in
             group.addTask { #expect(await gate.enter() == false) }
             group.addTask { #expect(await gate.enterAlone() == false) }
-            await gate.untilWaiting(suspects: 1, others: 1)
+            try await gate.untilWaiting(suspects: 1, others: 1)
             gate.close()
         }
         gate.leaveAlone()
@@ -89,7 +89,7 @@ private final class Inside: Sendable {
 
 extension SoloGate {
     /// Waits until so many wait.
-    fileprivate func untilWaiting(suspects: Int, others: Int = 0) async {
-        while waiting != (suspects, others) { await Task.yield() }
+    fileprivate func untilWaiting(suspects: Int, others: Int = 0) async throws {
+        try await until { waiting == (suspects, others) }
     }
 }
