@@ -40,8 +40,9 @@ import Warren
                     done += await process.lines.next(2).filter { $0.what == "done" }
                 }
                 #expect(done.map(\.number) == Array(1...done.count))
+                // Nine tenths are the least: each process draws its number, so that not all are replaced at once.
                 for replaced in Set(done.dropLast().map(\.process)) {
-                    #expect(done.count { $0.process == replaced } >= 10)
+                    #expect(done.count { $0.process == replaced } >= 9)
                 }
                 process.signal(.terminate)
             }
