@@ -24,6 +24,12 @@ final class BrokerCore: Sendable {
         fileprivate var handovers: [Handover] = []
         fileprivate var isHandingOver = false
         fileprivate var wakeUp: (time: Duration, cancel: @Sendable () -> Void)?
+
+        /// Takes what is to be handed over; whoever has any must come back for more, until there is none.
+        fileprivate mutating func takeHandovers() -> [Handover] {
+            isHandingOver = !handovers.isEmpty
+            return exchange(&handovers, with: [])
+        }
     }
 
     private let state: Mutex<State>
@@ -86,7 +92,7 @@ final class BrokerCore: Sendable {
         _ request: (inout State) throws(Failure) -> Value
     ) throws(Failure) -> (value: Value, number: UInt64?) {
         let now = time.now()
-        let (result, number, isToHandOver) = state.withLock { state in
+        let (result, number, handovers) = state.withLock { state in
             state.machine.begin(now: now)
             let result: Result<Value, Failure>
             do throws(Failure) {
@@ -102,11 +108,9 @@ final class BrokerCore: Sendable {
             }
             resolve(&state)
             armWakeUp(&state)
-            let isToHandOver = !state.handovers.isEmpty && !state.isHandingOver
-            if isToHandOver { state.isHandingOver = true }
-            return (result, number, isToHandOver)
+            return (result, number, state.isHandingOver ? [] : state.takeHandovers())
         }
-        if isToHandOver { handOver() }
+        if !handovers.isEmpty { handOver(handovers) }
         return (try result.get(), number)
     }
 
@@ -176,15 +180,9 @@ final class BrokerCore: Sendable {
     }
 
     /// Tells the readers, in order, on the task of whoever comes first; the others leave theirs to it.
-    private func handOver() {
-        while true {
-            let handovers = state.withLock { state in
-                let handovers = state.handovers
-                state.handovers = []
-                state.isHandingOver = !handovers.isEmpty
-                return handovers
-            }
-            if handovers.isEmpty { return }
+    private func handOver(_ first: [Handover]) {
+        var handovers = first
+        while !handovers.isEmpty {
             for handover in handovers {
                 switch handover {
                 case .yield(let stream, let batch): stream.yield(batch)
@@ -192,6 +190,7 @@ final class BrokerCore: Sendable {
                 case .register(let stream, let isRegistered): stream.setRegistered(isRegistered)
                 }
             }
+            handovers = state.withLock { $0.takeHandovers() }
         }
     }
 
