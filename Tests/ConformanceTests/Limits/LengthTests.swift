@@ -141,6 +141,7 @@ extension Conformance {
             for _ in 0..<2 { _ = try await consumer.next() }
             try await broker.publish(["c", "d"], to: queue)
             await consumer.stream.close()
+            try await broker.eventually("both died") { try await broker.ready(dead) == 2 }
             let isReversed = kind == .quorum && broker.features.deadLettersSurplusInReverse
             try await broker.expect(dead, holds: isReversed ? ["b", "a"] : ["a", "b"])
             try await broker.expect(queue, holds: ["c", "d"])
