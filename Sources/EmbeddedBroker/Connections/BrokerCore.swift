@@ -55,7 +55,6 @@ final class BrokerCore: Sendable {
     }
 
     /// Makes a request, does what follows from it, and tells the consumers.
-    ///
     @discardableResult
     func perform<Value: Sendable, Failure>(
         _ request: (inout State) throws(Failure) -> Value
