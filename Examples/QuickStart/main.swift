@@ -18,7 +18,7 @@ try await jobs.enqueue(Greet(who: "Ada"), delay: .seconds(2))
 print("Enqueued. The broker keeps the job for two seconds; Ctrl-C ends this program.")
 
 let worker = Worker(broker, queues: ["quick-start"]) {
-    Handle(Greet.self) { job, context in print("Hello, \(job.who)! (attempt \(context.attempt))") }
+    Handler(Greet.self) { job, context in print("Hello, \(job.who)! (attempt \(context.attempt))") }
 }
-try await worker.runUntilSignalled()
+try await worker.runService()
 await broker.close()

@@ -224,9 +224,9 @@ public final class RabbitMQClient: Transport {
     /// How the two connections are now.
     public var health: TransportHealth {
         var health = board.health
-        health.lastHeard = connections.withLock { $0[.consuming] }?.heardAt
+        health.lastReceived = connections.withLock { $0[.consuming] }?.heardAt
         if let heartbeat = try? configuration.get().urls[0].heartbeat, heartbeat > .zero {
-            health.longestSilence = heartbeat * 2
+            health.heartbeatTimeout = heartbeat * 2
         }
         return health
     }

@@ -19,7 +19,7 @@ public func expectEnqueued<Payload: Job>(
     count: Int? = nil,
     sourceLocation: SourceLocation = #_sourceLocation,
     where condition: (Payload) throws -> Bool = { _ in true }
-) throws -> [EnqueuedJob<Payload>] {
+) throws -> [PendingJob<Payload>] {
     let bench = TestBench.current
     let all = try bench.enqueued(type)
     let meant = try all.filter { try condition($0.payload) }
@@ -39,9 +39,9 @@ public func expectEnqueued<Payload: Job>(
 
 /// Runs the jobs of the test's bench: all that are due, and as the clock moves on, the delayed ones and the retries.
 ///
-/// See ``TestBench/drain(_:for:)``.
+/// See ``TestBench/drainQueues(_:for:)``.
 @discardableResult
-public func drain(
+public func drainQueues(
     for time: Duration? = nil,
     concurrency: Int = 1,
     middleware: [any JobMiddleware] = [],
@@ -49,21 +49,21 @@ public func drain(
 ) async throws -> WorkerCounts {
     let bench = TestBench.current
     let worker = bench.worker(concurrency: concurrency, middleware: middleware, handlers: handlers)
-    return try await bench.drain(worker, for: time)
+    return try await bench.drainQueues(worker, for: time)
 }
 
 /// Attempts a job once in the calling task, through the middleware, without enqueueing it.
 ///
-/// See ``TestBench/run(_:attempt:headers:on:)``.
-public func run<Payload: Job>(
+/// See ``TestBench/performJob(_:attempt:headers:on:)``.
+public func performJob<Payload: Job>(
     _ job: Payload,
     attempt: Int = 1,
     middleware: [any JobMiddleware] = [],
     @HandlerBuilder handlers: () -> [JobRegistration]
 ) async throws -> Attempt {
     let bench = TestBench.current
-    return try await bench.run(job, attempt: attempt, on: bench.worker(middleware: middleware, handlers: handlers))
+    return try await bench.performJob(job, attempt: attempt, on: bench.worker(middleware: middleware, handlers: handlers))
 }
 
 /// The jobs of the test's bench that could not succeed.
-public func failures(of queue: QueueName? = nil) -> [DeadLetter] { TestBench.current.failures(of: queue) }
+public func deadLetters(of queue: QueueName? = nil) -> [DeadLetter] { TestBench.current.deadLetters(of: queue) }

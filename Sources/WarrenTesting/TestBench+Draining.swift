@@ -17,7 +17,7 @@ extension TestBench {
     /// - Returns: What became of the deliveries since the worker was made.
     /// - Throws: What ``Warren/Worker/run()`` throws.
     @discardableResult
-    public func drain(_ worker: Worker, for time: Duration? = nil) async throws -> WorkerCounts {
+    public func drainQueues(_ worker: Worker, for time: Duration? = nil) async throws -> WorkerCounts {
         let service = ServiceGroupConfiguration.ServiceConfiguration(
             service: worker,
             successTerminationBehavior: .gracefullyShutdownGroup
@@ -40,7 +40,7 @@ extension TestBench {
         while !worker.lanes.allSatisfy({ broker.consumerCount(of: $0) > 0 }) { try await step() }
         while true {
             while !isQuiet(worker) { try await step() }
-            guard let next = clock.nextEvent, worker.heldDeliveries > 0 || isAnyDelayed else { break }
+            guard let next = clock.nextEvent, worker.delayedDeliveries > 0 || isAnyDelayed else { break }
             if let end, next > end { break }
             clock.advanceToNextEvent()
         }
@@ -56,7 +56,7 @@ extension TestBench {
 
     /// Whether nothing happens until the clock moves.
     private func isQuiet(_ worker: Worker) -> Bool {
-        let held = worker.heldDeliveries
+        let held = worker.delayedDeliveries
         // What holds a delivery sleeps until its time, and so does what looks after each queue.
         return broker.isQuiet(exceptFor: held) && clock.sleeperCount >= held + worker.queueNames.count
     }

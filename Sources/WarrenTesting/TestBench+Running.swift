@@ -22,7 +22,7 @@ extension TestBench {
     /// - Parameter attempt: Which attempt the handler is to see, from 1.
     /// - Parameter headers: More headers, which the handler finds in its context.
     /// - Throws: `WarrenError` if the worker has no handler for the job. What the handler throws is in the ``Attempt``.
-    public func run<Payload: Job>(
+    public func performJob<Payload: Job>(
         _ job: Payload,
         attempt: Int = 1,
         headers: FieldTable = FieldTable(),
@@ -41,7 +41,7 @@ extension TestBench {
     }
 
     /// The jobs that could not succeed, with reason, error and history; of one queue, or of all.
-    public func failures(of queue: QueueName? = nil) -> [DeadLetter] {
+    public func deadLetters(of queue: QueueName? = nil) -> [DeadLetter] {
         let names = queue.map { [$0.dead] } ?? broker.queueNames.filter { $0.hasSuffix(".dead") }
         return names.flatMap { name in
             broker.readyMessages(in: name).map { DeadLetter($0, of: QueueName(String(name.dropLast(".dead".count)))) }

@@ -34,7 +34,7 @@ private struct ReminderError: Error {}
     private func work(failing: Int = 0, _ body: () async throws -> Void) async throws {
         let clock = clock
         let runs = runs
-        let handler = Handle(Reminder.self) { job, context in
+        let handler = Handler(Reminder.self) { job, context in
             runs.write((job.text, clock.now.offset))
             if context.attempt <= failing { throw ReminderError() }
         }
@@ -107,8 +107,8 @@ private struct ReminderError: Error {}
             try await until("reminders.dead", ready: 1)
         }
         let letters = DeadLetters(broker, topology: topology)
-        #expect(try await letters.list("reminders").count == 1)
-        _ = try await letters.replay("reminders")
+        #expect(try await letters.list(in: "reminders").count == 1)
+        _ = try await letters.replay(from: "reminders")
         #expect(broker.readyMessages(in: "reminders").count == 1)
         #expect(broker.readyMessages(in: "reminders.dead").isEmpty)
     }

@@ -18,12 +18,12 @@ struct ProbeApplication: WarrenApplication {
     }
 
     static func handlers(_ setup: WorkerSetup<NoOptions>) -> [JobRegistration] {
-        Handle(Wait.self) { job, context in
+        Handler(Wait.self) { job, context in
             tell("begin", job.number)
             if job.isGated { try await waitForGate(of: context.queue, setup.broker) }
             tell("done", job.number)
         }
-        Handle(Hang.self) { job, _ in
+        Handler(Hang.self) { job, _ in
             tell("begin", job.number)
             // A handler that heeds nothing.
             await waitForEver()

@@ -24,5 +24,5 @@ case "fill":
         print("failed:", error)
     }
 default:
-    try await jobs.flushSpool(deadline: .seconds(60))
+    try await jobs.flushSpool(timeout: .seconds(60))
 }

@@ -24,9 +24,9 @@ let worker = Worker(
     topology: topology,
     settings: WorkerSettings(name: arguments[5])
 ) {
-    Handle(Probe.self) { job, _ in
+    Handler(Probe.self) { job, _ in
         if job.number == fatal { fatalError("Job \(job.number) traps, as the test wants.") }
         FileHandle.standardOutput.write(Data("\(job.number)\n".utf8))
     }
 }
-try await worker.runUntilSignalled()
+try await worker.runService()

@@ -48,7 +48,7 @@ struct CommandTreeTests {
         "A command line that makes no sense is refused with exit code 64",
         arguments: [
             ["worker", "--lanes", "sometimes"], ["worker", "--queues", "a..b"], ["worker", "--queues", "a=0"],
-            ["worker", "--shutdown-deadline", "soon"], ["worker", "--log-level", "loud"],
+            ["worker", "--shutdown-timeout", "soon"], ["worker", "--log-level", "loud"],
             ["enqueue"], ["enqueue", "x", "--lane", "fast"], ["enqueue", "x", "--delay", "-1s"],
             ["topology", "plan", "--broker-version", "new"],
             ["dead", "replay"], ["dead", "discard"], ["dead", "replay", "--all", "--rate", "0"],
@@ -64,14 +64,14 @@ struct CommandTreeTests {
     func ownOptions() throws {
         let command = try SampleApplication.parseAsRoot([
             "worker", "--smtp", "mail.example.com", "--queues", "emails=2,reports", "--lanes", "weighted:high=6,low=1",
-            "--prefetch", "9", "--shutdown-deadline", "1m", "--no-declare", "--log-level", "debug",
+            "--prefetch", "9", "--shutdown-timeout", "1m", "--no-declare", "--log-level", "debug",
         ])
         let worker = try #require(command as? WorkerCommand<SampleApplication>)
         #expect(worker.appOptions.smtp == "mail.example.com")
         #expect(worker.target.named == [.init(name: "emails", concurrency: 2), .init(name: "reports")])
         #expect(worker.lanePolicy == .weighted([.high: 6, .low: 1]))
         #expect(worker.prefetch == 9)
-        #expect(worker.shutdownDeadline.duration == .seconds(60))
+        #expect(worker.shutdownTimeout.duration == .seconds(60))
         #expect(worker.declaresNothing)
         #expect(worker.logLevel == .debug)
     }

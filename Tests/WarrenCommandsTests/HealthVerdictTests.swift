@@ -17,7 +17,7 @@ import Testing
             problems: problems,
             publishing: "open",
             consuming: "open",
-            lastHeardSeconds: 1.5,
+            secondsSinceLastReceived: 1.5,
             consumers: [ConsumerHealth(queue: "emails", lane: "normal", isRegistered: true, isPaused: false)],
             runningJobs: 2
         )

@@ -42,7 +42,7 @@ struct OutputTests {
         let object = try #require(try JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any])
         #expect(object["worker"] as? String == "w")
         #expect(object["succeeded"] as? Int == 3)
-        #expect(object["handedBack"] as? Int == 0)
+        #expect(object["requeued"] as? Int == 0)
     }
 
     @Test(

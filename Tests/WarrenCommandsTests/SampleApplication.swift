@@ -34,7 +34,7 @@ struct SampleApplication: WarrenApplication {
     )
 
     static func handlers(_ setup: WorkerSetup<WorkerOptions>) -> [JobRegistration] {
-        Handle(SendEmail.self) { _, _ in }
+        Handler(SendEmail.self) { _, _ in }
     }
 }
 
@@ -43,6 +43,6 @@ struct PlainApplication: WarrenApplication {
     static let jobs: [any Job.Type] = [SendEmail.self]
 
     static func handlers(_ setup: WorkerSetup<NoOptions>) -> [JobRegistration] {
-        Handle(SendEmail.self) { _, _ in }
+        Handler(SendEmail.self) { _, _ in }
     }
 }

@@ -9,8 +9,8 @@ import WarrenTesting
         let jobs = TestBench.current.jobs
         let seen = Journal<Int>()
         try await jobs.enqueue(Count(number: 2))
-        let counts = try await drain {
-            Handle(Count.self) { job, _ in
+        let counts = try await drainQueues {
+            Handler(Count.self) { job, _ in
                 seen.write(job.number)
                 if job.number > 0 { try await jobs.enqueue(Count(number: job.number - 1)) }
             }
@@ -31,8 +31,8 @@ import WarrenTesting
         }
         try expectEnqueued(Count.self, count: 4)
         let real = ContinuousClock.now
-        try await drain {
-            Handle(Count.self) { job, _ in
+        try await drainQueues {
+            Handler(Count.self) { job, _ in
                 seen.write(job.number)
                 times.write(bench.now.timeIntervalSince(start))
             }
@@ -50,7 +50,7 @@ import WarrenTesting
         let start = bench.now
         let times = Journal<TimeInterval>()
         try await bench.jobs.enqueue(Count(number: 1), delay: .milliseconds(2_500))
-        try await drain { Handle(Count.self) { _, _ in times.write(bench.now.timeIntervalSince(start)) } }
+        try await drainQueues { Handler(Count.self) { _, _ in times.write(bench.now.timeIntervalSince(start)) } }
         #expect(await times.next(1) == [2.5])
     }
 
@@ -58,7 +58,7 @@ import WarrenTesting
         let bench = TestBench.current
         let start = bench.now
         for seconds in [1, 10, 100] { try await bench.jobs.enqueue(Count(number: seconds), delay: .seconds(seconds)) }
-        let counts = try await drain(for: .seconds(60)) { Handle(Count.self) { _, _ in } }
+        let counts = try await drainQueues(for: .seconds(60)) { Handler(Count.self) { _, _ in } }
         #expect(counts.succeeded == 2)
         #expect(bench.now.timeIntervalSince(start) == 60)
         let left = try expectEnqueued(Count.self, count: 1) { $0.number == 100 }
@@ -69,15 +69,15 @@ import WarrenTesting
         let jobs = TestBench.current.jobs
         try await jobs.enqueue(Count(number: 2), id: "third-time-lucky")
         try await jobs.enqueue(Count(number: 9), id: "never")
-        let counts = try await drain {
-            Handle(Count.self) { job, context in
+        let counts = try await drainQueues {
+            Handler(Count.self) { job, context in
                 if context.attempt <= job.number { throw Refused() }
             }
         }
         #expect(counts.retried == 2 + 3)
         #expect(counts.succeeded == 1)
         #expect(counts.dead == 1)
-        let failure = try #require(failures().first)
+        let failure = try #require(deadLetters().first)
         #expect(failure.id == "never")
         #expect(failure.record.reason == .attemptsExhausted)
         #expect(failure.record.failures == 4)

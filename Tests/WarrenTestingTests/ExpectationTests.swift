@@ -20,8 +20,8 @@ import WarrenTesting
     @Test(.embeddedBroker) func `A job runs inline through the middleware, and its error is told`() async throws {
         let wrapped = Journal<String>()
         let middleware = Wrapping(journal: wrapped)
-        let good = try await run(Greet(name: "Ada"), middleware: [middleware]) {
-            Handle(Greet.self) { job, context in
+        let good = try await performJob(Greet(name: "Ada"), middleware: [middleware]) {
+            Handler(Greet.self) { job, context in
                 #expect(job.name == "Ada")
                 #expect(context.attempt == 1)
             }
@@ -29,8 +29,8 @@ import WarrenTesting
         #expect(good.outcome == .succeeded)
         try good.get()
         #expect(await wrapped.next(2) == ["before tests.greet", "after tests.greet"])
-        let bad = try await run(Count(number: 1), attempt: 2) {
-            Handle(Count.self) { _, context in
+        let bad = try await performJob(Count(number: 1), attempt: 2) {
+            Handler(Count.self) { _, context in
                 #expect(context.attempt == 2 && context.retriesLeft == 2)
                 throw Refused()
             }
@@ -40,7 +40,7 @@ import WarrenTesting
         // Nothing was enqueued by it.
         try expectEnqueued(Greet.self, count: 0)
         let unknown = await #expect(throws: WarrenError.self) {
-            try await run(Greet(name: "Ada")) { Handle(Count.self) { _, _ in } }
+            try await performJob(Greet(name: "Ada")) { Handler(Count.self) { _, _ in } }
         }
         #expect(unknown?.code == .invalidConfiguration)
     }
@@ -65,7 +65,7 @@ import WarrenTesting
     func `The application's own topology holds`() async throws {
         try await TestBench.current.jobs.enqueue(Greet(name: "Ada"), lane: .high)
         #expect(try expectEnqueued(Greet.self).first?.lane == .high)
-        #expect(try await drain { Handle(Greet.self) { _, _ in } }.succeeded == 1)
+        #expect(try await drainQueues { Handler(Greet.self) { _, _ in } }.succeeded == 1)
     }
 }
 

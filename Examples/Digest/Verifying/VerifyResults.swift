@@ -28,7 +28,7 @@ struct VerifyResults: BrokerCommand {
         var folder = ResultsFolder(results)
         try folder.readMore()
         let dead = try await brokerOptions.withBroker(as: "digest verify", of: Digest.self) { broker in
-            try await DeadLetters(broker, topology: Digest.topology).list(QueueName(queue), limit: 1_000_000)
+            try await DeadLetters(broker, topology: Digest.topology).list(in: QueueName(queue), limit: 1_000_000)
         }
         let verdict = Verdict(
             ledger: try JSONLines.read(LedgerEntry.self, path: ledger),

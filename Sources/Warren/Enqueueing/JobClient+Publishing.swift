@@ -8,7 +8,7 @@ import Foundation
 
 extension JobClient {
     /// Checks a request, declares what is missing, publishes, and waits for the confirm.
-    func publish(_ request: EnqueueRequest) async throws -> JobHandle {
+    func publish(_ request: EnqueueRequest) async throws -> EnqueuedJob {
         let now = now()
         try JobName.validate(request.name)
         try JobID.validate(request.id)
@@ -36,7 +36,7 @@ extension JobClient {
             destination: Destination(exchange: topology.exchange, routingKey: request.lane.queue(of: request.queue)),
             message: message
         )
-        return JobHandle(
+        return EnqueuedJob(
             id: request.id,
             name: request.name,
             queue: request.queue,
@@ -51,7 +51,7 @@ extension JobClient {
         if let expires = request.expiresAt, expires <= request.dueAt ?? now {
             throw WarrenError(
                 .invalidExpiry,
-                "The job '\(excerpt(request.name, 80))' would expire before it is due: no worker would ever start it."
+                "The job '\(request.name.truncated(toBytes: 80))' would expire before it is due: no worker would ever start it."
             )
         }
         // Checked once more, because a middleware may have changed it.
@@ -90,7 +90,7 @@ extension JobClient {
             error.outcomeIsKnown ? "was not enqueued" : "may or may not have been enqueued"
         return WarrenError(
             .notEnqueued,
-            "The job '\(excerpt(entry.name, 80))' (\(entry.id)) for the queue '\(entry.queue)' \(certainty)",
+            "The job '\(entry.name.truncated(toBytes: 80))' (\(entry.id)) for the queue '\(entry.queue)' \(certainty)",
             underlying: error
         )
     }

@@ -3,16 +3,16 @@ import AMQP
 extension JobClient {
     /// What sends the spooled jobs when the broker is back: put it into the program's `ServiceGroup`, or run it beside its work.
     ///
-    /// Without it, or ``flushSpool(deadline:)``, they stay in the file.
+    /// Without it, or ``flushSpool(timeout:)``, they stay in the file.
     public var replayer: SpoolReplayer { SpoolReplayer(self) }
 
     /// Sends what is in the spool, and returns when all of it is at the broker; for programs that run no ``replayer``, and before their end.
     ///
-    /// - Parameter deadline: How long to try.
-    /// - Throws: ``WarrenError`` with `notEnqueued` if jobs are left at the deadline: they stay in the spool; `CancellationError`.
-    public func flushSpool(deadline: Duration = JobClient.defaultDeadline) async throws {
+    /// - Parameter timeout: How long to try.
+    /// - Throws: ``WarrenError`` with `notEnqueued` if jobs are left when it has passed: they stay in the spool; `CancellationError`.
+    public func flushSpool(timeout: Duration = JobClient.defaultTimeout) async throws {
         guard let spool else { return }
-        let latest = Timing.instant(after: deadline)
+        let latest = Timing.instant(after: timeout)
         var backoff = Backoff(from: .milliseconds(50), to: .seconds(1))
         while spool.hasWaiting {
             try Task.checkCancellation()

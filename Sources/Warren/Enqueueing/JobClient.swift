@@ -18,14 +18,14 @@ public import Foundation
 /// client publishes to is declared when it is first used.
 public final class JobClient: Sendable {
     /// How long `enqueue` tries unless told otherwise.
-    public static let defaultDeadline: Duration = .seconds(30)
+    public static let defaultTimeout: Duration = .seconds(30)
 
     let transport: any Transport
     let topology: Topology
     let middleware: [any EnqueueMiddleware]
     let spool: Spool?
     let writer: EnvelopeWriter
-    let directory: QueueDirectory
+    let directory: DeclaredQueues
     let now: @Sendable () -> Date
 
     /// A client of an application's queues.
@@ -36,7 +36,7 @@ public final class JobClient: Sendable {
     /// - Parameter spool: Takes the jobs that the broker can't take now, for the ``replayer`` to send later; without it, `enqueue` throws then.
     /// - Parameter declares: Whether to declare exchanges and queues on first use; off for users that may only publish.
     /// - Parameter showsPayload: Whether the first 1,024 bytes of a payload are also put into the header `kwargsrepr`, where Celery's
-    ///   tools (Flower, `inspect`) show them. Turn it off if payloads hold what operators shouldn't see.
+    ///   tools (Flower, `inspect`) show them. AsyncMutex it off if payloads hold what operators shouldn't see.
     /// - Parameter logger: Told, at level warning, when the broker has something else than the topology says.
     /// - Parameter now: What time it is, for dates on the wire.
     public init(
@@ -44,7 +44,7 @@ public final class JobClient: Sendable {
         topology: Topology = Topology(),
         middleware: [any EnqueueMiddleware] = [],
         spool: Spool? = nil,
-        declares: Bool = true,
+        declaresTopology: Bool = true,
         showsPayload: Bool = true,
         logger: Logger = Logger(label: "warren.client"),
         now: @escaping @Sendable () -> Date = { Date() }
@@ -54,25 +54,25 @@ public final class JobClient: Sendable {
         self.middleware = middleware
         self.spool = spool
         writer = EnvelopeWriter(showsPayload: showsPayload)
-        directory = QueueDirectory(transport: transport, topology: topology, declares: declares, logger: logger)
+        directory = DeclaredQueues(transport: transport, topology: topology, declaresTopology: declaresTopology, logger: logger)
         self.now = now
     }
 
     /// Sends a job, and returns when the broker has taken responsibility for it.
     ///
     /// A client with a ``Spool`` also returns when the job is durable there: because the broker can't take it now, or because earlier jobs
-    /// wait there. ``JobHandle/isSpooled`` tells.
+    /// wait there. ``EnqueuedJob/isSpooled`` tells.
     ///
     /// - Parameter delay: How long to wait before it is due, up to 2^28 - 1 seconds; the broker keeps it meanwhile. Long delays are
     ///   rounded up by less than a 32nd.
     /// - Parameter at: When it is due, instead of `delay`; a time that has passed means at once.
     /// - Parameter lane: The lane, instead of the job's own.
     /// - Parameter queue: The queue, instead of the job's own.
-    /// - Parameter expires: After when it is not to be started, instead of the job's ``Job/timeToLive``.
+    /// - Parameter expiresAt: After when it is not to be started, instead of the job's ``Job/timeToLive``.
     /// - Parameter timeLimits: How long an attempt may take; each limit given wins over the one of the job's type.
     /// - Parameter id: The job's id; a new one by default. The same id twice makes two jobs: it is for handlers to notice.
     /// - Parameter headers: More headers, which handlers find in ``JobContext/headers``.
-    /// - Parameter deadline: How long to try. It never waits longer.
+    /// - Parameter timeout: How long to try. It never waits longer.
     /// - Throws: ``WarrenError``: for bad input before anything is sent; `notEnqueued` and `topologyFailed` if the broker is the
     ///   reason, which say whether to try again; `spoolFull`, `spoolFailed` and `spoolTimedOut` if the spool had to take the job and
     ///   couldn't. Also what a middleware throws.
@@ -83,12 +83,12 @@ public final class JobClient: Sendable {
         at date: Date? = nil,
         lane: Lane? = nil,
         queue: QueueName? = nil,
-        expires: Date? = nil,
+        expiresAt: Date? = nil,
         timeLimits: TimeLimits = .none,
         id: String? = nil,
         headers: FieldTable = FieldTable(),
-        deadline: Duration = JobClient.defaultDeadline
-    ) async throws -> JobHandle {
+        timeout: Duration = JobClient.defaultTimeout
+    ) async throws -> EnqueuedJob {
         let now = now()
         let dueAt = try Timing.due(delay: delay, at: date, now: now)
         let request = EnqueueRequest(
@@ -97,10 +97,10 @@ public final class JobClient: Sendable {
             queue: queue ?? Payload.queue,
             lane: lane ?? Payload.lane,
             dueAt: dueAt,
-            expiresAt: expires ?? Timing.expiry(after: Payload.timeToLive, due: dueAt, now: now),
+            expiresAt: expiresAt ?? Timing.expiry(after: Payload.timeToLive, due: dueAt, now: now),
             timeLimits: timeLimits,
             headers: headers,
-            deadline: Timing.instant(after: deadline),
+            deadline: Timing.instant(after: timeout),
             payload: try EnvelopeWriter.encode(job)
         )
         return try await enqueue(request, through: middleware[...])
@@ -119,12 +119,12 @@ public final class JobClient: Sendable {
         delay: Duration? = nil,
         at date: Date? = nil,
         lane: Lane = .normal,
-        expires: Date? = nil,
+        expiresAt: Date? = nil,
         timeLimits: TimeLimits = .none,
         id: String? = nil,
         headers: FieldTable = FieldTable(),
-        deadline: Duration = JobClient.defaultDeadline
-    ) async throws -> JobHandle {
+        timeout: Duration = JobClient.defaultTimeout
+    ) async throws -> EnqueuedJob {
         let now = now()
         let request = EnqueueRequest(
             id: id ?? JobID.make(now: now),
@@ -132,10 +132,10 @@ public final class JobClient: Sendable {
             queue: queue,
             lane: lane,
             dueAt: try Timing.due(delay: delay, at: date, now: now),
-            expiresAt: expires,
+            expiresAt: expiresAt,
             timeLimits: timeLimits,
             headers: headers,
-            deadline: Timing.instant(after: deadline),
+            deadline: Timing.instant(after: timeout),
             payload: try PayloadCoding.object(json, job: name)
         )
         return try await enqueue(request, through: middleware[...])
@@ -144,7 +144,7 @@ public final class JobClient: Sendable {
     private func enqueue(
         _ request: EnqueueRequest,
         through layers: ArraySlice<any EnqueueMiddleware>
-    ) async throws -> JobHandle {
+    ) async throws -> EnqueuedJob {
         guard let layer = layers.first else { return try await publish(request) }
         return try await layer.enqueue(request) { try await self.enqueue($0, through: layers.dropFirst()) }
     }

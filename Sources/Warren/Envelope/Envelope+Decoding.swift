@@ -100,7 +100,7 @@ extension Envelope {
 
     private static func checkContent(_ message: Message, compression: FieldValue?) throws(EnvelopeError) {
         if let compression, compression != .void, compression != "" {
-            let algorithm = compression.stringValue.map { excerpt($0, 60) } ?? "something that is not a text"
+            let algorithm = compression.stringValue.map { $0.truncated(toBytes: 60) } ?? "something that is not a text"
             throw EnvelopeError(.compressed, "The body is compressed ('\(algorithm)'), which can't be undone here.")
         }
         try checkContentType(message.properties.contentType)
@@ -120,7 +120,7 @@ extension Envelope {
         if bare == "application/json" { return }
         throw EnvelopeError(
             .wrongContentType,
-            "The content type is '\(excerpt(type, 60))'; it must be application/json."
+            "The content type is '\(type.truncated(toBytes: 60))'; it must be application/json."
         )
     }
 
@@ -129,7 +129,7 @@ extension Envelope {
         if ["utf-8", "utf8", "us-ascii", "ascii", "binary", ""].contains(encoding.lowercased()) { return }
         throw EnvelopeError(
             .wrongContentEncoding,
-            "The content encoding is '\(excerpt(encoding, 60))'; it must be utf-8."
+            "The content encoding is '\(encoding.truncated(toBytes: 60))'; it must be utf-8."
         )
     }
 }

@@ -33,8 +33,8 @@ extension Envelope {
     /// The message for the parked queue: as it came, with where it came from, without what a broker added on the way.
     public static func parked(_ message: Message, from destination: Destination, now: Date) -> Message {
         republished(message) { headers in
-            headers[EnvelopeHeader.originalExchange] = .string(excerpt(destination.exchange, 255))
-            headers[EnvelopeHeader.originalRoutingKey] = .string(excerpt(destination.routingKey, 255))
+            headers[EnvelopeHeader.originalExchange] = .string(destination.exchange.truncated(toBytes: 255))
+            headers[EnvelopeHeader.originalRoutingKey] = .string(destination.routingKey.truncated(toBytes: 255))
             headers[EnvelopeHeader.parkedAt] = .string(WireTime.text(now))
         }
     }

@@ -17,7 +17,7 @@ extension Envelope {
             )
         }
         if let reason = headers[FieldTable.omittedHeaders] {
-            throw EnvelopeError(.tooDeep, excerpt(reason.stringValue ?? "Headers were left out.", 400))
+            throw EnvelopeError(.tooDeep, (reason.stringValue ?? "Headers were left out.").truncated(toBytes: 400))
         }
         guard !headers.contains(where: { $0.value.isDeeper(than: WireLimits.standard.depth - 1) }) else {
             throw EnvelopeError(

@@ -23,7 +23,7 @@ struct EnvelopeWriter: Sendable {
 
     static let ownOrigin: String = {
         let process = ProcessInfo.processInfo
-        return "gen\(process.processIdentifier)@\(excerpt(process.hostName, 200))"
+        return "gen\(process.processIdentifier)@\(process.hostName.truncated(toBytes: 200))"
     }()
 
     /// What differs from job to job.
@@ -50,14 +50,14 @@ struct EnvelopeWriter: Sendable {
         } catch {
             throw WarrenError(
                 .payloadNotEncodable,
-                "The payload of the job '\(excerpt(Payload.name, 80))' can't be written as JSON.",
+                "The payload of the job '\(Payload.name.truncated(toBytes: 80))' can't be written as JSON.",
                 underlying: error
             )
         }
         guard data.first == UInt8(ascii: "{") else {
             throw WarrenError(
                 .payloadNotEncodable,
-                "The payload of the job '\(excerpt(Payload.name, 80))' is not a JSON object: its type must encode with keys."
+                "The payload of the job '\(Payload.name.truncated(toBytes: 80))' is not a JSON object: its type must encode with keys."
             )
         }
         return data
@@ -71,7 +71,7 @@ struct EnvelopeWriter: Sendable {
             throw WarrenError(
                 .payloadTooLarge,
                 """
-                The payload of the job '\(excerpt(fields.name, 80))' has \(payload.count) bytes; brokers take messages of at \
+                The payload of the job '\(fields.name.truncated(toBytes: 80))' has \(payload.count) bytes; brokers take messages of at \
                 most 16 MiB. Put the data elsewhere and send a reference.
                 """
             )
@@ -125,10 +125,7 @@ struct EnvelopeWriter: Sendable {
         guard showsPayload else { return "{…}" }
         if payload.count <= EnvelopeWriter.reprLimit { return String(decoding: payload, as: UTF8.self) }
         // Up to three bytes more than the limit, so that the cut is made between characters and not where bytes are missing.
-        return excerpt(
-            String(decoding: payload.prefix(EnvelopeWriter.reprLimit + 4), as: UTF8.self),
-            EnvelopeWriter.reprLimit
-        )
+        return String(decoding: payload.prefix(EnvelopeWriter.reprLimit + 4), as: UTF8.self).truncated(toBytes: EnvelopeWriter.reprLimit)
     }
 
     /// Adds the caller's own headers, which may not replace those that the protocol needs.
@@ -137,7 +134,7 @@ struct EnvelopeWriter: Sendable {
             guard !name.isEmpty, name.utf8.count <= 255 else {
                 throw WarrenError(
                     .headersTooLarge,
-                    "A header of the job '\(excerpt(job, 80))' has a name that is empty or over 255 bytes."
+                    "A header of the job '\(job.truncated(toBytes: 80))' has a name that is empty or over 255 bytes."
                 )
             }
             if EnvelopeWriter.protected.contains(name) { continue }
@@ -146,7 +143,7 @@ struct EnvelopeWriter: Sendable {
         guard table.wireSize <= HeaderBudget.limit else {
             throw WarrenError(
                 .headersTooLarge,
-                "The headers of the job '\(excerpt(job, 80))' take \(table.wireSize) bytes; at most \(HeaderBudget.limit) fit into a message."
+                "The headers of the job '\(job.truncated(toBytes: 80))' take \(table.wireSize) bytes; at most \(HeaderBudget.limit) fit into a message."
             )
         }
     }

@@ -19,7 +19,7 @@ public struct DeadLetters: Sendable {
 
     /// The dead letters at a broker.
     ///
-    /// - Parameter clock: Against which the rate of ``replay(_:matching:limit:perSecond:)`` is measured.
+    /// - Parameter clock: Against which the rate of ``replay(from:where:limit:perSecond:)`` is measured.
     /// - Parameter now: The wall clock, which says whether a replayed job's `expires` has passed.
     public init(
         _ transport: some Transport,
@@ -37,8 +37,8 @@ public struct DeadLetters: Sendable {
     ///
     /// - Throws: ``WarrenError`` with `deadLettersFailed`.
     public func list(
-        _ queue: QueueName,
-        matching filter: DeadLetterFilter = DeadLetterFilter(),
+        in queue: QueueName,
+        where filter: DeadLetterFilter = DeadLetterFilter(),
         limit: Int = 100
     ) async throws(WarrenError) -> [DeadLetter] {
         var found: [DeadLetter] = []
@@ -52,8 +52,8 @@ public struct DeadLetters: Sendable {
     /// The dead letter of this job id; `nil` if the queue has none.
     ///
     /// - Throws: ``WarrenError`` with `deadLettersFailed`.
-    public func show(_ id: String, in queue: QueueName) async throws(WarrenError) -> DeadLetter? {
-        try await list(queue, matching: DeadLetterFilter(id: id), limit: 1).first
+    public func letter(_ id: String, in queue: QueueName) async throws(WarrenError) -> DeadLetter? {
+        try await list(in: queue, where: DeadLetterFilter(id: id), limit: 1).first
     }
 
     /// Puts dead letters back to where they came from, with all their attempts and under the same ids.
@@ -66,8 +66,8 @@ public struct DeadLetters: Sendable {
     /// - Returns: How many were put back, and how many could not be.
     /// - Throws: ``WarrenError`` with `deadLettersFailed`; what was put back before stays so.
     public func replay(
-        _ queue: QueueName,
-        matching filter: DeadLetterFilter = DeadLetterFilter(),
+        from queue: QueueName,
+        where filter: DeadLetterFilter = DeadLetterFilter(),
         limit: Int? = nil,
         perSecond: Double? = nil
     ) async throws(WarrenError) -> ReplayReport {
@@ -88,8 +88,8 @@ public struct DeadLetters: Sendable {
     ///
     /// - Throws: ``WarrenError`` with `deadLettersFailed`; what was thrown away before stays so.
     public func discard(
-        _ queue: QueueName,
-        matching filter: DeadLetterFilter,
+        from queue: QueueName,
+        where filter: DeadLetterFilter,
         limit: Int? = nil
     ) async throws(WarrenError) -> Int {
         var discarded = 0
@@ -108,14 +108,14 @@ public struct DeadLetters: Sendable {
         _ visit: (DeadLetter) async throws(AMQPError) -> Bool
     ) async throws(WarrenError) {
         try queue.validate()
-        var left = UnsettledPile()
+        var left = BrowsedDeliveries()
         do throws(AMQPError) {
             try await visitEach(queue, filter, limit, &left, visit)
             let count = left.count
-            left.handBack()
+            left.requeue()
             try await waitForReturn(of: count, to: queue)
         } catch {
-            left.handBack()
+            left.requeue()
             throw WarrenError(
                 .deadLettersFailed,
                 error.code == .notFound
@@ -130,7 +130,7 @@ public struct DeadLetters: Sendable {
         _ queue: QueueName,
         _ filter: DeadLetterFilter,
         _ limit: Int?,
-        _ left: inout UnsettledPile,
+        _ left: inout BrowsedDeliveries,
         _ visit: (DeadLetter) async throws(AMQPError) -> Bool
     ) async throws(AMQPError) {
         var visited = 0

@@ -16,19 +16,19 @@ struct ErrorDescription: Sendable, Hashable {
     init(_ error: any Error) {
         let error = (error as? UndecodablePayload)?.reason ?? error
         type =
-            error is CrashLoop
-            ? CrashLoop.errorType : excerpt(String(reflecting: Swift.type(of: error)), ErrorDescription.nameLimit)
+            error is CrashHistory
+            ? CrashHistory.errorType : String(reflecting: Swift.type(of: error)).truncated(toBytes: ErrorDescription.nameLimit)
         if let failure = error as? JobFailure {
-            message = excerpt(failure.message, ErrorDescription.messageLimit)
-            details = failure.underlying.map { excerpt(String(reflecting: $0), ErrorDescription.detailsLimit) }
-        } else if let loop = error as? CrashLoop {
-            message = excerpt(loop.description, ErrorDescription.messageLimit)
+            message = failure.message.truncated(toBytes: ErrorDescription.messageLimit)
+            details = failure.underlying.map { String(reflecting: $0).truncated(toBytes: ErrorDescription.detailsLimit) }
+        } else if let loop = error as? CrashHistory {
+            message = loop.description.truncated(toBytes: ErrorDescription.messageLimit)
             details = nil
         } else {
             let text = String(describing: error)
             let debugText = String(reflecting: error)
-            message = excerpt(text, ErrorDescription.messageLimit)
-            details = debugText == text ? nil : excerpt(debugText, ErrorDescription.detailsLimit)
+            message = text.truncated(toBytes: ErrorDescription.messageLimit)
+            details = debugText == text ? nil : debugText.truncated(toBytes: ErrorDescription.detailsLimit)
         }
     }
 }

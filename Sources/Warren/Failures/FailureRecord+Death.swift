@@ -26,7 +26,7 @@ extension FailureRecord {
         self.reason = reason
         if let error {
             let description = ErrorDescription(error)
-            if let loop = error as? CrashLoop {
+            if let loop = error as? CrashHistory {
                 for crash in loop.crashes { add(crash, attempt: attempt ?? 1) }
             } else if let attempt {
                 add(description, attempt: attempt, worker: worker, now: now)
@@ -48,7 +48,7 @@ extension FailureRecord {
         let headers = message.properties.headers ?? FieldTable()
         self.init(headers: headers)
         guard reason == nil, let death = headers["x-death"]?.arrayValue?.first?.tableValue else { return }
-        reason = death["reason"]?.stringValue.map { DeadReason(rawValue: "broker-" + excerpt($0, 100)) }
+        reason = death["reason"]?.stringValue.map { DeadReason(rawValue: "broker-" + $0.truncated(toBytes: 100)) }
         originalExchange = death["exchange"]?.stringValue
         originalRoutingKey = death["routing-keys"]?.arrayValue?.first?.stringValue
         deadAt = death["time"].flatMap(WireTime.date)

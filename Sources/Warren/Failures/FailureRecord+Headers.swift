@@ -87,6 +87,6 @@ extension FieldTable {
     fileprivate func text(_ name: String) -> String? { self[name]?.stringValue }
 
     fileprivate mutating func set(_ name: String, _ text: String?, _ limit: Int) {
-        self[name] = text.map { .string(excerpt($0, limit)) }
+        self[name] = text.map { .string($0.truncated(toBytes: limit)) }
     }
 }

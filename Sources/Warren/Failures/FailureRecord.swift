@@ -56,13 +56,13 @@ public struct FailureRecord: Sendable, Hashable {
     }
 
     /// Adds the loss of a worker, as ``add(_:attempt:worker:now:)`` does a failure.
-    mutating func add(_ crash: CrashLoop.Crash, attempt: Int) {
+    mutating func add(_ crash: CrashHistory.Crash, attempt: Int) {
         add(
             FailedAttempt(
                 attempt: attempt,
                 time: crash.startedAt,
                 worker: crash.worker,
-                errorType: CrashLoop.errorType,
+                errorType: CrashHistory.errorType,
                 message: "The worker's process ended while the job ran alone in it."
             ),
             at: crash.startedAt

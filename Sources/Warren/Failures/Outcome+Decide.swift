@@ -13,12 +13,12 @@ extension Outcome {
     /// - Parameter ending: What happened.
     /// - Parameter envelope: The job's message; `nil` if it can't be read.
     /// - Parameter policy: The job's retry policy.
-    /// - Parameter whenExpired: The job's expiry policy.
+    /// - Parameter expiryPolicy: The job's expiry policy.
     public static func decide(
-        _ ending: Ending,
+        _ ending: AttemptResult,
         envelope: Envelope?,
         policy: RetryPolicy,
-        whenExpired: ExpiryPolicy = .keep,
+        expiryPolicy: ExpiryPolicy = .keep,
         now: Date,
         using generator: inout some RandomNumberGenerator
     ) -> Outcome {
@@ -26,9 +26,8 @@ extension Outcome {
         case .returned: .succeeded
         case .undecodable(let error): .dead(.undecodable(error))
         case .unknownName: .parked
-        case .expired: whenExpired.keepsJob ? .dead(.expired) : .expired
-        case .cancelled: .cancelled
-        case .interrupted: .handedBack
+        case .expired: expiryPolicy.keepsJob ? .dead(.expired) : .expired
+        case .interrupted: .requeued
         case .deliveredTooOften: .dead(.crashed)
         case .threw(let error): decide(on: error, envelope: envelope, policy: policy, now: now, using: &generator)
         }

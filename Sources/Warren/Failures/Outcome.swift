@@ -8,12 +8,10 @@ public enum Outcome: Sendable, Hashable {
     case dead(DeadReason)
     /// This worker doesn't know the job's name: the job waits in the parked queue for one that does.
     case parked
-    /// The job was cancelled on demand: nothing remains of it.
-    case cancelled
     /// The job expired and its kind says ``ExpiryPolicy/discard``: nothing remains of it.
     case expired
     /// The worker is stopping: the job goes back to its queue as it came.
-    case handedBack
+    case requeued
 
     /// The outcome's name in logs and metrics.
     public var name: String {
@@ -22,9 +20,8 @@ public enum Outcome: Sendable, Hashable {
         case .retry: "retried"
         case .dead: "dead"
         case .parked: "parked"
-        case .cancelled: "cancelled"
         case .expired: "expired"
-        case .handedBack: "handed-back"
+        case .requeued: "requeued"
         }
     }
 }

@@ -13,8 +13,8 @@ struct Parking: Sendable {
     /// It takes no more messages than there were when it began, so that two workers that park and move back can't keep each other busy. A
     /// message is acknowledged after its copy is confirmed; if this process dies meanwhile, all goes back to the parked queue.
     func unpark(until stopping: Latch, _ isKnown: (String) -> Bool) async throws(AMQPError) -> Int {
-        var left = UnsettledPile()
-        defer { left.handBack() }
+        var left = BrowsedDeliveries()
+        defer { left.requeue() }
         var moved = 0
         for _ in 0..<(try await count()) where left.hasRoom && !stopping.isOpen {
             guard let delivery = try await transport.get(queue: queue.parked) else { break }

@@ -8,12 +8,12 @@ public struct RetryPolicy: Sendable {
     /// How many times the job is run in all, the first time included; at least 1.
     public let attempts: Int
     let backoff: Backoff
-    let judge: (@Sendable (any Error) -> RetryDecision)?
+    let decide: (@Sendable (any Error) -> RetryDecision)?
 
-    private init(attempts: Int, backoff: Backoff, judge: (@Sendable (any Error) -> RetryDecision)? = nil) {
+    private init(attempts: Int, backoff: Backoff, decide: (@Sendable (any Error) -> RetryDecision)? = nil) {
         self.attempts = max(1, attempts)
         self.backoff = backoff
-        self.judge = judge
+        self.decide = decide
     }
 
     /// The policy of jobs that don't say otherwise: 8 attempts, delays of up to 1 second, 2, 4, … at most 10 minutes.
@@ -37,14 +37,15 @@ public struct RetryPolicy: Sendable {
         RetryPolicy(attempts: attempts, backoff: .exponential(from: first, to: longest))
     }
 
-    /// A policy that looks at the error first; delays and attempts that it doesn't decide are those of `base`.
+    /// This policy, with a closure that decides by the error; attempts and delays that it leaves open stay as they are.
     ///
-    /// A ``JobFailure`` says itself what should happen, and is not asked about.
-    public static func byError(
-        over base: RetryPolicy = .standard,
-        _ judge: @escaping @Sendable (any Error) -> RetryDecision
-    ) -> RetryPolicy {
-        RetryPolicy(attempts: base.attempts, backoff: base.backoff, judge: judge)
+    /// ```swift
+    /// static let retry = RetryPolicy.standard.deciding { $0 is InvalidAddress ? .never : .retry }
+    /// ```
+    ///
+    /// The closure isn't called for a ``JobFailure``, which carries its own decision.
+    public func deciding(_ decide: @escaping @Sendable (any Error) -> RetryDecision) -> RetryPolicy {
+        RetryPolicy(attempts: attempts, backoff: backoff, decide: decide)
     }
 
     /// The delay after attempt number `attempt` (from 1) failed.
@@ -65,7 +66,7 @@ public struct RetryPolicy: Sendable {
     /// What should happen after `error`.
     public func decision(on error: any Error) -> RetryDecision {
         if let failure = error as? JobFailure { return failure.decision }
-        return judge?(error) ?? .retry
+        return decide?(error) ?? .retry
     }
 
     /// The longest delay there is: what the delay ladder's 28 binary digits of seconds hold, some eight and a half years.

@@ -25,7 +25,7 @@ extension Worker {
             problems: problems,
             publishing: "\(transport.publishing)",
             consuming: "\(transport.consuming)",
-            lastHeardSeconds: transport.lastHeard.map { $0.duration(to: now) / .seconds(1) },
+            secondsSinceLastReceived: transport.lastReceived.map { $0.duration(to: now) / .seconds(1) },
             consumers: consumers,
             runningJobs: life.session?.runningJobs ?? 0
         )
@@ -47,7 +47,7 @@ extension Worker {
         var problems: [String] = []
         if !transport.consuming.isConnected {
             problems.append("The connection that consumes is \(transport.consuming).")
-        } else if !transport.isAlive(at: now), let heard = transport.lastHeard {
+        } else if !transport.isAlive(at: now), let heard = transport.lastReceived {
             problems.append("Nothing was heard of the broker for \(heard.duration(to: now)).")
         }
         for consumer in consumers where !consumer.isInOrder {

@@ -42,7 +42,7 @@ public struct WorkerHealth: Sendable, Hashable, Codable {
     /// The state of the connection that consumes.
     public var consuming: String
     /// How long ago the broker sent anything, heartbeats included, in seconds; `nil` if nothing was heard yet or there is nothing to hear.
-    public var lastHeardSeconds: Double?
+    public var secondsSinceLastReceived: Double?
     /// The consumers, one for each lane of each queue.
     public var consumers: [ConsumerHealth]
     /// How many jobs run.

@@ -26,7 +26,7 @@ public protocol Job: Codable, Sendable {
     /// How long after it is due the job is still worth starting; `nil`, the default, for ever.
     static var timeToLive: Duration? { get }
     /// What happens to a job of this kind that expired before it was started. Default: ``ExpiryPolicy/keep``.
-    static var whenExpired: ExpiryPolicy { get }
+    static var expiryPolicy: ExpiryPolicy { get }
     /// How long one attempt may take. Default: ``TimeLimits/none``.
     static var timeLimits: TimeLimits { get }
 }
@@ -39,7 +39,7 @@ extension Job {
     /// No expiry.
     public static var timeToLive: Duration? { nil }
     /// Kept in the dead queue.
-    public static var whenExpired: ExpiryPolicy { .keep }
+    public static var expiryPolicy: ExpiryPolicy { .keep }
     /// No limits.
     public static var timeLimits: TimeLimits { .none }
 }

@@ -59,7 +59,7 @@ public struct JobContext: Sendable {
     /// When the job was enqueued, if its sender said so.
     public var enqueuedAt: Date? { envelope.enqueuedAt }
     /// The time after which the job isn't worth starting.
-    public var deadline: Date? { envelope.expires }
+    public var expiresAt: Date? { envelope.expires }
     /// All headers of the message, those of Celery's protocol and any that the sender added.
     public var headers: FieldTable { envelope.headers }
 

@@ -2,7 +2,7 @@
 ///
 /// The handler holds what the work needs: clients, pools, settings.
 ///
-/// Most handlers are a closure in a ``Handle``; a type of its own suits one with much to hold or to test.
+/// Most handlers are a closure in a ``Handler``; a type of its own suits one with much to hold or to test.
 public protocol JobHandler<Payload>: Sendable {
     /// The kind of job it does.
     associatedtype Payload: Job

@@ -43,6 +43,6 @@ enum JobID {
         } else {
             return
         }
-        throw WarrenError(.invalidJobID, "The job id '\(excerpt(id, 80))' \(problem).")
+        throw WarrenError(.invalidJobID, "The job id '\(id.truncated(toBytes: 80))' \(problem).")
     }
 }

@@ -14,6 +14,6 @@ enum JobName {
         } else {
             return
         }
-        throw WarrenError(.invalidJobName, "The job name '\(excerpt(name, 80))' \(problem).")
+        throw WarrenError(.invalidJobName, "The job name '\(name.truncated(toBytes: 80))' \(problem).")
     }
 }

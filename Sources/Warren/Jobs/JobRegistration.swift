@@ -7,7 +7,7 @@ public struct JobRegistration: Sendable {
     /// What happens after a failure.
     public let retry: RetryPolicy
     /// What happens to one that expired.
-    public let whenExpired: ExpiryPolicy
+    public let expiryPolicy: ExpiryPolicy
     /// How long one attempt may take, where the message doesn't say otherwise.
     public let timeLimits: TimeLimits
 
@@ -18,7 +18,7 @@ public struct JobRegistration: Sendable {
         name = Handler.Payload.name
         queue = Handler.Payload.queue
         retry = Handler.Payload.retry
-        whenExpired = Handler.Payload.whenExpired
+        expiryPolicy = Handler.Payload.expiryPolicy
         timeLimits = Handler.Payload.timeLimits
         body = { envelope, context in
             let job: Handler.Payload

@@ -36,7 +36,7 @@ public struct QueueName: RawRepresentable, Sendable, Hashable, Comparable, Codab
     /// - Throws: ``WarrenError`` with `invalidQueueName`, saying which rule the name breaks.
     public func validate() throws(WarrenError) {
         if let problem = QueueName.problem(in: rawValue) {
-            throw WarrenError(.invalidQueueName, "The queue name '\(excerpt(rawValue, 80))' \(problem).")
+            throw WarrenError(.invalidQueueName, "The queue name '\(rawValue.truncated(toBytes: 80))' \(problem).")
         }
     }
 

@@ -52,6 +52,6 @@ public struct TimeLimits: Sendable, Hashable {
         } else {
             return
         }
-        throw WarrenError(.invalidConfiguration, "A time limit of the job '\(excerpt(job, 80))' \(problem).")
+        throw WarrenError(.invalidConfiguration, "A time limit of the job '\(job.truncated(toBytes: 80))' \(problem).")
     }
 }

@@ -6,6 +6,6 @@ public protocol EnqueueMiddleware: Sendable {
     /// Runs around the checks and the publishing of one job.
     func enqueue(
         _ request: EnqueueRequest,
-        next: (EnqueueRequest) async throws -> JobHandle
-    ) async throws -> JobHandle
+        next: (EnqueueRequest) async throws -> EnqueuedJob
+    ) async throws -> EnqueuedJob
 }

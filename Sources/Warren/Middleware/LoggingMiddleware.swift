@@ -35,8 +35,8 @@ public struct LoggingMiddleware: JobMiddleware, EnqueueMiddleware {
     /// Logs a job that the broker or the spool took; what it did not take is the caller's to log, who has the error.
     public func enqueue(
         _ request: EnqueueRequest,
-        next: (EnqueueRequest) async throws -> JobHandle
-    ) async throws -> JobHandle {
+        next: (EnqueueRequest) async throws -> EnqueuedJob
+    ) async throws -> EnqueuedJob {
         let handle = try await next(request)
         let logger = logger ?? LoggingMiddleware.clientLogger
         if logger.logLevel <= .debug {

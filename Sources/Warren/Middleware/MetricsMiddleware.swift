@@ -55,8 +55,8 @@ public final class MetricsMiddleware: JobMiddleware, EnqueueMiddleware {
     /// Counts the job if the broker or the spool took it.
     public func enqueue(
         _ request: EnqueueRequest,
-        next: (EnqueueRequest) async throws -> JobHandle
-    ) async throws -> JobHandle {
+        next: (EnqueueRequest) async throws -> EnqueuedJob
+    ) async throws -> EnqueuedJob {
         let handle = try await next(request)
         counter(Key(job: handle.name, queue: handle.queue, outcome: MetricsMiddleware.enqueued)).increment()
         if handle.isSpooled {

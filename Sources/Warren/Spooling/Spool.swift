@@ -45,7 +45,7 @@ public final class Spool: Sendable {
 
     let logger: Logger
     /// Lets one replay run at a time: two would send everything twice.
-    let replaying = Turn()
+    let replaying = AsyncMutex()
     /// Only `disk` uses it, so nobody waits for this lock while the disk works.
     private let journal: Mutex<SpoolJournal>
     private let state: Mutex<State>

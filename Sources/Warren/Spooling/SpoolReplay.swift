@@ -173,8 +173,8 @@ struct SpoolReplay: Sendable {
         spool.logger.warning(
             "A spooled job was refused and moved aside",
             metadata: [
-                LogKey.path: "\(spool.path).rejected", LogKey.job: "\(excerpt(entry?.name ?? "", 80))",
-                LogKey.jobID: "\(excerpt(entry?.id ?? "", 80))", LogKey.reason: "\(reason)",
+                LogKey.path: "\(spool.path).rejected", LogKey.job: "\((entry?.name ?? "").truncated(toBytes: 80))",
+                LogKey.jobID: "\((entry?.id ?? "").truncated(toBytes: 80))", LogKey.reason: "\(reason)",
             ]
         )
     }

@@ -10,7 +10,7 @@ extension TopologyPlan {
         var report = TopologyReport()
         for step in steps {
             let differences = try await step.apply(to: transport)
-            if differences.isEmpty { report.agreed += 1 }
+            if differences.isEmpty { report.matching += 1 }
             report.differences += differences
         }
         return report

@@ -7,7 +7,7 @@ extension Delivery {
     /// whose connection was lost, or that were handed back often to a broker that counts this. A quorum queue counts deliveries in
     /// `x-delivery-count`, on every supported version also those whose consumer died: the second return makes the suspicion. A classic
     /// queue only says that there was one.
-    var isSuspected: Bool {
+    var mayBePoison: Bool {
         guard isRedelivered else { return false }
         guard let count = message.properties.headers?[EnvelopeHeader.deliveryCount]?.integerValue else { return true }
         return count >= 2

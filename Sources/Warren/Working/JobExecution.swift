@@ -4,7 +4,7 @@ struct JobExecution: Sendable {
     let middleware: [any JobMiddleware]
 
     /// Runs the handler, and says how it ended.
-    func run(_ registration: JobRegistration, _ context: JobContext) async -> Ending {
+    func run(_ registration: JobRegistration, _ context: JobContext) async -> AttemptResult {
         do {
             if middleware.isEmpty {
                 try await registration.run(context.envelope, context)
@@ -32,7 +32,7 @@ struct JobExecution: Sendable {
     }
 }
 
-extension Ending {
+extension AttemptResult {
     /// The error that a failure record should tell of.
     var error: (any Error)? {
         switch self {

@@ -25,11 +25,11 @@ struct JobRunner: Sendable {
     let registry: JobRegistry
     let execution: JobExecution
     let settlement: Settlement
-    let held: HeldDeliveries
+    let held: DelayedDeliveries
     let end: WorkerEnd
     let clock: any Clock<Duration>
-    let gate: SoloGate
-    let suspects: Suspects
+    let gate: IsolationGate
+    let suspects: PoisonGuard
     let breaker: QueueBreaker?
     let logger: Logger
     let now: @Sendable () -> Date
@@ -71,12 +71,12 @@ struct JobRunner: Sendable {
 
     /// Attempts a job beside others; a suspected one alone, if it may be started at all.
     private func takeTurn(_ item: LaneDelivery, _ envelope: Envelope, in slot: Slot) async {
-        if item.delivery.isSuspected, registry[envelope.name] != nil {
-            guard await gate.enterAlone() else { return settlement.handBack(item.delivery) }
-            defer { gate.leaveAlone() }
+        if item.delivery.mayBePoison, registry[envelope.name] != nil {
+            guard await gate.enterExclusively() else { return settlement.requeue(item.delivery) }
+            defer { gate.leaveExclusively() }
             if !isLost(item.delivery) { await attemptAlone(item, envelope, in: slot) }
         } else {
-            guard await gate.enter() else { return settlement.handBack(item.delivery) }
+            guard await gate.enter() else { return settlement.requeue(item.delivery) }
             defer { gate.leave() }
             if !isLost(item.delivery) { await attempt(item, envelope, in: slot) }
         }
@@ -87,9 +87,9 @@ struct JobRunner: Sendable {
         switch await suspects.begin(envelope.id, unless: gate) {
         case .start: outcome = await attempt(item, envelope, in: slot)
         case .quarantine(let loop): outcome = await attempt(item, envelope, in: slot, unless: loop)
-        case .handBack: settlement.handBack(item.delivery)
+        case .requeue: settlement.requeue(item.delivery)
         }
-        await suspects.ended(isSettled: outcome.map { $0 != .handedBack } ?? false)
+        await suspects.ended(isSettled: outcome.map { $0 != .requeued } ?? false)
     }
 
     /// Attempts a job, unless it is in a crash loop, and settles it.
@@ -100,7 +100,7 @@ struct JobRunner: Sendable {
         _ item: LaneDelivery,
         _ envelope: Envelope,
         in slot: Slot,
-        unless loop: CrashLoop? = nil
+        unless loop: CrashHistory? = nil
     ) async -> Outcome? {
         let registration = registry[envelope.name]
         let policy = registration?.retry ?? .none
@@ -113,7 +113,7 @@ struct JobRunner: Sendable {
             maximumAttempts: policy.attempts,
             logger: logger
         )
-        let ending: Ending
+        let ending: AttemptResult
         if envelope.expires != nil, envelope.isExpired(at: now()) {
             ending = .expired
         } else if let loop {
@@ -142,7 +142,7 @@ struct JobRunner: Sendable {
     @discardableResult
     private func settle(
         _ delivery: Delivery,
-        _ ending: Ending,
+        _ ending: AttemptResult,
         _ registration: JobRegistration?,
         _ context: JobContext
     ) async -> Outcome {
@@ -151,7 +151,7 @@ struct JobRunner: Sendable {
             ending,
             envelope: context.envelope,
             policy: registration?.retry ?? .none,
-            whenExpired: registration?.whenExpired ?? .keep,
+            expiryPolicy: registration?.expiryPolicy ?? .keep,
             now: now(),
             using: &random
         )
@@ -172,7 +172,7 @@ struct JobRunner: Sendable {
             WarrenError(
                 .hardTimeLimit,
                 """
-                The job '\(excerpt(context.name, 80))' (\(excerpt(context.id, 80))) of the queue '\(queue)' ran past its hard time \
+                The job '\(context.name.truncated(toBytes: 80))' (\(context.id.truncated(toBytes: 80))) of the queue '\(queue)' ran past its hard time \
                 limit of \(error.limit). Its handler may not return, so the worker ends; end the process, and start a new one.
                 """
             )

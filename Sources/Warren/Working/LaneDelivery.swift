@@ -5,5 +5,5 @@ struct LaneDelivery: Sendable {
     let delivery: Delivery
     let lane: Lane
     /// The consumer it came from, where the queue has a circuit breaker.
-    var use: StreamUse?
+    var use: ConsumerLease?
 }

@@ -13,9 +13,9 @@ struct LaneReader: Sendable {
     let deliveries: LaneQueue<LaneDelivery>
     let consumers: Consumers
     let breaker: QueueBreaker?
-    let renewal: ConsumerRenewal
+    let renewal: StaleConsumerMonitor
     let counters: WorkerCounters
-    let declares: Bool
+    let declaresTopology: Bool
     let declarer: TopologyDeclarer
     let clock: any Clock<Duration>
     let logger: Logger
@@ -38,7 +38,7 @@ struct LaneReader: Sendable {
 
     private func read(_ retired: inout DiscardingTaskGroup) async throws(AMQPError) {
         var backoff = Backoff(from: .milliseconds(200), to: .seconds(1))
-        var isToDeclare = declares
+        var isToDeclare = declaresTopology
         while !consumers.isStopping {
             do throws(AMQPError) {
                 if isToDeclare { try await declarer.declare(queue) }
@@ -56,7 +56,7 @@ struct LaneReader: Sendable {
                 if await consumers.stopping.wait(for: pause, clock: clock) { return }
                 // Consuming waits for declarations only if it must: a cluster that has lost a node answers them late. They come after the
                 // pause, because of what brokers do to a queue that is declared again at once (`BrokerFeatures.mayKeepDeadConsumers`).
-                if error.code == .notFound { isToDeclare = declares } else { declarer.consumerWasLost() }
+                if error.code == .notFound { isToDeclare = declaresTopology } else { declarer.consumerWasLost() }
             }
         }
     }
@@ -74,14 +74,14 @@ struct LaneReader: Sendable {
             let permission = await breaker.permission(unless: consumers.stopping)
             consumers.setPaused(false, queue: name)
             guard let permission else { return }
-            let use = StreamUse(permission)
+            let use = ConsumerLease(permission)
             try await consume(prefetch: permission.isProbe ? 1 : prefetch, use, delivered)
             retired.addTask { await close(use) }
         }
     }
 
     /// Closes a consumer that the circuit breaker ended, when its last job is settled; at shutdown the session does that.
-    private func close(_ use: StreamUse) async {
+    private func close(_ use: ConsumerLease) async {
         await use.over.wait(or: consumers.stopping)
         guard use.over.isOpen, !consumers.isStopping, let (id, stream) = use.retired else { return }
         consumers.remove(id)
@@ -93,7 +93,7 @@ struct LaneReader: Sendable {
     /// One that the breaker ended is retired, and its channel still open.
     private func consume(
         prefetch: UInt16,
-        _ use: StreamUse?,
+        _ use: ConsumerLease?,
         _ delivered: () -> Void
     ) async throws(AMQPError) {
         let stream = try await transport.consume(queue: lane.queue(of: queue), prefetch: prefetch, arguments: [:])
@@ -136,7 +136,7 @@ struct LaneReader: Sendable {
 
     /// A queue that is missing can be declared, unless that isn't this worker's business.
     private func canPass(_ error: AMQPError) -> Bool {
-        error.isRetriable || (error.code == .notFound && declares)
+        error.isRetriable || (error.code == .notFound && declaresTopology)
     }
 
     private func warn(_ error: AMQPError, _ pause: Duration) {

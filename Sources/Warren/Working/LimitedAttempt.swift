@@ -3,7 +3,7 @@ import Synchronization
 /// Runs a handler within its time limits.
 struct LimitedAttempt: Sendable {
     private enum Event: Sendable {
-        case ended(Ending)
+        case ended(AttemptResult)
         case limit
         /// A limit's clock was stopped.
         case stopped
@@ -16,9 +16,9 @@ struct LimitedAttempt: Sendable {
     ///
     /// At the hard limit `body` is cancelled and `giveUp` is called; this still returns only when `body` does.
     func run(
-        _ body: @escaping @Sendable () async -> Ending,
+        _ body: @escaping @Sendable () async -> AttemptResult,
         giveUp: @escaping @Sendable (JobTimeLimitExceeded) async -> Void
-    ) async -> Ending {
+    ) async -> AttemptResult {
         guard let hard = limits.hard else { return await runToSoftLimit(body) }
         return await withTaskGroup(of: Event.self) { group in
             group.addTask { .ended(await runToSoftLimit(body)) }
@@ -38,7 +38,7 @@ struct LimitedAttempt: Sendable {
         }
     }
 
-    private func runToSoftLimit(_ body: @escaping @Sendable () async -> Ending) async -> Ending {
+    private func runToSoftLimit(_ body: @escaping @Sendable () async -> AttemptResult) async -> AttemptResult {
         guard let soft = limits.soft else { return await body() }
         return await withTaskGroup(of: Event.self) { group in
             group.addTask { .ended(await body()) }
@@ -60,7 +60,7 @@ struct LimitedAttempt: Sendable {
     }
 
     /// What an ending after the soft limit means.
-    private func judge(_ ending: Ending, _ soft: Duration) -> Ending {
+    private func judge(_ ending: AttemptResult, _ soft: Duration) -> AttemptResult {
         switch ending {
         case .threw, .interrupted: .threw(JobTimeLimitExceeded.soft(soft))
         default: ending

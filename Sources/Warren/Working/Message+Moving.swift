@@ -3,7 +3,7 @@ import AMQP
 extension Message {
     /// The message as it came, to be published again: without what a broker added on the way, and without AMQP's `expiration`, which
     /// would cut a delay short.
-    func asItCame() -> Message {
+    func strippingBrokerHeaders() -> Message {
         var message = self
         message.properties.expiration = nil
         message.properties.userID = nil
@@ -16,7 +16,7 @@ extension Message {
 
     /// A parked message as it was before it was parked.
     func unparked() -> Message {
-        var message = asItCame()
+        var message = strippingBrokerHeaders()
         for name in [EnvelopeHeader.originalExchange, EnvelopeHeader.originalRoutingKey, EnvelopeHeader.parkedAt] {
             message.properties.headers?[name] = nil
         }

@@ -71,7 +71,7 @@ final class QueueBreaker: Sendable {
     }
 
     /// Hears how a job ended that came with this permission; what says nothing of the job's luck, as shutdown does, is passed over.
-    func judge(_ ending: Ending, _ permission: Permission) async {
+    func judge(_ ending: AttemptResult, _ permission: Permission) async {
         let change: (State, [DeliveryStream])? = state.withLock { state in
             let hasChanged =
                 switch ending {
@@ -90,7 +90,7 @@ final class QueueBreaker: Sendable {
         for stream in streams { await stream.cancel() }
     }
 
-    private func tell(of breaker: CircuitBreaker, _ ending: Ending) {
+    private func tell(of breaker: CircuitBreaker, _ ending: AttemptResult) {
         guard case .open(let pause) = breaker.phase, case .threw(let error) = ending else {
             return logger.info("A job succeeded: the queue is consumed again", metadata: [LogKey.queue: "\(queue)"])
         }

@@ -11,11 +11,11 @@ struct QueueSession: Sendable {
     private let registry: JobRegistry
     private let declarer: TopologyDeclarer
     private let deliveries: LaneQueue<LaneDelivery>
-    private let held: HeldDeliveries
-    private let suspects: Suspects
+    private let held: DelayedDeliveries
+    private let suspects: PoisonGuard
     private let breaker: QueueBreaker?
     /// One for each lane.
-    private let renewals: [ConsumerRenewal]
+    private let renewals: [StaleConsumerMonitor]
     private let runner: JobRunner
 
     init(
@@ -23,8 +23,8 @@ struct QueueSession: Sendable {
         worker: Worker,
         registry: JobRegistry,
         declarer: TopologyDeclarer,
-        attendance: Attendance,
-        gate: SoloGate,
+        attendance: TaskTracker,
+        gate: IsolationGate,
         end: WorkerEnd
     ) {
         let name = queue.name
@@ -37,8 +37,8 @@ struct QueueSession: Sendable {
         lanes = worker.topology.configuration(of: name).lanes
         slots = (0..<queue.slots(default: worker.concurrency)).map { _ in Slot(attendance) }
         deliveries = LaneQueue(queue.lanes.scheduler(for: lanes))
-        held = HeldDeliveries(capacity: max(1, Int(queue.prefetch(default: worker.concurrency)) / 2))
-        let declares = worker.settings.declaresTopology
+        held = DelayedDeliveries(capacity: max(1, Int(queue.prefetch(default: worker.concurrency)) / 2))
+        let declaresTopology = worker.settings.declaresTopology
         let settlement = Settlement(
             queue: name,
             topology: worker.topology,
@@ -48,7 +48,7 @@ struct QueueSession: Sendable {
                 transport: worker.transport,
                 clock: worker.clock,
                 ladderIsReady: declarer.ladderIsReady,
-                restoreTopology: { () async throws(AMQPError) in if declares { try await declarer.declare(name) } }
+                restoreTopology: { () async throws(AMQPError) in if declaresTopology { try await declarer.declare(name) } }
             ),
             counters: worker.counters,
             logger: logger,
@@ -57,8 +57,8 @@ struct QueueSession: Sendable {
         breaker = queue.circuitBreaker.map {
             QueueBreaker($0, queue: name, clock: worker.clock, counters: worker.counters, logger: worker.logger)
         }
-        renewals = lanes.map { _ in ConsumerRenewal() }
-        suspects = Suspects(name, worker: worker, logger: logger)
+        renewals = lanes.map { _ in StaleConsumerMonitor() }
+        suspects = PoisonGuard(name, worker: worker, logger: logger)
         runner = JobRunner(
             queue: name,
             worker: worker.settings.name,
@@ -80,7 +80,7 @@ struct QueueSession: Sendable {
     var runningJobs: Int { slots.count { $0.isBusy } }
 
     /// How many deliveries wait here until they are due.
-    var heldDeliveries: Int { held.waiting }
+    var delayedDeliveries: Int { held.waiting }
 
     /// How each lane's consumer is.
     func health(_ consumers: Consumers) -> [ConsumerHealth] {
@@ -110,7 +110,7 @@ struct QueueSession: Sendable {
                 breaker: breaker,
                 renewal: renewals[index],
                 counters: worker.counters,
-                declares: worker.settings.declaresTopology,
+                declaresTopology: worker.settings.declaresTopology,
                 declarer: declarer,
                 clock: worker.clock,
                 logger: worker.logger
@@ -142,9 +142,9 @@ struct QueueSession: Sendable {
             clock: worker.clock,
             release: { item in
                 let index = lanes.firstIndex(of: item.lane) ?? 0
-                for refused in deliveries.offer([item], lane: index) { settlement.handBack(refused.delivery) }
+                for refused in deliveries.offer([item], lane: index) { settlement.requeue(refused.delivery) }
             },
-            handBack: { settlement.handBack($0.delivery) }
+            requeue: { settlement.requeue($0.delivery) }
         )
     }
 
@@ -158,7 +158,7 @@ struct QueueSession: Sendable {
             for renewal in renewals {
                 if isIdle { await renewal.check() } else { renewal.excuse() }
             }
-        } while !(await stopping.wait(for: ConsumerRenewal.patience, clock: worker.clock))
+        } while !(await stopping.wait(for: StaleConsumerMonitor.patience, clock: worker.clock))
     }
 
     /// Moves parked jobs back whose names this worker knows, now and from time to time.
@@ -182,8 +182,8 @@ struct QueueSession: Sendable {
     }
 
     /// Hands back what waits for a slot or for its time; slots without a job end.
-    func handBackWaiting() {
-        for item in deliveries.close() { runner.settlement.handBack(item.delivery) }
+    func requeueWaiting() {
+        for item in deliveries.close() { runner.settlement.requeue(item.delivery) }
         held.finish()
     }
 
@@ -197,7 +197,7 @@ struct QueueSession: Sendable {
                 "A job did not end when it was cancelled; it is handed back, and will run again",
                 metadata: [LogKey.jobID: "\(delivery.jobID)"]
             )
-            runner.settlement.handBack(delivery)
+            runner.settlement.requeue(delivery)
         }
     }
 }

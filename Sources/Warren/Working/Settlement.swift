@@ -21,7 +21,7 @@ struct Settlement: Sendable {
     let logger: Logger
     let now: @Sendable () -> Date
 
-    /// Settles a delivery, and returns what became of it: the outcome asked for, or `handedBack` if that could not be made durable or
+    /// Settles a delivery, and returns what became of it: the outcome asked for, or `requeued` if that could not be made durable or
     /// the broker has already taken the delivery back.
     ///
     /// - Parameter envelope: The delivery's message, decoded; `nil` if it can't be.
@@ -30,15 +30,15 @@ struct Settlement: Sendable {
         // The original comes again whatever is done here: a copy beside it would only make the job run once more.
         if delivery.isLost {
             noteLate(delivery, outcome.name)
-            return .handedBack
+            return .requeued
         }
         var result = outcome
         switch outcome {
-        case .succeeded, .cancelled, .expired: delivery.ack()
-        case .handedBack: delivery.nack(requeue: true)
-        case .retry(let delay): result = await retry(delivery, after: delay, envelope, error) ? outcome : .handedBack
+        case .succeeded, .expired: delivery.ack()
+        case .requeued: delivery.nack(requeue: true)
+        case .retry(let delay): result = await retry(delivery, after: delay, envelope, error) ? outcome : .requeued
         case .dead(let reason):
-            result = await bury(delivery, reason, attempt: attempt(envelope, error), error) ? outcome : .handedBack
+            result = await bury(delivery, reason, attempt: attempt(envelope, error), error) ? outcome : .requeued
         case .parked: result = await park(delivery)
         }
         counters.count(result)
@@ -47,18 +47,18 @@ struct Settlement: Sendable {
 
     /// Sends a delivery that isn't due yet down the delay ladder, from which it returns with whatever is left below a second.
     func postpone(_ delivery: Delivery, for delay: Duration) async {
-        let message = delivery.message.asItCame()
+        let message = delivery.message.strippingBrokerHeaders()
         if await move(delivery, message, to: route(after: delay, to: delivery.queue), as: "postponed") {
             counters.postponed.add(1, ordering: .relaxed)
         } else {
-            counters.handedBack.add(1, ordering: .relaxed)
+            counters.requeued.add(1, ordering: .relaxed)
         }
     }
 
     /// Hands a delivery back that was not started or not finished.
-    func handBack(_ delivery: Delivery) {
+    func requeue(_ delivery: Delivery) {
         delivery.nack(requeue: true)
-        counters.count(.handedBack)
+        counters.count(.requeued)
     }
 
     private func retry(
@@ -116,10 +116,10 @@ struct Settlement: Sendable {
             return .parked
         } catch  where error.code == .nacked {
             let error = JobFailure.permanent("No worker knows the job, and the queue '\(queue.parked)' is full.")
-            return await bury(delivery, .unknownName, attempt: nil, error) ? .dead(.unknownName) : .handedBack
+            return await bury(delivery, .unknownName, attempt: nil, error) ? .dead(.unknownName) : .requeued
         } catch {
             giveUp(delivery, error, "parked job")
-            return .handedBack
+            return .requeued
         }
     }
 

@@ -5,7 +5,7 @@ import Metrics
 /// Publishes on behalf of a ``Settlement``: confirmed, as `mandatory`, and with patience.
 struct SettlementPublisher: Sendable {
     /// How long one attempt may take.
-    private static let attemptDeadline: Duration = .seconds(15)
+    private static let attemptTimeout: Duration = .seconds(15)
     /// How often a publish is tried before the original goes back to its queue.
     private static let attempts = 5
 
@@ -61,7 +61,7 @@ struct SettlementPublisher: Sendable {
         var attempt = 1
         while true {
             do {
-                let deadline = ContinuousClock.now + Self.attemptDeadline
+                let deadline = ContinuousClock.now + Self.attemptTimeout
                 return try await transport.publish(message, to: destination, mandatory: true, deadline: deadline)
             } catch {
                 let isMissing = error.code == .notFound || error.code == .unroutable

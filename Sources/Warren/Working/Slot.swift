@@ -12,10 +12,10 @@ final class Slot: Sendable {
     }
 
     private let state = Mutex(State())
-    private let attendance: Attendance
+    private let attendance: TaskTracker
 
     /// A slot whose worker waits for it.
-    init(_ attendance: Attendance) {
+    init(_ attendance: TaskTracker) {
         self.attendance = attendance
         attendance.enter()
     }

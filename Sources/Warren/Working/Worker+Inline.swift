@@ -14,8 +14,8 @@ extension Worker {
     }
 
     /// How many deliveries wait in it until they are due, by its clock.
-    package var heldDeliveries: Int {
-        life.withLock { if case .running(let session) = $0 { session.heldDeliveries } else { 0 } }
+    package var delayedDeliveries: Int {
+        life.withLock { if case .running(let session) = $0 { session.delayedDeliveries } else { 0 } }
     }
 
     /// Attempts a job in the calling task, without a broker: through the worker's middleware, within no time limit.
@@ -34,7 +34,7 @@ extension Worker {
         guard let registration = registry[envelope.name] else {
             throw WarrenError(
                 .invalidConfiguration,
-                "The worker has no handler for the job '\(excerpt(envelope.name, 80))': give it one."
+                "The worker has no handler for the job '\(envelope.name.truncated(toBytes: 80))': give it one."
             )
         }
         let context = JobContext(
@@ -51,7 +51,7 @@ extension Worker {
             ending,
             envelope: envelope,
             policy: registration.retry,
-            whenExpired: registration.whenExpired,
+            expiryPolicy: registration.expiryPolicy,
             now: now(),
             using: &random
         )

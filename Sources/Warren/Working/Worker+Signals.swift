@@ -7,7 +7,7 @@ extension Worker {
     /// For a program that is nothing but a worker. A program with more services puts the worker into its own `ServiceGroup`.
     ///
     /// - Throws: What ``run()`` throws.
-    public func runUntilSignalled() async throws {
+    public func runService() async throws {
         try await SignalledGroup([self], logger: logger).run()
     }
 }

@@ -13,7 +13,7 @@ public import Foundation
 ///
 /// ```swift
 /// let worker = Worker(.rabbitMQ("amqp://localhost"), queues: ["emails"], concurrency: 16) {
-///     Handle(SendEmail.self) { email, context in try await mailer.send(email) }
+///     Handler(SendEmail.self) { email, context in try await mailer.send(email) }
 /// }
 /// try await worker.run()
 /// ```
@@ -22,7 +22,7 @@ public import Foundation
 /// A worker survives the loss of its connection and the deletion of its queues: it declares and consumes again, with growing pauses.
 ///
 /// Shutdown, by a `ServiceGroup` or by cancelling the task of ``run()``, consumes no more, hands back what has not begun, lets running
-/// jobs finish until ``WorkerSettings/shutdownDeadline``, cancels them, and hands back those that still don't return. It never counts
+/// jobs finish until ``WorkerSettings/shutdownTimeout``, cancels them, and hands back those that still don't return. It never counts
 /// as a failure of a job.
 public final class Worker: Service {
     let transport: any Transport
@@ -46,7 +46,7 @@ public final class Worker: Service {
     /// - Parameter concurrency: How many jobs of a queue run at once, where the queue doesn't say.
     /// - Parameter middleware: Wraps each execution; the first is the outermost.
     /// - Parameter now: The wall clock, against which `eta` and `expires` are compared.
-    /// - Parameter handlers: What the worker can do: a ``Handle`` or ``JobHandler`` for each kind of job.
+    /// - Parameter handlers: What the worker can do: a ``Handler`` or ``JobHandler`` for each kind of job.
     public init(
         _ transport: some Transport,
         queues: [WorkerQueue],

@@ -8,8 +8,7 @@ final class WorkerCounters: Sendable {
     let parked = Atomic(0)
     let unparked = Atomic(0)
     let expired = Atomic(0)
-    let cancelled = Atomic(0)
-    let handedBack = Atomic(0)
+    let requeued = Atomic(0)
     let postponed = Atomic(0)
     let redelivered = Atomic(0)
     let lost = Atomic(0)
@@ -23,9 +22,8 @@ final class WorkerCounters: Sendable {
         case .retry: retried.add(1, ordering: .relaxed)
         case .dead: dead.add(1, ordering: .relaxed)
         case .parked: parked.add(1, ordering: .relaxed)
-        case .cancelled: cancelled.add(1, ordering: .relaxed)
         case .expired: expired.add(1, ordering: .relaxed)
-        case .handedBack: handedBack.add(1, ordering: .relaxed)
+        case .requeued: requeued.add(1, ordering: .relaxed)
         }
     }
 
@@ -37,8 +35,7 @@ final class WorkerCounters: Sendable {
             parked: parked.load(ordering: .relaxed),
             unparked: unparked.load(ordering: .relaxed),
             expired: expired.load(ordering: .relaxed),
-            cancelled: cancelled.load(ordering: .relaxed),
-            handedBack: handedBack.load(ordering: .relaxed),
+            requeued: requeued.load(ordering: .relaxed),
             postponed: postponed.load(ordering: .relaxed),
             redelivered: redelivered.load(ordering: .relaxed),
             lost: lost.load(ordering: .relaxed),

@@ -12,10 +12,8 @@ public struct WorkerCounts: Sendable, Hashable, Codable {
     public var unparked = 0
     /// Dropped because they had expired and their kind says so; expired ones that are kept count as ``dead``.
     public var expired = 0
-    /// Cancelled on demand.
-    public var cancelled = 0
     /// Given back to their queue: at shutdown, or because a retry or dead letter could not be published.
-    public var handedBack = 0
+    public var requeued = 0
     /// Sent down the delay ladder because they were not due yet.
     public var postponed = 0
     /// Delivered before, as the broker said.

@@ -7,12 +7,12 @@ final class WorkerSession: Sendable {
     private let worker: Worker
     private let parts: [QueueSession]
     private let consumers: Consumers
-    private let gate = SoloGate()
+    private let gate = IsolationGate()
     private let declarer: TopologyDeclarer
     private let impatience = Latch()
     /// How long cancelled jobs have to end when the worker is told to end at once.
     private static let shortGrace: Duration = .milliseconds(500)
-    private let attendance = Attendance()
+    private let attendance = TaskTracker()
     private let end: WorkerEnd
 
     /// Checks the worker's settings and puts its parts together; nothing is started.
@@ -55,7 +55,7 @@ final class WorkerSession: Sendable {
             throw WarrenError(
                 .invalidConfiguration,
                 """
-                The job '\(excerpt(job.name, 80))' may run for \(longest), but the broker waits only \(timeout) for a job to be \
+                The job '\(job.name.truncated(toBytes: 80))' may run for \(longest), but the broker waits only \(timeout) for a job to be \
                 acknowledged and then delivers it again. Shorten its time limit, or raise the broker's consumer_timeout and say so: \
                 WorkerSettings.consumerTimeout, or --consumer-timeout.
                 """
@@ -66,7 +66,7 @@ final class WorkerSession: Sendable {
     /// True once the session was told to end.
     var isStopping: Bool { consumers.isStopping }
 
-    var heldDeliveries: Int { parts.map(\.heldDeliveries).reduce(0, +) }
+    var delayedDeliveries: Int { parts.map(\.delayedDeliveries).reduce(0, +) }
 
     var runningJobs: Int { parts.map(\.runningJobs).reduce(0, +) }
 
@@ -90,7 +90,7 @@ final class WorkerSession: Sendable {
         await consumers.cancelAll()
         // Not before: what is turned away there goes back to the broker, which would deliver it again.
         gate.close()
-        for part in parts { part.handBackWaiting() }
+        for part in parts { part.requeueWaiting() }
         await finish(work)
         for part in parts { await part.forgetSuspect() }
         await consumers.closeAll()
@@ -144,7 +144,7 @@ final class WorkerSession: Sendable {
         // Also where all have left: a handler that was given up at its hard time limit is still there.
         defer { work.cancel() }
         let isOver = await attendance.over.wait(
-            for: settings.shutdownDeadline,
+            for: settings.shutdownTimeout,
             clock: worker.clock,
             unless: impatience
         )

@@ -5,7 +5,7 @@ public struct WorkerSettings: Sendable, Hashable {
     /// Whether the worker declares its queues and the delay ladder when it starts, and again after a queue was deleted.
     public var declaresTopology: Bool
     /// How long running jobs may go on after shutdown has begun; then they are cancelled.
-    public var shutdownDeadline: Duration
+    public var shutdownTimeout: Duration
     /// How long cancelled jobs have to end; then they are handed back, and the worker ends without them.
     ///
     /// It is at most half a second where the worker is told to end at once, by cancellation of the task of ``Worker/run()``.
@@ -30,7 +30,7 @@ public struct WorkerSettings: Sendable, Hashable {
     public init(
         name: String? = nil,
         declaresTopology: Bool = true,
-        shutdownDeadline: Duration = .seconds(30),
+        shutdownTimeout: Duration = .seconds(30),
         cancellationGrace: Duration = .seconds(2),
         unparkingInterval: Duration = .seconds(30),
         consumerTimeout: Duration? = .seconds(1_800),
@@ -39,7 +39,7 @@ public struct WorkerSettings: Sendable, Hashable {
     ) {
         self.name = name ?? WorkerName.ofThisProcess
         self.declaresTopology = declaresTopology
-        self.shutdownDeadline = shutdownDeadline
+        self.shutdownTimeout = shutdownTimeout
         self.cancellationGrace = cancellationGrace
         self.unparkingInterval = unparkingInterval
         self.consumerTimeout = consumerTimeout

@@ -13,7 +13,7 @@ public import Warren
 ///
 ///     static func handlers(_ setup: WorkerSetup<NoOptions>) -> [JobRegistration] {
 ///         let mailer = SMTPClient()
-///         Handle(SendEmail.self) { email, context in try await mailer.send(email) }
+///         Handler(SendEmail.self) { email, context in try await mailer.send(email) }
 ///     }
 /// }
 /// ```

@@ -41,7 +41,7 @@ public struct EnqueueCommand<App: WarrenApplication>: BrokerCommand {
     var id: String?
 
     @Option(help: ArgumentHelp("How long to try.", valueName: "duration"))
-    var deadline = DurationArgument(JobClient.defaultDeadline)
+    var timeout = DurationArgument(JobClient.defaultTimeout)
 
     @Flag(name: .customLong("no-declare"), help: "Declare nothing: the queue exists already.")
     var declaresNothing = false
@@ -65,18 +65,18 @@ public struct EnqueueCommand<App: WarrenApplication>: BrokerCommand {
         )
         let topology = try App.topology(topologyOptions, for: [request.queue])
         let handle = try await brokerOptions.withBroker(as: "enqueue", of: App.self) { broker in
-            try await JobClient(broker, topology: topology, declares: !declaresNothing).enqueue(
+            try await JobClient(broker, topology: topology, declaresTopology: !declaresNothing).enqueue(
                 name: request.name,
                 json: request.json,
                 queue: request.queue,
                 delay: delay?.duration,
                 lane: request.lane,
-                expires: expiry(request.timeToLive),
+                expiresAt: expiry(request.timeToLive),
                 id: id,
-                deadline: deadline.duration
+                timeout: timeout.duration
             )
         }
-        try Output.json(EnqueuedJob(handle))
+        try Output.json(EnqueuedJobOutput(handle))
     }
 
     private func expiry(_ standard: Duration?) -> Date? {
@@ -94,7 +94,7 @@ public struct EnqueueCommand<App: WarrenApplication>: BrokerCommand {
 }
 
 /// What `enqueue` prints.
-struct EnqueuedJob: Encodable {
+struct EnqueuedJobOutput: Encodable {
     let id: String
     let name: String
     let queue: String
@@ -102,7 +102,7 @@ struct EnqueuedJob: Encodable {
     let dueAt: Date?
     let expiresAt: Date?
 
-    init(_ handle: JobHandle) {
+    init(_ handle: EnqueuedJob) {
         id = handle.id
         name = handle.name
         queue = handle.queue.rawValue

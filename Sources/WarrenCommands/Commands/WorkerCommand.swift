@@ -21,7 +21,7 @@ public struct WorkerCommand<App: WarrenApplication>: BrokerCommand {
                 Exit code 75: a job did not end at its hard time limit, and the process ended to end it; start another.
 
                 With --json the last line on standard output is an object that counts the deliveries by what became of them: \
-                worker, succeeded, retried, dead, parked, unparked, expired, cancelled, handedBack, postponed, redelivered, \
+                worker, succeeded, retried, dead, parked, unparked, expired, requeued, postponed, redelivered, \
                 lost, lateSettlements, \
                 breakerOpened, consumersLost.
                 """
@@ -65,7 +65,7 @@ public struct WorkerCommand<App: WarrenApplication>: BrokerCommand {
     var breaker: Int?
 
     @Option(help: ArgumentHelp("How long running jobs may go on after SIGTERM.", valueName: "duration"))
-    var shutdownDeadline = DurationArgument(.seconds(30))
+    var shutdownTimeout = DurationArgument(.seconds(30))
 
     @Option(
         help: ArgumentHelp(
@@ -134,7 +134,7 @@ public struct WorkerCommand<App: WarrenApplication>: BrokerCommand {
         let settings = WorkerSettings(
             name: name,
             declaresTopology: !declaresNothing,
-            shutdownDeadline: shutdownDeadline.duration,
+            shutdownTimeout: shutdownTimeout.duration,
             consumerTimeout: consumerTimeout.duration
         )
         do {
@@ -151,7 +151,7 @@ public struct WorkerCommand<App: WarrenApplication>: BrokerCommand {
     private func supervise(_ processes: Int) async throws {
         // What can be told to be wrong without a broker is told once, not by each child for ever.
         _ = try target.queues(target.topology())
-        let settings = WorkerSettings(name: name, shutdownDeadline: shutdownDeadline.duration)
+        let settings = WorkerSettings(name: name, shutdownTimeout: shutdownTimeout.duration)
         let supervisor = Supervisor(
             processes: processes,
             arguments: ChildArguments(
@@ -160,7 +160,7 @@ public struct WorkerCommand<App: WarrenApplication>: BrokerCommand {
                 healthPort: health.port,
                 healthFile: health.file
             ),
-            patience: settings.shutdownDeadline + settings.cancellationGrace + .seconds(5),
+            patience: settings.shutdownTimeout + settings.cancellationGrace + .seconds(5),
             logger: Logger(label: "warren.supervisor")
         )
         let code = await supervisor.run()
@@ -178,7 +178,7 @@ public struct WorkerCommand<App: WarrenApplication>: BrokerCommand {
         let setup = WorkerSetup(
             options: appOptions,
             broker: broker,
-            jobs: JobClient(broker, topology: topology, declares: settings.declaresTopology),
+            jobs: JobClient(broker, topology: topology, declaresTopology: settings.declaresTopology),
             worker: settings.name,
             logger: logger
         )

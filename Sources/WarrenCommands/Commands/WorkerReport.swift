@@ -20,7 +20,7 @@ struct WorkerReport: Encodable {
     var metadata: Logger.Metadata {
         [
             "worker": "\(worker)", "succeeded": "\(counts.succeeded)", "retried": "\(counts.retried)",
-            "dead": "\(counts.dead)", "parked": "\(counts.parked)", "handed-back": "\(counts.handedBack)",
+            "dead": "\(counts.dead)", "parked": "\(counts.parked)", "requeued": "\(counts.requeued)",
             "redelivered": "\(counts.redelivered)",
         ]
     }

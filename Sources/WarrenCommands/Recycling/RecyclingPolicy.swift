@@ -31,5 +31,5 @@ struct RecyclingPolicy: Sendable, Hashable {
 
 extension WorkerCounts {
     /// The deliveries for which a job's turn came.
-    fileprivate var dealtWith: Int { succeeded + retried + dead + parked + expired + cancelled }
+    fileprivate var dealtWith: Int { succeeded + retried + dead + parked + expired }
 }

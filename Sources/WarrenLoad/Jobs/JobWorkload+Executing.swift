@@ -27,7 +27,7 @@ extension JobWorkload {
             settings: WorkerSettings(declaresTopology: false),
             logger: logger
         ) {
-            Handle(NoOp.self) { job, _ in
+            Handler(NoOp.self) { job, _ in
                 handle(job)
                 countdown.countOne()
             }

@@ -6,7 +6,7 @@ extension JobWorkload {
     /// Enqueues jobs at a steady rate, and measures for each how long it takes from the call of `enqueue` to the start of its handler.
     func latency() async throws -> Figure {
         try await prepare()
-        let jobs = JobClient(client, topology: topology, declares: false, logger: logger)
+        let jobs = JobClient(client, topology: topology, declaresTopology: false, logger: logger)
         let zero = ContinuousClock.now
         let latencies = Mutex<[Double]>([])
         _ = try await work(

@@ -7,7 +7,7 @@ extension JobWorkload {
     /// Starts a worker process with a job waiting, and measures how long it takes until that is done.
     func start() async throws -> Figure {
         try await prepare()
-        let jobs = JobClient(client, topology: topology, declares: false, logger: logger)
+        let jobs = JobClient(client, topology: topology, declaresTopology: false, logger: logger)
         try await jobs.enqueue(NoOp(number: 0))
         let worker = try Programs.own.launch(["run", Work.firstJob.rawValue, "--url", url, "--count", "1"])
         let started = ContinuousClock.now

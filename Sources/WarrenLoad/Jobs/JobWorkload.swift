@@ -40,7 +40,7 @@ struct JobWorkload {
     }
 
     func enqueueAll() async throws {
-        let jobs = JobClient(client, topology: topology, declares: false, logger: logger)
+        let jobs = JobClient(client, topology: topology, declaresTopology: false, logger: logger)
         try await withThrowingDiscardingTaskGroup { group in
             for caller in 0..<Load.callers {
                 let numbers = stride(from: caller, to: count, by: Load.callers)

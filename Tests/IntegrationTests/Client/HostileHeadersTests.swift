@@ -65,7 +65,7 @@ import FoundationNetworking
         try await TestApplication.with { application in
             try await publish(evil: evil, to: application.queue.rawValue)
             let worker = application.worker {
-                Handle(Probe.self) { _, _ in }
+                Handler(Probe.self) { _, _ in }
             }
             let dead = DeadLetters(application.client, topology: application.topology)
             try await application.run(worker) {
@@ -73,7 +73,7 @@ import FoundationNetworking
                 _ = try await application.jobs.enqueue(Probe(number: 2), queue: application.queue)
                 try await application.until(application.queue.rawValue, holds: 0)
             }
-            let letter = try #require(try await dead.list(application.queue).first)
+            let letter = try #require(try await dead.list(in: application.queue).first)
             #expect(letter.record.reason?.rawValue == reason)
         }
     }

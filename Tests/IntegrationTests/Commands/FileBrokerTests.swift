@@ -59,7 +59,7 @@ import Warren
             jobs: JobClient(broker, topology: topology)
         )
         let worker = application.worker {
-            Handle(Mail.self) { job, _ in throw JobFailure.permanent("Nobody lives at \(job.to).") }
+            Handler(Mail.self) { job, _ in throw JobFailure.permanent("Nobody lives at \(job.to).") }
         }
         let handle = try await application.jobs.enqueue(Mail(to: "1 Nowhere Road"))
         try await application.run(worker) { try await application.until(Mail.queue.dead, holds: 1) }

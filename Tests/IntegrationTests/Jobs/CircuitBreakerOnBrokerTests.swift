@@ -12,7 +12,7 @@ import Warren
                 prefetch: 4,
                 breaker: .after(failures: 3, pause: .milliseconds(200), longest: .milliseconds(200))
             ) {
-                Handle(Probe.self) { _, _ in
+                Handler(Probe.self) { _, _ in
                     guard isHealthy.load(ordering: .relaxed) else { throw JobFailure.permanent("The service is down.") }
                 }
             }

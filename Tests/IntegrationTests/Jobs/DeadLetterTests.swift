@@ -15,7 +15,7 @@ import Warren
         try await TestApplication.with { application in
             let journal = Journal<String>()
             let failing = application.worker {
-                Handle(Probe.self) { _, _ in throw JobFailure.permanent("There is no such user.") }
+                Handler(Probe.self) { _, _ in throw JobFailure.permanent("There is no such user.") }
             }
             let handle = try await application.jobs.enqueue(Probe(number: 4), queue: application.queue)
             try await application.run(failing) { try await application.until(application.queue.dead, holds: 1) }
@@ -23,20 +23,20 @@ import Warren
             let dead = deadLetters(application)
             // More often than the delivery limit that RabbitMQ 4 gives a queue that says nothing.
             for _ in 0..<25 {
-                let letter = try #require(try await dead.show(handle.id, in: application.queue))
+                let letter = try #require(try await dead.letter(handle.id, in: application.queue))
                 #expect(letter.record.reason == .permanent)
                 #expect(letter.record.message == "There is no such user.")
                 #expect(letter.record.history.map(\.attempt) == [1])
                 #expect(letter.record.originalExchange == application.topology.exchange)
                 #expect(letter.record.originalRoutingKey == application.queue.rawValue)
             }
-            let report = try await dead.replay(application.queue)
+            let report = try await dead.replay(from: application.queue)
             #expect(report.replayed == 1 && report.unroutable == 0)
             let worker = application.worker {
-                Handle(Probe.self) { job, context in journal.write("\(context.id) \(context.attempt) \(job.number)") }
+                Handler(Probe.self) { job, context in journal.write("\(context.id) \(context.attempt) \(job.number)") }
             }
             try await application.run(worker) { #expect(await journal.next(1) == ["\(handle.id) 1 4"]) }
-            #expect(try await dead.list(application.queue).isEmpty)
+            #expect(try await dead.list(in: application.queue).isEmpty)
         }
     }
 
@@ -69,7 +69,7 @@ import Warren
     private func letter(of message: Message, _ application: TestApplication) async throws -> DeadLetter {
         let destination = Destination(exchange: application.topology.exchange, routingKey: application.queue.rawValue)
         try await application.client.publish(message, to: destination, mandatory: true, deadline: .now + .seconds(5))
-        let worker = application.worker { Handle(Probe.self) { _, _ in Issue.record("It ran.") } }
+        let worker = application.worker { Handler(Probe.self) { _, _ in Issue.record("It ran.") } }
         try await application.run(worker) { try await application.until(application.queue.dead, holds: 1) }
         return try #require(try await deadLetters(application).list(application.queue).first)
     }
@@ -85,14 +85,14 @@ import Warren
             #expect(try await application.ready(application.queue.rawValue) == 0)
 
             let journal = Journal<String>()
-            let worker = application.worker { Handle(Probe.self) { _, context in journal.write(context.id) } }
+            let worker = application.worker { Handler(Probe.self) { _, context in journal.write(context.id) } }
             try await application.run(worker) { #expect(await Set(journal.next(3)) == Set(handles.map(\.id))) }
             #expect(try await application.ready(application.queue.parked) == 0)
         }
     }
 
     @Test func `What the broker dead-letters at its delivery limit is there with the broker's reason`() async throws {
-        try await TestApplication.with(declares: false) { application in
+        try await TestApplication.with(declaresTopology: false) { application in
             var topology = application.topology
             topology.queues[0].deliveryLimit = 2
             _ = try await topology.plan(broker: application.client.broker().version).apply(to: application.client)

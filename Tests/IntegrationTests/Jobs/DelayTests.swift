@@ -64,7 +64,7 @@ import Warren
         try await TestApplication.with { application in
             let journal = Journal<(id: String, attempt: Int, time: ContinuousClock.Instant)>()
             let worker = application.worker {
-                Handle(Probe.self) { _, context in
+                Handler(Probe.self) { _, context in
                     journal.write((context.id, context.attempt, .now))
                     if context.attempt < 3 { throw ProbeError() }
                 }
@@ -85,7 +85,7 @@ import Warren
     @Test func `A delayed job isn't early by the fraction of a second either`() async throws {
         try await TestApplication.with { application in
             let journal = Journal<ContinuousClock.Instant>()
-            let worker = application.worker { Handle(Probe.self) { _, _ in journal.write(.now) } }
+            let worker = application.worker { Handler(Probe.self) { _, _ in journal.write(.now) } }
             try await application.run(worker) {
                 let start = ContinuousClock.now
                 _ = try await application.jobs.enqueue(
@@ -101,7 +101,7 @@ import Warren
 
     @Test func `An expired job isn't run, and is kept with its reason`() async throws {
         try await TestApplication.with { application in
-            let worker = application.worker { Handle(Probe.self) { _, _ in Issue.record("It ran.") } }
+            let worker = application.worker { Handler(Probe.self) { _, _ in Issue.record("It ran.") } }
             let message = try Envelope(encoding: Probe(number: 1), expires: Date() - 1, now: Date() - 2).message
             try await application.client.publish(
                 message,
@@ -111,7 +111,7 @@ import Warren
             )
             try await application.run(worker) { try await application.until(application.queue.dead, holds: 1) }
             let letters = try await DeadLetters(application.client, topology: application.topology).list(
-                application.queue
+                in: application.queue
             )
             #expect(letters.map(\.record.reason) == [.expired])
         }

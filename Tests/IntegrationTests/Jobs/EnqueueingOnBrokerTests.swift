@@ -92,7 +92,7 @@ struct EnqueueingOnBrokerTests {
 
     @Test("A client that doesn't declare is told that the exchange, and then that the queue, is missing")
     func missing() async throws {
-        try await withJobs(declares: false) { jobs, client, queue in
+        try await withJobs(declaresTopology: false) { jobs, client, queue in
             let noExchange = await #expect(throws: WarrenError.self) { try await jobs.enqueue(job, queue: queue) }
             #expect(noExchange?.code == .notEnqueued)
             #expect(noExchange?.broker?.code == .notFound)
@@ -132,7 +132,7 @@ struct EnqueueingOnBrokerTests {
     func unreachable() async throws {
         let jobs = JobClient(RabbitMQClient(url: "amqp://guest:guest@127.0.0.1:1/"))
         let error = await #expect(throws: WarrenError.self) {
-            try await jobs.enqueue(job, queue: "nowhere", deadline: .seconds(5))
+            try await jobs.enqueue(job, queue: "nowhere", timeout: .seconds(5))
         }
         #expect(error?.broker?.code == .connectionFailed)
         #expect(error?.isRetriable == true)
@@ -152,14 +152,14 @@ private struct Jobs {
         lane: Lane? = nil,
         queue: QueueName,
         headers: FieldTable = FieldTable()
-    ) async throws -> JobHandle {
+    ) async throws -> EnqueuedJob {
         try await client.enqueue(job, delay: delay, lane: lane, queue: queue, headers: headers)
     }
 }
 
 /// Runs `body` with a job client, a plain one, and a queue's name; deletes afterwards what they may have declared.
 private func withJobs(
-    declares: Bool = true,
+    declaresTopology: Bool = true,
     _ body: (Jobs, any Transport, QueueName) async throws -> Void
 ) async throws {
     try await withTransport { client in
@@ -168,7 +168,7 @@ private func withJobs(
         let topology = Topology(application: application, queues: [QueueConfiguration(queue, lanes: Lane.all)])
         let jobs = Jobs(
             application: application,
-            client: JobClient(client, topology: topology, declares: declares)
+            client: JobClient(client, topology: topology, declaresTopology: declaresTopology)
         )
         let result: Result<Void, any Error>
         do { result = .success(try await body(jobs, client, queue)) } catch { result = .failure(error) }

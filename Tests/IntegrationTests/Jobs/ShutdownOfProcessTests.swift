@@ -46,7 +46,7 @@ import Warren
     @Test func `A job at its hard limit is dead, the rest goes back, and the process ends with 75`() async throws {
         try await TestApplication.with { application in
             try await ProbeJobs.hang(1, limit: .milliseconds(500), on: application)
-            let ending = try await ProbeProcess.run(application, ["--shutdown-deadline", "20s"]) { process in
+            let ending = try await ProbeProcess.run(application, ["--shutdown-timeout", "20s"]) { process in
                 #expect(await process.lines.next(1).first?.what == "begin")
             }
             #expect(ending.exitCode == 75, "\(ending.log)")

@@ -28,16 +28,16 @@ import SystemPackage
                     #expect(!first.isSpooled)
 
                     try await broker.stop()
-                    let together = try await withThrowingTaskGroup(of: JobHandle.self) { group in
+                    let together = try await withThrowingTaskGroup(of: EnqueuedJob.self) { group in
                         for number in 1...100 { group.addTask { try await enqueueInTime(number, queue, jobs) } }
                         return try await group.reduce(into: []) { $0.append($1) }
                     }
-                    var inOrder: [JobHandle] = []
+                    var inOrder: [EnqueuedJob] = []
                     for number in 101...120 { inOrder.append(try await enqueueInTime(number, queue, jobs)) }
                     #expect(spool.status.waiting == 120)
 
                     try await broker.start()
-                    try await jobs.flushSpool(deadline: .seconds(60))
+                    try await jobs.flushSpool(timeout: .seconds(60))
                     let arrived = try await ids(in: queue, client)
                     #expect(arrived.first == first.id)
                     #expect(Set(arrived.dropFirst().prefix(100)) == Set(together.map(\.id)))
@@ -48,9 +48,9 @@ import SystemPackage
         }
     }
 
-    private func enqueueInTime(_ number: Int, _ queue: QueueName, _ jobs: JobClient) async throws -> JobHandle {
+    private func enqueueInTime(_ number: Int, _ queue: QueueName, _ jobs: JobClient) async throws -> EnqueuedJob {
         let start = ContinuousClock.now
-        let handle = try await jobs.enqueue(Probe(number: number), queue: queue, deadline: .seconds(1))
+        let handle = try await jobs.enqueue(Probe(number: number), queue: queue, timeout: .seconds(1))
         #expect(ContinuousClock.now - start <= .milliseconds(1_050))
         #expect(handle.isSpooled)
         return handle

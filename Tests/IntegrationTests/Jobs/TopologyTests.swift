@@ -6,11 +6,11 @@ import Warren
 
 @Suite(.broker(.embedded, .rabbitMQ), .timeLimit(.minutes(1))) struct TopologyTests {
     @Test func `A topology is declared as planned, and a second time without a difference`() async throws {
-        try await TestApplication.with(lanes: Lane.all, declares: false) { application in
+        try await TestApplication.with(lanes: Lane.all, declaresTopology: false) { application in
             let first = try await application.declare()
             #expect(first.differences.isEmpty)
             let plan = application.topology.plan(broker: try await application.client.broker().version)
-            #expect(first.agreed == plan.steps.count)
+            #expect(first.matching == plan.steps.count)
             #expect(try await application.declare() == first)
             let statuses = try await application.topology.status(of: [application.queue], on: application.client)
             #expect(statuses.map(\.lane) == ["high", "normal", "low", "dead", "parked"])
@@ -21,7 +21,7 @@ import Warren
     @Test func `A queue with other arguments is left as it is, and every difference is named with its remedy`()
         async throws
     {
-        try await TestApplication.with(declares: false) { application in
+        try await TestApplication.with(declaresTopology: false) { application in
             let name = application.queue.rawValue
             let existing = QueueArguments(.quorum) {
                 $0.deadLetterExchange = "elsewhere"
@@ -50,7 +50,7 @@ import Warren
 
     @Test func `A classic queue in a quorum queue's place, and an exchange of another kind, are reported`() async throws
     {
-        try await TestApplication.with(declares: false) { application in
+        try await TestApplication.with(declaresTopology: false) { application in
             let name = application.queue.rawValue
             try await application.client.declare(QueueDeclaration(name, arguments: QueueArguments(.classic)))
             try await application.client.declare(ExchangeDeclaration(application.topology.exchange, kind: .direct))
@@ -63,12 +63,12 @@ import Warren
     }
 
     @Test func `A worker keeps working on a queue that differs`() async throws {
-        try await TestApplication.with(declares: false) { application in
+        try await TestApplication.with(declaresTopology: false) { application in
             try await application.client.declare(
                 QueueDeclaration(application.queue.rawValue, arguments: QueueArguments(.classic))
             )
             let journal = Journal<Int>()
-            let worker = application.worker { Handle(Probe.self) { job, _ in journal.write(job.number) } }
+            let worker = application.worker { Handler(Probe.self) { job, _ in journal.write(job.number) } }
             try await application.run(worker) {
                 _ = try await application.jobs.enqueue(Probe(number: 3), queue: application.queue)
                 #expect(await journal.next(1) == [3])

@@ -21,7 +21,7 @@ import SystemPackage
 
             let journal = Journal<Bool>()
             let worker = application.worker {
-                Handle(Probe.self) { job, context in journal.write(job.number == 7 && context.isRedelivered) }
+                Handler(Probe.self) { job, context in journal.write(job.number == 7 && context.isRedelivered) }
             }
             try await application.run(worker) {
                 #expect(await journal.next(1) == [true])
@@ -47,7 +47,7 @@ import SystemPackage
             for name in ["c", "d", "e"] { doneBesideSuspect += try await Self.crash(application, kind, as: name) }
 
             let journal = Journal<Int>()
-            let worker = application.worker { Handle(Probe.self) { job, _ in journal.write(job.number) } }
+            let worker = application.worker { Handler(Probe.self) { job, _ in journal.write(job.number) } }
             let innocent = Set(0...50).subtracting([Self.fatal])
             try await application.run(worker) {
                 try await application.until(application.queue.dead, holds: 1)
@@ -63,7 +63,7 @@ import SystemPackage
             #expect(letters.map(\.record.reason) == [.crashed])
             let record = try #require(letters.first?.record)
             #expect(record.history.map(\.worker) == ["c", "d", "e"])
-            #expect(record.history.allSatisfy { $0.errorType == CrashLoop.errorType && $0.time != nil })
+            #expect(record.history.allSatisfy { $0.errorType == CrashHistory.errorType && $0.time != nil })
         }
     }
 

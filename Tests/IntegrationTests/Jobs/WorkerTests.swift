@@ -10,7 +10,7 @@ import Warren
         try await TestApplication.with(kind: kind) { application in
             let journal = Journal<Int>()
             let worker = application.worker(concurrency: 16) {
-                Handle(Probe.self) { job, _ in journal.write(job.number) }
+                Handler(Probe.self) { job, _ in journal.write(job.number) }
             }
             try await application.run(worker) {
                 try await withThrowingTaskGroup(of: Void.self) { group in
@@ -51,7 +51,7 @@ import Warren
             let journal = Journal<String>()
             let gate = Gate()
             let worker = application.worker(concurrency: 1, prefetch: prefetch, lanes: policy) {
-                Handle(Probe.self) { job, context in
+                Handler(Probe.self) { job, context in
                     journal.write(context.lane.name)
                     if job.number == 0 { await gate.wait() }
                 }
@@ -82,7 +82,7 @@ import Warren
             let journal = Journal<Int>()
             let gate = Gate()
             let worker = application.worker(concurrency: 1, prefetch: 10) {
-                Handle(Probe.self) { job, _ in
+                Handler(Probe.self) { job, _ in
                     journal.write(job.number)
                     await gate.wait()
                 }
@@ -98,9 +98,9 @@ import Warren
                 gate.open()
             }
             #expect(worker.counts.succeeded == 1)
-            #expect(worker.counts.handedBack == 4)
+            #expect(worker.counts.requeued == 4)
             let rest = Journal<Int>()
-            let next = application.worker(concurrency: 1) { Handle(Probe.self) { job, _ in rest.write(job.number) } }
+            let next = application.worker(concurrency: 1) { Handler(Probe.self) { job, _ in rest.write(job.number) } }
             try await application.run(next) { #expect(await rest.next(4).sorted() == [2, 3, 4, 5]) }
             #expect(try await application.ready(application.queue.rawValue) == 0)
             #expect(try await application.ready(application.queue.dead) == 0)
@@ -113,11 +113,11 @@ import Warren
             let never = Gate()
             let settings = WorkerSettings(
                 name: "integration",
-                shutdownDeadline: .milliseconds(100),
+                shutdownTimeout: .milliseconds(100),
                 cancellationGrace: .milliseconds(100)
             )
             let worker = application.worker(concurrency: 1, settings: settings) {
-                Handle(Probe.self) { _, context in
+                Handler(Probe.self) { _, context in
                     journal.write(context.isRedelivered)
                     await never.wait()
                 }
@@ -128,8 +128,8 @@ import Warren
                 await shutDown()
             }
             try await application.until(application.queue.rawValue, holds: 1)
-            #expect(worker.counts.handedBack == 1)
-            let next = application.worker { Handle(Probe.self) { _, context in journal.write(context.isRedelivered) } }
+            #expect(worker.counts.requeued == 1)
+            let next = application.worker { Handler(Probe.self) { _, context in journal.write(context.isRedelivered) } }
             try await application.run(next) { #expect(await journal.next(1) == [true]) }
             never.open()
         }
@@ -139,7 +139,7 @@ import Warren
         try await TestApplication.with { application in
             let journal = Journal<Int>()
             let worker = application.worker {
-                Handle(Probe.self) { job, context in
+                Handler(Probe.self) { job, context in
                     if job.number == 2, context.attempt == 1 { throw ProbeError() }
                     journal.write(job.number)
                 }

@@ -21,7 +21,7 @@ struct TestApplication: Sendable {
     static func with(
         lanes: [Lane] = [.normal],
         kind: QueueKind = .quorum,
-        declares: Bool = true,
+        declaresTopology: Bool = true,
         _ body: (TestApplication) async throws -> Void
     ) async throws {
         try await withTransport { client in
@@ -36,7 +36,7 @@ struct TestApplication: Sendable {
             )
             let result: Result<Void, any Error>
             do {
-                if declares { _ = try await application.declare() }
+                if declaresTopology { _ = try await application.declare() }
                 result = .success(try await body(application))
             } catch {
                 result = .failure(error)

@@ -149,9 +149,9 @@ struct LimitCheckTests {
     @Test("A shutdown deadline beyond the consumer timeout is a warning, one below a job's limit a note")
     func shutdown() {
         var facts = DoctorFacts.healthy()
-        facts.assumptions.shutdownDeadline = .seconds(10)
+        facts.assumptions.shutdownTimeout = .seconds(10)
         #expect(ShutdownCheck.findings(facts).map(\.severity) == [.note])
-        facts.assumptions.shutdownDeadline = .seconds(3_600)
+        facts.assumptions.shutdownTimeout = .seconds(3_600)
         #expect(ShutdownCheck.findings(facts) == [])
         #expect(ConsumerTimeoutCheck.findings(facts).map(\.severity) == [.warning])
     }

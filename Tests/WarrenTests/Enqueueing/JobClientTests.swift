@@ -15,14 +15,14 @@ import Testing
 
     private func client(
         lanes: [Lane] = [.normal],
-        declares: Bool = true,
+        declaresTopology: Bool = true,
         middleware: [any EnqueueMiddleware] = []
     ) -> JobClient {
         JobClient(
             transport,
             topology: topology(lanes),
             middleware: middleware,
-            declares: declares,
+            declaresTopology: declaresTopology,
             now: { noon }
         )
     }
@@ -38,7 +38,7 @@ import Testing
         #expect(envelope.id == handle.id)
         #expect(envelope.eta == nil)
         #expect(try envelope.payload(as: SendEmail.self) == email)
-        #expect(handle == JobHandle(id: handle.id, name: "emails.send", queue: "emails", lane: .normal))
+        #expect(handle == EnqueuedJob(id: handle.id, name: "emails.send", queue: "emails", lane: .normal))
     }
 
     @Test("Queue, lane, id, headers and expiry are the caller's where they are given")
@@ -143,7 +143,7 @@ import Testing
     @Test("A client that doesn't declare only publishes")
     func declaresNothing() async throws {
         _ = try await topology([.normal]).plan(broker: transport.version).apply(to: transport.embedded)
-        try await client(declares: false).enqueue(email, delay: .seconds(3))
+        try await client(declaresTopology: false).enqueue(email, delay: .seconds(3))
         #expect(transport.requests.exchanges.isEmpty && transport.requests.queues.isEmpty)
         #expect(transport.published.count == 1)
     }
@@ -178,7 +178,7 @@ import Testing
         if code == .unroutable {
             try await transport.embedded.declare(ExchangeDeclaration("warren", kind: .topic))
         }
-        let error = await #expect(throws: WarrenError.self) { try await client(declares: false).enqueue(email) }
+        let error = await #expect(throws: WarrenError.self) { try await client(declaresTopology: false).enqueue(email) }
         #expect(error?.code == .notEnqueued)
         #expect(error?.broker?.code == code)
         #expect(transport.published.count == 1)
@@ -205,7 +205,7 @@ import Testing
         transport.fail { $0.declaring.always = AMQPError(.accessRefused, "no") }
         let error = await #expect(throws: WarrenError.self) { try await client.enqueue(email) }
         #expect(error?.code == .topologyFailed)
-        #expect(error?.message.contains("declares: false") == true)
+        #expect(error?.message.contains("declaresTopology: false") == true)
         #expect(transport.published.isEmpty)
         transport.fail { $0.declaring.always = nil }
         try await client.enqueue(email)
@@ -216,7 +216,7 @@ import Testing
     func declarationsHang() async throws {
         transport.fail { $0.declaringHangs = true }
         let error = await #expect(throws: WarrenError.self) {
-            try await client().enqueue(email, deadline: .milliseconds(1))
+            try await client().enqueue(email, timeout: .milliseconds(1))
         }
         #expect(transport.published.isEmpty)
         #expect(error?.code == .topologyFailed)
@@ -226,10 +226,10 @@ import Testing
     @Test("The deadline goes along with the publish")
     func deadline() async throws {
         let before = ContinuousClock.now
-        try await client().enqueue(email, deadline: .seconds(700))
+        try await client().enqueue(email, timeout: .seconds(700))
         let deadline = try #require(transport.published.first?.deadline)
         #expect(deadline >= before + .seconds(700) && deadline <= .now + .seconds(700))
-        try await client().enqueue(email, deadline: .seconds(Int64.max))
+        try await client().enqueue(email, timeout: .seconds(Int64.max))
         #expect(transport.published.count == 2)
     }
 
@@ -258,7 +258,7 @@ import Testing
             static let queue: QueueName = "emails"
         }
         let client = client()
-        let cases: [(WarrenError.Code, () async throws -> JobHandle)] = [
+        let cases: [(WarrenError.Code, () async throws -> EnqueuedJob)] = [
             (.invalidQueueName, { try await client.enqueue(email, queue: "a b") }),
             (.invalidQueueName, { try await client.enqueue(email, queue: "emails.dead") }),
             (.invalidLane, { try await client.enqueue(email, lane: .high) }),

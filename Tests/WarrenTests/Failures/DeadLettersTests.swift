@@ -43,21 +43,21 @@ import Testing
     @Test func `Listing shows what is there and leaves it there, in its order`() async throws {
         var ids: [String] = []
         for number in 1...5 { ids.append(try await bury(number)) }
-        let letters = try await dead.list("probes")
+        let letters = try await dead.list(in: "probes")
         #expect(letters.map(\.id) == ids)
         #expect(letters.map(\.name) == Array(repeating: "tests.probe", count: 5))
         #expect(harness.ready("probes.dead").count == 5)
         #expect(harness.unsettled == 0)
-        #expect(try await dead.list("probes", limit: 2).count == 2)
-        #expect(try await dead.show(ids[3], in: "probes")?.id == ids[3])
-        #expect(try await dead.show("nobody", in: "probes") == nil)
+        #expect(try await dead.list(in: "probes", limit: 2).count == 2)
+        #expect(try await dead.letter(ids[3], in: "probes")?.id == ids[3])
+        #expect(try await dead.letter("nobody", in: "probes") == nil)
     }
 
     @Test func `Filters choose by name, reason, age and text, and all must apply`() async throws {
         let old = try await bury(1, .permanent, saying: "Timeout of the mail service", at: harness.now - 1_000)
         let new = try await bury(2, .attemptsExhausted, saying: "No such user")
         func ids(_ filter: DeadLetterFilter) async throws -> [String?] {
-            try await dead.list("probes", matching: filter).map(\.id)
+            try await dead.list(in: "probes", where: filter).map(\.id)
         }
         #expect(try await ids(.init(reason: .permanent)) == [old])
         #expect(try await ids(.init(text: "MAIL")) == [old])
@@ -73,7 +73,7 @@ import Testing
     {
         let id = try await bury(1, key: "probes.high")
         try await bury(2, .attemptsExhausted)
-        let report = try await dead.replay("probes", matching: .init(reason: .permanent))
+        let report = try await dead.replay(from: "probes", where: .init(reason: .permanent))
         #expect(report == ReplayReport(replayed: 1, unroutable: 0))
         let back = try #require(harness.ready("probes.high").first)
         let envelope = try Envelope(decoding: back)
@@ -87,7 +87,7 @@ import Testing
     @Test func `A job that came down the ladder is replayed to its queue at once`() async throws {
         let key = try #require(DelayLadder.route(.seconds(300), to: "probes")).routingKey
         try await bury(1, key: key)
-        _ = try await dead.replay("probes")
+        _ = try await dead.replay(from: "probes")
         #expect(harness.ready("probes").count == 1)
     }
 
@@ -98,15 +98,15 @@ import Testing
             delivery.reject(requeue: true)
         }
         #expect(harness.ready("probes.dead").first?.properties.headers?["x-death"] != nil)
-        #expect(try await dead.list("probes").map(\.record.reason?.rawValue) == ["broker-delivery_limit"])
-        #expect(try await dead.replay("probes").replayed == 1)
+        #expect(try await dead.list(in: "probes").map(\.record.reason?.rawValue) == ["broker-delivery_limit"])
+        #expect(try await dead.replay(from: "probes").replayed == 1)
         let back = try #require(harness.ready("probes.high").first)
         #expect(back.properties.headers?["x-death"] == nil)
     }
 
     @Test func `What no queue takes any more stays dead and is counted`() async throws {
         try await bury(1, key: "gone")
-        let report = try await dead.replay("probes")
+        let report = try await dead.replay(from: "probes")
         #expect(report == ReplayReport(replayed: 0, unroutable: 1))
         #expect(harness.ready("probes.dead").count == 1)
     }
@@ -115,7 +115,7 @@ import Testing
         for number in 1...3 { try await bury(number) }
         harness.broker.fail { $0.publishing.next = [AMQPError(.connectionLost, "Gone.")] }
         let error = await #expect(throws: WarrenError.self) {
-            try await dead.replay("probes")
+            try await dead.replay(from: "probes")
         }
         #expect(error?.code == .deadLettersFailed)
         #expect(harness.ready("probes.dead").count == 3)
@@ -124,7 +124,7 @@ import Testing
 
     @Test func `A limit and a rate hold back a replay`() async throws {
         for number in 1...4 { try await bury(number) }
-        async let report = dead.replay("probes", limit: 3, perSecond: 2)
+        async let report = dead.replay(from: "probes", limit: 3, perSecond: 2)
         for replayed in 1...2 {
             try await harness.untilDue(in: .milliseconds(500))
             #expect(harness.ready("probes").count == replayed)
@@ -137,13 +137,13 @@ import Testing
     @Test func `Discarding takes away what the filter means, and nothing else`() async throws {
         try await bury(1, .permanent)
         try await bury(2, .attemptsExhausted)
-        let count = try await dead.discard("probes", matching: .init(reason: .permanent))
+        let count = try await dead.discard(from: "probes", where: .init(reason: .permanent))
         #expect(count == 1)
         #expect(harness.ready("probes.dead").count == 1)
     }
 
     @Test func `A queue that was never declared is named in the error`() async throws {
-        let error = await #expect(throws: WarrenError.self) { try await dead.list("nobody") }
+        let error = await #expect(throws: WarrenError.self) { try await dead.list(in: "nobody") }
         #expect(error?.message.contains("nobody.dead") == true)
     }
 }

@@ -8,11 +8,11 @@ import Testing
     private static let undecodable = EnvelopeError(.notJSON, "no")
 
     struct Row: Sendable, CustomTestStringConvertible {
-        var ending: Ending
+        var ending: AttemptResult
         var retries = 0
         var expires: Date?
         var policy = OutcomeTests.fixed
-        var whenExpired = ExpiryPolicy.keep
+        var expiryPolicy = ExpiryPolicy.keep
         var outcome: Outcome
 
         var testDescription: String { "\(ending), \(retries) retries -> \(outcome)" }
@@ -24,10 +24,10 @@ import Testing
         Row(ending: .undecodable(undecodable), outcome: .dead(.undecodable(undecodable))),
         Row(ending: .unknownName, outcome: .parked),
         Row(ending: .cancelled, outcome: .cancelled),
-        Row(ending: .interrupted, retries: 2, outcome: .handedBack),
-        Row(ending: .deliveredTooOften(CrashLoop(crashes: [])), outcome: .dead(.crashed)),
+        Row(ending: .interrupted, retries: 2, outcome: .requeued),
+        Row(ending: .deliveredTooOften(CrashHistory(crashes: [])), outcome: .dead(.crashed)),
         Row(ending: .expired, outcome: .dead(.expired)),
-        Row(ending: .expired, whenExpired: .discard, outcome: .expired),
+        Row(ending: .expired, expiryPolicy: .discard, outcome: .expired),
         Row(ending: .threw(SampleError()), outcome: .retry(after: .seconds(10))),
         Row(ending: .threw(SampleError()), retries: 1, outcome: .retry(after: .seconds(10))),
         Row(ending: .threw(SampleError()), retries: 2, outcome: .dead(.attemptsExhausted)),
@@ -46,11 +46,11 @@ import Testing
         Row(ending: .threw(undecodable), outcome: .retry(after: .seconds(10))),
         Row(ending: .threw(SampleError()), expires: noon + 11, outcome: .retry(after: .seconds(10))),
         Row(ending: .threw(SampleError()), expires: noon + 10, outcome: .dead(.expired)),
-        Row(ending: .threw(SampleError()), expires: noon + 9, whenExpired: .discard, outcome: .dead(.expired)),
-        Row(ending: .threw(SampleError()), policy: .byError(over: fixed) { _ in .never }, outcome: .dead(.permanent)),
+        Row(ending: .threw(SampleError()), expires: noon + 9, expiryPolicy: .discard, outcome: .dead(.expired)),
+        Row(ending: .threw(SampleError()), policy: fixed.deciding { _ in .never }, outcome: .dead(.permanent)),
         Row(
             ending: .threw(SampleError()),
-            policy: .byError(over: fixed) { _ in .retry },
+            policy: fixed.deciding { _ in .retry },
             outcome: .retry(after: .seconds(10))
         ),
     ]
@@ -71,7 +71,7 @@ import Testing
             row.ending,
             envelope: envelope,
             policy: row.policy,
-            whenExpired: row.whenExpired,
+            expiryPolicy: row.expiryPolicy,
             now: noon,
             using: &generator
         )

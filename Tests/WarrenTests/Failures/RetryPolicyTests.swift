@@ -52,8 +52,8 @@ import Warren
     }
 
     @Test("A policy by error asks its closure, and a failure with its own decision isn't asked about")
-    func byError() {
-        let policy = RetryPolicy.byError(over: .fixed(.seconds(9), attempts: 4)) {
+    func deciding() {
+        let policy = RetryPolicy.fixed(.seconds(9), attempts: 4).deciding {
             $0 is SampleError ? .never : .retry(after: .seconds(1))
         }
         #expect(policy.attempts == 4)

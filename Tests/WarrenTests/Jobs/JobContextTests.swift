@@ -15,7 +15,7 @@ import Testing
         #expect(context.attempt == 2)
         #expect(context.retriesLeft == 3)
         #expect(context.headers["tenant"] == "acme")
-        #expect(context.deadline != nil)
+        #expect(context.expiresAt != nil)
         #expect(try abs(#require(context.enqueuedAt).timeIntervalSince(noon)) < 0.000_001)
         #expect(self.context(second, maximumAttempts: 1).retriesLeft == 0)
     }

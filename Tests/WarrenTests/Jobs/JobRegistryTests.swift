@@ -13,7 +13,7 @@ private let registryIsOff = false
     func run() async throws {
         let seen = Mutex<[String]>([])
         let registry = try JobRegistry {
-            Handle(SendEmail.self) { email, context in
+            Handler(SendEmail.self) { email, context in
                 seen.withLock { $0.append("\(email.to) \(context.name) \(context.attempt) \(context.retriesLeft)") }
             }
         }
@@ -28,9 +28,9 @@ private let registryIsOff = false
     func duplicates() throws {
         let error = try #require(throws: WarrenError.self) {
             try JobRegistry {
-                Handle(Tidy.self) { _, _ in }
-                Handle(SendEmail.self) { _, _ in }
-                Handle(Tidy.self) { _, _ in }
+                Handler(Tidy.self) { _, _ in }
+                Handler(SendEmail.self) { _, _ in }
+                Handler(Tidy.self) { _, _ in }
             }
         }
         #expect(error.code == .duplicateHandler)
@@ -48,7 +48,7 @@ private let registryIsOff = false
     @Test("A payload that can't be read is told from an error that the handler throws, even of the same type")
     func undecodable() async throws {
         let registry = try JobRegistry {
-            Handle(SendEmail.self) { _, _ in throw EnvelopeError(.notJSON, "the handler's own") }
+            Handler(SendEmail.self) { _, _ in throw EnvelopeError(.notJSON, "the handler's own") }
         }
         let handler = try #require(registry["emails.send"])
         let wrong = try Envelope(encoding: Tidy(), now: noon)
@@ -61,8 +61,8 @@ private let registryIsOff = false
     func builder() throws {
         let isOn = !registryIsOff
         let registry = try JobRegistry {
-            if isOn { Handle(Tidy.self) { _, _ in } }
-            if !isOn { Handle(Tidy.self) { _, _ in } } else { Handle(SendEmail.self) { _, _ in } }
+            if isOn { Handler(Tidy.self) { _, _ in } }
+            if !isOn { Handler(Tidy.self) { _, _ in } } else { Handler(SendEmail.self) { _, _ in } }
         }
         #expect(registry.names == ["emails.send", "tidy"])
     }

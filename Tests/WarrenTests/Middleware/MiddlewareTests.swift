@@ -20,8 +20,8 @@ import Testing
 
         func enqueue(
             _ request: EnqueueRequest,
-            next: (EnqueueRequest) async throws -> JobHandle
-        ) async throws -> JobHandle {
+            next: (EnqueueRequest) async throws -> EnqueuedJob
+        ) async throws -> EnqueuedJob {
             steps.add("\(name) before")
             var request = request
             request.headers["by"] = .string((request.headers["by"]?.stringValue ?? "") + name)
@@ -34,8 +34,8 @@ import Testing
     private struct Refusing: EnqueueMiddleware {
         func enqueue(
             _ request: EnqueueRequest,
-            next: (EnqueueRequest) async throws -> JobHandle
-        ) async throws -> JobHandle {
+            next: (EnqueueRequest) async throws -> EnqueuedJob
+        ) async throws -> EnqueuedJob {
             throw SampleError()
         }
     }
@@ -43,8 +43,8 @@ import Testing
     private struct Moving: EnqueueMiddleware {
         func enqueue(
             _ request: EnqueueRequest,
-            next: (EnqueueRequest) async throws -> JobHandle
-        ) async throws -> JobHandle {
+            next: (EnqueueRequest) async throws -> EnqueuedJob
+        ) async throws -> EnqueuedJob {
             var request = request
             request.queue = "elsewhere"
             request.dueAt = noon + 5

@@ -151,7 +151,7 @@ import Testing
         transport.fail { $0.publishing.next = [away] }
         try await client.enqueue(email(1))
         transport.fail { $0.publishing.next = [AMQPError(.authenticationFailed, "Who?")] }
-        let error = try await #require(throws: WarrenError.self) { try await client.flushSpool(deadline: .zero) }
+        let error = try await #require(throws: WarrenError.self) { try await client.flushSpool(timeout: .zero) }
         #expect(error.broker?.code == .authenticationFailed)
         #expect(client.spool?.status.waiting == 1)
     }
@@ -173,7 +173,7 @@ import Testing
     @Test func `The publish leaves the disk a part of the deadline`() async throws {
         let client = try client()
         let start = ContinuousClock.now
-        try await client.enqueue(email(1), deadline: .seconds(60))
+        try await client.enqueue(email(1), timeout: .seconds(60))
         let deadline = try #require(transport.published.first?.deadline)
         #expect(deadline >= start + .milliseconds(59_800))
         #expect(deadline <= .now + .milliseconds(59_800))

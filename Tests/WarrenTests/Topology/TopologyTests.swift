@@ -122,7 +122,7 @@ import Testing
         #expect(report.differences.map(\.planned) == ["topic", "true"])
         #expect(report.differences.map(\.existing) == ["direct", "false"])
         #expect(report.differences.allSatisfy { $0.name == "warren" && !$0.remedy.isEmpty })
-        #expect(report.agreed == plan.steps.count - 1)
+        #expect(report.matching == plan.steps.count - 1)
         #expect(Set(broker.queueNames) == Set(plan.queues))
     }
 

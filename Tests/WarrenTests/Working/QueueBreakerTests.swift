@@ -19,7 +19,7 @@ import Testing
         let harness = try await WorkerHarness()
         let service = Service()
         let worker = harness.worker(Self.queue) {
-            Handle(Probe.self) { _, _ in
+            Handler(Probe.self) { _, _ in
                 if !service.isUp.load(ordering: .relaxed) { throw JobFailure.permanent("Down.") }
             }
         }
@@ -54,7 +54,7 @@ import Testing
         let harness = try await WorkerHarness()
         let gate = Latch()
         let worker = harness.worker(Self.queue, concurrency: 2) {
-            Handle(Probe.self) { job, _ in
+            Handler(Probe.self) { job, _ in
                 if job.number == 0 { return await gate.wait() }
                 throw JobFailure.permanent("Down.")
             }

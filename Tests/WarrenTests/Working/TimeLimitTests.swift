@@ -18,7 +18,7 @@ struct Limited: Job {
     @Test func `At the soft limit the handler is cancelled, and the attempt has failed`() async throws {
         let (harness, journal) = (try await WorkerHarness(), Journal<Int>())
         let worker = harness.worker {
-            Handle(Limited.self) { _, _ in
+            Handler(Limited.self) { _, _ in
                 journal.write(1)
                 await Latch().wait()
                 throw CancellationError()
@@ -42,7 +42,7 @@ struct Limited: Job {
     @Test func `A handler that returns in spite of its soft limit has succeeded`() async throws {
         let (harness, journal) = (try await WorkerHarness(), Journal<Int>())
         let worker = harness.worker {
-            Handle(Limited.self) { _, _ in
+            Handler(Limited.self) { _, _ in
                 journal.write(1)
                 await Latch().wait()
             }
@@ -59,7 +59,7 @@ struct Limited: Job {
 
     @Test func `A job that is done in time is not touched by its limits`() async throws {
         let harness = try await WorkerHarness()
-        let worker = harness.worker { Handle(Limited.self) { _, _ in } }
+        let worker = harness.worker { Handler(Limited.self) { _, _ in } }
         try await publish(Limited(), on: harness)
         try await harness.run(worker) { try await until { harness.acknowledged == 1 } }
         #expect(worker.counts.succeeded == 1)
@@ -68,7 +68,7 @@ struct Limited: Job {
     @Test func `Shutdown before the soft limit hands the job back and counts no failure`() async throws {
         let (harness, journal) = (try await WorkerHarness(), Journal<Int>())
         let worker = harness.worker {
-            Handle(Limited.self) { _, _ in
+            Handler(Limited.self) { _, _ in
                 journal.write(1)
                 await Latch().wait()
                 throw CancellationError()
@@ -76,7 +76,7 @@ struct Limited: Job {
         }
         try await publish(Limited(), on: harness)
         try await harness.run(worker) { #expect(await journal.next(1) == [1]) }
-        #expect(worker.counts.handedBack == 1)
+        #expect(worker.counts.requeued == 1)
         #expect(worker.counts.retried == 0)
     }
 
@@ -85,7 +85,7 @@ struct Limited: Job {
     {
         let (harness, journal, never) = (try await WorkerHarness(), Journal<Int>(), Gate())
         let worker = harness.worker {
-            Handle(Limited.self) { _, _ in
+            Handler(Limited.self) { _, _ in
                 journal.write(1)
                 await never.wait()
                 journal.write(2)
@@ -105,7 +105,7 @@ struct Limited: Job {
         #expect(error?.message.contains(id) == true)
         #expect(error?.message.contains("20") == true)
         #expect(worker.counts.retried == 1)
-        #expect(worker.counts.handedBack == 1)
+        #expect(worker.counts.requeued == 1)
         #expect(harness.unsettled == 0)
         #expect(harness.acknowledged == 1)
         // When it returns after all, nothing is settled a second time.
@@ -119,11 +119,11 @@ struct Limited: Job {
         let (harness, journal) = (try await WorkerHarness(), Journal<String>())
         let (gate, never) = (Gate(), Gate())
         let worker = harness.worker(concurrency: 2) {
-            Handle(Limited.self) { _, _ in
+            Handler(Limited.self) { _, _ in
                 journal.write("limited")
                 await never.wait()
             }
-            Handle(Probe.self) { _, _ in
+            Handler(Probe.self) { _, _ in
                 journal.write("probe")
                 await gate.wait()
             }
@@ -191,7 +191,7 @@ struct Limited: Job {
     @Test func `A job that may run longer than the broker waits is refused at the start`() async throws {
         let harness = try await WorkerHarness()
         let settings = WorkerSettings(name: "tester", consumerTimeout: .seconds(20))
-        let worker = harness.worker(settings: settings) { Handle(Limited.self) { _, _ in } }
+        let worker = harness.worker(settings: settings) { Handler(Limited.self) { _, _ in } }
         let error = await #expect(throws: WarrenError.self) { try await worker.run() }
         #expect(error?.code == .invalidConfiguration)
         #expect(error?.message.contains("--consumer-timeout") == true)

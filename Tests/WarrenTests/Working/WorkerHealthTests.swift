@@ -10,7 +10,7 @@ import Testing
         let harness = try await WorkerHarness(lanes: [.high, .normal])
         let (gate, journal) = (Latch(), Journal<Int>())
         let worker = harness.worker {
-            Handle(Probe.self) { _, _ in
+            Handler(Probe.self) { _, _ in
                 journal.write(1)
                 await gate.wait()
             }
@@ -47,7 +47,7 @@ import Testing
     @Test func `A worker whose queue can't be consumed is not ready, and after the grace not live`() async throws {
         let harness = try await WorkerHarness()
         harness.broker.fail { $0.consuming.always = AMQPError(.notFound, "It is gone.") }
-        let worker = harness.worker { Handle(Probe.self) { _, _ in } }
+        let worker = harness.worker { Handler(Probe.self) { _, _ in } }
         try await harness.run(worker) {
             try await until { worker.health().phase == .working }
             let start = ContinuousClock.now
@@ -88,7 +88,7 @@ import Testing
             problems: ["The connection that consumes is recovering (2)."],
             publishing: "open",
             consuming: "recovering (2)",
-            lastHeardSeconds: nil,
+            secondsSinceLastReceived: nil,
             consumers: [ConsumerHealth(queue: "q", lane: "high", isRegistered: false, isPaused: false)],
             runningJobs: 3
         )

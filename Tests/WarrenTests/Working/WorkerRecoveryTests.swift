@@ -17,7 +17,7 @@ import Testing
         let gate = Latch()
         let journal = Journal<String>()
         let worker = harness.worker {
-            Handle(Probe.self) { job, context in
+            Handler(Probe.self) { job, context in
                 journal.write("\(job.number) \(context.isRedelivered)")
                 if job.number == 1, !context.isRedelivered { await gate.wait() }
             }
@@ -48,7 +48,7 @@ import Testing
         let harness = try await WorkerHarness(version: version)
         let deaf = DeafConsumer()
         harness.broker.fail { $0.deafConsumer = deaf }
-        let worker = harness.worker { Handle(Probe.self) { _, _ in } }
+        let worker = harness.worker { Handler(Probe.self) { _, _ in } }
         try await harness.run(worker) {
             try await until { harness.consumers("probes") == 1 }
             try await harness.enqueue(1)
@@ -56,7 +56,7 @@ import Testing
             for _ in 0..<3 {
                 // Unparking sleeps, and where it is needed who looks after the consumers.
                 try await harness.untilAsleep(isRenewed ? 2 : 1)
-                harness.clock.advance(by: ConsumerRenewal.patience)
+                harness.clock.advance(by: StaleConsumerMonitor.patience)
             }
             if !isRenewed { try await deaf.hear() }
             try await until { harness.acknowledged == 1 && harness.consumers("probes") == 1 }
@@ -71,7 +71,7 @@ import Testing
         let harness = try await WorkerHarness()
         let journal = Journal<String>()
         let worker = harness.worker {
-            Handle(Probe.self) { job, context in
+            Handler(Probe.self) { job, context in
                 journal.write("\(job.number) \(context.attempt)")
                 if context.attempt == 1 { throw ProbeError() }
             }
@@ -97,7 +97,7 @@ import Testing
         harness.broker.embedded.setConsumerTimeout(.seconds(20))
         let journal = Journal<Bool>()
         let worker = harness.worker {
-            Handle(Probe.self) { _, context in
+            Handler(Probe.self) { _, context in
                 journal.write(context.isRedelivered)
                 if !context.isRedelivered { await Latch().wait() }
             }
@@ -115,7 +115,7 @@ import Testing
 
     @Test func `A queue that somebody else declares again in between is bound to the ladder again`() async throws {
         let harness = try await WorkerHarness()
-        let worker = harness.worker { Handle(Probe.self) { _, _ in } }
+        let worker = harness.worker { Handler(Probe.self) { _, _ in } }
         try await harness.run(worker) {
             try await until { harness.consumers("probes") == 1 && harness.bindingsToLadder > 0 }
             let bindings = harness.bindingsToLadder
@@ -135,7 +135,7 @@ import Testing
         harness.broker.fail {
             $0.declaring.next = Array(repeating: AMQPError(.notFound, "Taken back."), count: 4)
         }
-        let worker = harness.worker { Handle(Probe.self) { _, _ in } }
+        let worker = harness.worker { Handler(Probe.self) { _, _ in } }
         try await harness.run(worker) {
             // Unparking, and who declares: the reader or who prepares the ladder.
             try await harness.pass(whenAsleep: 2) {
@@ -151,7 +151,7 @@ import Testing
         harness.broker.fail {
             $0.consuming.next = Array(repeating: AMQPError(.connectionFailed, "Nobody there."), count: 3)
         }
-        let worker = harness.worker { Handle(Probe.self) { job, _ in journal.write(job.number) } }
+        let worker = harness.worker { Handler(Probe.self) { job, _ in journal.write(job.number) } }
         try await harness.enqueue(5)
         try await harness.run(worker) {
             // Unparking and the reader.
@@ -164,7 +164,7 @@ import Testing
     @Test func `An error that doesn't pass ends the worker, in order`() async throws {
         let harness = try await WorkerHarness(lanes: [.high, .normal])
         harness.broker.fail { $0.consuming.next = [AMQPError(.accessRefused, "Not allowed.")] }
-        let worker = harness.worker { Handle(Probe.self) { _, _ in } }
+        let worker = harness.worker { Handler(Probe.self) { _, _ in } }
         let error = await #expect(throws: WarrenError.self) { try await worker.run() }
         #expect(error?.code == .workerFailed)
         #expect(error?.broker?.code == .accessRefused)
@@ -178,7 +178,7 @@ import Testing
         let gate = Latch()
         let journal = Journal<String>()
         let worker = harness.worker {
-            Handle(Probe.self) { job, context in
+            Handler(Probe.self) { job, context in
                 journal.write("\(job.number) \(context.isRedelivered)")
                 await (context.isRedelivered ? Latch() : gate).wait()
                 throw ProbeError()
@@ -203,7 +203,7 @@ import Testing
 
     @Test func `A retry that can't be published at first is published later, once`() async throws {
         let harness = try await WorkerHarness()
-        let worker = harness.worker { Handle(Probe.self) { _, _ in throw ProbeError() } }
+        let worker = harness.worker { Handler(Probe.self) { _, _ in throw ProbeError() } }
         try await harness.enqueue(1)
         harness.broker.fail {
             $0.publishing.next = [AMQPError(.blocked, "An alarm."), AMQPError(.connectionLost, "Gone.")]
@@ -221,7 +221,7 @@ import Testing
         let harness = try await WorkerHarness()
         let journal = Journal<Bool>()
         let worker = harness.worker {
-            Handle(Probe.self) { _, context in
+            Handler(Probe.self) { _, context in
                 journal.write(context.isRedelivered)
                 if !context.isRedelivered { throw ProbeError() }
             }
@@ -233,14 +233,14 @@ import Testing
             try await until { harness.acknowledged == 1 }
         }
         #expect(harness.requeued == 1)
-        #expect(worker.counts.handedBack == 1)
+        #expect(worker.counts.requeued == 1)
         #expect(worker.counts.succeeded == 1)
     }
 
     @Test func `A dead queue that is missing is declared again for the dead letter`() async throws {
         let harness = try await WorkerHarness()
         let worker = harness.worker {
-            Handle(Probe.self) { _, _ in
+            Handler(Probe.self) { _, _ in
                 try await harness.broker.embedded.deleteQueue("probes.dead")
                 throw JobFailure.permanent("No.")
             }

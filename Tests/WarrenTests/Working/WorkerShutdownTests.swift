@@ -12,7 +12,7 @@ import Testing
         let gate = Latch()
         let journal = Journal<Int>()
         let worker = harness.worker {
-            Handle(Probe.self) { job, _ in
+            Handler(Probe.self) { job, _ in
                 journal.write(job.number)
                 await gate.wait()
             }
@@ -29,14 +29,14 @@ import Testing
         #expect(harness.acknowledged == 1)
         #expect(harness.unsettled == 0)
         #expect(worker.counts.succeeded == 1)
-        #expect(worker.counts.handedBack == 1)
+        #expect(worker.counts.requeued == 1)
     }
 
     @Test func `A job that is cancelled at the deadline is handed back, and no failure is counted`() async throws {
         let harness = try await WorkerHarness()
         let journal = Journal<Int>()
-        let worker = harness.worker(settings: WorkerSettings(name: "tester", shutdownDeadline: .seconds(20))) {
-            Handle(Probe.self) { job, _ in
+        let worker = harness.worker(settings: WorkerSettings(name: "tester", shutdownTimeout: .seconds(20))) {
+            Handler(Probe.self) { job, _ in
                 journal.write(job.number)
                 await Latch().wait()
                 throw ProbeError()
@@ -55,7 +55,7 @@ import Testing
         let back = try #require(harness.ready("probes").first)
         #expect(back.properties.headers?[EnvelopeHeader.id]?.stringValue == id)
         #expect(back.properties.headers?[EnvelopeHeader.retries] == 0)
-        #expect(worker.counts.handedBack == 1)
+        #expect(worker.counts.requeued == 1)
         #expect(worker.counts.retried == 0)
         #expect(worker.counts.dead == 0)
     }
@@ -66,11 +66,11 @@ import Testing
         let never = Gate()
         let settings = WorkerSettings(
             name: "tester",
-            shutdownDeadline: .seconds(20),
+            shutdownTimeout: .seconds(20),
             cancellationGrace: .seconds(3)
         )
         let worker = harness.worker(settings: settings) {
-            Handle(Probe.self) { job, _ in
+            Handler(Probe.self) { job, _ in
                 journal.write(job.number)
                 await never.wait()
                 journal.write(job.number)
@@ -85,7 +85,7 @@ import Testing
         }
         #expect(harness.ready("probes").count == 1)
         #expect(harness.unsettled == 0)
-        #expect(worker.counts.handedBack == 1)
+        #expect(worker.counts.requeued == 1)
         // When it returns after all, nothing is settled a second time.
         never.open()
         #expect(await journal.next(1) == [1])
@@ -96,8 +96,8 @@ import Testing
     @Test func `Cancelling the task of run cancels the jobs at once and hands them back`() async throws {
         let harness = try await WorkerHarness()
         let journal = Journal<Int>()
-        let worker = harness.worker(settings: WorkerSettings(name: "tester", shutdownDeadline: .seconds(3_600))) {
-            Handle(Probe.self) { job, _ in
+        let worker = harness.worker(settings: WorkerSettings(name: "tester", shutdownTimeout: .seconds(3_600))) {
+            Handler(Probe.self) { job, _ in
                 journal.write(job.number)
                 try await harness.clock.sleep(for: .seconds(3_600))
             }
@@ -105,12 +105,12 @@ import Testing
         try await harness.enqueue(1)
         try await harness.run(worker) { #expect(await journal.next(1) == [1]) }
         #expect(harness.ready("probes").count == 1)
-        #expect(worker.counts.handedBack == 1)
+        #expect(worker.counts.requeued == 1)
     }
 
     @Test func `A handler that throws CancellationError while nobody shuts down has failed`() async throws {
         let harness = try await WorkerHarness()
-        let worker = harness.worker { Handle(Probe.self) { _, _ in throw CancellationError() } }
+        let worker = harness.worker { Handler(Probe.self) { _, _ in throw CancellationError() } }
         try await harness.enqueue(1)
         try await harness.run(worker) { try await until { harness.acknowledged == 1 } }
         #expect(worker.counts.retried == 1)

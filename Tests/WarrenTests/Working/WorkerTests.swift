@@ -10,7 +10,7 @@ import Testing
     @Test func `A job that succeeds is acknowledged and nothing else is published`() async throws {
         let harness = try await WorkerHarness()
         let journal = Journal<Int>()
-        let worker = harness.worker { Handle(Probe.self) { job, _ in journal.write(job.number) } }
+        let worker = harness.worker { Handler(Probe.self) { job, _ in journal.write(job.number) } }
         try await harness.enqueue(7)
         try await harness.run(worker) {
             #expect(await journal.next(1) == [7])
@@ -25,7 +25,7 @@ import Testing
         let harness = try await WorkerHarness()
         let journal = Journal<String>()
         let worker = harness.worker {
-            Handle(Probe.self) { _, context in
+            Handler(Probe.self) { _, context in
                 journal.write("\(context.id) \(context.attempt) \(context.retriesLeft)")
                 if context.attempt < 3 { throw ProbeError() }
             }
@@ -52,7 +52,7 @@ import Testing
 
     @Test func `After its last attempt a job is dead, with a record of why and where from`() async throws {
         let harness = try await WorkerHarness()
-        let worker = harness.worker { Handle(Probe.self) { _, _ in throw ProbeError() } }
+        let worker = harness.worker { Handler(Probe.self) { _, _ in throw ProbeError() } }
         let envelope = try Envelope(encoding: Probe(number: 1), now: harness.now)
         var message = envelope.message
         message.properties.headers?[EnvelopeHeader.retries] = 2
@@ -73,7 +73,7 @@ import Testing
 
     @Test func `A failure that the handler calls permanent is dead at its first attempt`() async throws {
         let harness = try await WorkerHarness()
-        let worker = harness.worker { Handle(Probe.self) { _, _ in throw JobFailure.permanent("No such user.") } }
+        let worker = harness.worker { Handler(Probe.self) { _, _ in throw JobFailure.permanent("No such user.") } }
         try await harness.enqueue()
         try await harness.run(worker) { try await until { harness.deadLetters.count == 1 } }
         let letter = try #require(harness.deadLetters.first)
@@ -82,7 +82,7 @@ import Testing
 
     @Test func `What can't be read as a job is dead with the reason, byte for byte`() async throws {
         let harness = try await WorkerHarness()
-        let worker = harness.worker { Handle(Probe.self) { _, _ in } }
+        let worker = harness.worker { Handler(Probe.self) { _, _ in } }
         try await harness.publish(Message(body: [1, 2, 3]))
         var wrongType = try Envelope(encoding: Probe(number: 1), now: harness.now).message
         wrongType.body = Array(#"[[], {"number": "one"}, {}]"#.utf8)
@@ -105,11 +105,11 @@ import Testing
         let harness = try await WorkerHarness()
         let journal = Journal<String>()
         let worker = harness.worker {
-            Handle(Quick.self) { _, context in
+            Handler(Quick.self) { _, context in
                 journal.write("quick \(context.attempt)")
                 if context.attempt == 1 { throw ProbeError() }
             }
-            Handle(Probe.self) { _, _ in journal.write("probe") }
+            Handler(Probe.self) { _, _ in journal.write("probe") }
         }
         try await harness.publish(Envelope(encoding: Quick(), now: harness.now).message)
         try await harness.run(worker) {
@@ -127,7 +127,7 @@ import Testing
 
     @Test func `A job that isn't due for long goes to the ladder without being run`() async throws {
         let harness = try await WorkerHarness()
-        let worker = harness.worker { Handle(Probe.self) { _, _ in Issue.record("It ran.") } }
+        let worker = harness.worker { Handler(Probe.self) { _, _ in Issue.record("It ran.") } }
         var message = try Envelope(encoding: Probe(number: 1), eta: harness.now + 100.5, now: harness.now).message
         message.properties.expiration = "1000"
         try await harness.publish(message)
@@ -144,12 +144,12 @@ import Testing
         struct Fleeting: Job {
             static let name = "tests.fleeting"
             static let queue: QueueName = "probes"
-            static let whenExpired: ExpiryPolicy = .discard
+            static let expiryPolicy: ExpiryPolicy = .discard
         }
         let harness = try await WorkerHarness()
         let worker = harness.worker {
-            Handle(Probe.self) { _, _ in Issue.record("It ran.") }
-            Handle(Fleeting.self) { _, _ in Issue.record("It ran.") }
+            Handler(Probe.self) { _, _ in Issue.record("It ran.") }
+            Handler(Fleeting.self) { _, _ in Issue.record("It ran.") }
         }
         try await harness.enqueue(expires: harness.now - 1)
         try await harness.publish(Envelope(encoding: Fleeting(), expires: harness.now - 1, now: harness.now).message)
@@ -170,7 +170,7 @@ import Testing
 
         let journal = Journal<String>()
         let worker = harness.worker {
-            Handle(Probe.self) { _, context in journal.write("\(context.id) \(context.attempt)") }
+            Handler(Probe.self) { _, context in journal.write("\(context.id) \(context.attempt)") }
         }
         try await harness.run(worker) {
             #expect(await journal.next(1) == ["\(id) 1"])
@@ -211,7 +211,7 @@ import Testing
         let harness = try await WorkerHarness()
         let journal = Journal<String>()
         let layers = ["a", "b"].map { Layer(name: $0, journal: journal) }
-        let worker = harness.worker(middleware: layers) { Handle(Probe.self) { _, _ in journal.write("job") } }
+        let worker = harness.worker(middleware: layers) { Handler(Probe.self) { _, _ in journal.write("job") } }
         try await harness.enqueue()
         try await harness.run(worker) {
             #expect(await journal.next(7) == ["a in", "b in", "job", "b out", "a out", "a succeeded", "b succeeded"])
@@ -244,7 +244,7 @@ import Testing
         let gate = Latch()
         let journal = Journal<String>()
         let worker = harness.worker(WorkerQueue(queue.name, prefetch: 13, lanes: queue.lanes)) {
-            Handle(Probe.self) { job, context in
+            Handler(Probe.self) { job, context in
                 if job.number == 0 { return await gate.wait() }
                 journal.write(context.lane.name)
             }
@@ -265,8 +265,8 @@ import Testing
     @Test func `Two handlers for one name are an error at start`() async throws {
         let harness = try await WorkerHarness()
         let worker = harness.worker {
-            Handle(Probe.self) { _, _ in }
-            Handle(Probe.self) { _, _ in }
+            Handler(Probe.self) { _, _ in }
+            Handler(Probe.self) { _, _ in }
         }
         let error = await #expect(throws: WarrenError.self) { try await worker.run() }
         #expect(error?.code == .duplicateHandler)

@@ -36,7 +36,7 @@ public struct DeadDiscardCommand<App: WarrenApplication>: BrokerCommand {
         try await brokerOptions.withBroker(as: "dead discard", of: App.self) { broker in
             for queue in queues {
                 let count = try await DeadLetters(broker, topology: topology)
-                    .discard(queue, matching: filter, limit: choice.limit)
+                    .discard(from: queue, where: filter, limit: choice.limit)
                 if output.isJSON {
                     try Output.json(Line(queue: queue.rawValue, discarded: count))
                 } else {

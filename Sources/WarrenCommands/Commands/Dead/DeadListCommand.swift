@@ -43,7 +43,7 @@ public struct DeadListCommand<App: WarrenApplication>: BrokerCommand {
             var reports: [DeadLetterReport] = []
             for queue in queues {
                 let letters = try await DeadLetters(broker, topology: topology)
-                    .list(queue, matching: filter.filter(now: now), limit: limit)
+                    .list(in: queue, where: filter.filter(now: now), limit: limit)
                 reports += letters.map { DeadLetterReport($0) }
             }
             return reports

@@ -49,7 +49,7 @@ public struct DeadReplayCommand<App: WarrenApplication>: BrokerCommand {
             var unroutable = 0
             for queue in queues {
                 let report = try await DeadLetters(broker, topology: topology)
-                    .replay(queue, matching: filter, limit: choice.limit, perSecond: rate)
+                    .replay(from: queue, where: filter, limit: choice.limit, perSecond: rate)
                 try show(report, queue)
                 unroutable += report.unroutable
             }

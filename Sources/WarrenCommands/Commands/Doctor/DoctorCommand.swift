@@ -50,8 +50,8 @@ public struct DoctorCommand<App: WarrenApplication>: BrokerCommand {
     )
     var consumerTimeout: DurationArgument?
 
-    @Option(help: ArgumentHelp("The --shutdown-deadline of the workers.", valueName: "duration"))
-    var shutdownDeadline = DurationArgument(.seconds(30))
+    @Option(help: ArgumentHelp("The --shutdown-timeout of the workers.", valueName: "duration"))
+    var shutdownTimeout = DurationArgument(.seconds(30))
 
     @OptionGroup var output: OutputOptions
     /// Where the broker is.
@@ -79,7 +79,7 @@ public struct DoctorCommand<App: WarrenApplication>: BrokerCommand {
         facts.jobs = App.jobs.map { JobLimits(of: $0) }.filter { queues.contains($0.queue) }
         facts.assumptions = DoctorAssumptions(
             consumerTimeout: consumerTimeout?.duration,
-            shutdownDeadline: shutdownDeadline.duration
+            shutdownTimeout: shutdownTimeout.duration
         )
         try print(Diagnosis(facts), facts)
     }

@@ -13,7 +13,7 @@ public struct TopologyApplyCommand<App: WarrenApplication>: BrokerCommand {
                 What exists and is different stays as it is; each difference is shown with what would settle it, and the exit \
                 code is 1.
 
-                With --json the output is one object: agreed (how many declarations the broker agreed to) and differences, each \
+                With --json the output is one object: matching (the number of declarations that are as planned) and differences, each \
                 with kind, name, argument, planned, existing, remedy.
                 """
         )
@@ -40,9 +40,9 @@ public struct TopologyApplyCommand<App: WarrenApplication>: BrokerCommand {
         if output.isJSON {
             try Output.json(report)
         } else {
-            Output.line("\(report.agreed) declarations are as planned, \(report.differences.count) differences.")
+            Output.line("\(report.matching) declarations are as planned, \(report.differences.count) differences.")
             for difference in report.differences { Output.line("- \(difference)") }
         }
-        if !report.isAsPlanned { throw ExitCode.failure }
+        if report.hasDrift { throw ExitCode.failure }
     }
 }

@@ -109,7 +109,7 @@ final class FaultEnqueuer: Sendable {
             let start = ContinuousClock.now
             do {
                 defer { noteLateness(since: start) }
-                try await jobs.enqueue(job, queue: queue, id: id, deadline: load.deadline)
+                try await jobs.enqueue(job, queue: queue, id: id, timeout: load.timeout)
                 return book.with { $0.confirm(id, begunAt: began) }
             } catch {
                 note(error)
@@ -124,7 +124,7 @@ final class FaultEnqueuer: Sendable {
     }
 
     private func noteLateness(since start: ContinuousClock.Instant) {
-        let lateness = ContinuousClock.now - start - load.deadline
+        let lateness = ContinuousClock.now - start - load.timeout
         state.withLock { $0.worstLateness = max($0.worstLateness, lateness) }
     }
 

@@ -7,7 +7,7 @@ struct JobLoad: Sendable {
     /// How long each takes, by its number.
     var job: @Sendable (_ number: Int) -> FaultJob = { _ in FaultJob(milliseconds: 20) }
     /// How long an `enqueue` may take.
-    var deadline: Duration = .seconds(10)
+    var timeout: Duration = .seconds(10)
 
     /// The load of the long form and that of the short one.
     static func standard(

@@ -25,7 +25,7 @@ struct Alarm: Fault {
         var load = JobLoad.standard(context) { _ in FaultJob(milliseconds: 200) }
         load.perSecond = context.size(short: 150, long: 200)
         load.jobs = context.size(short: 400, long: 20_000)
-        load.deadline = .seconds(1)
+        load.timeout = .seconds(1)
         return try await Experiment.run(name, context, .init(broker: try await broker.url(), load: load)) {
             experiment in
             try await experiment.waitForJobs(context.size(short: 100, long: 5_000))

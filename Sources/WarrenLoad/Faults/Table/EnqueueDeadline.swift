@@ -6,7 +6,7 @@ import Warren
 struct EnqueueDeadline: Fault {
     /// How much the caller's memory may grow over all tries, in MiB.
     static let memoryLimit = 16.0
-    private static let deadline: Duration = .milliseconds(100)
+    private static let timeout: Duration = .milliseconds(100)
 
     let name = "enqueue-deadline"
     let summary = "broker stopped: enqueue fails within its deadline; memory of the caller over all tries"
@@ -31,7 +31,7 @@ struct EnqueueDeadline: Fault {
             experiment.figure("limit_ms", context.latenessLimit)
             experiment.owe(
                 lateness / .milliseconds(1) <= context.latenessLimit,
-                "an enqueue came back \(lateness) after its deadline of \(Self.deadline)"
+                "an enqueue came back \(lateness) after its deadline of \(Self.timeout)"
             )
             if let before, let after {
                 experiment.figure("rss_start_mib", before)
@@ -67,12 +67,12 @@ struct EnqueueDeadline: Fault {
         let began = WallClock.now
         do {
             let job = FaultJob(milliseconds: 0)
-            try await experiment.jobs.enqueue(job, queue: experiment.queue, id: id, deadline: Self.deadline)
+            try await experiment.jobs.enqueue(job, queue: experiment.queue, id: id, timeout: Self.timeout)
             experiment.book.with { $0.confirm(id, begunAt: began) }
         } catch {
             if let error = error as? WarrenError, !error.outcomeIsKnown { experiment.book.with { $0.doubt(id) } }
         }
-        return ContinuousClock.now - start - Self.deadline
+        return ContinuousClock.now - start - Self.timeout
     }
 }
 

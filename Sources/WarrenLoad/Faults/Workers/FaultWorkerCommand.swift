@@ -31,10 +31,10 @@ struct FaultWorkerCommand: AsyncParsableCommand {
             client,
             queues: [WorkerQueue(QueueName(queue), concurrency: concurrency)],
             topology: Topology(application: application),
-            settings: WorkerSettings(name: name, shutdownDeadline: .seconds(20)),
+            settings: WorkerSettings(name: name, shutdownTimeout: .seconds(20)),
             logger: Logger(label: "fault-worker") { StreamLogHandler.standardError(label: $0) }
         ) {
-            Handle(FaultJob.self) { job, context in
+            Handler(FaultJob.self) { job, context in
                 let id = context.headers[Self.idHeader]?.stringValue ?? context.id
                 try journal.write(.begun, id)
                 if job.crashes == true { fatalError("This job takes its process down, as the experiment wants.") }
@@ -43,7 +43,7 @@ struct FaultWorkerCommand: AsyncParsableCommand {
                 try journal.write(.done, id)
             }
         }
-        try await worker.runUntilSignalled()
+        try await worker.runService()
         await client.close()
     }
 

@@ -15,7 +15,7 @@ enum ConsumerTimeoutCheck {
                 }
                 if limit >= timeout.duration { findings.append(tooLong(job, limit, lane, timeout, facts)) }
             }
-            if facts.assumptions.shutdownDeadline >= timeout.duration {
+            if facts.assumptions.shutdownTimeout >= timeout.duration {
                 findings.append(deadline(lane, timeout, facts))
             }
         }
@@ -91,10 +91,10 @@ enum ConsumerTimeoutCheck {
             .consumerTimeout,
             lane,
             problem:
-                "Workers may take \(facts.assumptions.shutdownDeadline / .seconds(60)) minutes to shut down, and the broker gives a "
+                "Workers may take \(facts.assumptions.shutdownTimeout / .seconds(60)) minutes to shut down, and the broker gives a "
                 + "delivery of '\(lane)' \(timeout.text).",
             consequence: "Jobs that a stopping worker lets finish are delivered again while they run. \(ending(facts))",
-            remedy: "Lower the workers' --shutdown-deadline, or raise the timeout. \(settings(facts))"
+            remedy: "Lower the workers' --shutdown-timeout, or raise the timeout. \(settings(facts))"
         )
     }
 

@@ -1,7 +1,7 @@
 /// Whether jobs can finish when a worker is told to stop.
 enum ShutdownCheck {
     static func findings(_ facts: DoctorFacts) -> [Finding] {
-        let deadline = facts.assumptions.shutdownDeadline
+        let deadline = facts.assumptions.shutdownTimeout
         let longer = facts.jobs.filter { $0.timeLimit.map { $0 > deadline } ?? false }.map(\.name)
         guard !longer.isEmpty else { return [] }
         return [
@@ -13,7 +13,7 @@ enum ShutdownCheck {
                     + "\(deadline / .seconds(1)) seconds.",
                 consequence: "At every deployment such a run is cancelled, handed back and begun again from the start.",
                 remedy:
-                    "Raise the workers' --shutdown-deadline (and, in Kubernetes, terminationGracePeriodSeconds above it), or make "
+                    "Raise the workers' --shutdown-timeout (and, in Kubernetes, terminationGracePeriodSeconds above it), or make "
                     + "the jobs go on from where they were."
             )
         ]

@@ -50,7 +50,7 @@ struct DoctorAssumptions: Sendable {
     /// The `consumer_timeout` in the broker's `rabbitmq.conf`; `nil` for the version's default.
     var consumerTimeout: Duration?
     /// The shutdown deadline of the workers.
-    var shutdownDeadline: Duration = .seconds(30)
+    var shutdownTimeout: Duration = .seconds(30)
 }
 
 /// What became of a message published for trial, to a queue of its own.

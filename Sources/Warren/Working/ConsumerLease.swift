@@ -4,7 +4,7 @@ import Synchronization
 /// How many jobs of one consumer run, so that its channel can be closed when none does: until then they need it to be settled.
 ///
 /// Only queues with a circuit breaker keep it.
-final class StreamUse: Sendable {
+final class ConsumerLease: Sendable {
     private struct State: Sendable {
         var running = 0
         var retired: (id: Int, stream: DeliveryStream)?

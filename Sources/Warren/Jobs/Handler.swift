@@ -1,9 +1,9 @@
 /// A handler made of a closure, as a worker's list of handlers has them.
 ///
 /// ```swift
-/// Handle(SendEmail.self) { email, context in try await mailer.send(email) }
+/// Handler(SendEmail.self) { email, context in try await mailer.send(email) }
 /// ```
-public struct Handle<Payload: Job>: JobHandler {
+public struct Handler<Payload: Job>: JobHandler {
     private let body: @Sendable (Payload, JobContext) async throws -> Void
 
     /// Handles jobs of `type` with `body`.

@@ -4,7 +4,7 @@ import Synchronization
 /// Notices that a lane's consumer has had nothing for a while, and ends it, so that it is made anew.
 ///
 /// Some brokers keep a consumer that is dead, and nothing tells: see ``BrokerFeatures/mayKeepDeadConsumers``.
-final class ConsumerRenewal: Sendable {
+final class StaleConsumerMonitor: Sendable {
     /// How long a consumer may be without deliveries, while the worker has nothing to do.
     static let patience = Duration.seconds(30)
 

@@ -10,12 +10,12 @@ import Foundation
 ///
 /// A record is published and confirmed before the job starts, and goes when the job has ended. So what is there when the job comes again
 /// are the starts that never ended. Reading takes the records and hands them back; whenever a process dies, the broker does that.
-struct StartRecords: Sendable {
+struct CrashRecords: Sendable {
     /// How many are read at most: the limit is reached long before.
     private static let readingLimit = 100
     /// After how long unused the broker deletes the queue by itself.
     private static let lifetime: Duration = .seconds(24 * 3_600)
-    private static let deadline: Duration = .seconds(15)
+    private static let timeout: Duration = .seconds(15)
 
     let queue: QueueName
     let jobID: String
@@ -26,7 +26,7 @@ struct StartRecords: Sendable {
     var name: String { queue.suspect(StableHash.text(of: jobID)) }
 
     /// Declares the queue and reads what is there of this job, the oldest first.
-    func open() async throws(AMQPError) -> [StartRecord] {
+    func open() async throws(AMQPError) -> [CrashRecord] {
         let features = BrokerFeatures(try await transport.broker().version)
         let arguments = QueueArguments(kind) {
             $0.expires = Self.lifetime
@@ -39,7 +39,7 @@ struct StartRecords: Sendable {
             // Another version of Warren or of the broker declared it: that does as well.
             guard error.code == .declarationMismatch else { throw error }
         }
-        var found: [StartRecord] = []
+        var found: [CrashRecord] = []
         try await lookThrough { record in
             if record.jobID == jobID { found.append(record) }
             return false
@@ -47,17 +47,17 @@ struct StartRecords: Sendable {
         return found.sorted { $0.time < $1.time }
     }
 
-    func add(_ record: StartRecord) async throws(AMQPError) {
+    func add(_ record: CrashRecord) async throws(AMQPError) {
         try await transport.publish(
             record.message,
             to: .queue(name),
             mandatory: true,
-            deadline: .now + Self.deadline
+            deadline: .now + Self.timeout
         )
     }
 
     /// Removes one record; one that isn't there is no error.
-    func remove(_ record: StartRecord) async throws(AMQPError) {
+    func remove(_ record: CrashRecord) async throws(AMQPError) {
         do {
             try await lookThrough { $0.id == record.id }
         } catch {
@@ -70,11 +70,11 @@ struct StartRecords: Sendable {
         _ = try await transport.deleteQueue(name)
     }
 
-    private func lookThrough(_ isDone: (StartRecord) -> Bool) async throws(AMQPError) {
-        var pile = UnsettledPile()
-        defer { pile.handBack() }
+    private func lookThrough(_ isDone: (CrashRecord) -> Bool) async throws(AMQPError) {
+        var pile = BrowsedDeliveries()
+        defer { pile.requeue() }
         while pile.count < Self.readingLimit, let delivery = try await transport.get(queue: name) {
-            if let record = StartRecord(delivery.message), isDone(record) {
+            if let record = CrashRecord(delivery.message), isDone(record) {
                 return delivery.ack()
             }
             pile.add(delivery)

@@ -6,7 +6,7 @@ import Synchronization
 ///
 /// They do count towards the prefetch. So only as many are held as leave half of it free; what is beyond that goes down the ladder's
 /// lowest level instead, and comes back less than a second late.
-final class HeldDeliveries: Sendable {
+final class DelayedDeliveries: Sendable {
     typealias Entry = (item: LaneDelivery, delay: Duration)
 
     /// How many wait here.
@@ -35,21 +35,21 @@ final class HeldDeliveries: Sendable {
     }
 
     /// Waits for each delivery's time, and then gives it to `release`; at the end of the world, as `isEnding` says,
-    /// gives it to `handBack`.
+    /// gives it to `requeue`.
     ///
     /// Returns after ``finish()``.
     func run(
         until ending: Latch,
         clock: any Clock<Duration>,
         release: @escaping @Sendable (LaneDelivery) -> Void,
-        handBack: @escaping @Sendable (LaneDelivery) -> Void
+        requeue: @escaping @Sendable (LaneDelivery) -> Void
     ) async {
         await withDiscardingTaskGroup { group in
             for await entry in entries {
                 group.addTask {
                     let isEnding = await ending.wait(for: entry.delay, clock: clock)
                     self.count.subtract(1, ordering: .relaxed)
-                    if isEnding { handBack(entry.item) } else { release(entry.item) }
+                    if isEnding { requeue(entry.item) } else { release(entry.item) }
                 }
             }
         }

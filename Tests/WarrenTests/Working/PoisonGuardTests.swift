@@ -6,7 +6,7 @@ import Testing
 
 @testable import Warren
 
-@Suite(.timeLimit(.minutes(1))) struct CrashLoopTests {
+@Suite(.timeLimit(.minutes(1))) struct PoisonGuardTests {
     @Test func `A job that comes back for the second time runs alone, with its start on record until it has ended`()
         async throws
     {
@@ -14,7 +14,7 @@ import Testing
         let journal = Journal<String>()
         let gate = Latch()
         let worker = harness.worker(concurrency: 4) {
-            Handle(Probe.self) { job, _ in
+            Handler(Probe.self) { job, _ in
                 journal.write("\(job.number) begins")
                 if job.number == 1 { await gate.wait() }
                 journal.write("\(job.number) ends")
@@ -23,8 +23,8 @@ import Testing
         let id = try await harness.addSuspect(1, returns: 2)
         try await harness.run(worker) {
             #expect(await journal.next(1) == ["1 begins"])
-            let records = StartRecords(queue: "probes", jobID: id, kind: .quorum, transport: harness.broker)
-            let start = try #require(harness.ready(records.name).first.flatMap(StartRecord.init))
+            let records = CrashRecords(queue: "probes", jobID: id, kind: .quorum, transport: harness.broker)
+            let start = try #require(harness.ready(records.name).first.flatMap(CrashRecord.init))
             #expect(start.jobID == id)
             #expect(start.worker == "tester")
             try await harness.enqueue(2)
@@ -41,7 +41,7 @@ import Testing
         let journal = Journal<Int>()
         let gate = Latch()
         let worker = harness.worker(concurrency: 4) {
-            Handle(Probe.self) { job, _ in
+            Handler(Probe.self) { job, _ in
                 journal.write(job.number)
                 await gate.wait()
             }
@@ -59,22 +59,22 @@ import Testing
     @Test func `A job that took three processes down, alone in each, is quarantined with their names`() async throws {
         let harness = try await WorkerHarness()
         let id = try await harness.addSuspect(1, returns: 5)
-        let records = StartRecords(queue: "probes", jobID: id, kind: .quorum, transport: harness.broker)
+        let records = CrashRecords(queue: "probes", jobID: id, kind: .quorum, transport: harness.broker)
         _ = try await records.open()
         let noon = Date(timeIntervalSince1970: 1_795_262_400)
         for (index, name) in ["c", "a", "b"].enumerated() {
-            try await records.add(StartRecord(jobID: id, worker: name, now: noon + Double(index)))
+            try await records.add(CrashRecord(jobID: id, worker: name, now: noon + Double(index)))
         }
         // Of another job whose id has the same hash: not counted, and not lost either before the quarantine is durable.
-        try await records.add(StartRecord(jobID: "another", worker: "d", now: noon))
-        let worker = harness.worker { Handle(Probe.self) { _, _ in Issue.record("It was started again.") } }
+        try await records.add(CrashRecord(jobID: "another", worker: "d", now: noon))
+        let worker = harness.worker { Handler(Probe.self) { _, _ in Issue.record("It was started again.") } }
         try await harness.run(worker) {
             try await until { harness.acknowledged == 1 && !harness.exists(records.name) }
         }
         #expect(worker.counts.dead == 1)
         let record = try #require(harness.deadLetters.first).record
         #expect(record.reason == .crashed)
-        #expect(record.errorType == CrashLoop.errorType)
+        #expect(record.errorType == CrashHistory.errorType)
         #expect(record.history.map(\.worker) == ["c", "a", "b"])
         #expect(record.history.map(\.errorType) == ["crash", "crash", "crash"])
         #expect(record.history.map(\.time) == (0...2).map { noon + Double($0) })
@@ -85,11 +85,11 @@ import Testing
     @Test func `Two unfinished starts are not enough, and a job that then succeeds leaves nothing`() async throws {
         let harness = try await WorkerHarness()
         let id = try await harness.addSuspect(1, returns: 3)
-        let records = StartRecords(queue: "probes", jobID: id, kind: .quorum, transport: harness.broker)
+        let records = CrashRecords(queue: "probes", jobID: id, kind: .quorum, transport: harness.broker)
         _ = try await records.open()
-        for name in ["a", "b"] { try await records.add(StartRecord(jobID: id, worker: name, now: harness.now)) }
+        for name in ["a", "b"] { try await records.add(CrashRecord(jobID: id, worker: name, now: harness.now)) }
         let worker = harness.worker {
-            Handle(Probe.self) { _, _ in #expect(harness.ready(records.name).count == 3) }
+            Handler(Probe.self) { _, _ in #expect(harness.ready(records.name).count == 3) }
         }
         try await harness.run(worker) {
             try await until { harness.acknowledged == 1 && !harness.exists(records.name) }
@@ -104,16 +104,16 @@ import Testing
         let journal = Journal<Int>()
         let never = Gate()
         let id = try await harness.addSuspect(1, returns: 3)
-        let records = StartRecords(queue: "probes", jobID: id, kind: .quorum, transport: harness.broker)
+        let records = CrashRecords(queue: "probes", jobID: id, kind: .quorum, transport: harness.broker)
         _ = try await records.open()
-        try await records.add(StartRecord(jobID: id, worker: "before", now: harness.now))
+        try await records.add(CrashRecord(jobID: id, worker: "before", now: harness.now))
         let settings = WorkerSettings(
             name: "tester",
-            shutdownDeadline: .seconds(20),
+            shutdownTimeout: .seconds(20),
             cancellationGrace: .seconds(3)
         )
         let worker = harness.worker(settings: settings) {
-            Handle(Probe.self) { job, _ in
+            Handler(Probe.self) { job, _ in
                 journal.write(job.number)
                 if heedsCancellation {
                     await Latch().wait()
@@ -129,7 +129,7 @@ import Testing
             try await harness.pass(.seconds(20))
             if !heedsCancellation { try await harness.pass(.seconds(3)) }
         }
-        let left = harness.ready(records.name).compactMap(StartRecord.init)
+        let left = harness.ready(records.name).compactMap(CrashRecord.init)
         #expect(left.map(\.worker) == ["before"])
         never.open()
     }
@@ -140,7 +140,7 @@ import Testing
         let journal = Journal<Int>()
         let gate = Latch()
         let worker = harness.worker(concurrency: 2) {
-            Handle(Probe.self) { job, _ in
+            Handler(Probe.self) { job, _ in
                 journal.write(job.number)
                 if job.number == 1 { await gate.wait() }
                 journal.write(job.number)
@@ -161,7 +161,7 @@ import Testing
         let journal = Journal<Int>()
         let gate = Latch()
         let worker = harness.worker(concurrency: 2) {
-            Handle(Probe.self) { job, _ in
+            Handler(Probe.self) { job, _ in
                 journal.write(job.number)
                 await gate.wait()
             }
@@ -176,7 +176,7 @@ import Testing
             gate.open()
         }
         #expect(worker.counts.succeeded == 1)
-        #expect(worker.counts.handedBack == 1)
+        #expect(worker.counts.requeued == 1)
     }
 }
 

@@ -7,7 +7,7 @@ public import Foundation
 /// Why a job is quarantined: it was started alone so many times, and each time its process ended before the job did.
 ///
 /// The starts are kept at the broker while a suspected job runs, so this is counted, not guessed from delivery counts.
-public struct CrashLoop: Error, Sendable, Hashable, CustomStringConvertible {
+public struct CrashHistory: Error, Sendable, Hashable, CustomStringConvertible {
     /// A start that never ended.
     public struct Crash: Sendable, Hashable {
         /// The worker that it took down.

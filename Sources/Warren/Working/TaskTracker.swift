@@ -1,7 +1,7 @@
 import Synchronization
 
 /// Counts who is still at work, and opens a door when the last has left.
-final class Attendance: Sendable {
+final class TaskTracker: Sendable {
     private let present = Atomic(0)
     /// Opens when the last one leaves.
     let over = Latch()

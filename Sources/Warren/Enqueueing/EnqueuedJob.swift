@@ -5,7 +5,7 @@ public import Foundation
 #endif
 
 /// A job that the broker has taken, or the spool: what one needs to find it again.
-public struct JobHandle: Sendable, Hashable {
+public struct EnqueuedJob: Sendable, Hashable {
     /// The job's id.
     public let id: String
     /// The job's name.

@@ -1,7 +1,7 @@
 import Synchronization
 
 /// Lets one caller at a time do something that takes a while; the others wait for their turn, in order.
-final class Turn: Sendable {
+final class AsyncMutex: Sendable {
     private struct State {
         var isTaken = false
         var nextID: UInt64 = 0

@@ -9,20 +9,20 @@ import Foundation
 #endif
 
 /// The suspected jobs of a queue, as one worker starts them: one at a time, each start on record at the broker.
-final class Suspects: Sendable {
+final class PoisonGuard: Sendable {
     /// What to do with a suspected job.
     enum Verdict {
         /// Start it. The start is on record, if records can be kept.
         case start
         /// Don't start it any more.
-        case quarantine(CrashLoop)
+        case quarantine(CrashHistory)
         /// The broker can't be asked now: hand it back.
-        case handBack
+        case requeue
     }
 
     private enum Current {
-        case started(StartRecord, StartRecords)
-        case quarantined(StartRecords)
+        case started(CrashRecord, CrashRecords)
+        case quarantined(CrashRecords)
     }
 
     /// How often the broker is asked before the job is handed back.
@@ -46,12 +46,12 @@ final class Suspects: Sendable {
     /// Judges a suspected job whose turn it is, and puts its start on record.
     ///
     /// ``ended(isSettled:)`` has to follow, whatever the verdict is.
-    func begin(_ jobID: String, unless stopping: SoloGate) async -> Verdict {
+    func begin(_ jobID: String, unless stopping: IsolationGate) async -> Verdict {
         guard worker.settings.declaresTopology else {
             giveUpRecords("this worker declares nothing")
             return .start
         }
-        let records = StartRecords(queue: queue, jobID: jobID, kind: kind, transport: worker.transport)
+        let records = CrashRecords(queue: queue, jobID: jobID, kind: kind, transport: worker.transport)
         var backoff = Backoff(from: .milliseconds(100), to: .seconds(2))
         for attempt in 1...Self.attempts where canKeepRecords.load(ordering: .relaxed) {
             do throws(AMQPError) {
@@ -59,30 +59,30 @@ final class Suspects: Sendable {
             } catch {
                 // The queue of the records can vanish between two steps: then it is declared again.
                 guard error.isRetriable || error.code == .notFound || error.code == .unroutable else {
-                    if error.code == .cancelled { return .handBack }
+                    if error.code == .cancelled { return .requeue }
                     giveUpRecords("\(error)")
                     break
                 }
-                if attempt == Self.attempts || stopping.isClosed { return .handBack }
+                if attempt == Self.attempts || stopping.isClosed { return .requeue }
             }
             try? await worker.clock.sleep(for: backoff.next())
         }
         return .start
     }
 
-    private func judge(_ jobID: String, _ records: StartRecords) async throws(AMQPError) -> Verdict {
+    private func judge(_ jobID: String, _ records: CrashRecords) async throws(AMQPError) -> Verdict {
         let starts = try await records.open()
         if starts.count >= max(1, worker.settings.crashLimit) {
             current.withLock { $0 = .quarantined(records) }
-            return .quarantine(CrashLoop(crashes: starts.map { .init(worker: $0.worker, startedAt: $0.time) }))
+            return .quarantine(CrashHistory(crashes: starts.map { .init(worker: $0.worker, startedAt: $0.time) }))
         }
-        let record = StartRecord(jobID: jobID, worker: worker.settings.name, now: worker.now())
+        let record = CrashRecord(jobID: jobID, worker: worker.settings.name, now: worker.now())
         // Before it is published: if it is not known whether it was, it is to be looked for at the end.
         current.withLock { $0 = .started(record, records) }
         try await records.add(record)
         logger.info(
             "A job may have taken its worker down; it runs alone",
-            metadata: [LogKey.jobID: "\(excerpt(jobID, 80))", "unfinished-starts": "\(starts.count)"]
+            metadata: [LogKey.jobID: "\(jobID.truncated(toBytes: 80))", "unfinished-starts": "\(starts.count)"]
         )
         return .start
     }

@@ -5,7 +5,7 @@ import Synchronization
 /// What a client knows about the queues it publishes to: which names and lanes are good, and what is declared already.
 ///
 /// The look-up for a queue that was used before is one lock and one hash. Declaring happens once a queue, by one caller at a time.
-final class QueueDirectory: Sendable {
+final class DeclaredQueues: Sendable {
     private struct State {
         var queues: [QueueName: Known] = [:]
         var ladderIsDeclared = false
@@ -25,16 +25,16 @@ final class QueueDirectory: Sendable {
     private static let mourning = Duration.milliseconds(500)
 
     private let state = Mutex(State())
-    private let declaring = Turn()
+    private let declaring = AsyncMutex()
     private let transport: any Transport
     private let topology: Topology
-    private let declares: Bool
+    private let declaresTopology: Bool
     private let logger: Logger
 
-    init(transport: any Transport, topology: Topology, declares: Bool, logger: Logger) {
+    init(transport: any Transport, topology: Topology, declaresTopology: Bool, logger: Logger) {
         self.transport = transport
         self.topology = topology
-        self.declares = declares
+        self.declaresTopology = declaresTopology
         self.logger = logger
     }
 
@@ -50,7 +50,7 @@ final class QueueDirectory: Sendable {
     ) async throws {
         let known = try known(queue, lane)
         let isReady = known.isDeclared && (known.isOnLadder || !throughLadder)
-        if !isReady, declares { try await declare(queue, throughLadder: throughLadder, deadline: deadline) }
+        if !isReady, declaresTopology { try await declare(queue, throughLadder: throughLadder, deadline: deadline) }
     }
 
     /// Checks that there can be such a lane.
@@ -83,7 +83,7 @@ final class QueueDirectory: Sendable {
             state.queues[queue]?.missedAt = .now
             state.ladderIsDeclared = false
         }
-        return declares
+        return declaresTopology
     }
 
     private func validated(_ queue: QueueName) throws(WarrenError) -> Known {
@@ -91,7 +91,7 @@ final class QueueDirectory: Sendable {
         try configuration.validate()
         return state.withLock { state in
             // Without declarations there is nothing else to wait for.
-            let known = Known(lanes: configuration.lanes, isDeclared: !declares, isOnLadder: !declares)
+            let known = Known(lanes: configuration.lanes, isDeclared: !declaresTopology, isOnLadder: !declaresTopology)
             state.queues[queue] = known
             return known
         }
@@ -107,7 +107,7 @@ final class QueueDirectory: Sendable {
                 .topologyFailed,
                 """
                 The exchanges and queues of '\(queue)' could not be declared. If they exist and this user may not declare, \
-                make the client with `declares: false`.
+                make the client with `declaresTopology: false`.
                 """,
                 underlying: error
             )

@@ -4,7 +4,7 @@ public import Foundation
 public import Warren
 
 /// A job that waits at the broker.
-public struct EnqueuedJob<Payload: Job>: Sendable {
+public struct PendingJob<Payload: Job>: Sendable {
     /// The job's id.
     public var id: String
     /// What it says.
@@ -25,10 +25,10 @@ extension TestBench {
     /// The jobs of a kind that wait at the broker, due now or later, retries included; not those that run, are dead or parked.
     ///
     /// - Throws: ``EnvelopeError`` if a job of this name has another payload.
-    public func enqueued<Payload: Job>(_ type: Payload.Type = Payload.self) throws -> [EnqueuedJob<Payload>] {
+    public func enqueued<Payload: Job>(_ type: Payload.Type = Payload.self) throws -> [PendingJob<Payload>] {
         try waiting().compactMap { waiting in
             guard waiting.envelope.name == Payload.name else { return nil }
-            return EnqueuedJob(
+            return PendingJob(
                 id: waiting.envelope.id,
                 payload: try waiting.envelope.payload(as: Payload.self),
                 queue: waiting.queue,

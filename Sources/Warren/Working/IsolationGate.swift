@@ -7,7 +7,7 @@ import Synchronization
 /// in when no suspected one is left: a worker has few, and each is either done or quarantined.
 ///
 /// Where nobody is suspected, a job costs two additions to one atomic number.
-final class SoloGate: Sendable {
+final class IsolationGate: Sendable {
     private typealias Waiter = CheckedContinuation<Bool, Never>
 
     private struct State: Sendable {
@@ -57,8 +57,8 @@ final class SoloGate: Sendable {
 
     /// Lets a suspected job in when all others have left.
     ///
-    /// False once the gate is closed: then the job must not start. Otherwise ``leaveAlone()`` has to follow.
-    func enterAlone() async -> Bool {
+    /// False once the gate is closed: then the job must not start. Otherwise ``leaveExclusively()`` has to follow.
+    func enterExclusively() async -> Bool {
         await withCheckedContinuation { suspect in
             let (isClosed, admitted): (Bool, Waiter?) = state.withLock { state in
                 if state.isClosed { return (true, nil) }
@@ -73,7 +73,7 @@ final class SoloGate: Sendable {
         }
     }
 
-    func leaveAlone() {
+    func leaveExclusively() {
         let (suspect, others): (Waiter?, [Waiter]) = state.withLock { state in
             state.isOccupiedAlone = false
             if !state.suspects.isEmpty || state.isClosed { return (admitSuspect(&state), []) }

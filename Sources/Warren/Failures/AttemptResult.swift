@@ -1,5 +1,5 @@
-/// How a worker's dealings with one delivery ended: the fact that ``Outcome/decide(_:envelope:policy:whenExpired:now:using:)`` judges.
-public enum Ending: Sendable {
+/// How a worker's dealings with one delivery ended: the fact that ``Outcome/decide(_:envelope:policy:expiryPolicy:now:using:)`` judges.
+public enum AttemptResult: Sendable {
     /// The handler returned.
     case returned
     /// The handler, or a middleware, threw.
@@ -10,10 +10,8 @@ public enum Ending: Sendable {
     case unknownName
     /// The job had expired when its turn came.
     case expired
-    /// The job was cancelled on demand.
-    case cancelled
     /// The worker stops and did not start the job, or cancelled it at the end of its patience.
     case interrupted
     /// The job took its workers down so often that it is not started again.
-    case deliveredTooOften(CrashLoop)
+    case deliveredTooOften(CrashHistory)
 }

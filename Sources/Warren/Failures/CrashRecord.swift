@@ -7,7 +7,7 @@ import Foundation
 #endif
 
 /// That a suspected job was started alone: what is left at the broker if its process ends before the job does.
-struct StartRecord: Sendable, Hashable {
+struct CrashRecord: Sendable, Hashable {
     /// The record's own id, by which the worker that wrote it finds it again.
     let id: String
     let jobID: String
@@ -42,7 +42,7 @@ struct StartRecord: Sendable, Hashable {
         properties.timestamp = UInt64(clamping: Int64(time.timeIntervalSince1970))
         properties.headers = [
             EnvelopeHeader.startedJob: .string(jobID),
-            EnvelopeHeader.startedBy: .string(excerpt(worker, ErrorDescription.nameLimit)),
+            EnvelopeHeader.startedBy: .string(worker.truncated(toBytes: ErrorDescription.nameLimit)),
             EnvelopeHeader.startedAt: .string(WireTime.text(time)),
         ]
         return Message(properties: properties, body: [])

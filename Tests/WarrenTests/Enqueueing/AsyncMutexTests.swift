@@ -3,10 +3,10 @@ import Testing
 
 @testable import Warren
 
-@Suite struct TurnTests {
+@Suite struct AsyncMutexTests {
     @Test("Only one caller has its turn at a time, and each gets one", .timeLimit(.minutes(1)))
     func exclusive() async throws {
-        let turn = Turn()
+        let turn = AsyncMutex()
         let count = Count()
         try await withThrowingTaskGroup { group in
             for _ in 0..<200 {
@@ -25,7 +25,7 @@ import Testing
 
     @Test("A caller that is cancelled while it waits gives up, and the next has its turn", .timeLimit(.minutes(1)))
     func cancelled() async throws {
-        let turn = Turn()
+        let turn = AsyncMutex()
         try await turn.take {
             await withTaskGroup { group in
                 group.addTask {
@@ -40,7 +40,7 @@ import Testing
 
     @Test("A turn that fails is passed on")
     func failing() async throws {
-        let turn = Turn()
+        let turn = AsyncMutex()
         await #expect(throws: SampleError.self) { try await turn.take { throw SampleError() } }
         #expect(try await turn.take { 7 } == 7)
     }
