@@ -62,7 +62,11 @@ public func performJob<Payload: Job>(
     @HandlerBuilder handlers: () -> [JobRegistration]
 ) async throws -> Attempt {
     let bench = TestBench.current
-    return try await bench.performJob(job, attempt: attempt, on: bench.worker(middleware: middleware, handlers: handlers))
+    return try await bench.performJob(
+        job,
+        attempt: attempt,
+        on: bench.worker(middleware: middleware, handlers: handlers)
+    )
 }
 
 /// The jobs of the test's bench that could not succeed.

@@ -54,7 +54,12 @@ public final class JobClient: Sendable {
         self.middleware = middleware
         self.spool = spool
         writer = EnvelopeWriter(showsPayload: showsPayload)
-        directory = DeclaredQueues(transport: transport, topology: topology, declaresTopology: declaresTopology, logger: logger)
+        directory = DeclaredQueues(
+            transport: transport,
+            topology: topology,
+            declaresTopology: declaresTopology,
+            logger: logger
+        )
         self.now = now
     }
 

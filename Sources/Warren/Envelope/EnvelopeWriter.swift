@@ -125,7 +125,9 @@ struct EnvelopeWriter: Sendable {
         guard showsPayload else { return "{…}" }
         if payload.count <= EnvelopeWriter.reprLimit { return String(decoding: payload, as: UTF8.self) }
         // Up to three bytes more than the limit, so that the cut is made between characters and not where bytes are missing.
-        return String(decoding: payload.prefix(EnvelopeWriter.reprLimit + 4), as: UTF8.self).truncated(toBytes: EnvelopeWriter.reprLimit)
+        return String(decoding: payload.prefix(EnvelopeWriter.reprLimit + 4), as: UTF8.self).truncated(
+            toBytes: EnvelopeWriter.reprLimit
+        )
     }
 
     /// Adds the caller's own headers, which may not replace those that the protocol needs.

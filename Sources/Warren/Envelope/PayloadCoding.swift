@@ -48,7 +48,10 @@ enum PayloadCoding {
             _ = try decoder.decode(AnyObject.self, from: data)
         } catch {
             let problem = error is AnyObject.Mismatch ? "is JSON, but not an object" : "is not JSON"
-            throw WarrenError(.payloadNotEncodable, "The payload of the job '\(job.truncated(toBytes: 80))' \(problem).")
+            throw WarrenError(
+                .payloadNotEncodable,
+                "The payload of the job '\(job.truncated(toBytes: 80))' \(problem)."
+            )
         }
         return data
     }
@@ -78,7 +81,8 @@ enum PayloadCoding {
     static func explain(_ error: any Error, droppingPath dropped: Int) -> String {
         func place(_ path: [any CodingKey]) -> String {
             let path = path.dropFirst(dropped).map { $0.intValue.map { "[\($0)]" } ?? $0.stringValue }
-            return path.isEmpty ? "The payload" : "The argument '\(path.joined(separator: ".").truncated(toBytes: 200))'"
+            return path.isEmpty
+                ? "The payload" : "The argument '\(path.joined(separator: ".").truncated(toBytes: 200))'"
         }
         switch error as? DecodingError {
         case .keyNotFound(let key, let context):

@@ -17,10 +17,13 @@ struct ErrorDescription: Sendable, Hashable {
         let error = (error as? UndecodablePayload)?.reason ?? error
         type =
             error is CrashHistory
-            ? CrashHistory.errorType : String(reflecting: Swift.type(of: error)).truncated(toBytes: ErrorDescription.nameLimit)
+            ? CrashHistory.errorType
+            : String(reflecting: Swift.type(of: error)).truncated(toBytes: ErrorDescription.nameLimit)
         if let failure = error as? JobFailure {
             message = failure.message.truncated(toBytes: ErrorDescription.messageLimit)
-            details = failure.underlying.map { String(reflecting: $0).truncated(toBytes: ErrorDescription.detailsLimit) }
+            details = failure.underlying.map {
+                String(reflecting: $0).truncated(toBytes: ErrorDescription.detailsLimit)
+            }
         } else if let loop = error as? CrashHistory {
             message = loop.description.truncated(toBytes: ErrorDescription.messageLimit)
             details = nil

@@ -59,7 +59,10 @@ extension SpoolEntry {
         queue = QueueName(try reader.readShortString())
         let lane = try reader.readShortString()
         guard let known = Lane(named: lane) else {
-            throw AMQPError(.malformed, "A spooled job has the lane '\(lane.truncated(toBytes: 80))', which doesn't exist.")
+            throw AMQPError(
+                .malformed,
+                "A spooled job has the lane '\(lane.truncated(toBytes: 80))', which doesn't exist."
+            )
         }
         self.lane = known
         if try reader.read(UInt8.self) != 0 {

@@ -48,7 +48,9 @@ struct QueueSession: Sendable {
                 transport: worker.transport,
                 clock: worker.clock,
                 ladderIsReady: declarer.ladderIsReady,
-                restoreTopology: { () async throws(AMQPError) in if declaresTopology { try await declarer.declare(name) } }
+                restoreTopology: { () async throws(AMQPError) in
+                    if declaresTopology { try await declarer.declare(name) }
+                }
             ),
             counters: worker.counters,
             logger: logger,

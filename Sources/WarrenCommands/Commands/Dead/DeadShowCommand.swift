@@ -36,7 +36,9 @@ public struct DeadShowCommand<App: WarrenApplication>: BrokerCommand {
         let queues = try target.queues(topology).map(\.name)
         let found = try await brokerOptions.withBroker(as: "dead show", of: App.self) { broker -> DeadLetter? in
             for queue in queues {
-                if let letter = try await DeadLetters(broker, topology: topology).letter(id, in: queue) { return letter }
+                if let letter = try await DeadLetters(broker, topology: topology).letter(id, in: queue) {
+                    return letter
+                }
             }
             return nil
         }
