@@ -280,13 +280,7 @@ public final class RabbitMQClient: Transport {
         mandatory: Bool
     ) throws(AMQPError) -> Message {
         guard message.body.count <= maximumBodySize else {
-            throw AMQPError(
-                .messageTooLarge,
-                """
-                The message to \(destination) has a body of \(message.body.count) bytes, and \(maximumBodySize) is the limit: send a reference \
-                to the data instead. Nothing was sent.
-                """
-            )
+            throw .bodyTooLarge(message.body.count, limit: maximumBodySize, to: destination)
         }
         try destination.validate()
         try message.properties.validate()

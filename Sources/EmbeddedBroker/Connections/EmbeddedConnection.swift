@@ -146,8 +146,8 @@ public final class EmbeddedConnection: Transport {
         if let number = result.number { try await core.isKept(number, until: deadline) }
         switch result.value {
         case .kept: return
-        case .unroutable: throw .unroutable(destination)
-        case .nacked: throw .nacked(destination)
+        case .unroutable: throw .unroutable(to: destination, reply: BrokerReply(code: 312, text: "NO_ROUTE"))
+        case .nacked: throw .nacked(to: destination)
         }
     }
 
@@ -222,15 +222,12 @@ public final class EmbeddedConnection: Transport {
         _ deadline: ContinuousClock.Instant
     ) async throws(AMQPError) {
         if let reason = core.alarm.reason, await !core.alarm.wait(until: deadline) {
-            if Task.isCancelled { throw .cancelledPublish(destination) }
-            throw AMQPError(
-                .blocked,
-                "The broker takes no messages now (\(reason)), and did not until the deadline. Nothing was sent."
-            )
+            if Task.isCancelled { throw .publishCancelled(to: destination) }
+            throw .publishBlocked(reason: reason)
         }
-        if Task.isCancelled { throw .cancelledPublish(destination) }
+        if Task.isCancelled { throw .publishCancelled(to: destination) }
         if deadline <= .now {
-            throw AMQPError(.deadlineExceeded, "The deadline passed before the message to \(destination) was sent.")
+            throw .publishDeadlinePassed(to: destination)
         }
     }
 }
@@ -239,47 +236,9 @@ extension Message {
     /// Throws what a client refuses to send.
     fileprivate func check(for destination: Destination) throws(AMQPError) {
         guard body.count <= Self.maximumBodySize else {
-            throw AMQPError(
-                .messageTooLarge,
-                """
-                The message to \(destination) has a body of \(body.count) bytes, and \(Self.maximumBodySize) is the limit: send a \
-                reference to the data instead. Nothing was sent.
-                """
-            )
+            throw .bodyTooLarge(body.count, limit: Self.maximumBodySize, to: destination)
         }
         try destination.validate()
         try properties.validate()
-    }
-}
-
-extension AMQPError {
-    static let closedByProgram = AMQPError(
-        .connectionClosed,
-        "The connection was closed by this program."
-    )
-
-    fileprivate static func cancelledPublish(_ destination: Destination) -> AMQPError {
-        AMQPError(
-            .cancelled,
-            "The task that published to \(destination) was cancelled. The message may have been sent."
-        )
-    }
-
-    fileprivate static func unroutable(_ destination: Destination) -> AMQPError {
-        AMQPError(
-            .unroutable,
-            "No queue is bound to take the message to \(destination): declare and bind the queue first. Nothing was kept.",
-            reply: BrokerReply(code: 312, text: "NO_ROUTE")
-        )
-    }
-
-    fileprivate static func nacked(_ destination: Destination) -> AMQPError {
-        AMQPError(
-            .nacked,
-            """
-            The broker refused the message to \(destination): a queue there is full and rejects new messages, or it could not store it. \
-            Nothing was kept; publish again later.
-            """
-        )
     }
 }

@@ -35,7 +35,7 @@ extension BrokerMachine {
         guard let consumption = channels[channel]?.consumption else { return }
         guard let queue = queueIDs[consumption.name] else {
             channels[channel]?.isConsuming = false
-            return tell(.end(channel, .consumerCancelled(consumption.name)))
+            return tell(.end(channel, .consumerCancelled(queue: consumption.name)))
         }
         tell(.resume(channel))
         channels[channel]?.consumption?.queue = queue

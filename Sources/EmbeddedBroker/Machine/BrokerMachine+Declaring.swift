@@ -135,7 +135,7 @@ extension BrokerMachine {
         for event in [Timetable.Event.firstMessage(id), .queueExpiry(id), .deadLetters(id)] { timetable.disarm(event) }
         for channel in queue.consumers.all {
             channels[channel]?.isConsuming = false
-            tell(.end(channel, .consumerCancelled(queue.name)))
+            tell(.end(channel, .consumerCancelled(queue: queue.name)))
         }
     }
 
@@ -153,18 +153,5 @@ extension BrokerMachine {
             guard let id = queueIDs[name], let queue = queues[id] else { return false }
             return queue.declaration.isDurable && queue.owner == nil
         }
-    }
-}
-
-extension AMQPError {
-    /// A queue is gone, and with it its consumer.
-    static func consumerCancelled(_ queue: String) -> AMQPError {
-        AMQPError(
-            .consumerCancelled,
-            """
-            The broker cancelled the consumer of the queue '\(queue)': the queue was deleted or is not available now. Declare it again \
-            if it is gone, and consume again.
-            """
-        )
     }
 }

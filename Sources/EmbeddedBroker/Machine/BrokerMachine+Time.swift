@@ -66,11 +66,7 @@ extension BrokerMachine {
             let reply = Refusal.precondition(text).reply
             close(
                 channel,
-                AMQPError(
-                    .channelClosed,
-                    "The broker closed the channel that consumes the queue '\(queue.name)': \(reply.text).",
-                    reply: reply
-                )
+                .consumerChannelClosed(queue: queue.name, reply)
             )
         case .cancelsConsumer:
             guard found.isConsuming else { return close(channel) }

@@ -50,7 +50,7 @@ extension Connection {
                 reply: reply
             )
         case .connectionCloseOk:
-            throw AMQPError(.connectionClosed, "The connection was closed by this program.")
+            throw AMQPError.closedByProgram
         default: break
         }
     }

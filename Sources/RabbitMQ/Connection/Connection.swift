@@ -131,7 +131,7 @@ actor Connection {
         let isFirst = closers.isEmpty
         closers.append(closed)
         guard closeError == nil, socket != nil else {
-            return end(AMQPError(.connectionClosed, "The connection was closed by this program."))
+            return end(AMQPError.closedByProgram)
         }
         guard isFirst else { return }
         // A broker that blocks a publisher reads nothing from it, so it may not answer.

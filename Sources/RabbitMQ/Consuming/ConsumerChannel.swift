@@ -130,15 +130,7 @@ struct ConsumerChannel {
 
     /// The broker cancelled the consumer, as it does when the queue is deleted or its leader is lost.
     mutating func cancelledByBroker(mustAnswer: Bool) -> Action? {
-        end(
-            AMQPError(
-                .consumerCancelled,
-                """
-                The broker cancelled the consumer of the queue '\(consumption.queue)': the queue was deleted or is not available now. \
-                Declare it again if it is gone, and consume again.
-                """
-            )
-        )
+        end(.consumerCancelled(queue: consumption.queue))
         return mustAnswer ? .send(.cancelOk(consumerTag: consumerTag)) : nil
     }
 
@@ -157,11 +149,7 @@ struct ConsumerChannel {
         }
         let error =
             phase == .running || phase == .cancelling
-            ? AMQPError(
-                .channelClosed,
-                "The broker closed the channel that consumes the queue '\(consumption.queue)': \(reply.text).",
-                reply: reply
-            )
+            ? AMQPError.consumerChannelClosed(queue: consumption.queue, reply)
             : AMQPError.refused(
                 .consume(queue: consumption.queue, consumerTag: "", arguments: consumption.arguments),
                 reply

@@ -18,20 +18,17 @@ final class PendingPublish: Sendable {
     /// Waits for the outcome.
     func outcome() async throws(AMQPError) {
         try await reply.value(
-            cancelled: AMQPError(
-                .cancelled,
-                "The task that published to \(self.destination) was cancelled. The message may have been sent."
-            )
+            cancelled: .publishCancelled(to: self.destination)
         )
     }
 
     /// Tells the caller that the deadline passed before the message was sent.
-    func failUnsent(_ reason: String = ".") {
-        fail(.deadlineExceeded, "The deadline passed before the message to \(destination) was sent\(reason)")
-    }
+    func failUnsent(_ cause: String = "") { fail(.publishDeadlinePassed(to: destination, cause)) }
 
     /// Tells the caller that the publish failed.
     func fail(_ code: AMQPError.Code, _ message: String, reply brokerReply: BrokerReply? = nil) {
-        reply.finish(.failure(AMQPError(code, message, reply: brokerReply)))
+        fail(AMQPError(code, message, reply: brokerReply))
     }
+
+    func fail(_ error: AMQPError) { reply.finish(.failure(error)) }
 }

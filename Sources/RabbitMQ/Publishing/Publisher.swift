@@ -123,13 +123,7 @@ struct Publisher {
     /// The broker refused.
     mutating func refused(_ tag: UInt64, multiple: Bool) {
         unconfirmed.confirm(tag, multiple: multiple) { waiting in
-            waiting.publish.fail(
-                .nacked,
-                """
-                The broker refused the message to \(waiting.publish.destination): a queue there is full and rejects new messages, or it \
-                could not store it. Nothing was kept; publish again later.
-                """
-            )
+            waiting.publish.fail(.nacked(to: waiting.publish.destination))
         }
     }
 
@@ -142,11 +136,7 @@ struct Publisher {
             guard publish.mandatory, publish.destination == destination, !publish.reply.isDone,
                 publish.message.properties.messageID == message.properties.messageID
             else { return true }
-            publish.fail(
-                .unroutable,
-                "No queue is bound to take the message to \(destination): declare and bind the queue first. Nothing was kept.",
-                reply: reply
-            )
+            publish.fail(.unroutable(to: destination, reply: reply))
             return false
         }
     }
@@ -177,12 +167,9 @@ struct Publisher {
         if publish.reply.isMarked {
             publish.failUnconfirmed()
         } else if let blockedReason {
-            publish.fail(
-                .blocked,
-                "The broker takes no messages now (\(blockedReason)), and did not until the deadline. Nothing was sent."
-            )
+            publish.fail(.publishBlocked(reason: blockedReason))
         } else {
-            publish.failUnsent(loss.map { ": the connection was lost and is not back. \($0.message)" } ?? ".")
+            publish.failUnsent(loss.map { ", because the connection was lost and is not back: \($0.message)" } ?? "")
         }
     }
 

@@ -1,3 +1,4 @@
+import AMQP
 public import Logging
 
 /// Logs each job: enqueued or spooled (debug), started (debug), and what became of it (info; warning if it failed or is dead).

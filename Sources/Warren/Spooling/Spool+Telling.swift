@@ -75,7 +75,7 @@ extension Spool {
             logger.warning(
                 "The spool was damaged: what is readable will be sent, and the damaged file is kept",
                 metadata: [
-                    LogKey.path: "\(path)", LogKey.aside: "\(aside)", LogKey.bytes: "\(recovery.damagedBytes)",
+                    LogKey.path: "\(path)", LogKey.quarantinedTo: "\(aside)", LogKey.bytes: "\(recovery.damagedBytes)",
                     LogKey.lost: "at most \(recovery.lostEntries)", LogKey.waiting: "\(recovery.waiting)",
                 ]
             )

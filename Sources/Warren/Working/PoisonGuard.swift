@@ -82,7 +82,7 @@ final class PoisonGuard: Sendable {
         try await records.add(record)
         logger.info(
             "A job may have taken its worker down; it runs alone",
-            metadata: [LogKey.jobID: "\(jobID.truncated(toBytes: 80))", "unfinished-starts": "\(starts.count)"]
+            metadata: [LogKey.jobID: "\(jobID.truncated(toBytes: 80))", LogKey.crashes: "\(starts.count)"]
         )
         return .start
     }

@@ -98,8 +98,8 @@ final class QueueBreaker: Sendable {
         logger.warning(
             "Too many jobs of a queue failed in a row: it is not consumed until a probe succeeds",
             metadata: [
-                LogKey.queue: "\(queue)", "failures": "\(breaker.failures)",
-                LogKey.error: "\(ErrorDescription(error).type)", "next-probe-in": "\(pause)",
+                LogKey.queue: "\(queue)", LogKey.failures: "\(breaker.failures)",
+                LogKey.error: "\(ErrorDescription(error).type)", LogKey.delay: "\(pause)",
             ]
         )
     }
