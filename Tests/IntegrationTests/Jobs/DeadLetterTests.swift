@@ -71,7 +71,7 @@ import Warren
         try await application.client.publish(message, to: destination, mandatory: true, deadline: .now + .seconds(5))
         let worker = application.worker { Handler(Probe.self) { _, _ in Issue.record("It ran.") } }
         try await application.run(worker) { try await application.until(application.queue.dead, holds: 1) }
-        return try #require(try await deadLetters(application).list(application.queue).first)
+        return try #require(try await deadLetters(application).list(in: application.queue).first)
     }
 
     @Test func `A job whose name no worker knows is parked, and moves back when one does`() async throws {
@@ -102,9 +102,9 @@ import Warren
                 delivery.reject(requeue: true)
                 try await waitForReturn(application)
             }
-            let letter = try #require(try await deadLetters(application).show(handle.id, in: application.queue))
+            let letter = try #require(try await deadLetters(application).letter(handle.id, in: application.queue))
             #expect(letter.record.reason?.rawValue == "broker-delivery_limit")
-            #expect(try await deadLetters(application).replay(application.queue).replayed == 1)
+            #expect(try await deadLetters(application).replay(from: application.queue).replayed == 1)
             try await application.until(application.queue.rawValue, holds: 1)
         }
     }

@@ -59,7 +59,7 @@ import SystemPackage
             #expect(Set(doneBesideSuspect).count == doneBesideSuspect.count)
 
             let letters = try await DeadLetters(application.client, topology: application.topology)
-                .list(application.queue)
+                .list(in: application.queue)
             #expect(letters.map(\.record.reason) == [.crashed])
             let record = try #require(letters.first?.record)
             #expect(record.history.map(\.worker) == ["c", "d", "e"])

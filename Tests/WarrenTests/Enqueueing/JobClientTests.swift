@@ -47,7 +47,7 @@ import Testing
             email,
             lane: .high,
             queue: "chores",
-            expires: noon + 9,
+            expiresAt: noon + 9,
             id: "mine",
             headers: ["tenant": "acme"]
         )
@@ -265,8 +265,8 @@ import Testing
             (.invalidJobID, { try await client.enqueue(email, id: "") }),
             (.invalidJobID, { try await client.enqueue(email, id: String(repeating: "x", count: 256)) }),
             (.invalidJobName, { try await client.enqueue(Nameless()) }),
-            (.invalidExpiry, { try await client.enqueue(email, expires: noon) }),
-            (.invalidExpiry, { try await client.enqueue(email, delay: .seconds(5), expires: noon + 5) }),
+            (.invalidExpiry, { try await client.enqueue(email, expiresAt: noon) }),
+            (.invalidExpiry, { try await client.enqueue(email, delay: .seconds(5), expiresAt: noon + 5) }),
             (
                 .payloadTooLarge,
                 { try await client.enqueue(SendEmail(to: "a", subject: String(repeating: "x", count: 17_000_000))) }

@@ -23,7 +23,6 @@ import Testing
         Row(ending: .returned, retries: 9, expires: noon - 5, outcome: .succeeded),
         Row(ending: .undecodable(undecodable), outcome: .dead(.undecodable(undecodable))),
         Row(ending: .unknownName, outcome: .parked),
-        Row(ending: .cancelled, outcome: .cancelled),
         Row(ending: .interrupted, retries: 2, outcome: .requeued),
         Row(ending: .deliveredTooOften(CrashHistory(crashes: [])), outcome: .dead(.crashed)),
         Row(ending: .expired, outcome: .dead(.expired)),
