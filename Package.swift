@@ -15,10 +15,6 @@ let package = Package(
         .library(name: "WarrenTesting", targets: ["WarrenTesting"]),
         .library(name: "WarrenCommands", targets: ["WarrenCommands"]),
         .executable(name: "warren", targets: ["WarrenTool"]),
-        .executable(name: "warren-load", targets: ["WarrenLoad"]),
-        .executable(name: "warren-load-c", targets: ["WarrenLoadC"]),
-        .executable(name: "digest", targets: ["Digest"]),
-        .executable(name: "publish-and-consume", targets: ["PublishAndConsume"]),
     ],
     traits: [
         .default(enabledTraits: ["RabbitMQ"]),
@@ -41,8 +37,6 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-configuration", from: "1.0.0"),
         // Deques for what is waiting, a heap for what is due.
         .package(url: "https://github.com/apple/swift-collections", from: "1.3.0"),
-        // SHA-256 in the Digest example.
-        .package(url: "https://github.com/apple/swift-crypto", from: "4.0.0"),
         // Child processes with their output and signals: the supervisor of workers, tests, the load tool.
         .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.0"),
         // Files by their descriptors, in the spool, without unsafe code of ours or full Foundation.
@@ -136,29 +130,6 @@ let package = Package(
             ]
         ),
         .executableTarget(
-            name: "WarrenLoad",
-            dependencies: [
-                "AMQP", "Brokers", "CeleryCaptures", "RabbitMQ", "Warren",
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
-                .product(name: "FlyingSocks", package: "FlyingFox"),
-                .product(name: "Logging", package: "swift-log"),
-                .product(name: "Subprocess", package: "swift-subprocess"),
-                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
-            ]
-        ),
-        // The yardstick: the same work in plain C over the same library.
-        .executableTarget(name: "WarrenLoadC", dependencies: ["CRabbitMQ"]),
-        .executableTarget(
-            name: "Digest",
-            dependencies: [
-                "AMQP", "RabbitMQ", "Warren", "WarrenCommands",
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
-                .product(name: "Crypto", package: "swift-crypto"),
-            ],
-            path: "Examples/Digest",
-            exclude: ["README.md"]
-        ),
-        .executableTarget(
             name: "QuickStart",
             dependencies: ["Warren"],
             path: "Examples/QuickStart",
@@ -232,13 +203,11 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
             ]
         ),
-        .testTarget(name: "DigestTests", dependencies: ["Digest", "Warren"]),
         // Each behaviour of a broker that Warren relies on, on RabbitMQ and on the embedded broker.
         .testTarget(
             name: "ConformanceTests",
             dependencies: ["AMQP", "EmbeddedBroker", "RabbitMQ", "TestSupport", "Warren"]
         ),
-        .testTarget(name: "WarrenLoadTests", dependencies: ["AMQP", "WarrenLoad"]),
         // Processes for the integration tests to lose.
         .executableTarget(
             name: "TrappingWorker",
@@ -269,7 +238,44 @@ let package = Package(
     swiftLanguageModes: [.v6]
 )
 
-// One place for the settings of every Swift target. CI turns warnings into errors.
+// The load tool, the C program that it is compared with, and the Digest example. The programs of compose/ set the variable;
+// it changes no other target, so building with and without it costs nothing.
+if Context.environment["WARREN_TOOLS"] == "1" {
+    package.products += [
+        .executable(name: "warren-load", targets: ["WarrenLoad"]),
+        .executable(name: "warren-load-c", targets: ["WarrenLoadC"]),
+    ]
+    package.targets += [
+        .executableTarget(
+            name: "WarrenLoad",
+            dependencies: [
+                "AMQP", "Brokers", "CeleryCaptures", "RabbitMQ", "Warren",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "FlyingSocks", package: "FlyingFox"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "Subprocess", package: "swift-subprocess"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+            ]
+        ),
+        // The yardstick: the same work in plain C over the same library.
+        .executableTarget(name: "WarrenLoadC", dependencies: ["CRabbitMQ"]),
+        .executableTarget(
+            name: "Digest",
+            dependencies: [
+                "AMQP", "Warren", "WarrenCommands",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Subprocess", package: "swift-subprocess"),
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            path: "Examples/Digest",
+            exclude: ["README.md"]
+        ),
+        .testTarget(name: "DigestTests", dependencies: ["Digest", "Warren"]),
+        .testTarget(name: "WarrenLoadTests", dependencies: ["AMQP", "WarrenLoad"]),
+    ]
+}
+
+// One place for the settings of every Swift target. .ci/run turns warnings into errors.
 let warningsAreErrors = Context.environment["WARREN_WARNINGS_AS_ERRORS"] == "1"
 for target in package.targets where target.type != .system && target.name != "WarrenLoadC" {
     target.swiftSettings =

@@ -1,6 +1,6 @@
 import Foundation
 
-/// A bar on standard error that grows with the work; nothing at all where that is no terminal.
+/// A progress bar on standard error, shown only on a terminal.
 struct ProgressBar {
     private static let width = 30
     private static let pause: Duration = .milliseconds(100)
@@ -16,7 +16,7 @@ struct ProgressBar {
         self.isVisible = isVisible
     }
 
-    /// Shows how far the work is; draws at most ten times a second.
+    /// Shows the progress; draws at most ten times a second.
     mutating func show(_ done: Int) {
         let now = ContinuousClock.now
         guard isVisible, lastDrawn.map({ now - $0 >= Self.pause }) ?? true else { return }

@@ -1,4 +1,4 @@
-// RabbitMQ's client without the job framework: declare a queue, publish to it with confirms, consume and acknowledge.
+// The RabbitMQ client without the job framework: declare a queue, publish to it with confirms, consume and acknowledge.
 import AMQP
 import RabbitMQ
 

@@ -45,11 +45,13 @@ struct Programs {
         let package = folder.deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
         FileHandle.standardError.write(Data("Building warren-load-c, the C program to compare with.\n".utf8))
         _ = try Program(url: URL(filePath: "/usr/bin/env")).output(
-            of: ["swift", "build", "--package-path", package.path]
+            of: ["WARREN_TOOLS=1", "swift", "build", "--package-path", package.path]
                 + ["-c", folder.lastPathComponent, "--product", program.url.lastPathComponent]
         )
         guard program.exists else {
-            throw LoadError("There is no \(program.url.path). Build it: swift build -c release --product warren-load-c")
+            throw LoadError(
+                "\(program.url.path) is missing. Build it: WARREN_TOOLS=1 swift build -c release --product warren-load-c"
+            )
         }
     }
 }

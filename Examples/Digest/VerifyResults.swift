@@ -3,18 +3,18 @@ import Foundation
 import Warren
 import WarrenCommands
 
-/// `digest verify`: holds the results against `sha256sum`, and the dead letters against the planted jobs.
+/// `digest verify`: compares the results with `sha256sum`, and the dead letters with the planted jobs.
 struct VerifyResults: BrokerCommand {
     static let configuration = CommandConfiguration(
         commandName: "verify",
-        abstract: "Hold the results against what sha256sum says.",
+        abstract: "Compare the results with the output of sha256sum.",
         discussion: """
             The last line on standard output is a JSON object: enqueued, succeeded, retried, dead, redelivered, lost, wrong, \
             seconds. The exit code is 0 only if lost and wrong are 0 and exactly the planted jobs are dead.
             """
     )
 
-    @Option(help: ArgumentHelp("What 'enqueue' wrote down.", valueName: "file"))
+    @Option(help: ArgumentHelp("The file that 'enqueue --ledger' wrote.", valueName: "file"))
     var ledger: String
     @Option(help: ArgumentHelp("The folder of the workers' results.", valueName: "folder"))
     var results: String
@@ -42,19 +42,21 @@ struct VerifyResults: BrokerCommand {
             },
             sums: try Sums(reading: try Data(contentsOf: URL(fileURLWithPath: sums)))
         )
-        tell("lost", verdict.lost)
-        tell("wrong", verdict.wrong)
-        tell("dead wrongly", verdict.deadWrongly)
+        report("lost", verdict.lost)
+        report("wrong", verdict.wrong)
+        report("wrong dead letter", verdict.deadWrongly)
         if verdict.repeated > 0 {
-            Output.note("\(verdict.repeated) jobs were done more than once, as at-least-once allows.")
+            Output.note("\(verdict.repeated) jobs ran more than once, as at-least-once delivery allows.")
         }
-        if verdict.leftOut > 0 { Output.note("\(verdict.leftOut) files have names that are not text, and no job.") }
+        if verdict.leftOut > 0 {
+            Output.note("\(verdict.leftOut) files have no job because their names are not UTF-8.")
+        }
         Output.line(verdict.line)
         if !verdict.isGood { throw ExitCode.failure }
     }
 
-    private func tell(_ what: String, _ cases: [String]) {
-        for text in cases.sorted().prefix(10) { Output.note("\(what): \(text.debugDescription)") }
-        if cases.count > 10 { Output.note("\(what): and \(cases.count - 10) more") }
+    private func report(_ kind: String, _ cases: [String]) {
+        for text in cases.sorted().prefix(10) { Output.note("\(kind): \(text.debugDescription)") }
+        if cases.count > 10 { Output.note("\(kind): and \(cases.count - 10) more") }
     }
 }

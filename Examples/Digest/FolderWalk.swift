@@ -1,13 +1,13 @@
 import Foundation
 
-/// The regular files below a folder, and what had to be left out.
+/// The regular files below a folder, and those that had to be left out.
 struct FolderWalk {
-    /// Why a file or folder was left out.
+    /// A reason to leave out a file or folder.
     enum Problem: String, CaseIterable {
-        /// Foundation, and JSON, have names as text.
+        /// Foundation and JSON represent names as text.
         case nameIsNoText = "the name is not UTF-8"
         case unreadable = "not readable"
-        case vanished = "gone meanwhile"
+        case vanished = "deleted during the walk"
     }
 
     /// The folder's absolute path, without symbolic links.
@@ -17,12 +17,12 @@ struct FolderWalk {
 
     private let manager = FileManager.default
 
-    /// Walks through a folder, in the order of names.
+    /// Walks through a folder; the files come in the order of their paths.
     ///
-    /// Symbolic links are not followed, but `folder` itself may be one. Sockets, pipes and devices are no regular files: reading them
-    /// could take for ever.
+    /// Symbolic links are not followed, but `folder` itself may be one. Sockets, pipes and devices are left out: reading
+    /// one might never end.
     ///
-    /// - Throws: If the folder itself can't be read.
+    /// - Throws: If the folder itself cannot be read.
     init(_ folder: String) throws {
         root = URL(fileURLWithPath: folder).resolvingSymlinksInPath().path
         var folders = [root]
@@ -61,8 +61,36 @@ struct FolderWalk {
     private mutating func note(_ path: String, _ error: any Error) {
         let isMissing =
             (error as? CocoaError).map { $0.code == .fileReadNoSuchFile || $0.code == .fileNoSuchFile } ?? false
-        // Bytes that are no text were replaced by this character, and a file of such a name doesn't exist.
+        // Foundation replaced invalid bytes by this character, and no file of such a name exists.
         let problem: Problem = !isMissing ? .unreadable : path.contains("\u{FFFD}") ? .nameIsNoText : .vanished
         problems.append((FilePath(path), problem))
     }
+}
+
+/// A path, compared byte by byte.
+///
+/// Swift's strings are equal if they look alike, such as `é` as one character and as two. A Linux file system has two names
+/// there.
+struct FilePath: Hashable, Codable, Sendable, Comparable, CustomStringConvertible {
+    let bytes: [UInt8]
+
+    init(_ text: String) { bytes = Array(text.utf8) }
+
+    init(bytes: some Sequence<UInt8>) { self.bytes = Array(bytes) }
+
+    init(from decoder: any Decoder) throws {
+        self.init(try decoder.singleValueContainer().decode(String.self))
+    }
+
+    func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(description)
+    }
+
+    /// Whether the path is valid UTF-8, which a Linux file system does not require.
+    var isText: Bool { String(validating: bytes, as: UTF8.self) != nil }
+
+    var description: String { String(decoding: bytes, as: UTF8.self) }
+
+    static func < (one: FilePath, other: FilePath) -> Bool { one.bytes.lexicographicallyPrecedes(other.bytes) }
 }

@@ -1,26 +1,26 @@
-/// Whether every job that was enqueued came to the end it should: a pure function of what was enqueued and what there is now.
+/// Whether every enqueued job ended as it should: a pure function of the ledger, the results and the dead letters.
 struct Verdict {
     /// Jobs that the broker confirmed.
     private(set) var enqueued = 0
-    /// Jobs with a result that is right.
+    /// Jobs with a correct result.
     private(set) var succeeded = 0
-    /// Jobs that were tried more than once because they failed.
+    /// Jobs that failed at least once and were tried again.
     private(set) var retried = 0
     /// Jobs in the dead queue.
     private(set) var dead = 0
-    /// Executions of a job that had been delivered before, to a worker that didn't settle it.
+    /// Executions of a job that had been delivered before to a worker that did not settle it.
     private(set) var redelivered = 0
-    /// Executions beyond the first that succeeded: allowed, since jobs run at least once.
+    /// Successful executions beyond a job's first, which at-least-once delivery allows.
     private(set) var repeated = 0
-    /// Jobs and files of which nothing is there to be seen: no result, no dead letter.
+    /// Jobs with neither result nor dead letter, and files without a job.
     private(set) var lost: [String] = []
-    /// Results that are not what they should be.
+    /// Incorrect results.
     private(set) var wrong: [String] = []
-    /// Dead letters that were not planted, and planted jobs that did not die.
+    /// Dead letters that were not planted, and planted jobs without a dead letter.
     private(set) var deadWrongly: [String] = []
-    /// Files whose names are not text, for which there can be no job.
+    /// Files whose names are not UTF-8, for which there can be no job.
     private(set) var leftOut = 0
-    /// From the first enqueueing to the last result or death.
+    /// The time from the first enqueueing to the last result or dead letter.
     private(set) var seconds = 0.0
 
     /// True if nothing is lost, nothing is wrong, and exactly the planted jobs are dead.
@@ -49,9 +49,9 @@ struct Verdict {
         if let begin = ledger.map(\.at).min(), let end { seconds = max(0, end - begin) }
     }
 
-    /// Holds each result against its job and against the sums.
+    /// Compares each result with its job and with the sums.
     ///
-    /// Returns the jobs of which all results are right.
+    /// Returns the jobs all of whose results are correct.
     private mutating func judge(
         _ results: [DigestResult],
         _ jobs: [String: LedgerEntry],
@@ -71,8 +71,8 @@ struct Verdict {
     }
 
     private static func problem(of result: DigestResult, _ entry: LedgerEntry?, _ sums: Sums) -> String? {
-        guard let entry else { return "nobody enqueued it" }
-        if entry.isPlanted { return "it was planted and can't have succeeded" }
+        guard let entry else { return "it was not enqueued" }
+        if entry.isPlanted { return "it was planted and cannot have succeeded" }
         if entry.path != result.path { return "it was enqueued for \(entry.path)" }
         guard let digest = sums.digests[result.path] else { return "sha256sum found no such file" }
         return digest == result.digest ? nil : "sha256sum says \(digest), and the worker \(result.digest ?? "nothing")"
@@ -85,11 +85,19 @@ struct Verdict {
         }
     }
 
-    /// The one line of JSON that sums it up.
+    /// The summary as one line of JSON.
     var line: String {
         """
         {"enqueued":\(enqueued),"succeeded":\(succeeded),"retried":\(retried),"dead":\(dead),"redelivered":\(redelivered),\
         "lost":\(lost.count),"wrong":\(wrong.count),"seconds":\((seconds * 10).rounded() / 10)}
         """
     }
+}
+
+/// The part of a dead letter that the verdict depends on.
+struct DeadJob {
+    var job: String
+    var failures: Int
+    /// The time of its death, in seconds since 1970.
+    var at: Double?
 }

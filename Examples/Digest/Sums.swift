@@ -1,18 +1,18 @@
 import Foundation
 
-/// What `sha256sum`, or `shasum -a 256`, says about files: the truth that results are held against.
+/// The output of `sha256sum` or `shasum -a 256`, with which results are compared.
 struct Sums {
-    /// A line that is none of theirs.
+    /// A line that neither program writes.
     struct Unreadable: Error, CustomStringConvertible {
         let line: Int
-        var description: String { "Line \(line) is not one of sha256sum." }
+        var description: String { "Line \(line) is not a line of sha256sum." }
     }
 
     private(set) var digests: [FilePath: String] = [:]
 
     /// Reads lines such as `e3b0c4…  /path`.
     ///
-    /// A line that begins with a backslash has a path in which a newline is written `\n`, a carriage return `\r`, a backslash `\\`.
+    /// If a line begins with a backslash, its path has `\n` for a newline, `\r` for a carriage return, `\\` for a backslash.
     init(reading data: Data) throws {
         for (number, line) in data.split(separator: UInt8(ascii: "\n")).enumerated() {
             guard let (path, digest) = Self.entry(line) else { throw Unreadable(line: number + 1) }
@@ -25,7 +25,7 @@ struct Sums {
         let isEscaped = line.first == UInt8(ascii: "\\")
         if isEscaped { line = line.dropFirst() }
         let digest = line.prefix(64)
-        // Two blanks, or in binary mode a blank and a star.
+        // Two spaces, or in binary mode a space and an asterisk.
         let rest = line.dropFirst(64)
         guard digest.count == 64, rest.count > 2, rest.first == UInt8(ascii: " ") else { return nil }
         let path = rest.dropFirst(2)

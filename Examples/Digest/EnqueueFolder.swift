@@ -4,36 +4,39 @@ import Foundation
 import Warren
 import WarrenCommands
 
-/// `digest enqueue`: makes a job of each file.
+/// `digest enqueue`: enqueues a job for each file.
 struct EnqueueFolder: BrokerCommand {
     static let configuration = CommandConfiguration(
         commandName: "enqueue",
-        abstract: "Make a job of each regular file below a folder.",
+        abstract: "Enqueue a job for each regular file below a folder.",
         discussion: """
-            Symbolic links are not followed. Files that can't be read, and names that are not UTF-8, are left out, and told.
+            Symbolic links are not followed. Files that cannot be read, and names that are not UTF-8, are \
+            left out and reported.
 
             With --json the last line is an object: enqueued, planted, flaky, leftOut, seconds.
             """
     )
 
     @Argument var folder: String
-    @Option(help: ArgumentHelp("The share of files, from 0 to 1, whose first attempt or two fail.", valueName: "share"))
+    @Option(
+        help: ArgumentHelp("The share of files, from 0 to 1, whose first one or two attempts fail.", valueName: "share")
+    )
     var flaky = 0.0
-    @Option(help: ArgumentHelp("How many jobs to plant that can never succeed.", valueName: "count"))
+    @Option(help: ArgumentHelp("The number of planted jobs, which never succeed.", valueName: "count"))
     var poison = 0
     @Option(help: "The queue.")
     var queue = DigestFile.queue.rawValue
-    @Option(help: "How many jobs may wait for the broker's confirm at a time.")
+    @Option(help: "The most jobs that wait for the broker's confirm at a time.")
     var inFlight = 128
-    @Option(help: ArgumentHelp("Write a line of JSON here for each job that the broker confirmed.", valueName: "file"))
+    @Option(help: ArgumentHelp("A file that gets a line of JSON for each confirmed job.", valueName: "file"))
     var ledger: String?
     @OptionGroup var output: OutputOptions
     @OptionGroup var brokerOptions: BrokerOptions
 
     func validate() throws {
-        guard (0...1).contains(flaky) else { throw ValidationError("The share of flaky files is from 0 to 1.") }
+        guard (0...1).contains(flaky) else { throw ValidationError("--flaky must be from 0 to 1.") }
         guard poison >= 0, (1...10_000).contains(inFlight) else {
-            throw ValidationError("--poison is at least 0, and --in-flight from 1 to 10,000.")
+            throw ValidationError("--poison must be at least 0, and --in-flight from 1 to 10,000.")
         }
     }
 
@@ -44,7 +47,7 @@ struct EnqueueFolder: BrokerCommand {
             Output.note("left out, \(problem.rawValue): \(path.description.debugDescription)")
         }
         let plan = FaultPlan(flaky: flaky, poison: poison)
-        let real = walk.files.map { DigestFile(path: $0, failures: plan.failures(of: $0)) }
+        let real = walk.files.enumerated().map { DigestFile(path: $1, failures: plan.failures(ofFile: $0)) }
         let planted = plan.planted(below: walk.root)
         // Among the others rather than behind them.
         let jobs = Self.spread(planted.map { ($0, true) }, among: real.map { ($0, false) })
@@ -62,13 +65,13 @@ struct EnqueueFolder: BrokerCommand {
             try Output.json(report)
         } else {
             Output.line(
-                "\(report.enqueued) jobs enqueued in \(report.seconds) s: \(report.flaky) will fail at first, "
-                    + "\(report.planted) always."
+                "\(report.enqueued) jobs enqueued in \(report.seconds) s; \(report.flaky) fail at first, "
+                    + "\(report.planted) every time."
             )
         }
     }
 
-    /// Sends all jobs, so many at a time, and writes down each that is confirmed.
+    /// Sends all jobs, at most ``inFlight`` unconfirmed at a time, and records each confirmed one in the ledger.
     private func enqueue(_ jobs: [(DigestFile, Bool)], with client: JobClient) async throws {
         let ledger = try ledger.map(LineFile.init(path:))
         var bar = ProgressBar("enqueued", total: jobs.count)
@@ -94,6 +97,7 @@ struct EnqueueFolder: BrokerCommand {
         bar.finish(confirmed)
     }
 
+    /// Distributes a few elements evenly among many.
     static func spread<Element>(_ few: [Element], among many: [Element]) -> [Element] {
         var result: [Element] = []
         result.reserveCapacity(few.count + many.count)
@@ -113,4 +117,40 @@ struct EnqueueFolder: BrokerCommand {
         let leftOut: Int
         let seconds: Double
     }
+}
+
+/// The jobs that fail on purpose, chosen by the order of files alone, so that each run of a folder is the same.
+struct FaultPlan {
+    /// The share of files whose first attempts fail, from 0 to 1, spread evenly over all files.
+    let flaky: Double
+    /// The number of planted jobs, which cannot succeed.
+    let poison: Int
+
+    /// The number of first attempts that fail for a file, by its place in the order of files.
+    ///
+    /// One attempt fails for most flaky files and two for every fourth of them; `nil` means none.
+    func failures(ofFile number: Int) -> Int? {
+        let flakyBefore = Int(Double(number) * flaky)
+        guard Int(Double(number + 1) * flaky) > flakyBefore else { return nil }
+        return flakyBefore % 4 == 3 ? 2 : 1
+    }
+
+    /// The planted jobs, alternately of two kinds: the file does not exist, or every attempt fails.
+    func planted(below folder: String) -> [DigestFile] {
+        (0..<poison).map { number in
+            let path = FilePath("\(folder)/.planted-by-digest-\(number + 1)")
+            return DigestFile(path: path, failures: number % 2 == 0 ? nil : Int(Int32.max))
+        }
+    }
+}
+
+/// A job that the broker has confirmed: from then on, it must not get lost.
+struct LedgerEntry: Codable, Sendable {
+    /// The job's id.
+    var job: String
+    var path: FilePath
+    /// True if the job was planted and cannot succeed.
+    var isPlanted: Bool
+    /// The time at which its enqueueing began, in seconds since 1970.
+    var at: Double
 }
