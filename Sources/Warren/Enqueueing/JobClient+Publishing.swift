@@ -29,13 +29,8 @@ extension JobClient {
                 now: now
             )
         )
-        let entry = SpoolEntry(
-            queue: request.queue,
-            lane: request.lane,
-            dueAt: request.dueAt,
-            destination: Destination(exchange: topology.exchange, routingKey: request.lane.queue(of: request.queue)),
-            message: message
-        )
+        let route = Route(queue: request.queue, lane: request.lane, dueAt: request.dueAt, topology: topology)
+        let entry = SpoolEntry(route: route, message: message)
         return EnqueuedJob(
             id: request.id,
             name: request.name,
@@ -62,13 +57,13 @@ extension JobClient {
     ///
     /// - Throws: ``WarrenError``.
     func send(_ entry: SpoolEntry, deadline: ContinuousClock.Instant) async throws {
-        let (destination, throughLadder) = entry.route(now: now())
+        let (destination, throughLadder) = entry.route.destination(now: now())
         try await prepare(entry, throughLadder: throughLadder, deadline: deadline)
         do {
             try await transport.publish(entry.message, to: destination, mandatory: true, deadline: deadline)
         } catch  where error.code == .unroutable || error.code == .notFound {
             // Someone deleted the queue or an exchange since this client declared it.
-            guard directory.forget(entry.queue) else { throw notEnqueued(entry, error) }
+            guard directory.forget(entry.route.queue) else { throw notEnqueued(entry, error) }
             try await prepare(entry, throughLadder: throughLadder, deadline: deadline)
             do {
                 try await transport.publish(entry.message, to: destination, mandatory: true, deadline: deadline)
@@ -82,7 +77,7 @@ extension JobClient {
 
     /// Declares what is missing for a job.
     func prepare(_ entry: SpoolEntry, throughLadder: Bool, deadline: ContinuousClock.Instant) async throws {
-        try await directory.prepare(entry.queue, entry.lane, throughLadder: throughLadder, deadline: deadline)
+        try await directory.prepare(entry.route.queue, entry.route.lane, throughLadder: throughLadder, deadline: deadline)
     }
 
     private func notEnqueued(_ entry: SpoolEntry, _ error: AMQPError) -> WarrenError {
@@ -90,7 +85,7 @@ extension JobClient {
             error.outcomeIsKnown ? "was not enqueued" : "may or may not have been enqueued"
         return WarrenError(
             .notEnqueued,
-            "The job '\(entry.name.truncated(toBytes: 80))' (\(entry.id)) for the queue '\(entry.queue)' \(certainty)",
+            "The job '\(entry.name.truncated(toBytes: 80))' (\(entry.id)) for the queue '\(entry.route.queue)' \(certainty)",
             underlying: error
         )
     }

@@ -38,7 +38,7 @@ extension JobClient {
             return false
         }
         // A job that no broker could take is the caller's to know, not the spool's to keep.
-        try directory.check(entry.queue, entry.lane)
+        try directory.check(entry.route.queue, entry.route.lane)
         // The disk gets what it needs, also on a busy machine; if it is slower, it gets a little more than the caller asked for.
         let left = max(.zero, ContinuousClock.now.duration(to: deadline))
         let reserve = min(Self.reserveForDisk, left / 4)

@@ -28,9 +28,9 @@ struct RejectedEntry: Codable {
         guard let entry = try? SpoolEntry(decoding: payload) else { return }
         job = entry.name
         id = entry.id
-        queue = entry.queue.rawValue
-        lane = entry.lane.name
-        dueAt = entry.dueAt.map { WireTime.text($0) }
+        queue = entry.route.queue.rawValue
+        lane = entry.route.lane.name
+        dueAt = entry.route.dueAt.map { WireTime.text($0) }
         body = String(validating: entry.message.body, as: UTF8.self)
     }
 

@@ -5,7 +5,7 @@ import Logging
 /// What a spool says: to its callers in errors, to its operators in logs.
 extension Spool {
     static func words(for entry: SpoolEntry) -> String {
-        "The job '\(entry.name.truncated(toBytes: 80))' (\(entry.id.truncated(toBytes: 80))) for the queue '\(entry.queue)'"
+        "The job '\(entry.name.truncated(toBytes: 80))' (\(entry.id.truncated(toBytes: 80))) for the queue '\(entry.route.queue)'"
     }
 
     static func full(_ entry: SpoolEntry, _ path: String, _ limit: Int, _ cause: AMQPError?) -> WarrenError {

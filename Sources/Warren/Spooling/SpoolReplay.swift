@@ -119,7 +119,7 @@ struct SpoolReplay: Sendable {
                 let entry: SpoolEntry
                 do {
                     entry = try SpoolEntry(decoding: payload)
-                    let (_, throughLadder) = entry.route(now: client.now())
+                    let (_, throughLadder) = entry.route.destination(now: client.now())
                     // What waits here doesn't wait below, where it would lose its place.
                     try await client.prepare(entry, throughLadder: throughLadder, deadline: deadline)
                 } catch {
