@@ -1,6 +1,6 @@
 import Synchronization
 
-/// A door that opens once: what waits before it goes on then, and what comes later doesn't wait.
+/// A one-shot event. `wait()` suspends until `open()` is called, and returns immediately after that.
 final class Latch: Sendable {
     private struct State: Sendable {
         var isOpen = false
@@ -22,7 +22,7 @@ final class Latch: Sendable {
         for continuation in waiting { continuation.resume() }
     }
 
-    /// Waits until the door is open or the task is cancelled.
+    /// Waits until the latch is open or the task is cancelled.
     func wait() async {
         let id = state.withLock { state in
             state.nextID += 1
@@ -42,7 +42,7 @@ final class Latch: Sendable {
         }
     }
 
-    /// Waits until this door or the other is open, or the task is cancelled.
+    /// Waits until this latch or the other is open, or the task is cancelled.
     func wait(or other: Latch) async {
         await withTaskGroup { group in
             group.addTask { await self.wait() }
@@ -52,14 +52,14 @@ final class Latch: Sendable {
         }
     }
 
-    /// Waits until the door is open, but no longer than `patience`, and not on after `other` is open.
+    /// Waits until the latch is open, for at most `timeout`, and no longer than until `other` is open.
     ///
-    /// Returns whether it is open.
-    func wait(for patience: Duration, clock: any Clock<Duration>, unless other: Latch? = nil) async -> Bool {
+    /// Returns true if the latch is open.
+    func wait(for timeout: Duration, clock: any Clock<Duration>, unless other: Latch? = nil) async -> Bool {
         if isOpen { return true }
         await withTaskGroup { group in
             group.addTask { await self.wait() }
-            group.addTask { try? await clock.sleep(for: patience) }
+            group.addTask { try? await clock.sleep(for: timeout) }
             if let other { group.addTask { await other.wait() } }
             await group.next()
             group.cancelAll()
@@ -68,15 +68,15 @@ final class Latch: Sendable {
     }
 }
 
-/// Counts who is still at work, and opens a door when the last has left.
+/// Counts running tasks, and opens a latch when the last one has left.
 final class TaskTracker: Sendable {
-    private let present = Atomic(0)
-    /// Opens when the last one leaves.
-    let over = Latch()
+    private let running = Atomic(0)
+    /// Opens when the last task leaves.
+    let done = Latch()
 
-    func enter() { present.add(1, ordering: .relaxed) }
+    func enter() { running.add(1, ordering: .relaxed) }
 
     func leave() {
-        if present.subtract(1, ordering: .acquiringAndReleasing).newValue == 0 { over.open() }
+        if running.subtract(1, ordering: .acquiringAndReleasing).newValue == 0 { done.open() }
     }
 }

@@ -1,16 +1,16 @@
-/// When a worker stops taking jobs from a queue whose jobs all fail, and how it finds out that they don't any more.
+/// The rule by which a worker stops taking jobs from a queue whose jobs all fail, and finds out that they no longer do.
 ///
 /// ```swift
 /// WorkerQueue("mails", circuitBreaker: .after(failures: 20, pause: .seconds(5), longest: .seconds(120)))
 /// ```
 ///
-/// After so many failures in a row the worker consumes the queue no more and hands back what waits. After a pause it takes one job of
-/// each lane at a time, to try. If it succeeds, all is as before; if it fails, the next pause is twice as long. Retries spare the job
-/// that fails; this spares the attempts of all jobs behind it, and the service that is down.
+/// After the given number of failures in a row the worker stops consuming the queue and requeues what waits. After a pause it takes one
+/// job of each lane at a time as a probe. If a probe succeeds, the worker consumes as before; if it fails, the next pause is twice as
+/// long. Retries protect the job that fails; the breaker saves the attempts of all jobs behind it, and spares the service that is down.
 ///
-/// A failure is a handler that throws. Each worker process judges by what it sees itself.
+/// A failure is a handler that throws. Each worker process judges by its own jobs only.
 public struct CircuitBreakerPolicy: Sendable, Hashable {
-    /// How many failures in a row, at least 1.
+    /// The number of failures in a row that opens the breaker, at least 1.
     public var failures: Int
     /// The first pause.
     public var pause: Duration
@@ -23,7 +23,7 @@ public struct CircuitBreakerPolicy: Sendable, Hashable {
         self.longest = longest
     }
 
-    /// Pauses the queue after so many failures in a row, first for `pause`, then for twice as long each time, at most for `longest`.
+    /// Pauses the queue after this many failures in a row, first for `pause`, then for twice as long each time, at most for `longest`.
     public static func after(
         failures: Int,
         pause: Duration = .seconds(5),
@@ -35,12 +35,12 @@ public struct CircuitBreakerPolicy: Sendable, Hashable {
     var isValid: Bool { failures >= 1 && pause > .zero && longest >= pause }
 }
 
-/// Decides whether a queue is consumed, by how its jobs end.
+/// Decides by the results of jobs whether a queue is consumed.
 ///
 /// A value without clock or I/O: events in, a decision out.
 ///
-/// Closed, jobs come in. After ``CircuitBreakerPolicy/failures`` in a row it opens, and none does; when the pause is over, it is
-/// half-open: few come, as probes. A probe that succeeds closes it; one that fails opens it again, for twice as long.
+/// While it is closed, jobs are taken. After ``CircuitBreakerPolicy/failures`` in a row it opens, and none is taken; when the pause is
+/// over, it is half-open: a few are taken as probes. A probe that succeeds closes it; one that fails opens it for twice as long.
 struct CircuitBreaker: Sendable {
     enum Phase: Sendable, Hashable {
         case closed
@@ -49,10 +49,10 @@ struct CircuitBreaker: Sendable {
     }
 
     private(set) var phase = Phase.closed
-    /// How many failures in a row there were; while it is closed, those that count.
+    /// The number of failures in a row, up to the one that opened it.
     private(set) var failures = 0
-    /// Grows with each change of phase, so that what was begun before can be told from what was begun after.
-    private(set) var era = 0
+    /// Grows with each change of phase, so that results of jobs taken before a change can be told from those taken after.
+    private(set) var generation = 0
     private let policy: CircuitBreakerPolicy
     private var pause: Duration
 
@@ -61,11 +61,11 @@ struct CircuitBreaker: Sendable {
         pause = policy.pause
     }
 
-    /// A job succeeded that was taken in `era`.
+    /// Records the success of a job taken in `generation`. Returns true if the phase has changed.
     ///
-    /// True if the phase is another now. What was taken in an earlier era says nothing of how things are in this one.
-    mutating func succeeded(era: Int) -> Bool {
-        guard era == self.era else { return false }
+    /// A job taken in an earlier generation says nothing about this one, and is ignored.
+    mutating func succeeded(generation: Int) -> Bool {
+        guard generation == self.generation else { return false }
         failures = 0
         guard phase == .halfOpen else { return false }
         pause = policy.pause
@@ -73,11 +73,9 @@ struct CircuitBreaker: Sendable {
         return true
     }
 
-    /// A job failed that was taken in `era`.
-    ///
-    /// True if the phase is another now.
-    mutating func failed(era: Int) -> Bool {
-        guard era == self.era else { return false }
+    /// Records the failure of a job taken in `generation`. Returns true if the phase has changed.
+    mutating func failed(generation: Int) -> Bool {
+        guard generation == self.generation else { return false }
         failures += 1
         switch phase {
         case .closed:
@@ -91,14 +89,14 @@ struct CircuitBreaker: Sendable {
         return true
     }
 
-    /// The pause is over that began with `era`.
-    mutating func pauseEnded(era: Int) {
-        guard era == self.era, case .open = phase else { return }
+    /// Ends the pause that began with `generation`.
+    mutating func pauseEnded(generation: Int) {
+        guard generation == self.generation, case .open = phase else { return }
         enter(.halfOpen)
     }
 
     private mutating func enter(_ phase: Phase) {
         self.phase = phase
-        era += 1
+        generation += 1
     }
 }

@@ -5,7 +5,7 @@ import Synchronization
 final class Consumers: Sendable {
     private struct State: Sendable {
         var streams: [Int: (stream: DeliveryStream, queue: String)] = [:]
-        /// The broker's queues that are left alone on purpose.
+        /// The broker's queues that are deliberately not consumed.
         var paused: Set<String> = []
         var nextID = 0
         var isStopping = false
@@ -17,9 +17,7 @@ final class Consumers: Sendable {
 
     var isStopping: Bool { stopping.isOpen }
 
-    /// Registers a stream of one of the broker's queues.
-    ///
-    /// `nil` if the worker is stopping: then nobody will look for it here.
+    /// Registers a stream of one of the broker's queues. Returns `nil` if the worker is stopping: then nobody will look for the stream here.
     func add(_ stream: DeliveryStream, of queue: String) -> Int? {
         state.withLock { state in
             guard !state.isStopping else { return nil }
@@ -33,20 +31,20 @@ final class Consumers: Sendable {
         state.withLock { _ = $0.streams.removeValue(forKey: id) }
     }
 
-    /// Says whether one of the broker's queues is left alone on purpose, which health checks must not take for a fault.
+    /// Notes whether one of the broker's queues is deliberately not consumed, which health checks must not take for a fault.
     func setPaused(_ isPaused: Bool, queue: String) {
         state.withLock { state in
             if isPaused { state.paused.insert(queue) } else { state.paused.remove(queue) }
         }
     }
 
-    /// The broker's queues whose consumers are registered, and those that are left alone on purpose.
+    /// The broker's queues whose consumers are registered, and those that are deliberately not consumed.
     func health() -> (registered: Set<String>, paused: Set<String>) {
         let (streams, paused) = state.withLock { ($0.streams.values.map { ($0.stream, $0.queue) }, $0.paused) }
         return (Set(streams.filter { $0.0.isRegistered }.map(\.1)), paused)
     }
 
-    /// Begins to stop: no stream is added any more.
+    /// Begins to stop: from now on no stream can be added.
     func stop() {
         state.withLock { $0.isStopping = true }
         stopping.open()
@@ -59,7 +57,7 @@ final class Consumers: Sendable {
         }
     }
 
-    /// Ends all streams with their channels: what is unsettled goes back.
+    /// Ends all streams with their channels: the broker requeues what is unsettled.
     func closeAll() async {
         await withDiscardingTaskGroup { group in
             for stream in open { group.addTask { await stream.close() } }

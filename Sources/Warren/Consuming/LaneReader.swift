@@ -2,29 +2,29 @@ import AMQP
 import Logging
 import Synchronization
 
-/// Feeds one lane's deliveries to its queue's slots, and consumes anew whenever the consumer is lost.
+/// Consumes one priority lane of a queue: offers its deliveries to the queue's slots, and consumes again whenever the consumer is lost.
 struct LaneReader: Sendable {
-    let queue: QueueName
-    let lane: Lane
-    /// The lane's number in ``deliveries``.
-    let index: Int
-    let prefetch: UInt16
-    let transport: any Transport
-    let deliveries: LaneQueue<LaneDelivery>
-    let consumers: Consumers
-    let breaker: QueueBreaker?
-    let renewal: StaleConsumerMonitor
-    let counters: WorkerCounters
-    let declaresTopology: Bool
-    let declarer: TopologyDeclarer
-    let clock: any Clock<Duration>
-    let logger: Logger
+    private let queue: QueueContext
+    private let lane: Lane
+    /// The lane's position in ``QueueContext/lanes``.
+    private let index: Int
+    private let monitor: StaleConsumerMonitor
+
+    init(_ queue: QueueContext, lane index: Int, monitor: StaleConsumerMonitor) {
+        self.queue = queue
+        self.index = index
+        self.monitor = monitor
+        lane = queue.lanes[index]
+    }
+
+    /// The lane's queue at the broker.
+    private var name: String { lane.queue(of: queue.name) }
 
     /// Reads until the worker stops.
     ///
-    /// - Throws: An error that trying again can't mend.
+    /// - Throws: An error that consuming again can't overcome.
     func run() async throws(AMQPError) {
-        // Its children: a task for each consumer that the circuit breaker ended and whose last jobs still need its channel.
+        // The group's children: a task for each consumer that the circuit breaker ended and whose last jobs still need its channel.
         let result = await withDiscardingTaskGroup { group -> Result<Void, AMQPError> in
             do throws(AMQPError) {
                 return .success(try await read(&group))
@@ -37,114 +37,127 @@ struct LaneReader: Sendable {
     }
 
     private func read(_ retired: inout DiscardingTaskGroup) async throws(AMQPError) {
+        let declaresTopology = queue.worker.settings.declaresTopology
         var backoff = Backoff(from: .milliseconds(200), to: .seconds(1))
-        var isToDeclare = declaresTopology
-        while !consumers.isStopping {
+        var mustDeclare = declaresTopology
+        while !queue.consumers.isStopping {
             do throws(AMQPError) {
-                if isToDeclare { try await declarer.declare(queue) }
-                isToDeclare = false
+                if mustDeclare { try await queue.declarer.declare(queue.name) }
+                mustDeclare = false
                 try await consume(&retired) { backoff.reset() }
                 return
             } catch {
-                // What waits for a slot came from the lost consumer: it would only be done twice.
-                for item in deliveries.removeAll(lane: index) { item.delivery.nack(requeue: true) }
-                if consumers.isStopping { return }
-                guard canPass(error) else { throw error }
+                // Deliveries waiting for a slot came from the lost consumer: running them would only run them twice.
+                for item in queue.deliveries.removeAll(lane: index) { item.delivery.nack(requeue: true) }
+                if queue.consumers.isStopping { return }
+                // A missing queue can be declared, unless that is not this worker's business.
+                guard error.isRetriable || (error.code == .notFound && declaresTopology) else { throw error }
                 let pause = backoff.next()
                 warn(error, pause)
-                counters.consumersLost.add(1, ordering: .relaxed)
-                if await consumers.stopping.wait(for: pause, clock: clock) { return }
-                // Consuming waits for declarations only if it must: a cluster that has lost a node answers them late. They come after the
-                // pause, because of what brokers do to a queue that is declared again at once (`BrokerFeatures.mayKeepDeadConsumers`).
-                if error.code == .notFound { isToDeclare = declaresTopology } else { declarer.consumerWasLost() }
+                queue.worker.counters.consumersLost.add(1, ordering: .relaxed)
+                if await queue.consumers.stopping.wait(for: pause, clock: queue.worker.clock) { return }
+                // Consuming waits for declarations only if it must, because a cluster that has lost a node answers them late. They come
+                // after the pause, because brokers misbehave if a queue is declared again at once
+                // (`BrokerFeatures.mayKeepDeadConsumers`).
+                if error.code == .notFound {
+                    mustDeclare = declaresTopology
+                } else {
+                    queue.declarer.consumerWasLost()
+                }
             }
         }
     }
 
-    /// Consumes until the worker stops; where the queue has a circuit breaker, as that permits.
-    private func consume(_ retired: inout DiscardingTaskGroup, _ delivered: () -> Void) async throws(AMQPError) {
-        guard let breaker else {
-            repeat { try await consume(prefetch: prefetch, nil, delivered) } while !consumers.isStopping
+    /// Consumes until the worker stops; if the queue has a circuit breaker, as it permits.
+    private func consume(_ retired: inout DiscardingTaskGroup, _ onDelivery: () -> Void) async throws(AMQPError) {
+        guard let breaker = queue.breaker else {
+            repeat {
+                try await consume(prefetch: queue.prefetch, nil, onDelivery)
+            } while !queue.consumers.isStopping
             return
         }
-        let name = lane.queue(of: queue)
         while true {
-            // While the breaker is open the queue is left alone on purpose, which is no ill health.
-            consumers.setPaused(true, queue: name)
-            let permission = await breaker.permission(unless: consumers.stopping)
-            consumers.setPaused(false, queue: name)
-            guard let permission else { return }
-            let use = ConsumerLease(permission)
-            try await consume(prefetch: permission.isProbe ? 1 : prefetch, use, delivered)
-            retired.addTask { await close(use) }
+            // An open breaker leaves the queue alone on purpose, which is not a health problem.
+            queue.consumers.setPaused(true, queue: name)
+            let permit = await breaker.permit(unless: queue.consumers.stopping)
+            queue.consumers.setPaused(false, queue: name)
+            guard let permit else { return }
+            let lease = ConsumerLease(permit)
+            try await consume(prefetch: permit.isProbe ? 1 : queue.prefetch, lease, onDelivery)
+            retired.addTask { await close(lease) }
         }
     }
 
-    /// Closes a consumer that the circuit breaker ended, when its last job is settled; at shutdown the session does that.
-    private func close(_ use: ConsumerLease) async {
-        await use.over.wait(or: consumers.stopping)
-        guard use.over.isOpen, !consumers.isStopping, let (id, stream) = use.retired else { return }
-        consumers.remove(id)
+    /// Closes a consumer that the circuit breaker ended, once its last job is settled. At shutdown the session closes it.
+    private func close(_ lease: ConsumerLease) async {
+        await lease.finished.wait(or: queue.consumers.stopping)
+        guard lease.finished.isOpen, !queue.consumers.isStopping, let (id, stream) = lease.retired else { return }
+        queue.consumers.remove(id)
         await stream.close()
     }
 
-    /// Consumes until the worker stops, the circuit breaker wants the queue consumed otherwise, or the consumer is to be made anew.
+    /// Consumes until the worker stops, the circuit breaker's permit ends, or the consumer turns out to be stale.
     ///
-    /// One that the breaker ended is retired, and its channel still open.
+    /// A consumer whose permit ended is retired with its channel open.
     private func consume(
         prefetch: UInt16,
-        _ use: ConsumerLease?,
-        _ delivered: () -> Void
+        _ lease: ConsumerLease?,
+        _ onDelivery: () -> Void
     ) async throws(AMQPError) {
-        let stream = try await transport.consume(queue: lane.queue(of: queue), prefetch: prefetch, arguments: [:])
-        guard let id = consumers.add(stream, of: lane.queue(of: queue)) else { return await stream.close() }
-        renewal.began(stream)
+        let stream = try await queue.worker.transport.consume(queue: name, prefetch: prefetch, arguments: [:])
+        guard let id = queue.consumers.add(stream, of: name) else { return await stream.close() }
+        monitor.watch(stream)
         defer {
-            renewal.ended()
-            use?.ended.open()
+            monitor.stopWatching()
+            lease?.ended.open()
         }
         do throws(AMQPError) {
-            if let breaker, let use, !breaker.began(stream, lane: index, use.permission) { await stream.cancel() }
-            while true {
-                let batch = try await stream.nextBatch()
-                if batch.isEmpty { break }
-                delivered()
-                renewal.delivered()
-                if renewal.isDue {
-                    for delivery in batch { delivery.nack(requeue: true) }
-                    continue
-                }
-                let items = batch.map { LaneDelivery(delivery: $0, lane: lane, use: use) }
-                for item in deliveries.offer(items, lane: index) { item.delivery.nack(requeue: true) }
+            if let breaker = queue.breaker, let lease, !breaker.began(stream, lane: index, lease.permit) {
+                await stream.cancel()
             }
-            // Ended by shutdown, its channel is still needed to settle what runs.
-            if consumers.isStopping { return }
-            let isUnwanted = if let breaker, let use { !breaker.holds(use.permission) } else { false }
-            if isUnwanted || renewal.isDue {
-                for item in deliveries.removeAll(lane: index) { item.delivery.nack(requeue: true) }
-                if let use { return use.retire(id, stream) }
-                consumers.remove(id)
-                return await stream.close()
+            try await offerDeliveries(of: stream, lease, onDelivery)
+            // At shutdown the channel is still needed to settle running jobs.
+            if queue.consumers.isStopping { return }
+            let hasLostPermit =
+                if let breaker = queue.breaker, let lease { !breaker.isValid(lease.permit) } else { false }
+            guard hasLostPermit || monitor.isStale else {
+                throw AMQPError(.consumerCancelled, "The consumer of queue '\(name)' ended.")
             }
-            throw AMQPError(.consumerCancelled, "The consumer of queue '\(lane.queue(of: queue))' ended.")
+            for item in queue.deliveries.removeAll(lane: index) { item.delivery.nack(requeue: true) }
+            if let lease { return lease.retire(id, stream) }
+            queue.consumers.remove(id)
+            await stream.close()
         } catch {
-            consumers.remove(id)
+            queue.consumers.remove(id)
             await stream.close()
             throw error
         }
     }
 
-    /// A queue that is missing can be declared, unless that isn't this worker's business.
-    private func canPass(_ error: AMQPError) -> Bool {
-        error.isRetriable || (error.code == .notFound && declaresTopology)
+    /// Offers deliveries to the queue's slots until the stream ends.
+    private func offerDeliveries(
+        of stream: DeliveryStream,
+        _ lease: ConsumerLease?,
+        _ onDelivery: () -> Void
+    ) async throws(AMQPError) {
+        while true {
+            let batch = try await stream.nextBatch()
+            if batch.isEmpty { return }
+            onDelivery()
+            monitor.noteDelivery()
+            if monitor.isStale {
+                for delivery in batch { delivery.nack(requeue: true) }
+                continue
+            }
+            let items = batch.map { LaneDelivery(delivery: $0, lane: lane, lease: lease) }
+            for item in queue.deliveries.offer(items, lane: index) { item.delivery.nack(requeue: true) }
+        }
     }
 
     private func warn(_ error: AMQPError, _ pause: Duration) {
-        logger.warning(
-            "A worker lost its consumer and will consume again",
-            metadata: [
-                LogKey.queue: "\(queue)", LogKey.lane: "\(lane)", LogKey.reason: "\(error)", LogKey.delay: "\(pause)",
-            ]
+        queue.logger.warning(
+            "Consumer lost; consuming again",
+            metadata: [LogKey.lane: "\(lane)", LogKey.reason: "\(error)", LogKey.delay: "\(pause)"]
         )
     }
 }

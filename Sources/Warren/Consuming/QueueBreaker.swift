@@ -2,18 +2,19 @@ import AMQP
 import Logging
 import Synchronization
 
-/// The circuit breaker of a queue in one run of a worker: hears how jobs end, and tells the queue's readers to stop, to try, to go on.
+/// The circuit breaker of a queue in one run of a worker: records the results of jobs, and makes the queue's readers stop, probe and
+/// resume.
 final class QueueBreaker: Sendable {
     private struct State: Sendable {
         var breaker: CircuitBreaker
-        /// The consumers of the queue's lanes in this era.
+        /// The consumers of the queue's lanes in this generation.
         var streams: [Int: DeliveryStream] = [:]
     }
 
-    /// How a lane may be consumed: until the next change.
-    struct Permission: Sendable {
-        let era: Int
-        /// True if only one delivery at a time is to be taken.
+    /// Permission to consume a lane until the breaker's next change of phase.
+    struct Permit: Sendable {
+        let generation: Int
+        /// True if only one delivery at a time may be taken.
         let isProbe: Bool
     }
 
@@ -37,46 +38,42 @@ final class QueueBreaker: Sendable {
         state = Mutex(State(breaker: CircuitBreaker(policy)))
     }
 
-    /// Waits until the queue may be consumed.
-    ///
-    /// `nil` if the worker stops meanwhile.
-    func permission(unless stopping: Latch) async -> Permission? {
+    /// Waits until the queue may be consumed. Returns `nil` if the worker stops first.
+    func permit(unless stopping: Latch) async -> Permit? {
         while !stopping.isOpen {
-            let (phase, era) = state.withLock { ($0.breaker.phase, $0.breaker.era) }
+            let (phase, generation) = state.withLock { ($0.breaker.phase, $0.breaker.generation) }
             switch phase {
-            case .closed: return Permission(era: era, isProbe: false)
-            case .halfOpen: return Permission(era: era, isProbe: true)
+            case .closed: return Permit(generation: generation, isProbe: false)
+            case .halfOpen: return Permit(generation: generation, isProbe: true)
             case .open(let pause):
                 if await stopping.wait(for: pause, clock: clock) { return nil }
-                state.withLock { $0.breaker.pauseEnded(era: era) }
+                state.withLock { $0.breaker.pauseEnded(generation: generation) }
             }
         }
         return nil
     }
 
-    /// Says which consumer a lane has now.
-    ///
-    /// False if the permission has ended meanwhile: then the consumer is to be cancelled by the caller.
-    func began(_ stream: DeliveryStream, lane: Int, _ permission: Permission) -> Bool {
+    /// Registers the consumer of a lane. Returns false if the permit has ended: then the caller has to cancel the consumer.
+    func began(_ stream: DeliveryStream, lane: Int, _ permit: Permit) -> Bool {
         state.withLock { state in
-            guard state.breaker.era == permission.era else { return false }
+            guard state.breaker.generation == permit.generation else { return false }
             state.streams[lane] = stream
             return true
         }
     }
 
-    /// True until the queue is to be consumed in another way.
-    func holds(_ permission: Permission) -> Bool {
-        state.withLock { $0.breaker.era == permission.era }
+    /// True until the breaker changes its phase.
+    func isValid(_ permit: Permit) -> Bool {
+        state.withLock { $0.breaker.generation == permit.generation }
     }
 
-    /// Hears how a job ended that came with this permission; what says nothing of the job's luck, as shutdown does, is passed over.
-    func judge(_ ending: AttemptResult, _ permission: Permission) async {
+    /// Records the result of a job that was delivered under a permit. Results that say nothing about the job, as at shutdown, are ignored.
+    func record(_ result: AttemptResult, _ permit: Permit) async {
         let change: (State, [DeliveryStream])? = state.withLock { state in
             let hasChanged =
-                switch ending {
-                case .returned: state.breaker.succeeded(era: permission.era)
-                case .threw: state.breaker.failed(era: permission.era)
+                switch result {
+                case .returned: state.breaker.succeeded(generation: permit.generation)
+                case .threw: state.breaker.failed(generation: permit.generation)
                 default: false
                 }
             guard hasChanged else { return nil }
@@ -85,18 +82,18 @@ final class QueueBreaker: Sendable {
             return (state, streams)
         }
         guard let (state, streams) = change else { return }
-        tell(of: state.breaker, ending)
-        // The readers see their streams end, and look what may be done now.
+        log(state.breaker, result)
+        // The readers see their streams end, and ask for a new permit.
         for stream in streams { await stream.cancel() }
     }
 
-    private func tell(of breaker: CircuitBreaker, _ ending: AttemptResult) {
-        guard case .open(let pause) = breaker.phase, case .threw(let error) = ending else {
-            return logger.info("A job succeeded: the queue is consumed again", metadata: [LogKey.queue: "\(queue)"])
+    private func log(_ breaker: CircuitBreaker, _ result: AttemptResult) {
+        guard case .open(let pause) = breaker.phase, case .threw(let error) = result else {
+            return logger.info("Circuit breaker closed: a probe succeeded", metadata: [LogKey.queue: "\(queue)"])
         }
         counters.breakerOpened.add(1, ordering: .relaxed)
         logger.warning(
-            "Too many jobs of a queue failed in a row: it is not consumed until a probe succeeds",
+            "Circuit breaker opened: too many jobs of the queue failed in a row",
             metadata: [
                 LogKey.queue: "\(queue)", LogKey.failures: "\(breaker.failures)",
                 LogKey.error: "\(ErrorDescription(error).type)", LogKey.delay: "\(pause)",
@@ -105,43 +102,44 @@ final class QueueBreaker: Sendable {
     }
 }
 
-/// How many jobs of one consumer run, so that its channel can be closed when none does: until then they need it to be settled.
+/// A consumer under a permit of the circuit breaker, with the count of its running jobs: they need its channel to be settled, so the
+/// channel can be closed only when none runs.
 ///
-/// Only queues with a circuit breaker keep it.
+/// Only queues with a circuit breaker have leases.
 final class ConsumerLease: Sendable {
     private struct State: Sendable {
         var running = 0
         var retired: (id: Int, stream: DeliveryStream)?
     }
 
-    let permission: QueueBreaker.Permission
-    /// Opens when the broker sends the consumer no more.
+    let permit: QueueBreaker.Permit
+    /// Opens when the broker sends the consumer no more deliveries.
     let ended = Latch()
     /// Opens when the consumer is retired and none of its jobs runs.
-    let over = Latch()
+    let finished = Latch()
     private let state = Mutex(State())
 
-    /// The consumer, by its number among the worker's, once it is retired.
+    /// The consumer, with its number among the worker's, once it is retired.
     var retired: (id: Int, stream: DeliveryStream)? { state.withLock { $0.retired } }
 
-    init(_ permission: QueueBreaker.Permission) { self.permission = permission }
+    init(_ permit: QueueBreaker.Permit) { self.permit = permit }
 
-    func begin() { state.withLock { $0.running += 1 } }
+    func jobBegan() { state.withLock { $0.running += 1 } }
 
-    func end() {
-        let isOver = state.withLock { state in
+    func jobEnded() {
+        let isFinished = state.withLock { state in
             state.running -= 1
             return state.retired != nil && state.running == 0
         }
-        if isOver { over.open() }
+        if isFinished { finished.open() }
     }
 
-    /// No more jobs come from the consumer.
+    /// Notes that no more jobs come from the consumer.
     func retire(_ id: Int, _ stream: DeliveryStream) {
-        let isOver = state.withLock { state in
+        let isFinished = state.withLock { state in
             state.retired = (id, stream)
             return state.running == 0
         }
-        if isOver { over.open() }
+        if isFinished { finished.open() }
     }
 }

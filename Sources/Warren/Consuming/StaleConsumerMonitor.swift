@@ -1,43 +1,43 @@
 import AMQP
 import Synchronization
 
-/// Notices that a lane's consumer has had nothing for a while, and ends it, so that it is made anew.
+/// Ends the consumer of a lane that has delivered nothing for a while, so that its reader replaces it.
 ///
-/// Some brokers keep a consumer that is dead, and nothing tells: see ``BrokerFeatures/mayKeepDeadConsumers``.
+/// Some brokers keep a dead consumer without reporting it: see ``BrokerFeatures/mayKeepDeadConsumers``.
 final class StaleConsumerMonitor: Sendable {
-    /// How long a consumer may be without deliveries, while the worker has nothing to do.
-    static let patience = Duration.seconds(30)
+    /// The time between two checks: a consumer without deliveries over one whole interval, in an idle worker, is stale.
+    static let interval = Duration.seconds(30)
 
     private struct State: Sendable {
         var stream: DeliveryStream?
-        var isSilent = false
-        var isDue = false
+        var isIdle = false
+        var isStale = false
     }
 
     private let state = Mutex(State())
 
-    /// Whether the consumer is being ended: what still comes from it is to be handed back.
-    var isDue: Bool { state.withLock { $0.isDue } }
+    /// True while a stale consumer is being ended: what it still delivers is to be requeued.
+    var isStale: Bool { state.withLock { $0.isStale } }
 
-    func began(_ stream: DeliveryStream) { state.withLock { $0 = State(stream: stream) } }
+    func watch(_ stream: DeliveryStream) { state.withLock { $0 = State(stream: stream) } }
 
-    func delivered() { state.withLock { $0.isSilent = false } }
+    func stopWatching() { state.withLock { $0 = State() } }
 
-    func ended() { state.withLock { $0 = State() } }
+    func noteDelivery() { state.withLock { $0.isIdle = false } }
 
-    /// Ends the consumer if it had nothing since this was last called.
+    /// Ends the consumer if it has delivered nothing since the last check.
     func check() async {
-        let silent: DeliveryStream? = state.withLock { state in
-            guard state.isSilent, !state.isDue, state.stream != nil else {
-                state.isSilent = true
+        let stale: DeliveryStream? = state.withLock { state in
+            guard state.isIdle, !state.isStale, state.stream != nil else {
+                state.isIdle = true
                 return nil
             }
-            state.isDue = true
+            state.isStale = true
             return state.stream
         }
-        await silent?.cancel()
+        await stale?.cancel()
     }
 
-    /// The worker has something to do: silence means nothing now.
-    func excuse() { state.withLock { $0.isSilent = false } }
+    /// Starts over, because a busy worker's consumer may well have nothing to deliver.
+    func reset() { state.withLock { $0.isIdle = false } }
 }

@@ -6,21 +6,24 @@ public import FoundationEssentials
 public import Foundation
 #endif
 
-/// The dead queues of an application: look at what can't succeed, put it back, or throw it away.
+/// The dead letters of an application's queues: list, replay or discard jobs that can't succeed.
 ///
-/// AMQP has no way to look at a message without taking it. So messages are taken, kept unsettled while they are looked at, and given
-/// back: meanwhile nobody else sees them; their delivery count grows, which does no harm because dead queues have no delivery limit;
-/// and on RabbitMQ 3 they go to the end of the queue, so the order is not to be relied upon. If this process dies, the broker gives them back.
+/// AMQP can't show a message without delivering it. So messages are taken, kept unsettled while they are examined, and requeued. Until
+/// then nobody else sees them. Their delivery count grows, which does no harm because dead queues have no delivery limit. On RabbitMQ 3
+/// they return to the end of the queue, so don't rely on their order. If this process dies, the broker requeues them.
 public struct DeadLetters: Sendable {
     private let transport: any Transport
     private let topology: Topology
     private let clock: any Clock<Duration>
     private let now: @Sendable () -> Date
 
-    /// The dead letters at a broker.
+    /// Creates access to the dead letters at a broker.
     ///
-    /// - Parameter clock: Against which the rate of ``replay(from:where:limit:perSecond:)`` is measured.
-    /// - Parameter now: The wall clock, which says whether a replayed job's `expires` has passed.
+    /// - Parameters:
+    ///   - transport: The broker. It isn't closed here.
+    ///   - topology: The queues that differ from the default; the same value as in clients and workers.
+    ///   - clock: Measures the rate of ``replay(from:where:limit:perSecond:)``.
+    ///   - now: The wall clock, with which a replayed job's `expires` is compared.
     public init(
         _ transport: some Transport,
         topology: Topology = Topology(),
@@ -33,8 +36,12 @@ public struct DeadLetters: Sendable {
         self.now = now
     }
 
-    /// The dead letters of a queue that a filter means, at most `limit`.
+    /// Lists the dead letters of a queue that match a filter.
     ///
+    /// - Parameters:
+    ///   - queue: The job queue.
+    ///   - filter: Selects the dead letters; an empty filter matches all.
+    ///   - limit: The most that are returned.
     /// - Throws: ``WarrenError`` with `deadLettersFailed`.
     public func list(
         in queue: QueueName,
@@ -49,22 +56,25 @@ public struct DeadLetters: Sendable {
         return found
     }
 
-    /// The dead letter of this job id; `nil` if the queue has none.
+    /// Returns the dead letter with this job id; `nil` if the queue has none.
     ///
     /// - Throws: ``WarrenError`` with `deadLettersFailed`.
     public func letter(_ id: String, in queue: QueueName) async throws(WarrenError) -> DeadLetter? {
         try await list(in: queue, where: DeadLetterFilter(id: id), limit: 1).first
     }
 
-    /// Puts dead letters back to where they came from, with all their attempts and under the same ids.
+    /// Publishes dead letters to their original destinations again, with all their attempts and under the same ids.
     ///
-    /// Each is published, confirmed, and only then taken out of the dead queue: if this process dies in between, the job is in both.
-    /// One that no queue takes any more stays dead.
+    /// Each is published, confirmed, and only then removed from the dead queue: if this process dies in between, the job is in both.
+    /// A dead letter that no queue takes any more stays dead.
     ///
-    /// - Parameter limit: How many at most; `nil` for all that were there when this began.
-    /// - Parameter perSecond: How many a second at most; `nil` for as fast as the broker confirms.
-    /// - Returns: How many were put back, and how many could not be.
-    /// - Throws: ``WarrenError`` with `deadLettersFailed`; what was put back before stays so.
+    /// - Parameters:
+    ///   - queue: The job queue.
+    ///   - filter: Selects the dead letters; an empty filter matches all.
+    ///   - limit: The most that are replayed; `nil` for all that were there when this began.
+    ///   - perSecond: The most that are replayed in a second; `nil` for as fast as the broker confirms.
+    /// - Returns: The numbers of those replayed, and of those that could not be.
+    /// - Throws: ``WarrenError`` with `deadLettersFailed`; dead letters replayed before the error stay replayed.
     public func replay(
         from queue: QueueName,
         where filter: DeadLetterFilter = DeadLetterFilter(),
@@ -84,9 +94,14 @@ public struct DeadLetters: Sendable {
         return report
     }
 
-    /// Throws dead letters away for good, and says how many.
+    /// Deletes dead letters for good.
     ///
-    /// - Throws: ``WarrenError`` with `deadLettersFailed`; what was thrown away before stays so.
+    /// - Parameters:
+    ///   - queue: The job queue.
+    ///   - filter: Selects the dead letters; an empty filter matches all.
+    ///   - limit: The most that are deleted; `nil` for all that were there when this began.
+    /// - Returns: The number deleted.
+    /// - Throws: ``WarrenError`` with `deadLettersFailed`; dead letters deleted before the error stay deleted.
     public func discard(
         from queue: QueueName,
         where filter: DeadLetterFilter,
@@ -100,7 +115,7 @@ public struct DeadLetters: Sendable {
         return discarded
     }
 
-    /// Takes every message of a dead queue once; acks it if `visit` says that it is done with, else gives it back at the end.
+    /// Takes every message of a dead queue once; acks it if `visit` returns true, else requeues it at the end.
     private func walk(
         _ queue: QueueName,
         _ filter: DeadLetterFilter,
@@ -108,19 +123,19 @@ public struct DeadLetters: Sendable {
         _ visit: (DeadLetter) async throws(AMQPError) -> Bool
     ) async throws(WarrenError) {
         try queue.validate()
-        var left = BrowsedDeliveries()
+        var browsed = BrowsedDeliveries()
         do throws(AMQPError) {
-            try await visitEach(queue, filter, limit, &left, visit)
-            let count = left.count
-            left.requeue()
+            try await visitEach(queue, filter, limit, &browsed, visit)
+            let count = browsed.count
+            browsed.requeue()
             try await waitForReturn(of: count, to: queue)
         } catch {
-            left.requeue()
+            browsed.requeue()
             throw WarrenError(
                 .deadLettersFailed,
                 error.code == .notFound
                     ? "There is no queue '\(queue.dead)': has a worker or 'topology apply' ever declared '\(queue)'?"
-                    : "The dead letters of queue '\(queue)' could not be worked on.",
+                    : "The dead letters of the queue '\(queue)' could not be read or replayed.",
                 underlying: error
             )
         }
@@ -130,18 +145,18 @@ public struct DeadLetters: Sendable {
         _ queue: QueueName,
         _ filter: DeadLetterFilter,
         _ limit: Int?,
-        _ left: inout BrowsedDeliveries,
+        _ browsed: inout BrowsedDeliveries,
         _ visit: (DeadLetter) async throws(AMQPError) -> Bool
     ) async throws(AMQPError) {
         var visited = 0
-        for _ in 0..<(try await transport.status(ofQueue: queue.dead).messageCount) where left.hasRoom {
+        for _ in 0..<(try await transport.status(ofQueue: queue.dead).messageCount) where browsed.hasRoom {
             guard limit.map({ visited < $0 }) ?? true, !Task.isCancelled,
                 let delivery = try await transport.get(queue: queue.dead)
             else { return }
             let letter = DeadLetter(delivery.message, of: queue)
-            // Should the visit throw, the letter is given back with the others.
+            // If the visit throws, the letter is requeued with the others.
             var isDone = false
-            defer { if !isDone { left.add(delivery) } }
+            defer { if !isDone { browsed.add(delivery) } }
             guard filter.matches(letter) else { continue }
             visited += 1
             isDone = try await visit(letter)
@@ -149,8 +164,8 @@ public struct DeadLetters: Sendable {
         }
     }
 
-    /// Waits until the broker has put back what was given back, so that the next look finds it; not for long, because someone else
-    /// may take it meanwhile.
+    /// Waits until the broker has requeued the messages, so that the next look finds them; not for long, because somebody else may take
+    /// them.
     private func waitForReturn(of count: Int, to queue: QueueName) async throws(AMQPError) {
         for _ in 0..<20 {
             if try await transport.status(ofQueue: queue.dead).messageCount >= count { return }
@@ -158,9 +173,7 @@ public struct DeadLetters: Sendable {
         }
     }
 
-    /// Publishes a dead letter as the job it was.
-    ///
-    /// False if no queue takes it.
+    /// Publishes a dead letter as the job it was. Returns false if no queue takes it.
     private func publish(_ letter: DeadLetter) async throws(AMQPError) -> Bool {
         do {
             try await transport.publish(
@@ -177,24 +190,22 @@ public struct DeadLetters: Sendable {
     }
 }
 
-/// Which dead letters are meant: those to which all that is set applies.
-///
-/// Without anything set, all.
+/// Selects dead letters. A letter matches if it meets every condition that is set; an empty filter matches all.
 public struct DeadLetterFilter: Sendable, Hashable {
-    /// Those with this id.
+    /// The job id.
     public var id: String?
-    /// Those of this job.
+    /// The job name.
     public var name: String?
-    /// Those with this reason.
+    /// The reason why it is dead.
     public var reason: DeadReason?
-    /// Those that died at this time or earlier.
+    /// The latest time of its death.
     public var diedBefore: Date?
-    /// Those that died at this time or later.
+    /// The earliest time of its death.
     public var diedSince: Date?
-    /// Those whose job name, error type, message or details hold this text, whatever its case.
+    /// A text that its job name, error type, message or details contain, ignoring case.
     public var text: String?
 
-    /// A filter.
+    /// Creates a filter.
     public init(
         id: String? = nil,
         name: String? = nil,
@@ -211,9 +222,7 @@ public struct DeadLetterFilter: Sendable, Hashable {
         self.text = text
     }
 
-    /// Whether a dead letter is meant.
-    ///
-    /// One that doesn't say when it died is of no age.
+    /// Whether a dead letter matches. One without a time of death matches no condition on time.
     public func matches(_ letter: DeadLetter) -> Bool {
         let record = letter.record
         if let id, letter.id != id { return false }
@@ -231,21 +240,19 @@ public struct DeadLetterFilter: Sendable, Hashable {
     }
 }
 
-/// What came of a replay.
+/// The result of a replay.
 public struct ReplayReport: Sendable, Hashable, Codable {
-    /// How many dead letters were put back.
+    /// The number of dead letters replayed.
     public var replayed = 0
-    /// How many no queue takes any more: their exchange or queue is gone.
-    ///
-    /// They stay dead.
+    /// The number of dead letters that no queue takes any more, because their exchange or queue is gone. They stay dead.
     public var unroutable = 0
 }
 
-/// Deliveries that were looked at and are to go back when the look is over: handed back at once, they would be seen again and again.
+/// Deliveries that were examined and are requeued when the examination is over: requeued at once, they would be delivered again and again.
 ///
-/// It keeps no message, only the right to settle, so a pile is small whatever it holds.
+/// It keeps no messages, only the right to settle them, so it is small whatever was browsed.
 struct BrowsedDeliveries {
-    /// How many deliveries a look may keep from the broker's queue at a time; more than that is not looked through.
+    /// The most deliveries that may be kept from the broker's queue at a time; messages beyond that are not examined.
     static let limit = 100_000
 
     private var deliveries: [Delivery] = []
@@ -259,9 +266,7 @@ struct BrowsedDeliveries {
         deliveries.append(bare)
     }
 
-    /// Gives all back to their queue.
-    ///
-    /// If this process dies before, the broker does the same.
+    /// Requeues all. If this process dies before, the broker does the same.
     mutating func requeue() {
         for delivery in deliveries { delivery.nack(requeue: true) }
         deliveries = []

@@ -6,44 +6,44 @@ public import FoundationEssentials
 public import Foundation
 #endif
 
-/// Why a job failed, as its messages keep it: in headers, so that the body stays as it came.
+/// The record of a job's failures. Messages keep it in their headers, so the body stays unchanged.
 ///
-/// A record is bounded, so that it fits into a message whatever the errors say: the history has at most ``historyLimit`` failures, and
-/// texts are cut. Reading one never fails: what is missing or odd is `nil`.
+/// A record is bounded so that it fits into a message whatever the errors are: the history has at most ``historyLimit`` failures, and
+/// texts are truncated. Reading one never fails: missing or malformed values are `nil`.
 public struct FailureRecord: Sendable, Hashable {
-    /// The most failures that the history keeps: the last ones.
+    /// The number of failures that the history keeps: the most recent ones.
     public static let historyLimit = 20
 
-    /// Why the job is in the dead queue; `nil` while it is still being retried.
+    /// The reason why the job is in the dead queue; `nil` while it is still being retried.
     public var reason: DeadReason?
     /// The type of the last error.
     public var errorType: String?
-    /// What the last error says.
+    /// The last error's message.
     public var message: String?
-    /// More about the last error.
+    /// More details of the last error.
     public var details: String?
-    /// The failures, the oldest first.
+    /// The failures, oldest first.
     public var history: [FailedAttempt]
-    /// How many failures there were in all.
+    /// The total number of failures.
     public var failures: Int
-    /// The exchange through which the job came to its queue.
+    /// The exchange to which the job was published.
     public var originalExchange: String?
-    /// The routing key with which the job came to its queue.
+    /// The routing key with which the job was published.
     public var originalRoutingKey: String?
-    /// When the job failed first.
+    /// The time of the first failure.
     public var firstFailedAt: Date?
-    /// When the job failed last.
+    /// The time of the last failure.
     public var lastFailedAt: Date?
-    /// When the job was moved to the dead queue.
+    /// The time at which the job was moved to the dead queue.
     public var deadAt: Date?
 
-    /// A record in which nothing is said yet.
+    /// Creates an empty record.
     public init() {
         history = []
         failures = 0
     }
 
-    /// Adds a failure, and drops the oldest one if the history is full.
+    /// Appends a failure, and drops the oldest one if the history is full.
     mutating func add(_ error: ErrorDescription, attempt: Int, worker: String, now: Date) {
         add(
             FailedAttempt(
@@ -57,7 +57,7 @@ public struct FailureRecord: Sendable, Hashable {
         )
     }
 
-    /// Adds the loss of a worker, as ``add(_:attempt:worker:now:)`` does a failure.
+    /// Appends the loss of a worker, as ``add(_:attempt:worker:now:)`` appends a failure.
     mutating func add(_ crash: CrashHistory.Crash, attempt: Int) {
         add(
             FailedAttempt(
@@ -78,7 +78,7 @@ public struct FailureRecord: Sendable, Hashable {
         lastFailedAt = time
     }
 
-    /// Forgets what is said of a job in the dead queue only.
+    /// Removes what only the record of a dead job has.
     mutating func clearDeath() {
         reason = nil
         errorType = nil
@@ -91,11 +91,16 @@ public struct FailureRecord: Sendable, Hashable {
 }
 
 extension FailureRecord {
-    /// The record for a job that goes to the dead queue: what its earlier failures left in the headers, and the last error.
+    /// Creates the record of a job that goes to the dead queue, from the record of its earlier failures and the last error.
     ///
-    /// - Parameter error: What the last attempt threw, or why the message can't be read; `nil` if it wasn't an error that killed the job.
-    /// - Parameter attempt: Which attempt that was; `nil` if none was made, in which case the history stays as it is.
-    /// - Parameter origin: Where the job was published to, so that a replay can go there.
+    /// - Parameters:
+    ///   - reason: The reason why the job is dead.
+    ///   - error: The error that the last attempt threw, or that reading the message threw; `nil` if the job isn't dead for an error.
+    ///   - message: The job's message, with the record of earlier failures.
+    ///   - attempt: The number of the attempt; `nil` if none was made, in which case the history stays unchanged.
+    ///   - origin: The destination to which the job was published, for a replay.
+    ///   - worker: The worker's name.
+    ///   - now: The present.
     public init(
         reason: DeadReason,
         error: (any Error)?,
@@ -124,10 +129,10 @@ extension FailureRecord {
         deadAt = now
     }
 
-    /// The record of a message in a dead queue, whoever put it there.
+    /// Reads the record of a message in a dead queue, whether a worker or the broker put it there.
     ///
-    /// If the broker did, there is no record of ours: then the reason is `broker-` and the broker's word (`delivery_limit`, `expired`,
-    /// `maxlen`, `rejected`), and origin and time are those of the last `x-death` entry.
+    /// If the broker did, there is no record of ours: then the reason is `broker-` followed by the broker's word (`delivery_limit`,
+    /// `expired`, `maxlen`, `rejected`), and origin and time are those of the last `x-death` entry.
     public init(deadLetter message: Message) {
         let headers = message.properties.headers ?? FieldTable()
         self.init(headers: headers)
@@ -140,7 +145,7 @@ extension FailureRecord {
 }
 
 extension FailureRecord {
-    /// All headers that a record may set.
+    /// The headers that a record may set.
     private static let names: Set<String> = [
         EnvelopeHeader.deadReason, EnvelopeHeader.errorType, EnvelopeHeader.errorMessage, EnvelopeHeader.errorDetails,
         EnvelopeHeader.history, EnvelopeHeader.failures, EnvelopeHeader.originalExchange,
@@ -154,7 +159,7 @@ extension FailureRecord {
     }
 
     /// Reads the record that Warren left in a message's headers.
-    public init(headers: FieldTable) {
+    package init(headers: FieldTable) {
         self.init()
         reason = headers.text(EnvelopeHeader.deadReason).map(DeadReason.init(rawValue:))
         errorType = headers.text(EnvelopeHeader.errorType)
@@ -172,8 +177,8 @@ extension FailureRecord {
         deadAt = headers[EnvelopeHeader.deadAt].flatMap(WireTime.date)
     }
 
-    /// Sets the record's headers, cut to what they may hold, and removes those of another record.
-    public func write(to headers: inout FieldTable) {
+    /// Sets the record's headers, truncated to their limits, and removes those of another record.
+    package func write(to headers: inout FieldTable) {
         FailureRecord.remove(from: &headers)
         headers.set(EnvelopeHeader.deadReason, reason?.rawValue, ErrorDescription.nameLimit)
         headers.set(EnvelopeHeader.errorType, errorType, ErrorDescription.nameLimit)
@@ -224,20 +229,20 @@ extension FieldTable {
     }
 }
 
-/// One failure in a job's history.
+/// A failure in a job's history.
 public struct FailedAttempt: Sendable, Hashable {
-    /// Which attempt failed, from 1.
+    /// The number of the attempt, from 1.
     public var attempt: Int
-    /// When.
+    /// The time of the failure.
     public var time: Date?
-    /// On which worker.
+    /// The name of the worker.
     public var worker: String?
     /// The type of the error.
     public var errorType: String?
-    /// What the error says; at most 500 bytes of it are kept.
+    /// The error's message; at most 500 bytes are kept.
     public var message: String?
 
-    /// A failure.
+    /// Creates a failure.
     public init(attempt: Int, time: Date?, worker: String?, errorType: String?, message: String?) {
         self.attempt = attempt
         self.time = time
@@ -247,15 +252,13 @@ public struct FailedAttempt: Sendable, Hashable {
     }
 }
 
-/// An error as a failure record keeps it: its type, what it says, and more if there is more.
-///
-/// Each is bounded.
+/// An error as failure records keep it: type, message and details, each truncated to its limit.
 struct ErrorDescription: Sendable, Hashable {
-    /// The longest message, in bytes.
+    /// The maximum length of the message, in bytes.
     static let messageLimit = 4_096
-    /// The longest details, in bytes.
+    /// The maximum length of the details, in bytes.
     static let detailsLimit = 8_192
-    /// The longest type's or worker's name, in bytes.
+    /// The maximum length of the name of a type or worker, in bytes.
     static let nameLimit = 255
 
     let type: String

@@ -1,26 +1,24 @@
 import AMQP
 
-/// The parked queue of a job queue, as a worker looks through it.
+/// The parked queue (a parking-lot queue) of a job queue: jobs whose names no worker knew wait there for a worker that does.
 struct Parking: Sendable {
     let queue: QueueName
     let topology: Topology
     let transport: any Transport
 
-    /// Moves jobs back to where they came from if `isKnown` says so of their names.
+    /// Returns jobs whose names satisfy `isKnown` to their original queue, and returns their number.
     ///
-    /// Returns how many.
-    ///
-    /// It takes no more messages than there were when it began, so that two workers that park and move back can't keep each other busy. A
-    /// message is acknowledged after its copy is confirmed; if this process dies meanwhile, all goes back to the parked queue.
+    /// It takes no more messages than there were when it began, so that two workers, one parking and one unparking, can't keep each
+    /// other busy. A message is acknowledged after its copy is confirmed; if this process dies before, the broker requeues it.
     func unpark(until stopping: Latch, _ isKnown: (String) -> Bool) async throws(AMQPError) -> Int {
-        var left = BrowsedDeliveries()
-        defer { left.requeue() }
+        var browsed = BrowsedDeliveries()
+        defer { browsed.requeue() }
         var moved = 0
-        for _ in 0..<(try await count()) where left.hasRoom && !stopping.isOpen {
+        for _ in 0..<(try await count()) where browsed.hasRoom && !stopping.isOpen {
             guard let delivery = try await transport.get(queue: queue.parked) else { break }
             let name = delivery.message.properties.headers?[EnvelopeHeader.task]?.stringValue
-            guard let name, isKnown(name), try await moveBack(delivery) else {
-                left.add(delivery)
+            guard let name, isKnown(name), try await unpark(delivery) else {
+                browsed.add(delivery)
                 continue
             }
             moved += 1
@@ -37,10 +35,8 @@ struct Parking: Sendable {
         }
     }
 
-    /// Publishes a job to where it came from, then acks.
-    ///
-    /// False if no queue takes it there.
-    private func moveBack(_ delivery: Delivery) async throws(AMQPError) -> Bool {
+    /// Publishes a job to its original destination, then acks. Returns false if no queue takes it there.
+    private func unpark(_ delivery: Delivery) async throws(AMQPError) -> Bool {
         let headers = delivery.message.properties.headers
         let destination = Destination(
             exchange: headers?[EnvelopeHeader.originalExchange]?.stringValue ?? topology.exchange,
@@ -62,5 +58,16 @@ struct Parking: Sendable {
         }
         delivery.ack()
         return true
+    }
+}
+
+extension Message {
+    /// A parked message as it was before it was parked.
+    fileprivate func unparked() -> Message {
+        var message = strippingBrokerHeaders()
+        for name in [EnvelopeHeader.originalExchange, EnvelopeHeader.originalRoutingKey, EnvelopeHeader.parkedAt] {
+            message.properties.headers?[name] = nil
+        }
+        return message
     }
 }

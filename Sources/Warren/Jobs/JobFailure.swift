@@ -1,20 +1,20 @@
-/// What a handler throws to say what should happen after its failure, whatever the job's policy says about other errors.
+/// An error with which a handler decides what happens after its failure, whatever the job's retry policy decides about other errors.
 ///
 /// ```swift
-/// guard let user = try await users.find(job.user) else { throw JobFailure.permanent("There is no such user.") }
-/// if response.status == 429 { throw JobFailure.retry(after: .seconds(30), "The mail service asks for a pause.") }
+/// guard let user = try await users.find(job.user) else { throw JobFailure.permanent("No such user") }
+/// if response.status == 429 { throw JobFailure.retry(after: .seconds(30), "The mail service is busy") }
 /// ```
 ///
-/// The number of attempts stays that of the policy.
+/// The number of attempts remains the policy's.
 public struct JobFailure: Error, Sendable, CustomStringConvertible {
-    /// What happened, for the failure record.
+    /// The message for the failure record.
     public var message: String
-    /// What should happen next.
+    /// The decision about a retry.
     public var decision: RetryDecision
     /// The error behind this one, if there is one.
     public var underlying: (any Error)?
 
-    /// A failure with its own decision.
+    /// Creates a failure with its own decision.
     public init(_ message: String, decision: RetryDecision, underlying: (any Error)? = nil) {
         self.message = message
         self.decision = decision
@@ -26,30 +26,30 @@ public struct JobFailure: Error, Sendable, CustomStringConvertible {
         JobFailure(message, decision: .never, underlying: underlying)
     }
 
-    /// The job should be tried again after `delay`, if attempts are left.
+    /// The job is retried after `delay`, if attempts are left.
     public static func retry(
         after delay: Duration,
-        _ message: String = "The job asked to be tried again later.",
+        _ message: String = "The job asked for a later retry.",
         underlying: (any Error)? = nil
     ) -> JobFailure {
         JobFailure(message, decision: .retry(after: delay), underlying: underlying)
     }
 
-    /// The message, and the error behind it.
+    /// The message and the underlying error.
     public var description: String { underlying.map { "\(message): \($0)" } ?? message }
 }
 
 /// An attempt at a job took longer than its ``TimeLimits`` allow.
 public struct JobTimeLimitExceeded: Error, Sendable, Hashable, CustomStringConvertible {
-    /// Which limit it was.
+    /// The kinds of limits.
     public enum Kind: String, Sendable, Hashable, Codable {
-        /// The handler was cancelled.
+        /// The soft limit: the handler was cancelled.
         case soft
-        /// The handler was given up.
+        /// The hard limit: the handler was abandoned.
         case hard
     }
 
-    /// Which limit was exceeded.
+    /// The kind of limit that was exceeded.
     public let kind: Kind
     /// The limit.
     public let limit: Duration
@@ -64,6 +64,6 @@ public struct JobTimeLimitExceeded: Error, Sendable, Hashable, CustomStringConve
     /// The hard limit was exceeded.
     public static func hard(_ limit: Duration) -> JobTimeLimitExceeded { JobTimeLimitExceeded(.hard, limit) }
 
-    /// Which limit, and how long it was.
+    /// The kind of limit and its duration.
     public var description: String { "The job ran longer than its \(kind.rawValue) time limit of \(limit)." }
 }

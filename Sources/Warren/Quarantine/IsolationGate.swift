@@ -1,49 +1,54 @@
 import DequeModule
 import Synchronization
 
-/// The way in for a worker's jobs: many at a time, but a suspected one alone.
+/// Admits a worker's jobs: ordinary jobs side by side, a job that may be poison alone.
 ///
-/// As soon as a suspected job waits, no other is let in; when those inside have left, it goes in alone. Those that waited meanwhile go
-/// in when no suspected one is left: a worker has few, and each is either done or quarantined.
+/// As soon as an isolated job waits, no other is admitted; when those inside have left, it enters alone. Jobs that waited in the
+/// meantime enter when no isolated job is left: a worker has few, and each is either done or quarantined.
 ///
-/// Where nobody is suspected, a job costs two additions to one atomic number.
+/// The common case is free of locks. ``inside`` counts the jobs that share the gate; an isolated job that waits or runs adds
+/// ``barrier``, a number no count reaches. So an ordinary job enters with one addition: a result below the barrier means that it is in.
+/// A result above means that it must step back and queue up under the lock. Between those two additions it is counted although it isn't
+/// in, which is why an isolated job is admitted only when the count is exactly the barrier, by whoever brings it there.
 final class IsolationGate: Sendable {
     private typealias Waiter = CheckedContinuation<Bool, Never>
 
     private struct State: Sendable {
         var isClosed = false
-        var isOccupiedAlone = false
-        var suspects = Deque<Waiter>()
-        var others: [Waiter] = []
+        var isOccupiedExclusively = false
+        var isolated = Deque<Waiter>()
+        var shared: [Waiter] = []
     }
 
-    /// Added to ``inside`` while newcomers must not simply go in; changed under the lock only.
+    /// Added to ``inside`` while newcomers must queue up. Added and removed under the lock only.
     private static let barrier = 1 << 62
 
-    /// How many are inside that share it, and the barrier.
+    /// The number of jobs inside that share the gate, plus the barrier.
     private let inside = Atomic(0)
     private let state = Mutex(State())
 
     /// True once ``close()`` was called.
     var isClosed: Bool { state.withLock { $0.isClosed } }
 
-    /// How many wait to go in alone, and how many others.
-    var waiting: (suspects: Int, others: Int) { state.withLock { ($0.suspects.count, $0.others.count) } }
+    /// The numbers of jobs waiting to enter exclusively, and to enter beside others.
+    var waiting: (isolated: Int, shared: Int) { state.withLock { ($0.isolated.count, $0.shared.count) } }
 
-    /// Lets a job in beside others; waits while a suspected one has or wants the place to itself.
+    /// Admits a job beside others; waits while an isolated job runs or waits.
     ///
-    /// False once the gate is closed: then the job must not start. Otherwise ``leave()`` has to follow.
+    /// Returns false once the gate is closed: then the job must not start. Otherwise ``leave()`` has to follow.
     func enter() async -> Bool {
         if inside.add(1, ordering: .acquiringAndReleasing).newValue < Self.barrier { return true }
+        // Stepping back may be what an isolated job waits for.
         leave()
         return await withCheckedContinuation { job in
             let answer: Bool? = state.withLock { state in
                 if state.isClosed { return false }
                 if inside.load(ordering: .acquiring) < Self.barrier {
+                    // The barrier went away in between. It comes back under this lock only, so the addition can't cross it.
                     inside.add(1, ordering: .acquiringAndReleasing)
                     return true
                 }
-                state.others.append(job)
+                state.shared.append(job)
                 return nil
             }
             if let answer { job.resume(returning: answer) }
@@ -52,61 +57,62 @@ final class IsolationGate: Sendable {
 
     func leave() {
         guard inside.subtract(1, ordering: .acquiringAndReleasing).newValue == Self.barrier else { return }
-        state.withLock { admitSuspect(&$0) }?.resume(returning: true)
+        state.withLock { admitIsolated(&$0) }?.resume(returning: true)
     }
 
-    /// Lets a suspected job in when all others have left.
+    /// Admits a job that may be poison when all others have left.
     ///
-    /// False once the gate is closed: then the job must not start. Otherwise ``leaveExclusively()`` has to follow.
+    /// Returns false once the gate is closed: then the job must not start. Otherwise ``leaveExclusively()`` has to follow.
     func enterExclusively() async -> Bool {
-        await withCheckedContinuation { suspect in
+        await withCheckedContinuation { job in
             let (isClosed, admitted): (Bool, Waiter?) = state.withLock { state in
                 if state.isClosed { return (true, nil) }
                 if inside.load(ordering: .acquiring) < Self.barrier {
                     inside.add(Self.barrier, ordering: .acquiringAndReleasing)
                 }
-                state.suspects.append(suspect)
-                return (false, admitSuspect(&state))
+                state.isolated.append(job)
+                return (false, admitIsolated(&state))
             }
-            if isClosed { suspect.resume(returning: false) }
+            if isClosed { job.resume(returning: false) }
             admitted?.resume(returning: true)
         }
     }
 
     func leaveExclusively() {
-        let (suspect, others): (Waiter?, [Waiter]) = state.withLock { state in
-            state.isOccupiedAlone = false
-            if !state.suspects.isEmpty || state.isClosed { return (admitSuspect(&state), []) }
-            let others = state.others
-            state.others = []
-            inside.add(others.count - Self.barrier, ordering: .acquiringAndReleasing)
-            return (nil, others)
+        let (isolated, shared): (Waiter?, [Waiter]) = state.withLock { state in
+            state.isOccupiedExclusively = false
+            if !state.isolated.isEmpty || state.isClosed { return (admitIsolated(&state), []) }
+            let shared = state.shared
+            state.shared = []
+            // One step takes the barrier away and counts those that waited behind it, so no isolated job can enter between.
+            inside.add(shared.count - Self.barrier, ordering: .acquiringAndReleasing)
+            return (nil, shared)
         }
-        suspect?.resume(returning: true)
-        for job in others { job.resume(returning: true) }
+        isolated?.resume(returning: true)
+        for job in shared { job.resume(returning: true) }
     }
 
-    /// Turns away all that wait, and all that come; those inside stay.
+    /// Turns away all jobs that wait and all that come; those inside stay.
     func close() {
         let waiting = state.withLock { state in
             if !state.isClosed, inside.load(ordering: .acquiring) < Self.barrier {
                 inside.add(Self.barrier, ordering: .acquiringAndReleasing)
             }
             state.isClosed = true
-            let waiting = Array(state.suspects) + state.others
-            state.suspects = []
-            state.others = []
+            let waiting = Array(state.isolated) + state.shared
+            state.isolated = []
+            state.shared = []
             return waiting
         }
         for job in waiting { job.resume(returning: false) }
     }
 
-    /// The next suspected job, if the place is empty: a newcomer that is being turned away counts as inside until it has left.
-    private func admitSuspect(_ state: inout State) -> Waiter? {
-        guard !state.isOccupiedAlone, inside.load(ordering: .acquiring) == Self.barrier,
-            let suspect = state.suspects.popFirst()
+    /// The next isolated job, if nobody is inside: a newcomer that is stepping back counts until it has left.
+    private func admitIsolated(_ state: inout State) -> Waiter? {
+        guard !state.isOccupiedExclusively, inside.load(ordering: .acquiring) == Self.barrier,
+            let job = state.isolated.popFirst()
         else { return nil }
-        state.isOccupiedAlone = true
-        return suspect
+        state.isOccupiedExclusively = true
+        return job
     }
 }

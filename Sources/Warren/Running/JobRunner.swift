@@ -8,184 +8,232 @@ import FoundationEssentials
 import Foundation
 #endif
 
-/// Takes one delivery of a queue from the message to its settled outcome: decode, is it due, is it expired, who handles it, run, decide,
-/// settle.
+/// Takes one delivery of a queue from message to settlement.
+///
+/// This is the whole way of a job through a worker, step by step in ``run(_:in:)``:
+///
+/// ```
+/// decode → check due → admit → attempt → decide → settle → report
+/// ```
+///
+/// Each step either hands the job on or has finished with its delivery. The types behind the steps are small: ``IsolationGate`` and
+/// ``PoisonGuard`` admit, ``Attempt`` runs the handler, ``Outcome`` decides, ``Settlement`` makes the outcome durable and acknowledges.
 struct JobRunner: Sendable {
-    /// What to do with a delivery that isn't due.
-    enum Readiness {
-        case ready
-        /// Due within a second: wait for it here.
-        case dueSoon(Duration)
-        /// Due later: the broker should keep it.
-        case dueLater(Duration)
+    /// A delivery on its way, with everything that the steps need to know about it.
+    private struct Run: Sendable {
+        let item: LaneDelivery
+        let slot: Slot
+        let envelope: Envelope
+        /// `nil` if no handler of this worker has the job's name.
+        let registration: JobRegistration?
+        let context: JobContext
+
+        var delivery: Delivery { item.delivery }
     }
 
-    let queue: QueueName
-    let worker: String
-    let registry: JobRegistry
-    let execution: JobExecution
-    let settlement: Settlement
-    let held: DelayedDeliveries
-    let end: WorkerEnd
-    let clock: any Clock<Duration>
-    let gate: IsolationGate
-    let suspects: PoisonGuard
-    let breaker: QueueBreaker?
-    let logger: Logger
-    let now: @Sendable () -> Date
+    /// Leave to run a job, which ``leave(_:settled:)`` gives up.
+    private enum Admission: Sendable {
+        /// The job runs beside others.
+        case shared
+        /// The job may be poison, so it runs alone in this process, with its start on record at the broker.
+        case exclusive
+        /// The job has taken down too many processes and must not start again.
+        case quarantined(CrashHistory)
+    }
 
-    /// Deals with a delivery.
+    let queue: QueueContext
+    let settlement: Settlement
+    let poison: PoisonGuard
+
+    init(_ queue: QueueContext) {
+        self.queue = queue
+        settlement = Settlement(queue)
+        poison = PoisonGuard(queue)
+    }
+
+    /// Runs a delivery's job in a slot.
     ///
-    /// When this returns, it is settled, or held until it is due, or was taken away by shutdown.
+    /// On return the delivery is settled, waits in ``QueueContext/delayed`` until it is due, or was revoked by shutdown.
     func run(_ item: LaneDelivery, in slot: Slot) async {
+        guard let run = await decode(item, slot),
+            await checkDue(run),
+            let admission = await admit(run)
+        else { return }
+        var settled: Outcome?
+        if let result = await attempt(run, admission) {
+            let outcome = await settle(run, as: decide(run, result), result)
+            await report(run, outcome, result)
+            settled = outcome
+        }
+        await leave(admission, settled: settled)
+    }
+
+    // MARK: Decode
+
+    /// Reads the message as a job; a message that can't be read becomes a dead letter.
+    private func decode(_ item: LaneDelivery, _ slot: Slot) async -> Run? {
         let delivery = item.delivery
-        if isLost(delivery) { return }
-        if delivery.isRedelivered { settlement.counters.redelivered.add(1, ordering: .relaxed) }
+        if isLost(delivery) { return nil }
+        if delivery.isRedelivered { queue.worker.counters.redelivered.add(1, ordering: .relaxed) }
         let envelope: Envelope
         do {
             envelope = try Envelope(decoding: delivery.message)
         } catch {
-            return await bury(delivery, undecodable: error)
+            queue.logger.warning("A message can't be read as a job", metadata: [LogKey.reason: "\(error)"])
+            _ = await settlement.settle(delivery, as: .dead(.undecodable(error)), envelope: nil, error: error)
+            return nil
         }
-        switch readiness(of: envelope) {
-        case .ready: await takeTurn(item, envelope, in: slot)
-        case .dueLater(let delay): await settlement.postpone(delivery, for: delay)
-        case .dueSoon(let delay):
-            if !held.hold(item, for: delay) { await settlement.postpone(delivery, for: .seconds(1)) }
-        }
+        let registration = queue.registry[envelope.name]
+        return Run(
+            item: item,
+            slot: slot,
+            envelope: envelope,
+            registration: registration,
+            context: JobContext(
+                envelope: envelope,
+                queue: queue.name,
+                lane: item.lane,
+                worker: queue.worker.settings.name,
+                isRedelivered: delivery.isRedelivered,
+                maximumAttempts: (registration?.retry ?? .none).attempts,
+                logger: queue.logger
+            )
+        )
     }
 
-    private func readiness(of envelope: Envelope) -> Readiness {
-        guard let eta = envelope.eta else { return .ready }
-        let left = eta.timeIntervalSince(now())
-        if left <= 0 { return .ready }
-        return left < 1 ? .dueSoon(.seconds(left)) : .dueLater(.seconds(min(left, 1e9)))
-    }
-
-    /// Drops a delivery that the broker has taken back: begun, it would only be done twice.
+    /// Drops a delivery that the broker has taken back: the broker delivers it again, so starting it would only run it twice.
     private func isLost(_ delivery: Delivery) -> Bool {
         guard delivery.isLost else { return false }
-        settlement.counters.lost.add(1, ordering: .relaxed)
+        queue.worker.counters.lost.add(1, ordering: .relaxed)
         return true
     }
 
-    /// Attempts a job beside others; a suspected one alone, if it may be started at all.
-    private func takeTurn(_ item: LaneDelivery, _ envelope: Envelope, in slot: Slot) async {
-        if item.delivery.mayBePoison, registry[envelope.name] != nil {
-            guard await gate.enterExclusively() else { return settlement.requeue(item.delivery) }
-            defer { gate.leaveExclusively() }
-            if !isLost(item.delivery) { await attemptAlone(item, envelope, in: slot) }
-        } else {
-            guard await gate.enter() else { return settlement.requeue(item.delivery) }
-            defer { gate.leave() }
-            if !isLost(item.delivery) { await attempt(item, envelope, in: slot) }
+    // MARK: Check due
+
+    /// Returns true if the job is due. A job due within a second waits in this worker, a later one at the broker.
+    private func checkDue(_ run: Run) async -> Bool {
+        guard let eta = run.envelope.eta else { return true }
+        let left = eta.timeIntervalSince(queue.worker.now())
+        if left <= 0 { return true }
+        if left >= 1 {
+            await settlement.postpone(run.delivery, for: .seconds(min(left, 1e9)))
+        } else if !queue.delayed.delay(run.item, for: .seconds(left)) {
+            await settlement.postpone(run.delivery, for: .seconds(1))
         }
+        return false
     }
 
-    private func attemptAlone(_ item: LaneDelivery, _ envelope: Envelope, in slot: Slot) async {
-        var outcome: Outcome?
-        switch await suspects.begin(envelope.id, unless: gate) {
-        case .start: outcome = await attempt(item, envelope, in: slot)
-        case .quarantine(let loop): outcome = await attempt(item, envelope, in: slot, unless: loop)
-        case .requeue: settlement.requeue(item.delivery)
+    // MARK: Admit
+
+    /// Waits until the job may start: beside others, or alone if it may be poison. Returns `nil` if the worker is stopping or the broker
+    /// has taken the delivery back.
+    private func admit(_ run: Run) async -> Admission? {
+        if run.delivery.mayBePoison, run.registration != nil { return await admitExclusively(run) }
+        guard await queue.gate.enter() else {
+            settlement.requeue(run.delivery)
+            return nil
         }
-        await suspects.ended(isSettled: outcome.map { $0 != .requeued } ?? false)
+        guard isLost(run.delivery) else { return .shared }
+        queue.gate.leave()
+        return nil
     }
 
-    /// Attempts a job, unless it is in a crash loop, and settles it.
-    ///
-    /// Returns what became of it; `nil` if it was taken away by shutdown.
-    @discardableResult
-    private func attempt(
-        _ item: LaneDelivery,
-        _ envelope: Envelope,
-        in slot: Slot,
-        unless loop: CrashHistory? = nil
-    ) async -> Outcome? {
-        let registration = registry[envelope.name]
-        let policy = registration?.retry ?? .none
-        let context = JobContext(
-            envelope: envelope,
-            queue: queue,
-            lane: item.lane,
-            worker: worker,
-            isRedelivered: item.delivery.isRedelivered,
-            maximumAttempts: policy.attempts,
-            logger: logger
-        )
-        let ending: AttemptResult
-        if envelope.expires != nil, envelope.isExpired(at: now()) {
-            ending = .expired
-        } else if let loop {
-            ending = .deliveredTooOften(loop)
-        } else if let registration {
-            slot.begin(item.delivery)
-            let limits = registration.timeLimits.replaced(by: envelope.timeLimits)
-            if limits.isNone {
-                ending = await execution.run(registration, context)
-            } else {
-                ending = await LimitedAttempt(limits: limits, clock: clock).run {
-                    await execution.run(registration, context)
-                } giveUp: {
-                    await giveUp(slot, registration, context, $0)
-                }
+    private func admitExclusively(_ run: Run) async -> Admission? {
+        guard await queue.gate.enterExclusively() else {
+            settlement.requeue(run.delivery)
+            return nil
+        }
+        if !isLost(run.delivery) {
+            switch await poison.begin(run.envelope.id) {
+            case .start: return .exclusive
+            case .quarantine(let history): return .quarantined(history)
+            case .requeue:
+                settlement.requeue(run.delivery)
+                await poison.end(isSettled: false)
             }
-            guard slot.finish() else { return nil }
-        } else {
-            ending = .unknownName
         }
-        let outcome = await settle(item.delivery, ending, registration, context)
-        if let breaker, let use = item.use { await breaker.judge(ending, use.permission) }
-        return outcome
+        queue.gate.leaveExclusively()
+        return nil
     }
 
-    @discardableResult
-    private func settle(
-        _ delivery: Delivery,
-        _ ending: AttemptResult,
-        _ registration: JobRegistration?,
-        _ context: JobContext
-    ) async -> Outcome {
-        var random = SystemRandomNumberGenerator()
-        let outcome = Outcome.decide(
-            ending,
-            envelope: context.envelope,
-            policy: registration?.retry ?? .none,
-            expiryPolicy: registration?.expiryPolicy ?? .keep,
-            now: now(),
-            using: &random
-        )
-        let settled = await settlement.settle(delivery, as: outcome, envelope: context.envelope, error: ending.error)
-        for layer in execution.middleware { layer.settled(context, outcome: settled) }
-        return settled
+    private func leave(_ admission: Admission, settled outcome: Outcome?) async {
+        switch admission {
+        case .shared: queue.gate.leave()
+        case .exclusive, .quarantined:
+            await poison.end(isSettled: outcome.map { $0 != .requeued } ?? false)
+            queue.gate.leaveExclusively()
+        }
     }
 
-    /// Settles a job over the head of its handler, which doesn't return, and ends the worker.
-    private func giveUp(
-        _ slot: Slot,
-        _ registration: JobRegistration,
-        _ context: JobContext,
-        _ error: JobTimeLimitExceeded
-    ) async {
-        guard let delivery = slot.takeAway() else { return }
-        end.fail(
+    // MARK: Attempt
+
+    /// Runs the handler, unless the job has expired, is quarantined or has no handler here. Returns `nil` if the delivery was revoked
+    /// while the handler ran: then somebody else has settled it.
+    private func attempt(_ run: Run, _ admission: Admission) async -> AttemptResult? {
+        if run.envelope.expires != nil, run.envelope.isExpired(at: queue.worker.now()) { return .expired }
+        if case .quarantined(let history) = admission { return .crashedTooOften(history) }
+        guard let registration = run.registration else { return .unknownName }
+        run.slot.begin(run.delivery)
+        let attempt = Attempt(registration, run.context, middleware: queue.worker.middleware)
+        let limits = registration.timeLimits.replaced(by: run.envelope.timeLimits)
+        let result =
+            if limits.isNone {
+                await attempt.run()
+            } else {
+                await attempt.run(within: limits, clock: queue.worker.clock) { await giveUp(run, $0) }
+            }
+        return run.slot.finish() ? result : nil
+    }
+
+    /// Settles a job that ran past its hard time limit although its handler hasn't returned, and stops the worker.
+    private func giveUp(_ run: Run, _ error: JobTimeLimitExceeded) async {
+        guard run.slot.revoke() != nil else { return }
+        let job = "'\(run.context.name.truncated(toBytes: 80))' (\(run.context.id.truncated(toBytes: 80)))"
+        queue.failure.fail(
             WarrenError(
                 .hardTimeLimit,
                 """
-                The job '\(context.name.truncated(toBytes: 80))' (\(context.id.truncated(toBytes: 80))) of the queue '\(queue)' ran past its hard time \
-                limit of \(error.limit). Its handler may not return, so the worker ends; end the process, and start a new one.
+                The job \(job) of the queue '\(queue.name)' ran past its hard time limit of \(error.limit). Its handler may never \
+                return, so the worker stops: end this process and start a new one.
                 """
             )
         )
-        await settle(delivery, .threw(error), registration, context)
-        slot.leave()
+        let result = AttemptResult.threw(error)
+        let outcome = await settle(run, as: decide(run, result), result)
+        // Not to the circuit breaker: the worker stops consuming anyway.
+        await report(run, outcome, nil)
+        run.slot.close()
     }
 
-    private func bury(_ delivery: Delivery, undecodable error: EnvelopeError) async {
-        logger.warning(
-            "A message can't be read as a job",
-            metadata: [LogKey.queue: "\(queue)", LogKey.reason: "\(error)"]
+    // MARK: Decide
+
+    private func decide(_ run: Run, _ result: AttemptResult) -> Outcome {
+        var random = SystemRandomNumberGenerator()
+        return Outcome.decide(
+            result,
+            envelope: run.envelope,
+            policy: run.registration?.retry ?? .none,
+            expiryPolicy: run.registration?.expiryPolicy ?? .keep,
+            now: queue.worker.now(),
+            using: &random
         )
-        _ = await settlement.settle(delivery, as: .dead(.undecodable(error)), envelope: nil, error: error)
+    }
+
+    // MARK: Settle
+
+    /// Makes the outcome durable and acknowledges. Returns the outcome that holds: `requeued` if the one asked for could not be made
+    /// durable.
+    private func settle(_ run: Run, as outcome: Outcome, _ result: AttemptResult) async -> Outcome {
+        await settlement.settle(run.delivery, as: outcome, envelope: run.envelope, error: result.error)
+    }
+
+    // MARK: Report
+
+    /// Reports the outcome to the middleware, and the result to the queue's circuit breaker.
+    private func report(_ run: Run, _ outcome: Outcome, _ result: AttemptResult?) async {
+        for layer in queue.worker.middleware { layer.settled(run.context, outcome: outcome) }
+        if let result, let breaker = queue.breaker, let lease = run.item.lease {
+            await breaker.record(result, lease.permit)
+        }
     }
 }

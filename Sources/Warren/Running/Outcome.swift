@@ -1,27 +1,47 @@
 #if canImport(FoundationEssentials)
-public import FoundationEssentials
+package import FoundationEssentials
 #else
-public import Foundation
+package import Foundation
 #endif
 
-/// What becomes of one delivery: each has exactly one outcome, and `Settlement` makes it durable before it acknowledges the delivery.
-public enum Outcome: Sendable, Hashable {
+/// The outcome of one delivery. Each delivery has exactly one, and it is made durable before the delivery is acknowledged.
+///
+/// Compare with the static members, or look at ``retryDelay`` and ``deadReason``; later versions may add outcomes.
+public struct Outcome: Sendable, Hashable, CustomStringConvertible {
+    enum Kind: Sendable, Hashable {
+        case succeeded
+        case retry(after: Duration)
+        case dead(DeadReason)
+        case parked
+        case expired
+        case requeued
+    }
+
+    let kind: Kind
+
+    private init(_ kind: Kind) { self.kind = kind }
+
     /// The handler returned.
-    case succeeded
+    public static let succeeded = Outcome(.succeeded)
     /// The handler failed; the job is due again after the delay.
-    case retry(after: Duration)
+    public static func retry(after delay: Duration) -> Outcome { Outcome(.retry(after: delay)) }
     /// The job can't succeed: it goes to the dead queue.
-    case dead(DeadReason)
-    /// This worker doesn't know the job's name: the job waits in the parked queue for one that does.
-    case parked
-    /// The job expired and its kind says ``ExpiryPolicy/discard``: nothing remains of it.
-    case expired
-    /// The worker is stopping: the job goes back to its queue as it came.
-    case requeued
+    public static func dead(_ reason: DeadReason) -> Outcome { Outcome(.dead(reason)) }
+    /// No handler of this worker has the job's name: the job waits in the parked queue (a parking-lot queue) for a worker that does.
+    public static let parked = Outcome(.parked)
+    /// The job expired, and its ``ExpiryPolicy`` is to discard it: it is removed.
+    public static let expired = Outcome(.expired)
+    /// The job returned to its queue unchanged, because the worker is stopping or the outcome could not be made durable.
+    public static let requeued = Outcome(.requeued)
+
+    /// The delay before the next attempt; `nil` unless the job is retried.
+    public var retryDelay: Duration? { if case .retry(let delay) = kind { delay } else { nil } }
+    /// The reason why the job is in the dead queue; `nil` unless it is.
+    public var deadReason: DeadReason? { if case .dead(let reason) = kind { reason } else { nil } }
 
     /// The outcome's name in logs and metrics.
     public var name: String {
-        switch self {
+        switch kind {
         case .succeeded: "succeeded"
         case .retry: "retried"
         case .dead: "dead"
@@ -30,33 +50,45 @@ public enum Outcome: Sendable, Hashable {
         case .requeued: "requeued"
         }
     }
+
+    /// The name, with the delay or reason if there is one.
+    public var description: String {
+        switch kind {
+        case .retry(let delay): "\(name) (after \(delay))"
+        case .dead(let reason): "\(name) (\(reason))"
+        default: name
+        }
+    }
 }
 
 extension Outcome {
-    /// Decides what becomes of a delivery.
+    /// Decides the outcome of a delivery.
     ///
-    /// A pure function: the same facts and the same random numbers give the same outcome. A job that would expire before its next
-    /// attempt is dead at once, with its last error, whatever its ``ExpiryPolicy``: that speaks of jobs that were never started.
+    /// This is a pure function: the same facts and the same random numbers give the same outcome. A job that would expire before its next
+    /// attempt is dead at once with its last error, whatever its ``ExpiryPolicy``, which is about jobs that never started.
     ///
-    /// - Parameter ending: What happened.
-    /// - Parameter envelope: The job's message; `nil` if it can't be read.
-    /// - Parameter policy: The job's retry policy.
-    /// - Parameter expiryPolicy: The job's expiry policy.
-    public static func decide(
-        _ ending: AttemptResult,
+    /// - Parameters:
+    ///   - result: The result of the attempt, or why there was none.
+    ///   - envelope: The job's message; `nil` if it can't be read.
+    ///   - policy: The job's retry policy.
+    ///   - expiryPolicy: The job's expiry policy.
+    ///   - now: The present.
+    ///   - generator: The source of the jitter in retry delays.
+    package static func decide(
+        _ result: AttemptResult,
         envelope: Envelope?,
         policy: RetryPolicy,
         expiryPolicy: ExpiryPolicy = .keep,
         now: Date,
         using generator: inout some RandomNumberGenerator
     ) -> Outcome {
-        switch ending {
+        switch result {
         case .returned: .succeeded
         case .undecodable(let error): .dead(.undecodable(error))
         case .unknownName: .parked
         case .expired: expiryPolicy.keepsJob ? .dead(.expired) : .expired
         case .interrupted: .requeued
-        case .deliveredTooOften: .dead(.crashed)
+        case .crashedTooOften: .dead(.crashed)
         case .threw(let error): decide(on: error, envelope: envelope, policy: policy, now: now, using: &generator)
         }
     }

@@ -3,51 +3,48 @@ import Synchronization
 
 /// A place for one running job of a queue.
 ///
-/// It knows which delivery it has in hand, so that shutdown or a hard time limit can settle it over the head of a handler that doesn't
-/// return.
+/// It knows the delivery whose handler is running, so that shutdown or a hard time limit can settle it even if the handler never returns.
 final class Slot: Sendable {
     private struct State: Sendable {
-        var inHand: Delivery?
-        var hasLeft = false
+        var current: Delivery?
+        var isClosed = false
     }
 
     private let state = Mutex(State())
-    private let attendance: TaskTracker
+    private let tracker: TaskTracker
 
-    /// A slot whose worker waits for it.
-    init(_ attendance: TaskTracker) {
-        self.attendance = attendance
-        attendance.enter()
+    /// A slot that its worker waits for, until ``close()``.
+    init(_ tracker: TaskTracker) {
+        self.tracker = tracker
+        tracker.enter()
     }
 
-    /// True while a handler runs whose job is this slot's to settle.
-    var isBusy: Bool { state.withLock { $0.inHand != nil } }
+    /// True while a handler runs whose delivery is this slot's to settle.
+    var isBusy: Bool { state.withLock { $0.current != nil } }
 
-    /// True if no job may be begun here any more.
-    var hasLeft: Bool { state.withLock { $0.hasLeft } }
+    /// True if no job may start here any more.
+    var isClosed: Bool { state.withLock { $0.isClosed } }
 
     func begin(_ delivery: Delivery) {
-        state.withLock { $0.inHand = delivery }
+        state.withLock { $0.current = delivery }
     }
 
-    /// Says that the handler is done and the delivery will now be settled.
-    ///
-    /// False if it was taken away meanwhile.
+    /// Notes that the handler has returned and its delivery is about to be settled. Returns false if the delivery was revoked before.
     func finish() -> Bool {
-        state.withLock { $0.inHand.take() } != nil
+        state.withLock { $0.current.take() } != nil
     }
 
-    /// Takes the delivery away from the handler; `nil` if it has none, or is done and its delivery is being settled.
-    func takeAway() -> Delivery? {
-        state.withLock { $0.inHand.take() }
+    /// Takes the delivery away from its handler. Returns `nil` if no handler runs, or if it has returned and its delivery is being settled.
+    func revoke() -> Delivery? {
+        state.withLock { $0.current.take() }
     }
 
-    /// Says that the worker need not wait for this slot any more: it is done, or its handler doesn't return.
-    func leave() {
+    /// Lets the worker stop waiting for this slot: it is done, or its handler doesn't return.
+    func close() {
         let isFirst = state.withLock { state in
-            defer { state.hasLeft = true }
-            return !state.hasLeft
+            defer { state.isClosed = true }
+            return !state.isClosed
         }
-        if isFirst { attendance.leave() }
+        if isFirst { tracker.leave() }
     }
 }

@@ -3,10 +3,10 @@ package import Logging
 package import ServiceLifecycle
 import UnixSignals
 
-/// Runs services until the process is told to stop: by signals, or in another way that the caller has.
+/// Runs services until a signal or the caller asks the process to stop.
 ///
-/// The first SIGTERM, SIGINT or SIGHUP shuts the services down in order, the last one first. A second one, of whichever kind, cancels
-/// them all at once; so does SIGQUIT at any time. A `ServiceGroup` alone takes a second signal only if it is of another kind.
+/// The first SIGTERM, SIGINT or SIGHUP shuts the services down gracefully, the last one first. A second signal of any kind cancels them
+/// all at once; so does SIGQUIT at any time. (A `ServiceGroup` alone reacts to a second signal only if it is of another kind.)
 package struct SignalledGroup: Sendable {
     private enum Event: Sendable {
         case ended
@@ -24,10 +24,10 @@ package struct SignalledGroup: Sendable {
 
     /// Runs the services.
     ///
-    /// - Parameter request: Returns true if the services are to be shut down in order, false if that is only for signals to say.
-    /// - Throws: What a service throws. To be cancelled is none of its errors.
+    /// - Parameter request: Returns true when the services should shut down gracefully, false to leave that to signals.
+    /// - Throws: The error that a service throws, except for its cancellation.
     package func run(until request: @escaping @Sendable () async -> Bool = { false }) async throws {
-        // Trapped before any service starts, so that no signal finds the process with the default action.
+        // Trapped before any service starts, so that no signal meets the default action.
         let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint, .sighup, .sigquit)
         let configurations = services.map {
             ServiceGroupConfiguration.ServiceConfiguration(service: $0)
@@ -62,17 +62,17 @@ package struct SignalledGroup: Sendable {
         }
     }
 
-    /// Shuts the group down at the first signal, and returns at the second.
+    /// Shuts the group down at the first signal and returns at the second.
     private func stop(_ group: ServiceGroup, on signals: UnixSignalsSequence) async -> Event {
         var isFirst = true
         for await signal in signals {
             let metadata: Logger.Metadata = [LogKey.reason: "\(signal)"]
             guard isFirst, signal != .sigquit else {
-                logger.info("The process is told to stop at once", metadata: metadata)
+                logger.info("Stopping at once", metadata: metadata)
                 return .stopNow
             }
             isFirst = false
-            logger.info("The process is told to stop", metadata: metadata)
+            logger.info("Shutting down gracefully", metadata: metadata)
             await group.triggerGracefulShutdown()
         }
         return .silence

@@ -2,7 +2,7 @@ import AMQP
 import Logging
 import Synchronization
 
-/// Declares what a worker's queues need, and tells of what exists and is different: once each, as a warning.
+/// Declares what a worker's queues need, and logs each difference from what exists once, as a warning.
 final class TopologyDeclarer: Sendable {
     private let transport: any Transport
     private let topology: Topology
@@ -24,40 +24,39 @@ final class TopologyDeclarer: Sendable {
         (losses, loss) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
 
-    /// Declares a queue with all that belongs to it.
-    ///
-    /// While the ladder isn't there yet, the queue isn't bound to it.
+    /// Declares a queue with everything that belongs to it. It is bound to the delay ladder only once the ladder exists.
     func declare(_ queue: QueueName) async throws(AMQPError) {
         try await declare([queue], delays: ladderIsReady.isOpen)
     }
 
-    /// Declares the delay ladder and binds all queues to it, and all of it again after each ``consumerWasLost()``: beside the consumers, so
-    /// that no job needs to wait for it.
+    /// Declares the delay ladder and binds all queues to it, and again after each ``consumerWasLost()``. It runs beside the consumers, so
+    /// that no job waits for it.
     func keepDeclared(until stopping: Latch) async throws(AMQPError) {
         try await declareAll(until: stopping)
         for await _ in losses { try await declareAll(until: stopping) }
     }
 
-    /// A queue that lost its consumer may have been deleted, and declared by somebody who needs less of it than a worker does.
+    /// Asks for another declaration: a queue that lost its consumer may have been deleted, and declared by an application that needs less
+    /// of it than a worker does.
     func consumerWasLost() { loss.yield() }
 
     /// Lets ``keepDeclared(until:)`` return.
     func stop() { loss.finish() }
 
     private func declareAll(until stopping: Latch) async throws(AMQPError) {
-        // However this ends: what waits for the ladder must not wait for ever.
+        // However this ends, nothing may wait for the ladder endlessly.
         defer { ladderIsReady.open() }
         var backoff = Backoff(from: .milliseconds(200), to: .seconds(5))
         while !stopping.isOpen {
             do throws(AMQPError) {
                 return try await declare(queues, delays: true)
             } catch {
-                // Shutdown may cancel it, and needs no ladder.
+                // Shutdown may cancel the declaration, and needs no ladder.
                 if error.code == .cancelled, stopping.isOpen { return }
-                // A part that was just declared can be gone again: a cluster that loses a node takes back what it had half declared.
+                // A part that was just declared may be gone: a cluster that loses a node takes back what it had half declared.
                 guard error.isRetriable || error.code == .notFound else { throw error }
                 logger.warning(
-                    "The queues and the delay ladder could not be declared yet",
+                    "Queues and delay ladder not declared yet; trying again",
                     metadata: [LogKey.reason: "\(error)"]
                 )
             }
@@ -69,7 +68,10 @@ final class TopologyDeclarer: Sendable {
         let version = try await transport.broker().version
         let report = try await topology.plan(for: queues, delays: delays, broker: version).apply(to: transport)
         for difference in report.differences where reported.withLock({ $0.insert(difference).inserted }) {
-            logger.warning("The broker has something else than planned", metadata: [LogKey.reason: "\(difference)"])
+            logger.warning(
+                "Existing declaration differs from the topology",
+                metadata: [LogKey.difference: "\(difference)"]
+            )
         }
     }
 }

@@ -12,18 +12,20 @@ public import Foundation
 /// Takes jobs from queues and runs them.
 ///
 /// ```swift
-/// let worker = Worker(.rabbitMQ("amqp://localhost"), queues: ["emails"], concurrency: 16) {
+/// let broker = try await Broker.open("amqp://localhost")
+/// let worker = Worker(broker, queues: ["emails"], concurrency: 16) {
 ///     Handler(SendEmail.self) { email, context in try await mailer.send(email) }
 /// }
-/// try await worker.run()
+/// try await worker.runService()
+/// await broker.close()
 /// ```
 ///
-/// Every job is run at least once: it is acknowledged only when it succeeded, or when the broker has confirmed its retry or dead letter.
+/// Every job runs at least once: it is acknowledged only when it has succeeded, or when the broker has confirmed its retry or dead letter.
 /// A worker survives the loss of its connection and the deletion of its queues: it declares and consumes again, with growing pauses.
 ///
-/// Shutdown, by a `ServiceGroup` or by cancelling the task of ``run()``, consumes no more, hands back what has not begun, lets running
-/// jobs finish until ``WorkerSettings/shutdownTimeout``, cancels them, and hands back those that still don't return. It never counts
-/// as a failure of a job.
+/// Shutdown begins with a `ServiceGroup`'s graceful shutdown or with the cancellation of the task of ``run()``. The worker stops
+/// consuming, requeues what it has not started, lets running jobs finish until ``WorkerSettings/shutdownTimeout``, cancels them, and
+/// requeues those that still don't return. Shutdown never counts as a failure of a job.
 public final class Worker: Service {
     let transport: any Transport
     let queues: [WorkerQueue]
@@ -36,17 +38,22 @@ public final class Worker: Service {
     let clock: any Clock<Duration>
     let now: @Sendable () -> Date
     let counters = WorkerCounters()
-    let life = Mutex(Life.waiting)
-    let liveness = Mutex(Liveness())
+    private let life = Mutex(Life.waiting)
+    private let liveness = Mutex(Liveness())
 
-    /// A worker; nothing happens until ``run()``.
+    /// Creates a worker; nothing happens until ``run()``.
     ///
-    /// - Parameter transport: The broker. The worker doesn't close it.
-    /// - Parameter queues: What to work on, each with its own settings if need be.
-    /// - Parameter concurrency: How many jobs of a queue run at once, where the queue doesn't say.
-    /// - Parameter middleware: Wraps each execution; the first is the outermost.
-    /// - Parameter now: The wall clock, against which `eta` and `expires` are compared.
-    /// - Parameter handlers: What the worker can do: a ``Handler`` or ``JobHandler`` for each kind of job.
+    /// - Parameters:
+    ///   - transport: The broker. The worker doesn't close it.
+    ///   - queues: The queues to work on, each with its own settings if need be.
+    ///   - concurrency: The number of jobs of one queue that run at once, unless the queue has its own setting.
+    ///   - topology: The queues that differ from the default; the same value as in the clients.
+    ///   - settings: The worker's behaviour.
+    ///   - middleware: Wraps each execution; the first is the outermost.
+    ///   - logger: Receives the worker's log; the worker adds its name as metadata.
+    ///   - clock: Measures pauses, time limits and the shutdown timeout.
+    ///   - now: The wall clock, with which `eta` and `expires` are compared.
+    ///   - handlers: A ``Handler`` or ``JobHandler`` for each kind of job.
     public init(
         _ transport: some Transport,
         queues: [WorkerQueue],
@@ -73,16 +80,16 @@ public final class Worker: Service {
         self.now = now
     }
 
-    /// What became of the deliveries so far.
+    /// The numbers of deliveries so far, by outcome.
     public var counts: WorkerCounts { counters.counts }
 
-    /// Works until it is told to stop, by graceful shutdown or by cancellation of the calling task.
+    /// Works until graceful shutdown or until the calling task is cancelled.
     ///
     /// Cancellation is the impatient way: running jobs are cancelled at once.
     ///
     /// - Throws: ``WarrenError``: at the start, if queues or handlers make no sense; later, if a queue can't be consumed for a reason that
-    ///   doesn't pass by itself. Then the worker has shut down as if told to. A job that doesn't end at its hard
-    ///   time limit makes it throw `hardTimeLimit`; its handler may still be running then, and ends only with the process.
+    ///   won't pass by itself, after a graceful shutdown. If a job doesn't end at its hard time limit, the error is `hardTimeLimit`; the
+    ///   job's handler may still be running then, and ends only with the process.
     public func run() async throws {
         let session = try WorkerSession(self)
         life.withLock { $0 = .running(session) }
@@ -98,7 +105,7 @@ public final class Worker: Service {
     private func run(_ session: WorkerSession) async throws {
         try await withTaskCancellationHandler {
             try await withGracefulShutdownHandler {
-                // A shield: a cancelled task can't wait, and shutdown has to, for jobs to end. `stop` tells the session of it.
+                // A shield: shutdown has to wait for jobs to end, and a cancelled task can't wait. `stop` reaches the session instead.
                 try await Task { try await session.run() }.value
             } onGracefulShutdown: {
                 session.stop(isImpatient: false)
@@ -107,43 +114,63 @@ public final class Worker: Service {
             session.stop(isImpatient: true)
         }
     }
-}
 
-extension Worker {
-    /// Works until the process gets SIGTERM, SIGINT or SIGHUP, then shuts down in order; at a second signal, at once.
+    /// Works until the process receives SIGTERM, SIGINT or SIGHUP, then shuts down gracefully; at a second signal, at once.
     ///
-    /// At once means that running jobs are cancelled and handed back, and that what they do half a second later is not waited for.
+    /// At once means that running jobs are cancelled and requeued, and that handlers still running half a second later are abandoned.
     /// SIGQUIT means that from the start.
     ///
     /// For a program that is nothing but a worker. A program with more services puts the worker into its own `ServiceGroup`.
     ///
-    /// - Throws: What ``run()`` throws.
+    /// - Throws: The error that ``run()`` throws.
     public func runService() async throws {
         try await SignalledGroup([self], logger: logger).run()
     }
 }
 
+// MARK: Health
+
 extension Worker {
-    /// How the worker is now.
+    /// A worker's stage of life.
+    private enum Life: Sendable {
+        case waiting
+        case running(WorkerSession)
+        case over(isFailure: Bool)
+
+        var session: WorkerSession? {
+            guard case .running(let session) = self else { return nil }
+            return session
+        }
+
+        var phase: WorkerHealth.Phase {
+            switch self {
+            case .waiting: .waiting
+            case .running(let session): session.isStopping ? .stopping : .working
+            case .over(let isFailure): isFailure ? .failed : .stopped
+            }
+        }
+    }
+
+    /// The worker's health now.
     ///
-    /// It looks at what is known here and asks the broker nothing. What it finds it remembers, for `isLive`: so call it every few seconds,
-    /// as a health file or a probe does.
+    /// It is found locally, without a question to the broker. Each call is remembered for `isLive`, so call it every few seconds, as a
+    /// health file or a probe does.
     ///
     /// - Parameter now: The present.
     public func health(at now: ContinuousClock.Instant = .now) -> WorkerHealth {
         let life = life.withLock { $0 }
+        let phase = life.phase
         let transport = transport.health
         let consumers = life.session?.consumerHealth ?? []
-        let isInOrder = transport.isAlive(at: now) && !consumers.isEmpty && consumers.allSatisfy(\.isInOrder)
-        let phase = phase(life)
-        let wasLately = liveness.withLock { $0.note(isInOrder: isInOrder, at: now, grace: settings.livenessGrace) }
-        let problems = phase == .working ? problems(transport, consumers, at: now) : [Self.sentence(phase)]
+        let isHealthy = transport.isAlive(at: now) && !consumers.isEmpty && consumers.allSatisfy(\.isHealthy)
+        let isLive = liveness.withLock { $0.note(isHealthy: isHealthy, at: now, grace: settings.livenessGrace) }
+        let problems = phase == .working ? Self.problems(transport, consumers, at: now) : [phase.sentence]
         return WorkerHealth(
             worker: settings.name,
             at: self.now(),
             phase: phase,
             isReady: phase == .working && problems.isEmpty,
-            isLive: phase == .working ? wasLately : phase != .failed,
+            isLive: phase == .working ? isLive : phase != .failed,
             problems: problems,
             publishing: "\(transport.publishing)",
             consuming: "\(transport.consuming)",
@@ -153,77 +180,48 @@ extension Worker {
         )
     }
 
-    private func phase(_ life: Life) -> WorkerHealth.Phase {
-        switch life {
-        case .waiting: .waiting
-        case .running(let session): session.isStopping ? .stopping : .working
-        case .over(let isFailure): isFailure ? .failed : .stopped
-        }
-    }
-
-    private func problems(
+    private static func problems(
         _ transport: TransportHealth,
         _ consumers: [ConsumerHealth],
         at now: ContinuousClock.Instant
     ) -> [String] {
         var problems: [String] = []
         if !transport.consuming.isConnected {
-            problems.append("The connection that consumes is \(transport.consuming).")
-        } else if !transport.isAlive(at: now), let heard = transport.lastReceived {
-            problems.append("Nothing was heard of the broker for \(heard.duration(to: now)).")
+            problems.append("The consuming connection is \(transport.consuming).")
+        } else if !transport.isAlive(at: now), let received = transport.lastReceived {
+            problems.append("The broker has sent nothing for \(received.duration(to: now)).")
         }
-        for consumer in consumers where !consumer.isInOrder {
+        for consumer in consumers where !consumer.isHealthy {
             problems.append("The lane '\(consumer.lane)' of the queue '\(consumer.queue)' is not being consumed.")
         }
         return problems
     }
-
-    private static func sentence(_ phase: WorkerHealth.Phase) -> String {
-        switch phase {
-        case .waiting: "The worker has not started yet."
-        case .working: "The worker works."
-        case .stopping: "The worker is stopping."
-        case .stopped: "The worker has stopped."
-        case .failed: "The worker could not go on and has stopped."
-        }
-    }
-
-    /// Where a worker is in its life.
-    enum Life: Sendable {
-        case waiting
-        case running(WorkerSession)
-        case over(isFailure: Bool)
-
-        var session: WorkerSession? {
-            guard case .running(let session) = self else { return nil }
-            return session
-        }
-    }
 }
 
-/// What a test needs to know and do with a worker, apart from running it.
+// MARK: Testing
+
 extension Worker {
     /// The queues it works on.
     package var queueNames: [QueueName] { queues.map(\.name) }
 
-    /// The queues of the broker that it consumes: each queue's lanes.
+    /// The queues at the broker that it consumes: one for each priority lane of each queue.
     package var lanes: [String] {
         queues.flatMap { queue in
             topology.configuration(of: queue.name).lanes.map { $0.queue(of: queue.name) }
         }
     }
 
-    /// How many deliveries wait in it until they are due, by its clock.
+    /// The number of deliveries that wait in it until they are due, by its clock.
     package var delayedDeliveries: Int {
-        life.withLock { if case .running(let session) = $0 { session.delayedDeliveries } else { 0 } }
+        life.withLock { $0.session?.delayedDeliveries ?? 0 }
     }
 
-    /// Attempts a job in the calling task, without a broker: through the worker's middleware, within no time limit.
+    /// Attempts a job in the calling task, without a broker: through the worker's middleware, without time limits.
     ///
-    /// Returns what would become of the job, and the error it failed with.
+    /// Returns the outcome that the job would have, and the error it failed with.
     ///
     /// - Throws: ``WarrenError`` if the worker's handlers make no sense, `invalidConfiguration` if none is for this job;
-    ///   ``EnvelopeError`` if the message is no job.
+    ///   ``EnvelopeError`` if the message is not a job.
     package func attempt(
         _ message: Message,
         in queue: QueueName,
@@ -245,10 +243,10 @@ extension Worker {
             maximumAttempts: registration.retry.attempts,
             logger: logger
         )
-        let ending = await JobExecution(middleware: middleware).run(registration, context)
+        let result = await Attempt(registration, context, middleware: middleware).run()
         var random = SystemRandomNumberGenerator()
         let outcome = Outcome.decide(
-            ending,
+            result,
             envelope: envelope,
             policy: registration.retry,
             expiryPolicy: registration.expiryPolicy,
@@ -256,6 +254,6 @@ extension Worker {
             using: &random
         )
         for layer in middleware { layer.settled(context, outcome: outcome) }
-        return (outcome, ending.error)
+        return (outcome, result.error)
     }
 }

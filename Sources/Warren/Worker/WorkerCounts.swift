@@ -1,30 +1,30 @@
 import Synchronization
 
-/// How many deliveries a worker has dealt with since it was made, by what became of them.
+/// The numbers of deliveries that a worker has dealt with since it was created, by outcome.
 public struct WorkerCounts: Sendable, Hashable, Codable {
-    /// Handlers returned.
+    /// Jobs whose handlers returned.
     public var succeeded = 0
-    /// Failed, and due again.
+    /// Jobs that failed and will be retried.
     public var retried = 0
-    /// Moved to the dead queue.
+    /// Jobs moved to the dead queue.
     public var dead = 0
-    /// Moved to the parked queue.
+    /// Jobs moved to the parked queue.
     public var parked = 0
-    /// Moved back from the parked queue, because this worker knows their names.
+    /// Jobs moved from the parked queue back to their own, because this worker knows their names.
     public var unparked = 0
-    /// Dropped because they had expired and their kind says so; expired ones that are kept count as ``dead``.
+    /// Jobs removed because they had expired and their ``ExpiryPolicy`` is to discard them; expired jobs that are kept count as ``dead``.
     public var expired = 0
-    /// Given back to their queue: at shutdown, or because a retry or dead letter could not be published.
+    /// Jobs returned to their queue: at shutdown, or because a retry or dead letter could not be published.
     public var requeued = 0
-    /// Sent down the delay ladder because they were not due yet.
+    /// Jobs sent to the delay ladder because they were not due yet.
     public var postponed = 0
-    /// Delivered before, as the broker said.
+    /// Deliveries that the broker marked as redelivered.
     public var redelivered = 0
-    /// Taken back by the broker before they began: their channel was lost while they waited.
+    /// Deliveries that the broker took back before they started: their channel was lost while they waited.
     public var lost = 0
-    /// Taken back by the broker while they ran: what came of them could not be settled, and they run again.
+    /// Deliveries that the broker took back while they ran: they could not be settled, and run again.
     public var lateSettlements = 0
-    /// Times that a queue was no longer consumed because too many of its jobs had failed in a row.
+    /// Times that a circuit breaker opened.
     public var breakerOpened = 0
     /// Times that a consumer was lost and the worker had to consume again.
     public var consumersLost = 0
@@ -47,7 +47,7 @@ final class WorkerCounters: Sendable {
     let consumersLost = Atomic(0)
 
     func count(_ outcome: Outcome) {
-        switch outcome {
+        switch outcome.kind {
         case .succeeded: succeeded.add(1, ordering: .relaxed)
         case .retry: retried.add(1, ordering: .relaxed)
         case .dead: dead.add(1, ordering: .relaxed)

@@ -4,76 +4,86 @@ public import FoundationEssentials
 public import Foundation
 #endif
 
-/// How a worker is: what a health file holds and probes answer.
+/// A worker's health: the content of a health file and of the answers to probes.
 ///
-/// In JSON, `at` is in the encoder's way of dates, and what is unknown is left out.
+/// In JSON, `at` follows the encoder's date strategy, and unknown values are left out.
 public struct WorkerHealth: Sendable, Hashable, Codable {
-    /// Where a worker is in its life.
+    /// A worker's stage of life.
     public enum Phase: String, Sendable, Hashable, Codable {
-        /// ``Worker/run()`` was not called yet.
+        /// ``Worker/run()`` has not been called yet.
         case waiting
         /// It runs, or tries to.
         case working
-        /// It was told to stop and waits for running jobs.
+        /// It is shutting down and waits for running jobs.
         case stopping
-        /// It ended as it was told.
+        /// It ended after a shutdown.
         case stopped
-        /// It ended because it could not go on.
+        /// It ended because it could not continue.
         case failed
+
+        /// The reason, in a sentence, why a worker in this phase takes no jobs.
+        var sentence: String {
+            switch self {
+            case .waiting: "The worker has not started yet."
+            case .working: "The worker is working."
+            case .stopping: "The worker is stopping."
+            case .stopped: "The worker has stopped."
+            case .failed: "The worker could not continue and has stopped."
+            }
+        }
     }
 
     /// The worker's name.
     public var worker: String
-    /// When this was found, by the worker's wall clock.
+    /// The time of this report, by the worker's wall clock.
     public var at: Date
-    /// Where the worker is in its life.
+    /// The worker's stage of life.
     public var phase: Phase
     /// Whether it takes jobs: connected, consuming from all its queues, and not stopping.
     public var isReady: Bool
-    /// Whether it is worth keeping: it was heard of by the broker and consuming at some time within ``WorkerSettings/livenessGrace``, or
-    /// started or began to stop.
+    /// Whether it should be left running: within ``WorkerSettings/livenessGrace`` it has heard from the broker and was consuming, or has
+    /// started or begun to stop.
     ///
-    /// A worker that isn't live should be started again.
+    /// A worker that isn't live should be restarted.
     public var isLive: Bool
-    /// What keeps it from being ready, one sentence each; empty if it is.
+    /// The reasons why it isn't ready, one sentence each; empty if it is.
     public var problems: [String]
-    /// The state of the connection that publishes.
+    /// The state of the publishing connection.
     public var publishing: String
-    /// The state of the connection that consumes.
+    /// The state of the consuming connection.
     public var consuming: String
-    /// How long ago the broker sent anything, heartbeats included, in seconds; `nil` if nothing was heard yet or there is nothing to hear.
+    /// The time since the broker last sent anything, heartbeats included, in seconds; `nil` if nothing was received yet, or if there is no
+    /// connection to receive from.
     public var secondsSinceLastReceived: Double?
-    /// The consumers, one for each lane of each queue.
+    /// The consumers, one for each priority lane of each queue.
     public var consumers: [ConsumerHealth]
-    /// How many jobs run.
+    /// The number of running jobs.
     public var runningJobs: Int
 }
 
-/// How a worker's consumer of one lane is.
+/// The health of a worker's consumer of one priority lane.
 public struct ConsumerHealth: Sendable, Hashable, Codable {
     /// The job queue.
     public var queue: QueueName
     /// The name of the queue's lane.
     public var lane: String
-    /// Whether the broker has the consumer registered now.
+    /// Whether the consumer is registered at the broker now.
     public var isRegistered: Bool
-    /// Whether the worker consumes nothing from it on purpose, which is no sign of trouble.
+    /// Whether the worker deliberately doesn't consume, which is not a problem.
     public var isPaused: Bool
 
-    /// Whether the consumer is as it should be.
-    public var isInOrder: Bool { isRegistered || isPaused }
+    /// Whether the consumer is registered or deliberately paused.
+    public var isHealthy: Bool { isRegistered || isPaused }
 }
 
-/// Remembers when a worker was last in order, and decides whether it still counts as live.
+/// Remembers when a worker was last healthy, and decides whether it still counts as live.
 struct Liveness: Sendable {
-    private var lastInOrder: ContinuousClock.Instant?
+    private var lastHealthy: ContinuousClock.Instant?
 
-    /// Notes how the worker is, and returns whether it counts as live.
-    ///
-    /// The first look counts as the start.
-    mutating func note(isInOrder: Bool, at now: ContinuousClock.Instant, grace: Duration) -> Bool {
-        guard !isInOrder, let last = lastInOrder else {
-            lastInOrder = max(lastInOrder ?? now, now)
+    /// Notes the worker's health and returns whether it counts as live. The first call counts as the start.
+    mutating func note(isHealthy: Bool, at now: ContinuousClock.Instant, grace: Duration) -> Bool {
+        guard !isHealthy, let last = lastHealthy else {
+            lastHealthy = max(lastHealthy ?? now, now)
             return true
         }
         return last.duration(to: now) <= grace

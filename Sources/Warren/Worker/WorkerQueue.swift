@@ -1,20 +1,21 @@
-/// A queue that a worker takes jobs from, and how many at a time.
+/// A queue that a worker takes jobs from, with its settings.
 public struct WorkerQueue: Sendable, Hashable {
     /// The queue.
     public var name: QueueName
-    /// How many of its jobs run at once in this worker; `nil` for the worker's own setting.
+    /// The number of its jobs that run at once in this worker; `nil` for the worker's own setting.
     public var concurrency: Int?
-    /// How many deliveries of a lane the broker may have outstanding with this worker, those that run included.
+    /// The number of unsettled deliveries of each priority lane that the broker may have outstanding with this worker, running jobs
+    /// included.
     ///
-    /// `nil` for twice the concurrency: enough that a slot never waits for the network, and little enough that another worker can have
-    /// what this one hasn't begun.
+    /// `nil` for twice the concurrency: enough that a slot never waits for the network, and few enough that other workers get the jobs
+    /// that this one hasn't started.
     public var prefetch: Int?
-    /// In which order jobs are taken from the queue's lanes.
+    /// The order in which jobs are taken from the queue's priority lanes.
     public var lanes: LanePolicy
-    /// When to stop taking jobs because all fail; `nil` for never, so that a storm of failing jobs drains as fast as any.
+    /// The rule for pausing the queue when all its jobs fail; `nil` for never, so that failing jobs drain as fast as any.
     public var circuitBreaker: CircuitBreakerPolicy?
 
-    /// A queue with its settings.
+    /// Creates a queue with its settings.
     public init(
         _ name: QueueName,
         concurrency: Int? = nil,
@@ -35,7 +36,7 @@ public struct WorkerQueue: Sendable, Hashable {
         UInt16(clamping: prefetch ?? 2 * slots(default: standard))
     }
 
-    /// Checks the numbers.
+    /// Checks name and numbers.
     ///
     /// - Throws: ``WarrenError`` with `invalidQueueName` or `invalidConfiguration`.
     func validate(default standard: Int) throws(WarrenError) {
@@ -51,8 +52,8 @@ public struct WorkerQueue: Sendable, Hashable {
             throw WarrenError(
                 .invalidConfiguration,
                 """
-                The circuit breaker of the worker's queue '\(name)' needs at least one failure, a pause of more than nothing, and a longest \
-                pause that isn't shorter.
+                The circuit breaker of the worker's queue '\(name)' needs at least one failure, a pause above zero, and a longest pause \
+                that isn't shorter.
                 """
             )
         }
@@ -60,6 +61,6 @@ public struct WorkerQueue: Sendable, Hashable {
 }
 
 extension WorkerQueue: ExpressibleByStringLiteral {
-    /// A queue with the worker's settings.
+    /// Creates a queue with the worker's settings.
     public init(stringLiteral name: String) { self.init(QueueName(name)) }
 }

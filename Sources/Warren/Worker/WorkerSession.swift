@@ -1,21 +1,23 @@
 import AMQP
-import Logging
 import Synchronization
 
-/// One run of a worker: its readers, slots and the way it ends.
+/// One run of a worker: starts its tasks, and ends them.
 final class WorkerSession: Sendable {
+    /// The time that cancelled jobs have to end when the worker has to stop at once.
+    private static let shortGrace: Duration = .milliseconds(500)
+
     private let worker: Worker
-    private let parts: [QueueSession]
+    private let queues: [QueueSession]
     private let consumers: Consumers
     private let gate = IsolationGate()
     private let declarer: TopologyDeclarer
+    private let failure: WorkerFailure
+    /// Follows every task that shutdown waits for.
+    private let tracker = TaskTracker()
+    /// Opens when the worker has to stop without waiting for running jobs.
     private let impatience = Latch()
-    /// How long cancelled jobs have to end when the worker is told to end at once.
-    private static let shortGrace: Duration = .milliseconds(500)
-    private let attendance = TaskTracker()
-    private let end: WorkerEnd
 
-    /// Checks the worker's settings and puts its parts together; nothing is started.
+    /// Checks the worker's settings and creates its parts; nothing is started.
     ///
     /// - Throws: ``WarrenError`` if queues or handlers make no sense.
     init(_ worker: Worker) throws(WarrenError) {
@@ -26,26 +28,19 @@ final class WorkerSession: Sendable {
         for queue in worker.queues { try queue.validate(default: worker.concurrency) }
         let registry = try JobRegistry(worker.registrations)
         try Self.checkTimeLimits(worker)
-        let declarer = TopologyDeclarer(worker)
-        let consumers = Consumers()
-        let end = WorkerEnd(consumers)
-        let attendance = attendance
-        let gate = gate
         self.worker = worker
-        self.declarer = declarer
-        self.consumers = consumers
-        self.end = end
-        parts = worker.queues.map {
-            QueueSession(
-                $0,
-                worker: worker,
-                registry: registry,
-                declarer: declarer,
-                attendance: attendance,
-                gate: gate,
-                end: end
-            )
-        }
+        declarer = TopologyDeclarer(worker)
+        consumers = Consumers()
+        failure = WorkerFailure(consumers)
+        let run = RunContext(
+            worker: worker,
+            registry: registry,
+            declarer: declarer,
+            consumers: consumers,
+            gate: gate,
+            failure: failure
+        )
+        queues = worker.queues.map { [tracker] in QueueSession(QueueContext($0, in: run), tracker: tracker) }
     }
 
     private static func checkTimeLimits(_ worker: Worker) throws(WarrenError) {
@@ -56,25 +51,25 @@ final class WorkerSession: Sendable {
                 .invalidConfiguration,
                 """
                 The job '\(job.name.truncated(toBytes: 80))' may run for \(longest), but the broker waits only \(timeout) for a job to be \
-                acknowledged and then delivers it again. Shorten its time limit, or raise the broker's consumer_timeout and say so: \
-                WorkerSettings.consumerTimeout, or --consumer-timeout.
+                acknowledged and then delivers it again. Shorten its time limit, or raise the broker's consumer_timeout and set the \
+                same value here: WorkerSettings.consumerTimeout, or --consumer-timeout.
                 """
             )
         }
     }
 
-    /// True once the session was told to end.
+    /// True once the session has begun to stop.
     var isStopping: Bool { consumers.isStopping }
 
-    var delayedDeliveries: Int { parts.map(\.delayedDeliveries).reduce(0, +) }
+    var delayedDeliveries: Int { queues.map(\.delayedDeliveries).reduce(0, +) }
 
-    var runningJobs: Int { parts.map(\.runningJobs).reduce(0, +) }
+    var runningJobs: Int { queues.map(\.runningJobs).reduce(0, +) }
 
-    var consumerHealth: [ConsumerHealth] { parts.flatMap { $0.health(consumers) } }
+    var consumerHealth: [ConsumerHealth] { queues.flatMap(\.consumerHealth) }
 
-    /// Tells the session to end.
+    /// Begins to stop.
     ///
-    /// Impatiently: without waiting for running jobs before they are cancelled.
+    /// - Parameter isImpatient: Whether running jobs are cancelled at once instead of at the shutdown timeout.
     func stop(isImpatient: Bool) {
         if isImpatient { impatience.open() }
         consumers.stop()
@@ -82,93 +77,88 @@ final class WorkerSession: Sendable {
 
     /// Works until ``stop(isImpatient:)`` is called or a queue can't be consumed any more.
     func run() async throws {
-        // Unstructured, because a handler may ignore its cancellation for ever, and structured concurrency would wait for it as long.
-        // All but such handlers are awaited below, for as long as the settings allow; what is left then is handed back and abandoned.
+        // Unstructured, because a handler may ignore its cancellation and never return, and structured concurrency would wait for it.
+        // Everything but such handlers is awaited below, within the settings' limits; what is left is requeued and abandoned.
         let work = Task { await self.work() }
         await consumers.stopping.wait()
         declarer.stop()
         await consumers.cancelAll()
-        // Not before: what is turned away there goes back to the broker, which would deliver it again.
+        // Only now: jobs turned away at the gate return to the broker, which would deliver them again to a live consumer.
         gate.close()
-        for part in parts { part.requeueWaiting() }
+        for queue in queues { queue.requeueWaiting() }
         await finish(work)
-        for part in parts { await part.forgetSuspect() }
+        for queue in queues { await queue.removeStartRecord() }
         await consumers.closeAll()
-        if let error = end.error { throw error }
+        if let error = failure.error { throw error }
     }
 
     private func work() async {
+        let stopping = consumers.stopping
         await withDiscardingTaskGroup { group in
             if worker.settings.declaresTopology {
-                add(to: &group) {
-                    await self.attempt { try await self.declarer.keepDeclared(until: self.consumers.stopping) }
-                }
+                add(to: &group) { await self.attempt { try await self.declarer.keepDeclared(until: stopping) } }
             } else {
                 declarer.ladderIsReady.open()
             }
-            for part in parts {
-                for reader in part.readers(consumers) {
+            for queue in queues {
+                for reader in queue.readers {
                     add(to: &group) { await self.attempt { try await reader.run() } }
                 }
-                for slot in part.slots {
-                    group.addTask { await part.work(in: slot) }
+                for slot in queue.slots {
+                    group.addTask { await queue.work(in: slot) }
                 }
-                add(to: &group) { await part.releaseHeld(until: self.consumers.stopping) }
-                add(to: &group) { await part.renewConsumers(until: self.consumers.stopping) }
-                add(to: &group) { await part.unpark(until: self.consumers.stopping) }
+                add(to: &group) { await queue.releaseDelayed(until: stopping) }
+                add(to: &group) { await queue.replaceStaleConsumers(until: stopping) }
+                add(to: &group) { await queue.unpark(until: stopping) }
             }
         }
     }
 
-    /// Starts a part of the work that shutdown waits for, as it does for each slot.
-    private func add(to group: inout DiscardingTaskGroup, _ part: @escaping @Sendable () async -> Void) {
-        attendance.enter()
+    /// Starts a task that shutdown waits for, as it does for each slot.
+    private func add(to group: inout DiscardingTaskGroup, _ task: @escaping @Sendable () async -> Void) {
+        tracker.enter()
         group.addTask {
-            await part()
-            self.attendance.leave()
+            await task()
+            self.tracker.leave()
         }
     }
 
-    /// Does a part of the work without which the worker can't go on: if it fails, the whole worker ends.
+    /// Runs a part of the work that the worker can't do without: if it fails, the whole worker stops.
     private func attempt(_ part: () async throws -> Void) async {
         do {
             try await part()
         } catch {
-            end.fail(WarrenError(.workerFailed, "The worker can't go on and stops.", underlying: error))
+            failure.fail(WarrenError(.workerFailed, "The worker can't continue and stops.", underlying: error))
         }
     }
 
-    /// Waits for the work to be over, cancels what is not, and hands back what doesn't heed that.
+    /// Waits for the work to end, cancels what has not ended by the shutdown timeout, and requeues what ignores its cancellation.
     private func finish(_ work: Task<Void, Never>) async {
         let settings = worker.settings
-        // Also where all have left: a handler that was given up at its hard time limit is still there.
+        // Even if every task has left: a handler that was given up at its hard time limit still runs.
         defer { work.cancel() }
-        let isOver = await attendance.over.wait(
-            for: settings.shutdownTimeout,
-            clock: worker.clock,
-            unless: impatience
-        )
-        if isOver { return }
+        let isDone = await tracker.done.wait(for: settings.shutdownTimeout, clock: worker.clock, unless: impatience)
+        if isDone { return }
         work.cancel()
         let grace = impatience.isOpen ? min(settings.cancellationGrace, Self.shortGrace) : settings.cancellationGrace
-        if await attendance.over.wait(for: grace, clock: worker.clock) { return }
-        for part in parts { part.abandonRunning() }
+        if await tracker.done.wait(for: grace, clock: worker.clock) { return }
+        for queue in queues { queue.abandonRunning() }
     }
 }
 
-/// The way in which a part of a worker ends the whole of it.
-final class WorkerEnd: Sendable {
-    private let failure = Mutex<WarrenError?>(nil)
+/// The first failure of a part of a worker that stops the whole of it.
+final class WorkerFailure: Sendable {
+    private let first = Mutex<WarrenError?>(nil)
     private let consumers: Consumers
 
     init(_ consumers: Consumers) { self.consumers = consumers }
 
-    /// Why the worker ends, if not because it was told to.
-    var error: WarrenError? { failure.withLock { $0 } }
+    /// The reason why the worker stops, if it wasn't asked to.
+    var error: WarrenError? { first.withLock { $0 } }
 
-    /// Begins to stop in order, for a reason that ``Worker/run()`` then throws; the first reason counts.
+    /// Begins to stop the worker gracefully; ``Worker/run()`` then throws the first error reported here.
     func fail(_ error: WarrenError) {
-        failure.withLock { if $0 == nil { $0 = error } }
+        first.withLock { if $0 == nil { $0 = error } }
         consumers.stop()
     }
 }

@@ -4,35 +4,35 @@ import FoundationEssentials
 import Foundation
 #endif
 
-/// How a worker behaves, apart from what it works on.
+/// The behaviour of a worker, apart from the queues it works on.
 public struct WorkerSettings: Sendable, Hashable {
     /// The worker's name in logs and failure records.
     public var name: String
     /// Whether the worker declares its queues and the delay ladder when it starts, and again after a queue was deleted.
     public var declaresTopology: Bool
-    /// How long running jobs may go on after shutdown has begun; then they are cancelled.
+    /// The time that running jobs may take to finish after shutdown has begun; then they are cancelled.
     public var shutdownTimeout: Duration
-    /// How long cancelled jobs have to end; then they are handed back, and the worker ends without them.
+    /// The time that cancelled jobs have to end; then they are requeued, and the worker ends without them.
     ///
-    /// It is at most half a second where the worker is told to end at once, by cancellation of the task of ``Worker/run()``.
+    /// It is at most half a second if the worker has to end at once, because the task of ``Worker/run()`` was cancelled.
     public var cancellationGrace: Duration
-    /// How often the worker looks for parked jobs whose names it knows; after looks in vain up to ten times as seldom.
+    /// The pause between two searches for parked jobs whose names the worker knows; it grows up to tenfold while none are found.
     public var unparkingInterval: Duration
-    /// How long the broker waits for a delivery to be settled before it closes the channel and delivers again, against which jobs' time
-    /// limits are checked; `nil` if it waits for ever.
+    /// The time the broker waits for a delivery to be settled before it closes the channel and delivers again; `nil` if it waits without
+    /// limit. The time limits of jobs are checked against it.
     ///
-    /// RabbitMQ's default is 30 minutes (`consumer_timeout` in rabbitmq.conf, which is in milliseconds).
+    /// RabbitMQ's default is 30 minutes (`consumer_timeout` in rabbitmq.conf, in milliseconds).
     public var consumerTimeout: Duration?
-    /// How long the worker may be without its broker or a consumer and still count as live: see ``WorkerHealth/isLive``.
+    /// The time the worker may be without its broker or a consumer and still count as live: see ``WorkerHealth/isLive``.
     public var livenessGrace: Duration
-    /// How many processes a suspected job may take down, alone in each, before it is quarantined: it goes to the dead queue with the reason
-    /// ``DeadReason/crashed``.
+    /// The number of processes that a job may take down, running alone in each, before it is quarantined: it goes to the dead queue with
+    /// the reason ``DeadReason/crashed``. At least 1.
     ///
-    /// Suspected is a job that comes back for the second time without having been settled (on a classic queue: for the first time). What
-    /// it did until then isn't counted, because other jobs ran beside it. At least 1.
+    /// A job runs alone when it may be poison: when it was returned unsettled for the second time (on a classic queue, for the first
+    /// time). Crashes before that aren't counted, because other jobs ran beside it.
     public var crashLimit: Int
 
-    /// The standard settings: the worker is named after host and process.
+    /// The standard settings: the worker is named after its host and process id.
     public init(
         name: String? = nil,
         declaresTopology: Bool = true,
@@ -43,7 +43,7 @@ public struct WorkerSettings: Sendable, Hashable {
         livenessGrace: Duration = .seconds(60),
         crashLimit: Int = 3
     ) {
-        self.name = name ?? WorkerName.ofThisProcess
+        self.name = name ?? Self.nameOfThisProcess
         self.declaresTopology = declaresTopology
         self.shutdownTimeout = shutdownTimeout
         self.cancellationGrace = cancellationGrace
@@ -52,11 +52,9 @@ public struct WorkerSettings: Sendable, Hashable {
         self.livenessGrace = livenessGrace
         self.crashLimit = max(1, crashLimit)
     }
-}
 
-enum WorkerName {
-    /// Host and process id, which tell workers of one cluster apart.
-    static let ofThisProcess: String = {
+    /// The host name and process id, which tell the workers of one cluster apart.
+    private static let nameOfThisProcess: String = {
         let process = ProcessInfo.processInfo
         return "\(process.hostName)-\(process.processIdentifier)"
     }()

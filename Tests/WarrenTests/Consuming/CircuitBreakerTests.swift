@@ -29,7 +29,7 @@ import Testing
         for _ in 0..<3 {
             #expect(fail())
             pauses.append(breaker.phase)
-            breaker.pauseEnded(era: breaker.era)
+            breaker.pauseEnded(generation: breaker.generation)
         }
         #expect(pauses == [.open(for: .seconds(10)), .open(for: .seconds(15)), .open(for: .seconds(15))])
         #expect(succeed())
@@ -38,29 +38,29 @@ import Testing
     }
 
     @Test mutating func `Jobs that were taken before the last change say nothing`() {
-        let before = breaker.era
+        let before = breaker.generation
         open()
-        #expect(!breaker.succeeded(era: before) && !breaker.failed(era: before))
+        #expect(!breaker.succeeded(generation: before) && !breaker.failed(generation: before))
         #expect(breaker.phase == .halfOpen)
     }
 
     @Test mutating func `The end of an earlier pause doesn't end a later one`() {
         open()
         #expect(fail())
-        let first = breaker.era
-        breaker.pauseEnded(era: first)
+        let first = breaker.generation
+        breaker.pauseEnded(generation: first)
         #expect(fail())
-        breaker.pauseEnded(era: first)
+        breaker.pauseEnded(generation: first)
         #expect(breaker.phase == .open(for: .seconds(15)))
     }
 
-    private mutating func fail() -> Bool { breaker.failed(era: breaker.era) }
-    private mutating func succeed() -> Bool { breaker.succeeded(era: breaker.era) }
+    private mutating func fail() -> Bool { breaker.failed(generation: breaker.generation) }
+    private mutating func succeed() -> Bool { breaker.succeeded(generation: breaker.generation) }
 
     /// Takes the breaker to half-open.
     private mutating func open() {
         while !fail() {}
-        breaker.pauseEnded(era: breaker.era)
+        breaker.pauseEnded(generation: breaker.generation)
         #expect(breaker.phase == .halfOpen)
     }
 }

@@ -25,13 +25,13 @@ import Testing
                 journal.write("left")
                 gate.leaveExclusively()
             }
-            try await gate.untilWaiting(suspects: 1)
+            try await gate.untilWaiting(isolated: 1)
             group.addTask {
                 #expect(await gate.enter())
                 journal.write("newcomer")
                 gate.leave()
             }
-            try await gate.untilWaiting(suspects: 1, others: 1)
+            try await gate.untilWaiting(isolated: 1, shared: 1)
             gate.leave()
             #expect(await journal.next(3) == ["alone", "left", "newcomer"])
         }
@@ -44,7 +44,7 @@ import Testing
         try await withThrowingDiscardingTaskGroup { group in
             group.addTask { #expect(await gate.enter() == false) }
             group.addTask { #expect(await gate.enterExclusively() == false) }
-            try await gate.untilWaiting(suspects: 1, others: 1)
+            try await gate.untilWaiting(isolated: 1, shared: 1)
             gate.close()
         }
         gate.leaveExclusively()
@@ -89,7 +89,7 @@ private final class Inside: Sendable {
 
 extension IsolationGate {
     /// Waits until so many wait.
-    fileprivate func untilWaiting(suspects: Int, others: Int = 0) async throws {
-        try await until { waiting == (suspects, others) }
+    fileprivate func untilWaiting(isolated: Int, shared: Int = 0) async throws {
+        try await until { waiting == (isolated, shared) }
     }
 }

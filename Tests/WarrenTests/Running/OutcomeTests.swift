@@ -24,7 +24,7 @@ import Testing
         Row(ending: .undecodable(undecodable), outcome: .dead(.undecodable(undecodable))),
         Row(ending: .unknownName, outcome: .parked),
         Row(ending: .interrupted, retries: 2, outcome: .requeued),
-        Row(ending: .deliveredTooOften(CrashHistory(crashes: [])), outcome: .dead(.crashed)),
+        Row(ending: .crashedTooOften(CrashHistory(crashes: [])), outcome: .dead(.crashed)),
         Row(ending: .expired, outcome: .dead(.expired)),
         Row(ending: .expired, expiryPolicy: .discard, outcome: .expired),
         Row(ending: .threw(SampleError()), outcome: .retry(after: .seconds(10))),

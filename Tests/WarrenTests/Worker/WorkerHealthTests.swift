@@ -63,8 +63,8 @@ import Testing
         var liveness = Liveness()
         let start = ContinuousClock.now
         let looks = [(0, false), (60, false), (61, false), (62, true), (100, false), (123, false)]
-        let answers = looks.map { seconds, isInOrder in
-            liveness.note(isInOrder: isInOrder, at: start + .seconds(seconds), grace: .seconds(60))
+        let answers = looks.map { seconds, isHealthy in
+            liveness.note(isHealthy: isHealthy, at: start + .seconds(seconds), grace: .seconds(60))
         }
         #expect(answers == [true, true, false, true, true, false])
     }
@@ -73,7 +73,7 @@ import Testing
         let consumers = Consumers()
         consumers.setPaused(true, queue: "probes")
         #expect(consumers.health().paused == ["probes"])
-        #expect(ConsumerHealth(queue: "probes", lane: "normal", isRegistered: false, isPaused: true).isInOrder)
+        #expect(ConsumerHealth(queue: "probes", lane: "normal", isRegistered: false, isPaused: true).isHealthy)
         consumers.setPaused(false, queue: "probes")
         #expect(consumers.health().paused.isEmpty)
     }

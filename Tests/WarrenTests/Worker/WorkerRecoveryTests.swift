@@ -56,7 +56,7 @@ import Testing
             for _ in 0..<3 {
                 // Unparking sleeps, and where it is needed who looks after the consumers.
                 try await harness.untilAsleep(isRenewed ? 2 : 1)
-                harness.clock.advance(by: StaleConsumerMonitor.patience)
+                harness.clock.advance(by: StaleConsumerMonitor.interval)
             }
             if !isRenewed { try await deaf.hear() }
             try await until { harness.acknowledged == 1 && harness.consumers("probes") == 1 }
