@@ -13,7 +13,7 @@ final class AsyncMutex: Sendable {
     /// Runs `body` when it is this caller's turn.
     ///
     /// - Throws: `CancellationError` if the task is cancelled while it waits; else what `body` throws.
-    func take<Value>(_ body: () async throws -> Value) async throws -> Value {
+    func withLock<Value>(_ body: () async throws -> Value) async throws -> Value {
         guard await wait() else { throw CancellationError() }
         defer { pass() }
         return try await body()

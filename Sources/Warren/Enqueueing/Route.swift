@@ -94,9 +94,4 @@ enum Timing {
         guard !seconds.isNaN else { return .zero }
         return .seconds(min(max(seconds, -31_556_952_000), 31_556_952_000))
     }
-
-    /// The instant after a duration, of which more than a year counts as a year.
-    static func instant(after duration: Duration) -> ContinuousClock.Instant {
-        .now + min(max(duration, .zero), .seconds(31_556_952))
-    }
 }

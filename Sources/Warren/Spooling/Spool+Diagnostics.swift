@@ -4,15 +4,11 @@ import Logging
 
 /// What a spool says: to its callers in errors, to its operators in logs.
 extension Spool {
-    static func words(for entry: SpoolEntry) -> String {
-        "The job '\(entry.name.truncated(toBytes: 80))' (\(entry.id.truncated(toBytes: 80))) for the queue '\(entry.route.queue)'"
-    }
-
     static func full(_ entry: SpoolEntry, _ path: String, _ limit: Int, _ cause: AMQPError?) -> WarrenError {
         WarrenError(
             .spoolFull,
             """
-            \(words(for: entry)) was neither enqueued nor spooled: the broker takes no jobs now, and the spool '\(path)' is at its \
+            \(entry.description) was neither enqueued nor spooled: the broker takes no jobs now, and the spool '\(path)' is at its \
             limit of \(limit) bytes. Try again when the broker is back, or give the spool more room
             """,
             underlying: cause
@@ -24,7 +20,7 @@ extension Spool {
         WarrenError(
             .spoolFailed,
             """
-            \(words(for: entry)) was neither enqueued nor spooled: the broker takes no jobs now, and the spool '\(path)' could not be \
+            \(entry.description) was neither enqueued nor spooled: the broker takes no jobs now, and the spool '\(path)' could not be \
             written (\(error)). Make room on its disk, or see what is wrong with it
             """,
             underlying: cause
@@ -35,7 +31,7 @@ extension Spool {
         WarrenError(
             .spoolTimedOut,
             """
-            \(words(for: entry)) may or may not be in the spool '\(path)': its disk did not answer before the deadline. \
+            \(entry.description) may or may not be in the spool '\(path)': its disk did not answer before the deadline. \
             Enqueueing it again, with its id, can make a duplicate
             """,
             underlying: cause

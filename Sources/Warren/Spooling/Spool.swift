@@ -128,20 +128,28 @@ public final class Spool: Sendable {
     ///
     /// - Parameter cause: Why the broker didn't take it; `nil` if it wasn't asked.
     /// - Parameter deadline: When to give up.
+    /// - Parameter clock: The clock that measures the time left.
     /// - Throws: ``WarrenError``: `spoolFull`, `spoolFailed`, `spoolTimedOut`, `notEnqueued` if the task is cancelled.
-    func append(_ entry: SpoolEntry, cause: AMQPError?, deadline: ContinuousClock.Instant) async throws {
+    func append(
+        _ entry: SpoolEntry,
+        cause: AMQPError?,
+        deadline: ContinuousClock.Instant,
+        clock: any Clock<Duration>
+    ) async throws {
         let payload: [UInt8]
         do {
             payload = try entry.encoded()
         } catch {
-            throw WarrenError(.notEnqueued, "\(Self.words(for: entry)) can't be sent.", underlying: error)
+            throw WarrenError(.notEnqueued, "\(entry.description) can't be sent.", underlying: error)
         }
         let known = state.withLock { state in
             if let cause { state.cause = cause }
             return state.cause
         }
         do {
-            try await Deadline.run(until: deadline) { try await self.write(payload, of: entry, cause: known) }
+            try await Deadline.run(until: deadline, clock: clock) {
+                try await self.write(payload, of: entry, cause: known)
+            }
         } catch is Deadline.Passed {
             throw Self.unanswered(entry, path, known)
         }
@@ -171,7 +179,7 @@ public final class Spool: Sendable {
         case .withdrawn:
             throw WarrenError(
                 .notEnqueued,
-                "\(Self.words(for: entry)) was not enqueued: the task was cancelled.",
+                "\(entry.description) was not enqueued: the task was cancelled.",
                 underlying: cause
             )
         case .unknown: throw Self.unanswered(entry, path, cause)

@@ -7,17 +7,12 @@ import Foundation
 #endif
 
 /// A job as the spool keeps it: its message, and the route it takes when it is sent.
-struct SpoolEntry: Sendable, Hashable {
+struct SpoolEntry: Sendable, Hashable, CustomStringConvertible {
     var route: Route
     var message: Message
 
-    /// The job's id.
-    var id: String { message.properties.messageID ?? "" }
-
-    /// The job's name.
-    var name: String {
-        if case .string(let name)? = message.properties.headers?[EnvelopeHeader.task] { name } else { "" }
-    }
+    /// The job as the subject of an error message.
+    var description: String { message.jobDescription(for: route.queue) }
 }
 
 extension SpoolEntry {
@@ -81,8 +76,8 @@ struct RejectedEntry: Codable {
         self.reason = reason
         self.entry = Data(payload)
         guard let entry = try? SpoolEntry(decoding: payload) else { return }
-        job = entry.name
-        id = entry.id
+        job = entry.message.jobName
+        id = entry.message.jobID
         queue = entry.route.queue.rawValue
         lane = entry.route.lane.name
         dueAt = entry.route.dueAt.map { WireTime.text($0) }

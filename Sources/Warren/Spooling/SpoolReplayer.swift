@@ -22,11 +22,13 @@ import Foundation
 ///
 /// Without a spool it does nothing until it is told to stop.
 public final class SpoolReplayer: Service {
-    private let client: JobClient
+    private let spool: Spool?
+    private let broker: BrokerPublisher
     private let clock: any Clock<Duration>
 
     init(_ client: JobClient, clock: any Clock<Duration> = ContinuousClock()) {
-        self.client = client
+        spool = client.spool
+        broker = client.broker
         self.clock = clock
     }
 
@@ -37,7 +39,7 @@ public final class SpoolReplayer: Service {
     public func run() async throws {
         let stopping = Latch()
         await withGracefulShutdownHandler {
-            if let spool = client.spool {
+            if let spool {
                 spool.countReplayers(by: 1)
                 await replay(spool, until: stopping)
                 spool.countReplayers(by: -1)
@@ -63,7 +65,7 @@ public final class SpoolReplayer: Service {
                 group.cancelAll()
             }
             if stopping.isOpen || Task.isCancelled { return }
-            let replay = SpoolReplay(client, spool, stopping: stopping, clock: clock)
+            let replay = SpoolReplay(spool, to: broker, stopping: stopping, clock: clock)
             let before = spool.status
             guard let problem = await replay.run() else {
                 backoff.reset()
@@ -101,25 +103,51 @@ struct SpoolReplay: Sendable {
         case failed(any Error)
     }
 
-    private let client: JobClient
     private let spool: Spool
+    private let broker: BrokerPublisher
     private let stopping: Latch
     private let clock: any Clock<Duration>
     private let deadline: ContinuousClock.Instant?
 
     /// - Parameter deadline: When to send no more; `nil` for never.
     init(
-        _ client: JobClient,
         _ spool: Spool,
+        to broker: BrokerPublisher,
         stopping: Latch,
         clock: any Clock<Duration>,
         deadline: ContinuousClock.Instant? = nil
     ) {
-        self.client = client
         self.spool = spool
+        self.broker = broker
         self.stopping = stopping
         self.clock = clock
         self.deadline = deadline
+    }
+
+    /// Sends what is in a spool until it is empty.
+    ///
+    /// - Throws: ``WarrenError`` with `notEnqueued` if jobs are left when the time has passed; `CancellationError`.
+    static func flush(
+        _ spool: Spool,
+        to broker: BrokerPublisher,
+        timeout: Duration,
+        clock: any Clock<Duration>
+    ) async throws {
+        let latest = Deadline.instant(after: timeout)
+        var backoff = Backoff(from: .milliseconds(50), to: .seconds(1))
+        while spool.hasWaiting {
+            try Task.checkCancellation()
+            let replay = SpoolReplay(spool, to: broker, stopping: Latch(), clock: clock, deadline: latest)
+            guard let problem = await replay.run() else { continue }
+            guard ContinuousClock.now < latest else {
+                throw WarrenError(
+                    .notEnqueued,
+                    "\(spool.status.waiting) jobs still wait in the spool '\(spool.path)': the broker did not take them in time",
+                    underlying: (problem as? WarrenError)?.broker ?? problem
+                )
+            }
+            try await clock.sleep(for: min(backoff.next(), ContinuousClock.now.duration(to: latest)))
+        }
     }
 
     /// Returns why it had to pause; `nil` if the spool is empty or it was told to stop.
@@ -127,7 +155,7 @@ struct SpoolReplay: Sendable {
         await withTaskGroup(of: (isReplay: Bool, problem: (any Error)?).self) { group in
             group.addTask {
                 do {
-                    return (true, try await spool.replaying.take { try await runInTurn() })
+                    return (true, try await spool.replaying.withLock { try await runInTurn() })
                 } catch {
                     return (true, error)
                 }
@@ -196,9 +224,8 @@ struct SpoolReplay: Sendable {
                 let entry: SpoolEntry
                 do {
                     entry = try SpoolEntry(decoding: payload)
-                    let (_, throughLadder) = entry.route.destination(now: client.now())
                     // What waits here doesn't wait below, where it would lose its place.
-                    try await client.prepare(entry, throughLadder: throughLadder, deadline: deadline)
+                    try await broker.prepare(entry.route, deadline: deadline)
                 } catch {
                     let outcome = Self.outcome(of: error)
                     outcomes[sequence] = outcome
@@ -220,7 +247,7 @@ struct SpoolReplay: Sendable {
 
     private func send(_ entry: SpoolEntry, _ deadline: ContinuousClock.Instant) async -> Outcome {
         do {
-            try await client.send(entry, deadline: deadline)
+            _ = try await broker.publish(entry.message, along: entry.route, deadline: deadline)
             return .confirmed
         } catch {
             return Self.outcome(of: error)
@@ -250,8 +277,8 @@ struct SpoolReplay: Sendable {
         spool.logger.warning(
             "A spooled job was refused and moved aside",
             metadata: [
-                LogKey.path: "\(spool.path).rejected", LogKey.job: "\((entry?.name ?? "").truncated(toBytes: 80))",
-                LogKey.jobID: "\((entry?.id ?? "").truncated(toBytes: 80))", LogKey.reason: "\(reason)",
+                LogKey.path: "\(spool.path).rejected", LogKey.job: "\((entry?.message.jobName ?? "").truncated(toBytes: 80))",
+                LogKey.jobID: "\((entry?.message.jobID ?? "").truncated(toBytes: 80))", LogKey.reason: "\(reason)",
             ]
         )
     }

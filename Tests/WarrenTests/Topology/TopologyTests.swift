@@ -145,8 +145,6 @@ import Testing
     }
 }
 
-@testable import Warren
-
 @Suite struct TopologyInspectionTests {
     @Test func `Looking at a broker that has nothing finds all missing, and declares none of it`() async throws {
         let broker = FaultyBroker()

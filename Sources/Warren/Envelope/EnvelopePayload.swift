@@ -17,12 +17,12 @@ extension Envelope {
         // Our own bodies have a frame that is always the same. If what stands inside it is one JSON value, the whole is what it should
         // be; if not, the reading of the whole says what is wrong.
         if let kwargs = EnvelopeBody.payload(of: message.body),
-            let payload = try? PayloadCoding.decoder.decode(type, from: Data(kwargs))
+            let payload = try? PayloadDecoding.decoder.decode(type, from: Data(kwargs))
         {
             return payload
         }
         do {
-            return try PayloadCoding.decoder.decode(EnvelopeBody.Parts<Payload>.self, from: Data(message.body)).kwargs
+            return try PayloadDecoding.decoder.decode(EnvelopeBody.Parts<Payload>.self, from: Data(message.body)).kwargs
         } catch let error as EnvelopeError {
             throw error
         } catch {
@@ -44,7 +44,7 @@ extension Envelope {
         let notJSON = EnvelopeError(.notJSON, "The body is not JSON.")
         guard EnvelopeBody.mayHoldPythonNumbers(message.body) else { throw notJSON }
         do {
-            return try PayloadCoding.lenientDecoder
+            return try PayloadDecoding.lenientDecoder
                 .decode(EnvelopeBody.Parts<Payload>.self, from: Data(message.body)).kwargs
         } catch let error as EnvelopeError {
             throw error
@@ -54,39 +54,7 @@ extension Envelope {
     }
 }
 
-/// The body `[args, kwargs, embed]`.
-enum EnvelopeBody {
-    /// What callbacks and chains a job has: none.
-    static let embed = #"{"callbacks":null,"errbacks":null,"chain":null,"chord":null}"#
-
-    private static let prefix = Array("[[],".utf8)
-    private static let suffix = Array(",\(embed)]".utf8)
-
-    /// A body with no positional arguments, `payload` as the keyword arguments, and an empty embed.
-    static func make(payload: some Collection<UInt8>) -> [UInt8] {
-        var body: [UInt8] = []
-        body.reserveCapacity(prefix.count + payload.count + suffix.count)
-        body.append(contentsOf: prefix)
-        body.append(contentsOf: payload)
-        body.append(contentsOf: suffix)
-        return body
-    }
-
-    /// How long such a body is.
-    static func size(payload: Int) -> Int { prefix.count + payload + suffix.count }
-
-    /// What stands where the keyword arguments do, if the body has the frame that ``make(payload:)`` gives it.
-    ///
-    /// It need not be one value: `[[],1,2,{…}]` has the frame too.
-    static func payload(of body: [UInt8]) -> ArraySlice<UInt8>? {
-        guard body.count >= prefix.count + 2 + suffix.count else { return nil }
-        let payload = body[prefix.count..<(body.count - suffix.count)]
-        guard payload.first == UInt8(ascii: "{"), body[..<prefix.count].elementsEqual(prefix),
-            body[payload.endIndex...].elementsEqual(suffix)
-        else { return nil }
-        return payload
-    }
-
+extension EnvelopeBody {
     /// True if the bytes `NaN` or `Infinity` occur anywhere.
     static func mayHoldPythonNumbers(_ body: [UInt8]) -> Bool {
         body.containsSequence(of: Array("NaN".utf8)) || body.containsSequence(of: Array("Infinity".utf8))
@@ -116,7 +84,7 @@ enum EnvelopeBody {
                 )
             }
             var probe = parts
-            guard (try? probe.nestedContainer(keyedBy: PayloadCoding.AnyKey.self)) != nil else {
+            guard (try? probe.nestedContainer(keyedBy: PayloadDecoding.AnyKey.self)) != nil else {
                 throw EnvelopeError(.notThreeParts, "The body's second part, the keyword arguments, is not an object.")
             }
             do {
@@ -124,9 +92,9 @@ enum EnvelopeBody {
             } catch {
                 // The JSON is sound here, so whatever is thrown is about a value. Foundation throws some of it (a number that doesn't
                 // fit) in a type of its own.
-                throw EnvelopeError(.payloadMismatch, PayloadCoding.explain(error, droppingPath: 1))
+                throw EnvelopeError(.payloadMismatch, PayloadDecoding.explain(error, droppingPath: 1))
             }
-            guard (try? parts.nestedContainer(keyedBy: PayloadCoding.AnyKey.self)) != nil else {
+            guard (try? parts.nestedContainer(keyedBy: PayloadDecoding.AnyKey.self)) != nil else {
                 throw EnvelopeError(.notThreeParts, "The body's third part, embed, is not an object.")
             }
         }
@@ -146,17 +114,7 @@ extension [UInt8] {
 /// How payloads become JSON and back: dates as ISO 8601 text, data as base64, the rest as Foundation has it.
 ///
 /// Encoders and decoders keep nothing from one use to the next, so one of each serves all threads.
-enum PayloadCoding {
-    static let encoder: JSONEncoder = {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = .withoutEscapingSlashes
-        encoder.dateEncodingStrategy = .custom { date, encoder in
-            var container = encoder.singleValueContainer()
-            try container.encode(WireTime.text(date))
-        }
-        return encoder
-    }()
-
+enum PayloadDecoding {
     static let decoder = makeDecoder()
 
     /// Takes the bare `NaN` and `Infinity` that Python writes.
