@@ -256,7 +256,7 @@ extension Envelope {
         var headers = message.properties.headers ?? FieldTable()
         BrokerHeaders.remove(from: &headers)
         change(&headers)
-        HeaderBudget.fit(&headers)
+        HeaderLimits.trim(&headers)
         message.properties.headers = headers
         message.properties.expiration = nil
         message.properties.userID = nil

@@ -26,10 +26,10 @@ extension Envelope {
             )
         }
         let size = headers.wireSize
-        guard size <= HeaderBudget.limit else {
+        guard size <= HeaderLimits.maximumSize else {
             throw EnvelopeError(
                 .headersTooLarge,
-                "The message's headers take \(size) bytes; at most \(HeaderBudget.limit) are read."
+                "The message's headers take \(size) bytes; at most \(HeaderLimits.maximumSize) are read."
             )
         }
     }
@@ -50,9 +50,9 @@ extension FieldValue {
 ///
 /// AMQP puts all properties of a message into one frame, and a frame has at most 131,072 bytes unless both sides agree on more: a
 /// broker closes the connection on a larger one.
-enum HeaderBudget {
+enum HeaderLimits {
     /// The most bytes of headers; what is left of the frame is for the other properties, each at most 256 bytes.
-    static let limit = 120_000
+    static let maximumSize = 120_000
 
     /// More than any header has that Warren writes itself.
     private static let largestOfOurs = 24_000
@@ -65,8 +65,8 @@ enum HeaderBudget {
     /// Removes the largest headers, those that aren't ours first, until the rest fits, and notes their names.
     ///
     /// One walk and one sort: a message from elsewhere may have as many headers as fit into a frame.
-    static func fit(_ headers: inout FieldTable) {
-        var excess = headers.wireSize - limit
+    static func trim(_ headers: inout FieldTable) {
+        var excess = headers.wireSize - maximumSize
         guard excess > 0 else { return }
         var names = headers[EnvelopeHeader.droppedHeaders]?.arrayValue ?? []
         var dropped: Set<String> = []

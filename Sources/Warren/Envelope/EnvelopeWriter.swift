@@ -139,10 +139,10 @@ struct EnvelopeWriter: Sendable {
             if EnvelopeWriter.protected.contains(name) { continue }
             table[name] = value
         }
-        guard table.wireSize <= HeaderBudget.limit else {
+        guard table.wireSize <= HeaderLimits.maximumSize else {
             throw WarrenError(
                 .headersTooLarge,
-                "The headers of the job '\(job.truncated(toBytes: 80))' take \(table.wireSize) bytes; at most \(HeaderBudget.limit) fit into a message."
+                "The headers of the job '\(job.truncated(toBytes: 80))' take \(table.wireSize) bytes; at most \(HeaderLimits.maximumSize) fit into a message."
             )
         }
     }

@@ -15,7 +15,7 @@ extension Spool {
         )
     }
 
-    static func notWritten(_ entry: SpoolEntry, _ path: String, _ error: any Error, _ cause: AMQPError?) -> WarrenError
+    static func cannotWrite(_ entry: SpoolEntry, _ path: String, _ error: any Error, _ cause: AMQPError?) -> WarrenError
     {
         WarrenError(
             .spoolFailed,
@@ -27,7 +27,7 @@ extension Spool {
         )
     }
 
-    static func unanswered(_ entry: SpoolEntry, _ path: String, _ cause: AMQPError?) -> WarrenError {
+    static func timedOut(_ entry: SpoolEntry, _ path: String, _ cause: AMQPError?) -> WarrenError {
         WarrenError(
             .spoolTimedOut,
             """
@@ -38,7 +38,7 @@ extension Spool {
         )
     }
 
-    static func notOpened(_ path: String, _ error: any Error) -> WarrenError {
+    static func cannotOpen(_ path: String, _ error: any Error) -> WarrenError {
         let reason =
             switch error {
             case let error as FileLock.Taken:
@@ -50,7 +50,7 @@ extension Spool {
         return WarrenError(.spoolFailed, "The spool '\(path)' can't be used: \(reason)")
     }
 
-    static func notRejected(_ path: String, _ error: any Error) -> WarrenError {
+    static func cannotMoveRejected(_ path: String, _ error: any Error) -> WarrenError {
         WarrenError(
             .spoolFailed,
             """
@@ -60,18 +60,18 @@ extension Spool {
         )
     }
 
-    func tell(of recovery: SpoolJournal.Recovery) {
+    func logRecovery(_ recovery: SpoolLog.Recovery) {
         if recovery.tornBytes > 0 {
             logger.info(
                 "Cut off what a crash left of the spool's last write",
                 metadata: [LogKey.path: "\(path)", LogKey.bytes: "\(recovery.tornBytes)"]
             )
         }
-        if let aside = recovery.aside {
+        if let quarantinedTo = recovery.quarantinedTo {
             logger.warning(
                 "The spool was damaged: what is readable will be sent, and the damaged file is kept",
                 metadata: [
-                    LogKey.path: "\(path)", LogKey.quarantinedTo: "\(aside)", LogKey.bytes: "\(recovery.damagedBytes)",
+                    LogKey.path: "\(path)", LogKey.quarantinedTo: "\(quarantinedTo)", LogKey.bytes: "\(recovery.damagedBytes)",
                     LogKey.lost: "at most \(recovery.lostEntries)", LogKey.waiting: "\(recovery.waiting)",
                 ]
             )
@@ -84,7 +84,7 @@ extension Spool {
         }
     }
 
-    func tellOfFirst() {
+    func logSpoolingStarted() {
         let cause = lastCause.map { "\($0)" } ?? ""
         logger.warning(
             "The broker takes no jobs now: they go to the spool",
@@ -98,11 +98,11 @@ extension Spool {
         }
     }
 
-    func tellOfEmpty() {
+    func logDrained() {
         logger.info("All jobs of the spool are at the broker", metadata: [LogKey.path: "\(path)"])
     }
 
-    func tell(ofUnmarked error: any Error) {
+    func logNotMarked(_ error: any Error) {
         logger.warning(
             "The spool could not note what the broker has: after a crash, it would be sent again",
             metadata: [LogKey.path: "\(path)", LogKey.error: "\(error)"]

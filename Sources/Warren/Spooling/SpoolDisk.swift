@@ -35,8 +35,8 @@ protocol SpoolStorage: Sendable {
     func truncate(to length: Int) throws
     /// Puts a new file in the place of the old, so that after a crash there is one or the other.
     ///
-    /// - Parameter aside: What to call the old one in future, instead of deleting it.
-    func replace(with bytes: [UInt8], keepingOldAs aside: String?) throws
+    /// - Parameter quarantineName: What to call the old one in future, instead of deleting it.
+    func replace(with bytes: [UInt8], keepingOldAs quarantineName: String?) throws
     /// Adds a line to the file of the rejected, and returns when the disk has it.
     ///
     /// - Throws: `noRoom` if it would be longer than `limit`.
@@ -110,7 +110,7 @@ final class SpoolDisk: SpoolStorage {
 
     func truncate(to length: Int) throws { try file().resize(to: Int64(length)) }
 
-    func replace(with bytes: [UInt8], keepingOldAs aside: String?) throws {
+    func replace(with bytes: [UInt8], keepingOldAs quarantineName: String?) throws {
         let file = try FileDescriptor.open(
             FilePath(new),
             .writeOnly,
@@ -123,8 +123,8 @@ final class SpoolDisk: SpoolStorage {
         }
         synchronizeFolder()
         if exists(path) {
-            if let aside {
-                try FileManager.default.moveItem(atPath: path, toPath: aside)
+            if let quarantineName {
+                try FileManager.default.moveItem(atPath: path, toPath: quarantineName)
             } else {
                 try FileManager.default.removeItem(atPath: path)
             }

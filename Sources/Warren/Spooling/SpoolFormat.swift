@@ -140,7 +140,7 @@ struct SpoolScan {
     /// The file's salt.
     let salt: UInt32
     /// The entries that are not confirmed, in order.
-    private(set) var entries: [SpoolPlace] = []
+    private(set) var entries: [SpoolIndex.Entry] = []
     /// The sequence number up to which all entries are confirmed.
     private(set) var confirmed: UInt64 = 0
     /// The highest sequence number in the file.
@@ -166,7 +166,7 @@ struct SpoolScan {
                 continue
             }
             damagedBytes += position - end
-            take(record, at: position)
+            add(record, at: position)
             end = record.payload.upperBound
             position = end
         }
@@ -177,13 +177,13 @@ struct SpoolScan {
         if damagedBytes > 0 { lostEntries = Int(clamping: lastSequence - confirmed) - entries.count }
     }
 
-    private mutating func take(_ record: SpoolFormat.Record, at offset: Int) {
+    private mutating func add(_ record: SpoolFormat.Record, at offset: Int) {
         switch record.kind {
         case .confirmed: confirmed = max(confirmed, record.sequence)
         // One that is not higher is the rest of a write that failed.
         case .entry where record.sequence > lastSequence:
             let length = record.payload.upperBound - offset
-            entries.append(SpoolPlace(sequence: record.sequence, offset: offset, length: length))
+            entries.append(SpoolIndex.Entry(sequence: record.sequence, offset: offset, length: length))
             lastSequence = record.sequence
         case .entry: break
         }

@@ -91,11 +91,11 @@ struct SpoolReplay: Sendable {
     /// How many jobs are sent before the first is confirmed, and how many bytes of them are in memory.
     private static let window = (count: 64, bytes: 4 << 20)
     /// How long one publish may take: while the broker is away, the client's own recovery is quicker than ours.
-    private static let patience: Duration = .seconds(30)
+    private static let publishTimeout: Duration = .seconds(30)
     /// How long shutdown waits for confirms.
-    private static let grace: Duration = .seconds(2)
+    private static let shutdownGrace: Duration = .seconds(2)
 
-    private enum Outcome: Sendable {
+    private enum PublishResult: Sendable {
         case confirmed
         /// The broker, or the topology, will never take it.
         case refused(reason: String)
@@ -155,14 +155,14 @@ struct SpoolReplay: Sendable {
         await withTaskGroup(of: (isReplay: Bool, problem: (any Error)?).self) { group in
             group.addTask {
                 do {
-                    return (true, try await spool.replaying.withLock { try await runInTurn() })
+                    return (true, try await spool.replaying.withLock { try await runExclusively() })
                 } catch {
                     return (true, error)
                 }
             }
             group.addTask {
                 await stopping.wait()
-                try? await clock.sleep(for: Self.grace)
+                try? await clock.sleep(for: Self.shutdownGrace)
                 return (false, nil)
             }
             var problem: (any Error)?
@@ -174,7 +174,7 @@ struct SpoolReplay: Sendable {
         }
     }
 
-    private func runInTurn() async throws -> (any Error)? {
+    private func runExclusively() async throws -> (any Error)? {
         // One job finds out whether the broker is there, before many wait for it together.
         var window = 1
         while !stopping.isOpen, !Task.isCancelled {
@@ -188,7 +188,7 @@ struct SpoolReplay: Sendable {
 
     private func settle(
         _ batch: [(sequence: UInt64, payload: [UInt8])],
-        _ outcomes: [UInt64: Outcome]
+        _ outcomes: [UInt64: PublishResult]
     ) async -> (any Error)? {
         var settled: Set<UInt64> = []
         var replayed = 0
@@ -215,11 +215,11 @@ struct SpoolReplay: Sendable {
     }
 
     /// Sends jobs in order, each without waiting for the one before it; what comes after one that can't be prepared has no outcome.
-    private func send(_ batch: [(sequence: UInt64, payload: [UInt8])]) async -> [UInt64: Outcome] {
-        let latest = ContinuousClock.now + Self.patience
+    private func send(_ batch: [(sequence: UInt64, payload: [UInt8])]) async -> [UInt64: PublishResult] {
+        let latest = ContinuousClock.now + Self.publishTimeout
         let deadline = min(deadline ?? latest, latest)
-        return await withTaskGroup(of: (UInt64, Outcome).self) { group in
-            var outcomes: [UInt64: Outcome] = [:]
+        return await withTaskGroup(of: (UInt64, PublishResult).self) { group in
+            var outcomes: [UInt64: PublishResult] = [:]
             for (sequence, payload) in batch {
                 let entry: SpoolEntry
                 do {
@@ -245,7 +245,7 @@ struct SpoolReplay: Sendable {
         }
     }
 
-    private func send(_ entry: SpoolEntry, _ deadline: ContinuousClock.Instant) async -> Outcome {
+    private func send(_ entry: SpoolEntry, _ deadline: ContinuousClock.Instant) async -> PublishResult {
         do {
             _ = try await broker.publish(entry.message, along: entry.route, deadline: deadline)
             return .confirmed
@@ -254,7 +254,7 @@ struct SpoolReplay: Sendable {
         }
     }
 
-    private static func outcome(of error: any Error) -> Outcome {
+    private static func outcome(of error: any Error) -> PublishResult {
         switch error {
         // Of an entry that can't be decoded.
         case let error as AMQPError: .refused(reason: "\(error)")
