@@ -7,17 +7,12 @@ import Foundation
 #endif
 
 /// A job as the spool keeps it: its message, and the route it takes when it is sent.
-struct SpoolEntry: Sendable, Hashable {
+struct SpoolEntry: Sendable, Hashable, CustomStringConvertible {
     var route: Route
     var message: Message
 
-    /// The job's id.
-    var id: String { message.properties.messageID ?? "" }
-
-    /// The job's name.
-    var name: String {
-        if case .string(let name)? = message.properties.headers?[EnvelopeHeader.task] { name } else { "" }
-    }
+    /// The job as the subject of an error message.
+    var description: String { message.jobDescription(for: route.queue) }
 }
 
 extension SpoolEntry {
@@ -58,5 +53,41 @@ extension SpoolEntry {
         route = Route(queue: queue, lane: lane, dueAt: dueAt, destination: destination)
         let properties = try reader.readProperties()
         message = Message(properties: properties, body: Array(try reader.readLongString()))
+    }
+}
+
+/// A line of the file of the rejected: a spooled job that the broker will not take, for a person to look at.
+struct RejectedEntry: Codable {
+    var rejectedAt: String
+    /// Why it was not taken.
+    var reason: String
+    var job: String?
+    var id: String?
+    var queue: String?
+    var lane: String?
+    var dueAt: String?
+    /// The body, if it is text.
+    var body: String?
+    /// The whole as the spool had it, in base 64.
+    var entry: Data
+
+    init(_ payload: [UInt8], reason: String, now: Date) {
+        rejectedAt = WireTime.text(now)
+        self.reason = reason
+        self.entry = Data(payload)
+        guard let entry = try? SpoolEntry(decoding: payload) else { return }
+        job = entry.message.jobName
+        id = entry.message.jobID
+        queue = entry.route.queue.rawValue
+        lane = entry.route.lane.name
+        dueAt = entry.route.dueAt.map { WireTime.text($0) }
+        body = String(validating: entry.message.body, as: UTF8.self)
+    }
+
+    /// The line, without its end.
+    func line() throws -> [UInt8] {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        return [UInt8](try encoder.encode(self))
     }
 }

@@ -3,13 +3,13 @@ import Testing
 
 @testable import Warren
 
-@Suite struct SpoolJournalTests {
-    private func open(_ storage: MemoryStorage, limit: Int = 1 << 20) throws -> SpoolJournal {
-        try SpoolJournal(storage, limit: limit, newSalt: 7, aside: "aside")
+@Suite struct SpoolLogTests {
+    private func open(_ storage: MemoryStorage, limit: Int = 1 << 20) throws -> SpoolLog {
+        try SpoolLog(storage, limit: limit, newSalt: 7, quarantineName: "quarantine")
     }
 
-    private func payloads(_ journal: SpoolJournal) throws -> [[UInt8]] {
-        try journal.next(.max, bytes: .max).map(\.payload)
+    private func payloads(_ log: SpoolLog) throws -> [[UInt8]] {
+        try log.next(.max, bytes: .max).map(\.payload)
     }
 
     private func isDone(_ result: Result<Void, any Error>) -> Bool {
@@ -18,35 +18,35 @@ import Testing
 
     @Test func `What is appended is there after opening again, in order`() throws {
         let storage = MemoryStorage()
-        var journal = try open(storage)
-        #expect(journal.append([[1], [2, 2]]).allSatisfy(isDone))
-        #expect(journal.append([[]]).allSatisfy(isDone))
+        var log = try open(storage)
+        #expect(log.append([[1], [2, 2]]).allSatisfy(isDone))
+        #expect(log.append([[]]).allSatisfy(isDone))
         #expect(try payloads(open(storage)) == [[1], [2, 2], []])
     }
 
     @Test func `Entries appended together share one synchronization`() throws {
         let storage = MemoryStorage()
-        var journal = try open(storage)
-        _ = journal.append((0..<100).map { [$0] })
+        var log = try open(storage)
+        _ = log.append((0..<100).map { [$0] })
         #expect(storage.now.synchronizations == 1)
     }
 
     @Test func `What was settled behind one that wasn't is not sent twice by the same process`() throws {
         let storage = MemoryStorage()
-        var journal = try open(storage)
-        _ = journal.append([[1], [2], [3]])
-        try journal.settle([2])
-        #expect(try payloads(journal) == [[1], [3]])
-        try journal.settle([1])
-        #expect(try payloads(journal) == [[3]])
+        var log = try open(storage)
+        _ = log.append([[1], [2], [3]])
+        try log.settle([2])
+        #expect(try payloads(log) == [[1], [3]])
+        try log.settle([1])
+        #expect(try payloads(log) == [[3]])
         #expect(try payloads(open(storage)) == [[3]])
     }
 
     @Test func `When all is settled, the file is as short as at the start, and its numbers go on`() throws {
         let storage = MemoryStorage()
-        var journal = try open(storage)
-        _ = journal.append([[1], [2]])
-        try journal.settle([1, 2])
+        var log = try open(storage)
+        _ = log.append([[1], [2]])
+        try log.settle([1, 2])
         #expect(storage.now.durable.count == SpoolFormat.headerLength + SpoolFormat.recordHeaderLength)
         var again = try open(storage)
         _ = again.append([[3]])
@@ -55,39 +55,39 @@ import Testing
 
     @Test func `A full spool refuses what doesn't fit, keeps the rest, and has room again later`() throws {
         let storage = MemoryStorage()
-        var journal = try open(storage, limit: 4_096)
+        var log = try open(storage, limit: 4_096)
         let large = [UInt8](repeating: 1, count: 1_500)
-        #expect(journal.append([large, large, large, [2]]).map(isDone) == [true, true, false, true])
+        #expect(log.append([large, large, large, [2]]).map(isDone) == [true, true, false, true])
         #expect(storage.now.log.count <= 4_096)
-        try journal.settle([1, 2])
-        #expect(journal.append([large]).map(isDone) == [true])
+        try log.settle([1, 2])
+        #expect(log.append([large]).map(isDone) == [true])
         #expect(try payloads(open(storage)) == [[2], large])
         #expect(storage.now.log.count <= 4_096)
     }
 
     @Test func `A disk that fills up in mid-write costs the entry, and no other`() throws {
         let storage = MemoryStorage()
-        var journal = try open(storage)
-        _ = journal.append([[1]])
+        var log = try open(storage)
+        _ = log.append([[1]])
         storage.setRoom(30)
-        #expect(!isDone(journal.append([[UInt8](repeating: 9, count: 100)])[0]))
+        #expect(!isDone(log.append([[UInt8](repeating: 9, count: 100)])[0]))
         storage.setRoom(nil)
-        #expect(journal.append([[2]]).allSatisfy(isDone))
+        #expect(log.append([[2]]).allSatisfy(isDone))
         let again = try open(storage)
         #expect(try payloads(again) == [[1], [2]])
-        #expect(again.recovery == SpoolJournal.Recovery(waiting: 2))
+        #expect(again.recovery == SpoolLog.Recovery(waiting: 2))
     }
 
     @Test func `A file that is mostly dead is copied, and stays below its limit`() throws {
         let storage = MemoryStorage()
-        var journal = try open(storage, limit: 16_384)
+        var log = try open(storage, limit: 16_384)
         var last: UInt64 = 0
         let filler = [UInt8](repeating: 0, count: 500)
-        _ = journal.append([filler])
+        _ = log.append([filler])
         for _ in 0..<200 {
-            #expect(journal.append([filler]).allSatisfy(isDone))
+            #expect(log.append([filler]).allSatisfy(isDone))
             last += 1
-            try journal.settle([last])
+            try log.settle([last])
             #expect(storage.now.log.count <= 16_384)
         }
         #expect(storage.now.replacements > 1)
@@ -96,37 +96,37 @@ import Testing
 
     @Test func `A torn last record is cut off`() throws {
         let storage = MemoryStorage()
-        var journal = try open(storage)
-        _ = journal.append([[1]])
-        _ = journal.append([[2, 2, 2, 2]])
+        var log = try open(storage)
+        _ = log.append([[1]])
+        _ = log.append([[2, 2, 2, 2]])
         let torn = MemoryStorage(storage.now.log.dropLast(2))
         let again = try open(torn)
         #expect(try payloads(again) == [[1]])
         #expect(again.recovery.tornBytes == 26)
-        #expect(again.recovery.aside == nil)
+        #expect(again.recovery.quarantinedTo == nil)
         #expect(torn.now.log.count == SpoolFormat.headerLength + 25)
     }
 
     @Test func `A damaged record amid good ones is told, and the file is kept`() throws {
         let storage = MemoryStorage()
-        var journal = try open(storage)
-        _ = journal.append([[1], [2], [3]])
+        var log = try open(storage)
+        _ = log.append([[1], [2], [3]])
         var bytes = storage.now.log
         bytes[SpoolFormat.headerLength + 25 + 24] ^= 0x40
         let damaged = MemoryStorage(bytes)
         let again = try open(damaged)
         #expect(try payloads(again) == [[1], [3]])
         #expect(again.recovery.lostEntries == 1)
-        #expect(again.recovery.aside == "aside")
-        #expect(damaged.now.aside["aside"] == bytes)
-        #expect(try open(damaged).recovery == SpoolJournal.Recovery(waiting: 2))
+        #expect(again.recovery.quarantinedTo == "quarantine")
+        #expect(damaged.now.quarantined["quarantine"] == bytes)
+        #expect(try open(damaged).recovery == SpoolLog.Recovery(waiting: 2))
     }
 
     @Test func `Records inside a damaged job's payload are not taken for the file's own`() throws {
         let storage = MemoryStorage()
-        var journal = try open(storage)
+        var log = try open(storage)
         let forged = SpoolFormat.record(.entry, 2, [6, 6, 6], salt: 8)
-        _ = journal.append([forged + [1], [3]])
+        _ = log.append([forged + [1], [3]])
         var bytes = storage.now.log
         bytes[SpoolFormat.headerLength + 20] ^= 1
         #expect(try payloads(open(MemoryStorage(bytes))) == [[3]])
@@ -145,8 +145,8 @@ import Testing
 
     @Test func `One bad bit in the header does no harm`() throws {
         let storage = MemoryStorage()
-        var journal = try open(storage)
-        _ = journal.append([[1]])
+        var log = try open(storage)
+        _ = log.append([[1]])
         for index in 0..<SpoolFormat.headerLength {
             var bytes = storage.now.log
             bytes[index] ^= 1

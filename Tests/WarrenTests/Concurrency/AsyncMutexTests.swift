@@ -11,7 +11,7 @@ import Testing
         try await withThrowingTaskGroup { group in
             for _ in 0..<200 {
                 group.addTask {
-                    try await turn.take {
+                    try await turn.withLock {
                         #expect(count.enter() == 1)
                         await Task.yield()
                         count.leave()
@@ -26,23 +26,23 @@ import Testing
     @Test("A caller that is cancelled while it waits gives up, and the next has its turn", .timeLimit(.minutes(1)))
     func cancelled() async throws {
         let turn = AsyncMutex()
-        try await turn.take {
+        try await turn.withLock {
             await withTaskGroup { group in
                 group.addTask {
-                    await #expect(throws: CancellationError.self) { try await turn.take {} }
+                    await #expect(throws: CancellationError.self) { try await turn.withLock {} }
                 }
                 await Task.yield()
                 group.cancelAll()
             }
         }
-        try await turn.take {}
+        try await turn.withLock {}
     }
 
     @Test("A turn that fails is passed on")
     func failing() async throws {
         let turn = AsyncMutex()
-        await #expect(throws: SampleError.self) { try await turn.take { throw SampleError() } }
-        #expect(try await turn.take { 7 } == 7)
+        await #expect(throws: SampleError.self) { try await turn.withLock { throw SampleError() } }
+        #expect(try await turn.withLock { 7 } == 7)
     }
 
     private final class Count: Sendable {

@@ -3,7 +3,7 @@ import Synchronization
 /// Lets one caller at a time do something that takes a while; the others wait for their turn, in order.
 final class AsyncMutex: Sendable {
     private struct State {
-        var isTaken = false
+        var isLocked = false
         var nextID: UInt64 = 0
         var waiting: [(id: UInt64, continuation: CheckedContinuation<Bool, Never>)] = []
     }
@@ -13,13 +13,13 @@ final class AsyncMutex: Sendable {
     /// Runs `body` when it is this caller's turn.
     ///
     /// - Throws: `CancellationError` if the task is cancelled while it waits; else what `body` throws.
-    func take<Value>(_ body: () async throws -> Value) async throws -> Value {
-        guard await wait() else { throw CancellationError() }
-        defer { pass() }
+    func withLock<Value>(_ body: () async throws -> Value) async throws -> Value {
+        guard await lock() else { throw CancellationError() }
+        defer { unlock() }
         return try await body()
     }
 
-    private func wait() async -> Bool {
+    private func lock() async -> Bool {
         let id = state.withLock { state in
             state.nextID += 1
             return state.nextID
@@ -28,8 +28,8 @@ final class AsyncMutex: Sendable {
             await withCheckedContinuation { continuation in
                 let answer: Bool? = state.withLock { state in
                     if Task.isCancelled { return false }
-                    if !state.isTaken {
-                        state.isTaken = true
+                    if !state.isLocked {
+                        state.isLocked = true
                         return true
                     }
                     state.waiting.append((id, continuation))
@@ -45,10 +45,10 @@ final class AsyncMutex: Sendable {
         }
     }
 
-    private func pass() {
+    private func unlock() {
         let next = state.withLock { state in
             if state.waiting.isEmpty {
-                state.isTaken = false
+                state.isLocked = false
                 return nil as CheckedContinuation<Bool, Never>?
             }
             return state.waiting.removeFirst().continuation

@@ -4,45 +4,41 @@ import Logging
 
 /// What a spool says: to its callers in errors, to its operators in logs.
 extension Spool {
-    static func words(for entry: SpoolEntry) -> String {
-        "The job '\(entry.name.truncated(toBytes: 80))' (\(entry.id.truncated(toBytes: 80))) for the queue '\(entry.route.queue)'"
-    }
-
     static func full(_ entry: SpoolEntry, _ path: String, _ limit: Int, _ cause: AMQPError?) -> WarrenError {
         WarrenError(
             .spoolFull,
             """
-            \(words(for: entry)) was neither enqueued nor spooled: the broker takes no jobs now, and the spool '\(path)' is at its \
+            \(entry.description) was neither enqueued nor spooled: the broker takes no jobs now, and the spool '\(path)' is at its \
             limit of \(limit) bytes. Try again when the broker is back, or give the spool more room
             """,
             underlying: cause
         )
     }
 
-    static func notWritten(_ entry: SpoolEntry, _ path: String, _ error: any Error, _ cause: AMQPError?) -> WarrenError
+    static func cannotWrite(_ entry: SpoolEntry, _ path: String, _ error: any Error, _ cause: AMQPError?) -> WarrenError
     {
         WarrenError(
             .spoolFailed,
             """
-            \(words(for: entry)) was neither enqueued nor spooled: the broker takes no jobs now, and the spool '\(path)' could not be \
+            \(entry.description) was neither enqueued nor spooled: the broker takes no jobs now, and the spool '\(path)' could not be \
             written (\(error)). Make room on its disk, or see what is wrong with it
             """,
             underlying: cause
         )
     }
 
-    static func unanswered(_ entry: SpoolEntry, _ path: String, _ cause: AMQPError?) -> WarrenError {
+    static func timedOut(_ entry: SpoolEntry, _ path: String, _ cause: AMQPError?) -> WarrenError {
         WarrenError(
             .spoolTimedOut,
             """
-            \(words(for: entry)) may or may not be in the spool '\(path)': its disk did not answer before the deadline. \
+            \(entry.description) may or may not be in the spool '\(path)': its disk did not answer before the deadline. \
             Enqueueing it again, with its id, can make a duplicate
             """,
             underlying: cause
         )
     }
 
-    static func notOpened(_ path: String, _ error: any Error) -> WarrenError {
+    static func cannotOpen(_ path: String, _ error: any Error) -> WarrenError {
         let reason =
             switch error {
             case let error as FileLock.Taken:
@@ -54,7 +50,7 @@ extension Spool {
         return WarrenError(.spoolFailed, "The spool '\(path)' can't be used: \(reason)")
     }
 
-    static func notRejected(_ path: String, _ error: any Error) -> WarrenError {
+    static func cannotMoveRejected(_ path: String, _ error: any Error) -> WarrenError {
         WarrenError(
             .spoolFailed,
             """
@@ -64,18 +60,18 @@ extension Spool {
         )
     }
 
-    func tell(of recovery: SpoolJournal.Recovery) {
+    func logRecovery(_ recovery: SpoolLog.Recovery) {
         if recovery.tornBytes > 0 {
             logger.info(
                 "Cut off what a crash left of the spool's last write",
                 metadata: [LogKey.path: "\(path)", LogKey.bytes: "\(recovery.tornBytes)"]
             )
         }
-        if let aside = recovery.aside {
+        if let quarantinedTo = recovery.quarantinedTo {
             logger.warning(
                 "The spool was damaged: what is readable will be sent, and the damaged file is kept",
                 metadata: [
-                    LogKey.path: "\(path)", LogKey.quarantinedTo: "\(aside)", LogKey.bytes: "\(recovery.damagedBytes)",
+                    LogKey.path: "\(path)", LogKey.quarantinedTo: "\(quarantinedTo)", LogKey.bytes: "\(recovery.damagedBytes)",
                     LogKey.lost: "at most \(recovery.lostEntries)", LogKey.waiting: "\(recovery.waiting)",
                 ]
             )
@@ -88,7 +84,7 @@ extension Spool {
         }
     }
 
-    func tellOfFirst() {
+    func logSpoolingStarted() {
         let cause = lastCause.map { "\($0)" } ?? ""
         logger.warning(
             "The broker takes no jobs now: they go to the spool",
@@ -102,11 +98,11 @@ extension Spool {
         }
     }
 
-    func tellOfEmpty() {
+    func logDrained() {
         logger.info("All jobs of the spool are at the broker", metadata: [LogKey.path: "\(path)"])
     }
 
-    func tell(ofUnmarked error: any Error) {
+    func logNotMarked(_ error: any Error) {
         logger.warning(
             "The spool could not note what the broker has: after a crash, it would be sent again",
             metadata: [LogKey.path: "\(path)", LogKey.error: "\(error)"]
