@@ -42,6 +42,59 @@ public struct ExchangeDeclaration: Sendable, Hashable {
     }
 }
 
+extension ExchangeDeclaration {
+    /// Refuses what no supported broker takes, before it is sent.
+    ///
+    /// - Throws: `invalidArgument`: which exchange, what is wrong with it, and what to do.
+    public func validate() throws(AMQPError) {
+        guard !name.isEmpty else {
+            throw AMQPError(
+                .invalidArgument,
+                "An exchange without a name can't be declared: that is the default exchange, which always exists. Name it."
+            )
+        }
+        try ShortString.validateName(name, "An exchange's name")
+        try ShortString.validate(kind.rawValue, "The kind of exchange '\(name)'")
+        if let alternateExchange {
+            try ShortString.validateName(alternateExchange, "The alternate exchange of exchange '\(name)'")
+        }
+        for (argument, _) in otherArguments {
+            try ShortString.validate(argument, "The name of an argument of exchange '\(name)'")
+        }
+    }
+}
+
+extension ExchangeDeclaration {
+    /// This declaration with the value that the exchange has, so that declaring it again finds the next difference.
+    ///
+    /// `nil` if that can't be said: the difference is of another object, or the broker's text was cut or can't be read.
+    public func adopting(_ mismatch: DeclarationMismatch) -> ExchangeDeclaration? {
+        guard mismatch.object == .exchange, !mismatch.isCut else { return nil }
+        var adopted = self
+        let text = mismatch.current?.text
+        switch mismatch.argument {
+        case "type":
+            guard let text else { return nil }
+            adopted.kind = ExchangeKind(rawValue: text)
+        case "durable":
+            guard let truth = text.flatMap(Bool.init) else { return nil }
+            adopted.isDurable = truth
+        case "auto_delete":
+            guard let truth = text.flatMap(Bool.init) else { return nil }
+            adopted.isAutoDelete = truth
+        case "internal":
+            guard let truth = text.flatMap(Bool.init) else { return nil }
+            adopted.isInternal = truth
+        case "alternate-exchange":
+            adopted.otherArguments["alternate-exchange"] = nil
+            adopted.alternateExchange = text
+        default:
+            return nil
+        }
+        return adopted == self ? nil : adopted
+    }
+}
+
 /// How an exchange picks queues for a message.
 public struct ExchangeKind: RawRepresentable, Sendable, Hashable {
     /// The kind's name on the wire.

@@ -15,4 +15,47 @@ public struct WireLimits: Sendable, Hashable {
 
     /// 32 levels and 65,536 values.
     public static let standard = WireLimits()
+
+    /// Goes one level down; what is left of the limits is kept in `self`.
+    mutating func enter() throws(WireFault) {
+        guard depth > 0 else { throw WireFault("is nested more deeply than the limit allows.") }
+        depth -= 1
+    }
+
+    mutating func leave() { depth += 1 }
+
+    mutating func count() throws(WireFault) {
+        guard values > 0 else { throw WireFault("is one value more than the limit allows.") }
+        values -= 1
+    }
+}
+
+/// What is wrong with some bytes or values, and where, collected on the way out of nested tables.
+///
+/// Names are put together only when something is wrong: the way of good bytes costs nothing for it.
+struct WireFault: Error {
+    private(set) var place: String
+    let reason: String
+
+    init(_ reason: String) {
+        place = ""
+        self.reason = reason
+    }
+
+    /// This fault, seen from the table that holds the entry `name`.
+    func inside(_ name: String) -> WireFault {
+        var fault = self
+        fault.place = place.isEmpty || place.hasPrefix("[") ? name + place : "\(name).\(place)"
+        return fault
+    }
+
+    /// This fault, seen from the array that holds the element at `index`.
+    func inside(_ index: Int) -> WireFault {
+        inside("[\(index)]")
+    }
+
+    /// The error for the program: `subject` says what was being read or written.
+    func error(_ code: AMQPError.Code, _ subject: String) -> AMQPError {
+        AMQPError(code, place.isEmpty ? "\(subject): \(reason)" : "\(subject): field '\(place)': \(reason)")
+    }
 }

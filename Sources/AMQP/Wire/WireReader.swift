@@ -77,10 +77,16 @@ public struct WireReader: Sendable {
 
     mutating func widen(to outer: Int) { end = outer }
 
-    mutating func take(_ count: Int) throws(WireFault) -> ArraySlice<UInt8> {
+    private mutating func take(_ count: Int) throws(WireFault) -> ArraySlice<UInt8> {
         guard count <= remaining else { throw WireFault("needs \(count) bytes, and \(remaining) are left.") }
         let start = position
         position += count
         return bytes[start..<position]
+    }
+
+    func expectEnd(after what: String) throws(AMQPError) {
+        guard remaining == 0 else {
+            throw AMQPError(.malformed, "\(what) is followed by \(remaining) bytes that belong to nothing.")
+        }
     }
 }
