@@ -168,7 +168,7 @@ extension DeclarationMismatch.Value {
     }
 
     /// The value with its type; where the text doesn't tell, of the kind of `sample`, which the broker compared it with.
-    public func fieldValue(like sample: FieldValue?) -> FieldValue? {
+    func fieldValue(like sample: FieldValue?) -> FieldValue? {
         if let fieldValue { return fieldValue }
         guard type == nil else { return nil }
         return switch sample {

@@ -126,7 +126,7 @@ extension BasicProperties {
     /// The properties as the content header holds them: flags in two bytes, then the values that are set.
     ///
     /// - Throws: `invalidArgument`, naming the property, if a text is longer than 255 bytes or the headers exceed `limits`.
-    public func encoded(limits: WireLimits = .standard) throws(AMQPError) -> [UInt8] {
+    package func encoded(limits: WireLimits = .standard) throws(AMQPError) -> [UInt8] {
         var writer = WireWriter(capacity: 128 + 32 * (headers?.count ?? 0))
         try writer.write(self, limits: limits)
         return writer.bytes
@@ -135,7 +135,7 @@ extension BasicProperties {
     /// The properties that these bytes are, with nothing after them.
     ///
     /// - Throws: `malformed`, naming the property or header, if the bytes are not what AMQP says.
-    public init(decoding bytes: [UInt8], limits: WireLimits = .standard) throws(AMQPError) {
+    package init(decoding bytes: [UInt8], limits: WireLimits = .standard) throws(AMQPError) {
         var reader = WireReader(bytes)
         self = try reader.readProperties(limits: limits)
         try reader.expectEnd(after: "A content header")
@@ -147,7 +147,7 @@ extension WireWriter {
     ///
     /// - Throws: `invalidArgument`, naming the property, if a text is longer than 255 bytes or the headers exceed `limits`; nothing is
     ///   written then.
-    public mutating func write(_ properties: BasicProperties, limits: WireLimits = .standard) throws(AMQPError) {
+    package mutating func write(_ properties: BasicProperties, limits: WireLimits = .standard) throws(AMQPError) {
         let start = bytes.count
         do throws(WireFault) {
             try writeValues(of: properties, limits)
@@ -187,7 +187,7 @@ extension WireReader {
     /// Reads the properties of a message, and passes over `cluster-id`, which has no meaning.
     ///
     /// - Throws: `malformed`, naming the property or header, if the bytes are not what AMQP says.
-    public mutating func readProperties(limits: WireLimits = .standard) throws(AMQPError) -> BasicProperties {
+    package mutating func readProperties(limits: WireLimits = .standard) throws(AMQPError) -> BasicProperties {
         do throws(WireFault) {
             return try properties(limits)
         } catch { throw error.error(.malformed, "A content header") }

@@ -36,7 +36,7 @@ public struct FieldTable: Sendable {
 
     /// Adds an entry that the caller knows to be new, without looking for one of that name.
     @inlinable
-    public mutating func append(_ value: FieldValue, uniqueName name: String) {
+    package mutating func append(_ value: FieldValue, uniqueName name: String) {
         entries.append((name, value))
     }
 
@@ -97,7 +97,7 @@ extension FieldTable {
     /// The table as AMQP sends it, its length in four bytes first.
     ///
     /// - Throws: `invalidArgument` if a name is longer than 255 bytes or the table exceeds `limits`.
-    public func encoded(limits: WireLimits = .standard) throws(AMQPError) -> [UInt8] {
+    package func encoded(limits: WireLimits = .standard) throws(AMQPError) -> [UInt8] {
         var writer = WireWriter(capacity: 64 + 24 * count)
         try writer.write(self, limits: limits)
         return writer.bytes
@@ -106,7 +106,7 @@ extension FieldTable {
     /// The table that these bytes are, length first, with nothing after it.
     ///
     /// - Throws: `malformed` with the field's name and what is wrong with it; see ``WireReader/readFieldTable(limits:)``.
-    public init(decoding bytes: [UInt8], limits: WireLimits = .standard) throws(AMQPError) {
+    package init(decoding bytes: [UInt8], limits: WireLimits = .standard) throws(AMQPError) {
         var reader = WireReader(bytes)
         self = try reader.readFieldTable(limits: limits)
         try reader.expectEnd(after: "A field table")
@@ -121,7 +121,7 @@ extension WireReader {
     ///
     /// - Throws: `malformed` with the field's name and what is wrong with it: the bytes end too early, a name is not UTF-8, a type is
     ///   unknown, or the table exceeds `limits`.
-    public mutating func readFieldTable(limits: WireLimits = .standard) throws(AMQPError) -> FieldTable {
+    package mutating func readFieldTable(limits: WireLimits = .standard) throws(AMQPError) -> FieldTable {
         do throws(WireFault) {
             var room = limits
             return try table(&room)
@@ -195,7 +195,7 @@ extension WireWriter {
     /// Writes a field table: its length in four bytes, then each entry's name, type letter and value.
     ///
     /// - Throws: `invalidArgument` if a name is longer than 255 bytes or the table exceeds `limits`; nothing is written then.
-    public mutating func write(_ table: FieldTable, limits: WireLimits = .standard) throws(AMQPError) {
+    package mutating func write(_ table: FieldTable, limits: WireLimits = .standard) throws(AMQPError) {
         let start = bytes.count
         do throws(WireFault) {
             var room = limits

@@ -1,43 +1,43 @@
 /// Reads AMQP's elementary types from bytes, one after the other.
 ///
 /// Bytes may come from anyone: whatever they are, reading ends in a value or an error. After an error the reader is of no more use.
-public struct WireReader: Sendable {
+package struct WireReader: Sendable {
     private let bytes: ArraySlice<UInt8>
     private var position: Int
     /// Where the part being read ends: the bytes' end, or that of the innermost table or array.
     private var end: Int
 
     /// A reader at the first of these bytes.
-    public init(_ bytes: ArraySlice<UInt8>) {
+    package init(_ bytes: ArraySlice<UInt8>) {
         self.bytes = bytes
         position = bytes.startIndex
         end = bytes.endIndex
     }
 
     /// A reader at the first of these bytes.
-    public init(_ bytes: [UInt8]) { self.init(bytes[...]) }
+    package init(_ bytes: [UInt8]) { self.init(bytes[...]) }
 
     /// How many bytes are left to read.
-    public var remaining: Int { end - position }
+    package var remaining: Int { end - position }
 
     /// Reads an integer in network order.
     ///
     /// - Throws: `malformed` if the bytes end before it does.
-    public mutating func read<Number: FixedWidthInteger>(_ type: Number.Type) throws(AMQPError) -> Number {
+    package mutating func read<Number: FixedWidthInteger>(_ type: Number.Type) throws(AMQPError) -> Number {
         do throws(WireFault) { return try number() } catch { throw error.error(.malformed, "An integer") }
     }
 
     /// Reads a short string: a length in one byte, then UTF-8.
     ///
     /// - Throws: `malformed` if the bytes end before it does, or are not UTF-8.
-    public mutating func readShortString() throws(AMQPError) -> String {
+    package mutating func readShortString() throws(AMQPError) -> String {
         do throws(WireFault) { return try shortString() } catch { throw error.error(.malformed, "A short string") }
     }
 
     /// Reads a long string: a length in four bytes, then bytes of any kind.
     ///
     /// - Throws: `malformed` if the bytes end before it does.
-    public mutating func readLongString() throws(AMQPError) -> ArraySlice<UInt8> {
+    package mutating func readLongString() throws(AMQPError) -> ArraySlice<UInt8> {
         do throws(WireFault) { return try longString() } catch { throw error.error(.malformed, "A long string") }
     }
 
