@@ -31,32 +31,58 @@ public struct TransportHealth: Sendable, Hashable {
     }
 }
 
-/// Where a connection to a broker is in its life.
-public enum ConnectionState: Sendable, Hashable, CustomStringConvertible {
-    /// Not asked for yet: a client connects when it is first used.
-    case idle
-    /// The first attempt to reach the broker is under way.
-    case connecting
-    /// Logged in; the broker takes what is sent.
-    case open
-    /// Logged in, but the broker takes no publishes now, for its reason: an alarm of memory or disk.
-    case blocked(reason: String)
-    /// The connection was lost, or could not be made, and this attempt to make a new one, counted from 1, is under way or next.
-    case recovering(attempt: Int)
-    /// Closed by this program, or given up.
-    case closed
+/// The state of a connection to a broker.
+///
+/// More states may come. Compare a state with the ones named here, or ask what matters, as ``isConnected`` does.
+public struct ConnectionState: Sendable, Hashable, CustomStringConvertible {
+    private enum Phase: Hashable {
+        case idle, connecting, open, closed
+        case blocked(reason: String)
+        case recovering(attempt: Int)
+    }
 
-    /// True while the client is logged in, even if the broker takes no publishes.
+    private let phase: Phase
+
+    /// Not needed yet: a client connects on first use.
+    public static let idle = ConnectionState(phase: .idle)
+    /// The first attempt to reach the broker is under way.
+    public static let connecting = ConnectionState(phase: .connecting)
+    /// Logged in; the broker accepts what is sent.
+    public static let open = ConnectionState(phase: .open)
+    /// Closed by this program, or given up.
+    public static let closed = ConnectionState(phase: .closed)
+
+    /// Logged in, but the broker accepts no publishes because of a memory or disk alarm; `reason` is the broker's text.
+    public static func blocked(reason: String) -> ConnectionState { ConnectionState(phase: .blocked(reason: reason)) }
+
+    /// Lost or never made: the attempt of this number, counted from 1, to connect again is under way or next.
+    public static func recovering(attempt: Int) -> ConnectionState {
+        ConnectionState(phase: .recovering(attempt: attempt))
+    }
+
+    /// True while the client is logged in, even if the broker accepts no publishes.
     public var isConnected: Bool {
-        switch self {
+        switch phase {
         case .open, .blocked: true
         case .idle, .connecting, .recovering, .closed: false
         }
     }
 
-    /// The state in a word, with its reason or number.
+    /// The broker's reason for accepting no publishes; `nil` unless the state is ``blocked(reason:)``.
+    public var blockedReason: String? {
+        guard case .blocked(let reason) = phase else { return nil }
+        return reason
+    }
+
+    /// The number of the attempt to connect again, counted from 1; `nil` unless the state is ``recovering(attempt:)``.
+    public var recoveryAttempt: Int? {
+        guard case .recovering(let attempt) = phase else { return nil }
+        return attempt
+    }
+
+    /// The state in a word, with its reason or attempt.
     public var description: String {
-        switch self {
+        switch phase {
         case .idle: "idle"
         case .connecting: "connecting"
         case .open: "open"
