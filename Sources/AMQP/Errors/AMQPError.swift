@@ -54,7 +54,8 @@ extension AMQPError {
         let isRetriable: Bool
         let outcomeIsKnown: Bool
 
-        private init(_ name: String, retriable: Bool = false, outcomeIsKnown: Bool = true) {
+        /// A kind of error; other modules add theirs in an extension, as `EmbeddedStore` does.
+        package init(_ name: String, retriable: Bool = false, outcomeIsKnown: Bool = true) {
             description = name
             isRetriable = retriable
             self.outcomeIsKnown = outcomeIsKnown
@@ -106,10 +107,6 @@ extension AMQPError {
         public static let consumerCancelled = Code("consumerCancelled", retriable: true)
         /// The calling task was cancelled; a message may have been sent.
         public static let cancelled = Code("cancelled", outcomeIsKnown: false)
-        /// An embedded broker could not write to its file; it has the message or declaration in memory and may keep it later.
-        public static let notPersisted = Code("notPersisted", retriable: true, outcomeIsKnown: false)
-        /// The file of an embedded broker can't be opened: it is another program's, broken, of a later version, or out of reach.
-        public static let storeUnusable = Code("storeUnusable")
         /// Bytes are not what AMQP says they should be.
         public static let malformed = Code("malformed")
     }
