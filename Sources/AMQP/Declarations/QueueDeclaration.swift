@@ -25,6 +25,15 @@ public struct QueueDeclaration: Sendable, Hashable {
         self.isAutoDelete = isAutoDelete
         self.arguments = arguments
     }
+
+    /// Declares a durable queue of a kind, with limits set in `configure`.
+    ///
+    /// ```swift
+    /// QueueDeclaration("greetings", kind: .quorum) { $0.deliveryLimit = 5 }
+    /// ```
+    public init(_ name: String, kind: QueueKind, _ configure: (inout QueueArguments) -> Void = { _ in }) {
+        self.init(name, arguments: QueueArguments(kind, configure))
+    }
 }
 
 extension QueueDeclaration {

@@ -13,4 +13,11 @@ public struct Message: Sendable, Hashable {
         self.properties = properties
         self.body = body
     }
+
+    /// A message whose body is this text, as UTF-8.
+    ///
+    /// No property is set: neither a content type nor an encoding is sent.
+    public init(_ text: String) {
+        self.init(body: Array(text.utf8))
+    }
 }

@@ -66,4 +66,14 @@ struct QueueArgumentsTests {
             QueueArguments(.quorum) { $0.messageTTL = .seconds(Int64.max) }.arguments["x-message-ttl"] == .int64(.max)
         )
     }
+
+    @Test("can be set where a queue is declared by its kind")
+    func byKind() {
+        let queue = QueueDeclaration("greetings", kind: .quorum) { $0.deliveryLimit = 5 }
+        #expect(
+            queue
+                == QueueDeclaration("greetings", arguments: QueueArguments(.quorum) { $0.deliveryLimit = 5 })
+        )
+        #expect(QueueDeclaration("greetings", kind: .classic).arguments == QueueArguments(.classic))
+    }
 }
