@@ -1,6 +1,6 @@
-/// A rule by which an exchange passes messages on, to a queue or to another exchange.
+/// A rule by which an exchange routes messages to a queue or to another exchange.
 public struct Binding: Sendable, Hashable {
-    /// What a binding leads to.
+    /// The target of a binding.
     public enum Target: Sendable, Hashable {
         /// The queue of this name.
         case queue(String)
@@ -8,9 +8,9 @@ public struct Binding: Sendable, Hashable {
         case exchange(String)
     }
 
-    /// The exchange that passes messages on.
+    /// The exchange that routes messages.
     public var source: String
-    /// Where they go.
+    /// The queue or exchange that receives them.
     public var target: Target
     /// The key or pattern that a message's routing key must match, at most 255 bytes.
     public var routingKey: String
@@ -27,9 +27,9 @@ public struct Binding: Sendable, Hashable {
 }
 
 extension Binding {
-    /// Refuses what no supported broker takes, before it is sent.
+    /// Throws if no supported broker would accept the binding, before anything is sent.
     ///
-    /// - Throws: `invalidArgument`: which binding, what is wrong with it, and what to do.
+    /// - Throws: `invalidArgument`, naming the binding, what is wrong with it, and what to do.
     public func validate() throws(AMQPError) {
         try ShortString.validateName(source, "The source exchange of a binding")
         try ShortString.validateName(target.name, "The target of a binding from exchange '\(source)'")

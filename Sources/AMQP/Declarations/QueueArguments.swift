@@ -1,6 +1,7 @@
-/// The arguments of a queue, typed: what RabbitMQ's `x-` arguments say.
+/// The typed arguments of a queue: RabbitMQ's `x-` arguments.
 ///
-/// What is `nil` is not sent, so the broker's default or a policy decides. ``validate()`` says which combinations no broker takes.
+/// An argument that is `nil` is not sent, so the broker's default or a policy decides. ``validate()`` refuses
+/// combinations that no broker accepts.
 public struct QueueArguments: Sendable, Hashable {
     /// `x-queue-type`; without it the virtual host's default type, which is classic.
     public var kind: QueueKind?
@@ -16,13 +17,13 @@ public struct QueueArguments: Sendable, Hashable {
     public var overflow: QueueOverflow?
     /// `x-dead-letter-exchange`: where rejected, expired and surplus messages go.
     public var deadLetterExchange: String?
-    /// `x-dead-letter-routing-key`: with which routing key; without it, the message's own.
+    /// `x-dead-letter-routing-key`: the routing key of dead letters; by default the message's own.
     public var deadLetterRoutingKey: String?
-    /// `x-dead-letter-strategy`: how hard the broker tries to get them there; quorum queues only.
+    /// `x-dead-letter-strategy`: the guarantee with which the broker passes dead letters on; quorum queues only.
     public var deadLetterStrategy: DeadLetterStrategy?
-    /// `x-delivery-limit`: after how many returns a quorum queue dead-letters a message; -1 for no limit.
+    /// `x-delivery-limit`: the number of returns after which a quorum queue dead-letters a message; -1 for no limit.
     public var deliveryLimit: Int?
-    /// `x-max-priority`: how many priorities a classic queue has, 1 to 255; never sent to a quorum queue, which refuses it.
+    /// `x-max-priority`: the number of priorities of a classic queue, 1 to 255; quorum queues refuse it.
     public var maxPriority: Int?
     /// `x-single-active-consumer`: one consumer at a time, the others wait.
     public var singleActiveConsumer: Bool?
@@ -34,14 +35,14 @@ public struct QueueArguments: Sendable, Hashable {
     public var quorumInitialGroupSize: Int?
     /// `x-consumer-timeout`: how long a delivery may stay unsettled; whole milliseconds.
     ///
-    /// What the broker does with it is a matter of its version: ``BrokerFeatures/consumerTimeoutArgument(of:)``.
+    /// Ignored before RabbitMQ 3.12. Since 4.3 only quorum queues accept it; others refuse it with 406.
     public var consumerTimeout: Duration?
-    /// Arguments that have no property of their own here; they win over those that have.
+    /// Arguments for which this type has no property; they override those for which it has one.
     ///
-    /// They are sent as they are: ``validate()`` looks at the length of their names only.
+    /// They are sent unchanged: ``validate()`` checks only the length of their names.
     public var other = FieldTable()
 
-    /// No argument at all: a classic queue, unless the virtual host says otherwise.
+    /// Creates arguments of which none is set: a classic queue, unless the virtual host has another default.
     public init() {}
 
     /// The arguments of a queue of a kind, with more set in `configure`.
@@ -52,10 +53,10 @@ public struct QueueArguments: Sendable, Hashable {
 }
 
 extension QueueArguments {
-    /// The arguments as they go over the wire.
+    /// The arguments as they are sent.
     ///
-    /// Numbers are sent with 64 bits: a delay of 2^27 seconds in milliseconds needs them. Durations are rounded up to the unit the broker
-    /// knows; ``validate()`` refuses those that would be.
+    /// Numbers are sent with 64 bits, which a delay of 2^27 seconds in milliseconds needs. Durations are rounded up to
+    /// the broker's unit; ``validate()`` refuses those that aren't multiples of it.
     public var arguments: FieldTable {
         var table = FieldTable(minimumCapacity: 8)
         table[.queueType] = kind.map { .string($0.rawValue) }
@@ -79,12 +80,14 @@ extension QueueArguments {
 }
 
 extension QueueArguments {
-    /// Refuses what no supported broker takes, or takes and then doesn't do, before it is sent.
+    /// Throws if no supported broker would accept the arguments, or would accept and then ignore them, before anything
+    /// is sent.
     ///
-    /// What depends on the broker's version is not refused here. Sources: <https://www.rabbitmq.com/docs/quorum-queues>,
-    /// <https://www.rabbitmq.com/docs/streams> and the checks in `rabbit_amqqueue.erl`, 3.10 to 4.3.
+    /// Arguments whose effect depends on the broker's version are not refused here. Sources:
+    /// <https://www.rabbitmq.com/docs/quorum-queues>, <https://www.rabbitmq.com/docs/streams> and the checks in
+    /// `rabbit_amqqueue.erl`, 3.10 to 4.3.
     ///
-    /// - Throws: `invalidArgument`: which argument, why, and what to do.
+    /// - Throws: `invalidArgument`, naming the argument, the reason, and what to do.
     public func validate() throws(AMQPError) {
         for (name, _) in other { try ShortString.validate(name, "The name of a queue argument") }
         try validateKind()
@@ -93,7 +96,7 @@ extension QueueArguments {
         try validateDeadLettering()
     }
 
-    /// The queue's type, if it is said here and not left to the virtual host.
+    /// The queue's type, if it is set here and not left to the virtual host.
     private var effectiveKind: QueueKind? {
         other[QueueArgumentName.queueType.rawValue]?.stringValue.map(QueueKind.init(rawValue:)) ?? kind
     }
@@ -153,14 +156,18 @@ extension QueueArguments {
             if !hasExchange {
                 throw invalid(
                     .deadLetterRoutingKey,
-                    "is set and there is no dead-letter exchange",
+                    "is set, but there is no dead-letter exchange",
                     "Set deadLetterExchange."
                 )
             }
         }
         guard deadLetterStrategy == .atLeastOnce else { return }
         if !hasExchange {
-            throw invalid(.deadLetterStrategy, "is set and there is no dead-letter exchange", "Set deadLetterExchange.")
+            throw invalid(
+                .deadLetterStrategy,
+                "is set, but there is no dead-letter exchange",
+                "Set deadLetterExchange."
+            )
         }
         if sent[QueueArgumentName.overflow.rawValue]?.stringValue != QueueOverflow.rejectPublish.rawValue {
             throw invalid(
@@ -180,7 +187,7 @@ extension QueueArguments {
 }
 
 extension QueueArguments {
-    /// RabbitMQ takes no time to live or expiry beyond ten years of 365 days.
+    /// RabbitMQ accepts no time to live or expiry beyond ten years of 365 days.
     private static let longestExpiry = Duration.seconds(315_360_000)
 
     private func validate(
@@ -229,11 +236,11 @@ public struct QueueKind: RawRepresentable, Sendable, Hashable {
     public static let quorum = QueueKind(rawValue: "quorum")
     /// On one node; the only type with `x-max-priority`.
     public static let classic = QueueKind(rawValue: "classic")
-    /// A log that every reader reads from where it likes.
+    /// A log that each consumer reads from an offset of its choice.
     public static let stream = QueueKind(rawValue: "stream")
 }
 
-/// What a queue does with a message for which there is no room.
+/// The behaviour of a queue that has no room for a message.
 public struct QueueOverflow: RawRepresentable, Sendable, Hashable {
     /// The name on the wire.
     public var rawValue: String
@@ -241,7 +248,7 @@ public struct QueueOverflow: RawRepresentable, Sendable, Hashable {
     /// A behaviour by its name on the wire.
     public init(rawValue: String) { self.rawValue = rawValue }
 
-    /// The oldest message goes.
+    /// The oldest message is dropped or dead-lettered.
     public static let dropHead = QueueOverflow(rawValue: "drop-head")
     /// The new message is refused: its publisher gets a nack.
     public static let rejectPublish = QueueOverflow(rawValue: "reject-publish")
@@ -249,7 +256,7 @@ public struct QueueOverflow: RawRepresentable, Sendable, Hashable {
     public static let rejectPublishDLX = QueueOverflow(rawValue: "reject-publish-dlx")
 }
 
-/// How hard a quorum queue tries to get a message to its dead-letter exchange.
+/// The guarantee with which a quorum queue passes messages to its dead-letter exchange.
 public struct DeadLetterStrategy: RawRepresentable, Sendable, Hashable {
     /// The name on the wire.
     public var rawValue: String
@@ -263,7 +270,7 @@ public struct DeadLetterStrategy: RawRepresentable, Sendable, Hashable {
     public static let atLeastOnce = DeadLetterStrategy(rawValue: "at-least-once")
 }
 
-/// The names of the arguments that ``QueueArguments`` has properties for, and which types of queue take them.
+/// The names of the arguments for which ``QueueArguments`` has properties, and the types of queue that accept them.
 enum QueueArgumentName: String {
     case queueType = "x-queue-type"
     case messageTTL = "x-message-ttl"
@@ -282,9 +289,10 @@ enum QueueArgumentName: String {
     case quorumInitialGroupSize = "x-quorum-initial-group-size"
     case consumerTimeout = "x-consumer-timeout"
 
-    /// The types that take the argument on at least one supported version; the others answer 406 on all.
+    /// The types that accept the argument on at least one supported version; the others refuse it with 406 on all.
     ///
-    /// Source: `capabilities/0` in `rabbit_classic_queue.erl`, `rabbit_quorum_queue.erl` and `rabbit_stream_queue.erl`, 3.10 to 4.3.
+    /// Source: `capabilities/0` in `rabbit_classic_queue.erl`, `rabbit_quorum_queue.erl` and `rabbit_stream_queue.erl`,
+    /// 3.10 to 4.3.
     var kinds: [QueueKind] {
         switch self {
         case .queueType, .maxLengthBytes: [.classic, .quorum, .stream]
@@ -306,7 +314,7 @@ extension FieldTable {
 }
 
 extension Duration {
-    /// The number of milliseconds, rounded up, and no more than an `Int64` holds.
+    /// The number of milliseconds, rounded up and clamped to `Int64`.
     fileprivate var millisecondsRoundedUp: Int64 { whole(unitsPerSecond: 1000) }
 
     /// The number of seconds, rounded up.

@@ -1,9 +1,9 @@
 // The errors that every broker reports in the same words, whether it is RabbitMQ or embedded.
 
 extension AMQPError {
-    /// A broker refused a method, by closing the channel or by the code with which it would.
+    /// The broker refused a method, by closing the channel or with the code for which it would.
     ///
-    /// - Parameter summary: What the method was to do, such as "declare the queue 'orders'".
+    /// - Parameter summary: The request as a verb phrase, such as "declare the queue 'orders'".
     package static func refused(_ summary: String, _ reply: BrokerReply) -> AMQPError {
         switch reply.code {
         case 404:
@@ -30,7 +30,7 @@ extension AMQPError {
         }
     }
 
-    /// A broker refused a publish, by closing the channel or by the code with which it would.
+    /// The broker refused a publish, by closing the channel or with the code for which it would.
     package static func refusedPublish(
         of message: Message,
         to destination: Destination,

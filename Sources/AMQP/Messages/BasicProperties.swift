@@ -1,40 +1,40 @@
 /// The properties of a message: AMQP's content header for class `basic`.
 ///
-/// All are optional on the wire. The broker interprets ``deliveryMode``, ``priority``, ``expiration`` and ``userID``; the rest is
-/// for the applications. Short strings hold at most 255 bytes of UTF-8.
+/// All are optional on the wire. The broker interprets ``deliveryMode``, ``priority``, ``expiration`` and ``userID``;
+/// the rest is for the applications. Short strings hold at most 255 bytes of UTF-8.
 public struct BasicProperties: Sendable, Hashable {
     /// The body's MIME type, such as `application/json`.
     public var contentType: String?
     /// The body's encoding, such as `utf-8`.
     public var contentEncoding: String?
-    /// Named values of the application's own.
+    /// Named values that the application defines.
     public var headers: FieldTable?
     /// Whether the message survives a restart of the broker.
     public var deliveryMode: DeliveryMode?
-    /// The message's priority, for a queue that has them.
+    /// The message's priority, in queues that support priorities.
     public var priority: UInt8?
-    /// Which request a message answers.
+    /// The id of the request that the message answers.
     public var correlationID: String?
-    /// Where an answer should go.
+    /// The address for an answer, usually the name of a queue.
     public var replyTo: String?
     /// The message's time to live in a queue: a decimal number of milliseconds, as text.
     public var expiration: String?
-    /// The message's own id.
+    /// The message's id.
     public var messageID: String?
-    /// When the message was made: whole seconds since 1970.
+    /// The time at which the message was created, in whole seconds since 1970.
     public var timestamp: UInt64?
-    /// The kind of message.
+    /// The type of the message, as the application names it.
     public var type: String?
-    /// The user that publishes; the broker refuses any but the connection's own.
+    /// The publishing user; the broker refuses any name other than the connection's user.
     public var userID: String?
-    /// The application that publishes.
+    /// The publishing application.
     public var appID: String?
 
-    /// Properties of which none is set.
+    /// Creates properties of which none is set.
     public init() {}
 }
 
-/// Whether a message survives a restart of the broker.
+/// The durability of a message: whether it survives a restart of the broker.
 public struct DeliveryMode: RawRepresentable, Sendable, Hashable {
     /// The number on the wire.
     public var rawValue: UInt8
@@ -44,17 +44,17 @@ public struct DeliveryMode: RawRepresentable, Sendable, Hashable {
 
     /// The message may be lost when the broker restarts.
     public static let transient = DeliveryMode(rawValue: 1)
-    /// A durable queue keeps the message over a restart.
+    /// The message survives a restart of the broker if its queue is durable.
     public static let persistent = DeliveryMode(rawValue: 2)
 }
 
 extension BasicProperties {
-    /// Refuses what AMQP can't send or RabbitMQ would close the connection for.
+    /// Throws if AMQP can't encode the properties, or if RabbitMQ would close the connection on receiving them.
     ///
-    /// The latter is what an infinite number in the headers does, or one that is none (NaN): Erlang has no such numbers, and the broker
-    /// fails with 541, as tried with 3.10.8 and 4.3.6.
+    /// RabbitMQ does so for an infinite number or NaN in the headers: Erlang has no such numbers, and the broker fails
+    /// with 541 (tried with 3.10.8 and 4.3.6).
     ///
-    /// - Throws: `invalidArgument`: which property or header, what is wrong with it, and what to do.
+    /// - Throws: `invalidArgument`, naming the property or header, what is wrong with it, and what to do.
     public func validate() throws(AMQPError) {
         try validate(contentType, "content-type")
         try validate(contentEncoding, "content-encoding")
@@ -83,7 +83,7 @@ extension BasicProperties {
         guard isDigits, let milliseconds = Int64(text), milliseconds <= 315_360_000_000 else {
             throw AMQPError(
                 .invalidArgument,
-                "The message property expiration is '\(text)'; RabbitMQ takes a whole number of milliseconds from 0 to "
+                "The message property expiration is '\(text)'; RabbitMQ accepts a whole number of milliseconds from 0 to "
                     + "315360000000 (ten years), as decimal digits."
             )
         }
@@ -109,7 +109,7 @@ extension BasicProperties {
         for (name, value) in table.entries {
             do throws(WireFault) {
                 guard name.utf8.count <= ShortString.maximumLength else {
-                    throw WireFault("its name has \(name.utf8.count) bytes; AMQP takes \(ShortString.maximumLength).")
+                    throw WireFault("its name has \(name.utf8.count) bytes; AMQP allows \(ShortString.maximumLength).")
                 }
                 try validate(value, &room)
             } catch { throw error.inside(name) }
@@ -123,18 +123,19 @@ extension BasicProperties {
 }
 
 extension BasicProperties {
-    /// The properties as the content header holds them: flags in two bytes, then the values that are set.
+    /// Encodes the properties as a content header: two bytes of flags, then the values that are set.
     ///
-    /// - Throws: `invalidArgument`, naming the property, if a text is longer than 255 bytes or the headers exceed `limits`.
+    /// - Throws: `invalidArgument`, naming the property, if a text is longer than 255 bytes or the headers exceed
+    ///   `limits`.
     package func encoded(limits: WireLimits = .standard) throws(AMQPError) -> [UInt8] {
         var writer = WireWriter(capacity: 128 + 32 * (headers?.count ?? 0))
         try writer.write(self, limits: limits)
         return writer.bytes
     }
 
-    /// The properties that these bytes are, with nothing after them.
+    /// Decodes properties from a content header that fills `bytes` to the end.
     ///
-    /// - Throws: `malformed`, naming the property or header, if the bytes are not what AMQP says.
+    /// - Throws: `malformed`, naming the property or header, if the bytes don't follow AMQP's format.
     package init(decoding bytes: [UInt8], limits: WireLimits = .standard) throws(AMQPError) {
         var reader = WireReader(bytes)
         self = try reader.readProperties(limits: limits)
@@ -145,14 +146,14 @@ extension BasicProperties {
 extension WireWriter {
     /// Writes the properties of a message.
     ///
-    /// - Throws: `invalidArgument`, naming the property, if a text is longer than 255 bytes or the headers exceed `limits`; nothing is
-    ///   written then.
+    /// - Throws: `invalidArgument`, naming the property, if a text is longer than 255 bytes or the headers exceed
+    ///   `limits`; nothing is written then.
     package mutating func write(_ properties: BasicProperties, limits: WireLimits = .standard) throws(AMQPError) {
         let start = bytes.count
         do throws(WireFault) {
             try writeValues(of: properties, limits)
         } catch {
-            takeBack(to: start)
+            truncate(to: start)
             throw error.error(.invalidArgument, "A message's properties can't be sent")
         }
     }
@@ -184,9 +185,9 @@ extension WireWriter {
 }
 
 extension WireReader {
-    /// Reads the properties of a message, and passes over `cluster-id`, which has no meaning.
+    /// Reads the properties of a message, skipping `cluster-id`, which has no meaning.
     ///
-    /// - Throws: `malformed`, naming the property or header, if the bytes are not what AMQP says.
+    /// - Throws: `malformed`, naming the property or header, if the bytes don't follow AMQP's format.
     package mutating func readProperties(limits: WireLimits = .standard) throws(AMQPError) -> BasicProperties {
         do throws(WireFault) {
             return try properties(limits)
@@ -196,7 +197,7 @@ extension WireReader {
     private mutating func properties(_ limits: WireLimits) throws(WireFault) -> BasicProperties {
         let flags = PropertyFlags(rawValue: try number())
         guard flags.isSubset(of: .all) else {
-            throw WireFault("has flags \(String(flags.rawValue, radix: 2)), of which class basic doesn't know all.")
+            throw WireFault("has flags \(String(flags.rawValue, radix: 2)), some of which class basic doesn't define.")
         }
         var properties = BasicProperties()
         properties.contentType = try shortString(flags, .contentType, "content-type")
@@ -240,7 +241,8 @@ extension WireReader {
     }
 }
 
-/// Which properties a content header of class `basic` holds, in the order they come, from the highest bit down.
+/// The properties present in a content header of class `basic`, in the order in which they follow, from the highest bit
+/// down.
 private struct PropertyFlags: OptionSet {
     let rawValue: UInt16
 
@@ -259,7 +261,7 @@ private struct PropertyFlags: OptionSet {
     static let appID = PropertyFlags(rawValue: 1 << 3)
     static let clusterID = PropertyFlags(rawValue: 1 << 2)
 
-    /// All that class `basic` has; bit 1 has no meaning, and bit 0 would announce more flags.
+    /// All flags of class `basic`; bit 1 has no meaning, and bit 0 would announce more flags.
     static let all = PropertyFlags(rawValue: 0xFFFC)
 
     init(rawValue: UInt16) { self.rawValue = rawValue }

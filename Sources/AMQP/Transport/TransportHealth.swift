@@ -1,16 +1,16 @@
-/// How a transport's way to its broker is, for health checks.
+/// The state of a transport's connections to its broker, for health checks.
 public struct TransportHealth: Sendable, Hashable {
     /// The connection that publishes.
     public var publishing: ConnectionState
     /// The connection that consumes and declares.
     public var consuming: ConnectionState
-    /// When the broker last sent anything on the consuming connection, heartbeats included; `nil` if there is nothing to listen for, as
-    /// with a broker in this process.
+    /// The time at which the broker last sent anything on the consuming connection, heartbeats included; `nil` if there
+    /// is nothing to receive, as from a broker in this process.
     public var lastReceived: ContinuousClock.Instant?
-    /// The longest silence that is no sign of trouble: two heartbeats; `nil` without heartbeats.
+    /// The longest silence that doesn't indicate a problem: two heartbeat intervals; `nil` without heartbeats.
     public var heartbeatTimeout: Duration?
 
-    /// A transport's health.
+    /// Creates a transport's health.
     public init(
         publishing: ConnectionState,
         consuming: ConnectionState,
@@ -23,7 +23,7 @@ public struct TransportHealth: Sendable, Hashable {
         self.heartbeatTimeout = heartbeatTimeout
     }
 
-    /// Whether the consuming connection is open and the broker was heard on it lately.
+    /// Whether the consuming connection is open and the broker has sent something on it within ``heartbeatTimeout``.
     public func isAlive(at now: ContinuousClock.Instant) -> Bool {
         guard consuming.isConnected else { return false }
         guard let lastReceived, let heartbeatTimeout else { return true }

@@ -1,7 +1,8 @@
 /// An AMQP field table: named values, as in message headers and in the arguments of a queue.
 ///
-/// Entries keep the order in which they were set, which is the order on the wire. Two tables are equal when they hold the same
-/// names and values in any order. Tables are small (tens of entries), so a look-up walks them: that is faster than hashing.
+/// Entries keep the order in which they were set, which is the order on the wire. Two tables are equal when they hold
+/// the same names and values in any order. Tables are small (tens of entries), so a lookup scans them, which is faster
+/// than hashing.
 public struct FieldTable: Sendable {
     @usableFromInline var entries: [(name: String, value: FieldValue)]
 
@@ -34,7 +35,7 @@ public struct FieldTable: Sendable {
         }
     }
 
-    /// Adds an entry that the caller knows to be new, without looking for one of that name.
+    /// Appends an entry whose name the caller knows to be new, without looking for a duplicate.
     @inlinable
     package mutating func append(_ value: FieldValue, uniqueName name: String) {
         entries.append((name, value))
@@ -63,7 +64,7 @@ extension FieldTable: RandomAccessCollection {
 }
 
 extension FieldTable: ExpressibleByDictionaryLiteral {
-    /// A table of these entries; of two with one name the later counts.
+    /// A table of these entries; of two with the same name, the later one wins.
     public init(dictionaryLiteral elements: (String, FieldValue)...) {
         self.init(minimumCapacity: elements.count)
         for (name, value) in elements { self[name] = value }
@@ -71,12 +72,12 @@ extension FieldTable: ExpressibleByDictionaryLiteral {
 }
 
 extension FieldTable: Hashable {
-    /// True if both hold the same names and values, in whatever order.
+    /// True if both hold the same names and values, in any order.
     public static func == (one: FieldTable, other: FieldTable) -> Bool {
         one.count == other.count && one.allSatisfy { other[$0.name] == $0.value }
     }
 
-    /// Feeds the entries into `hasher` in an order of their own, so that equal tables hash alike.
+    /// Feeds the entries into `hasher` sorted by name, so that equal tables have equal hashes.
     public func hash(into hasher: inout Hasher) {
         for entry in entries.sorted(by: { $0.name < $1.name }) {
             hasher.combine(entry.name)
@@ -86,15 +87,16 @@ extension FieldTable: Hashable {
 }
 
 extension FieldTable {
-    /// The header that a transport adds to a message of which it had to leave headers out, and whose text says why.
+    /// The name of the header that a transport adds to a message from which it had to omit headers; its text gives the
+    /// reason.
     ///
-    /// Headers from elsewhere may be nested more deeply, or be more, than ``WireLimits/standard`` allows. Such a message is delivered all the
-    /// same, with the headers that can be read, so that its reader can put it aside.
+    /// Foreign headers may exceed 32 levels or 65,536 values. Such a message is still delivered, with the headers that
+    /// can be read, so that its consumer can set it aside.
     public static let omittedHeaders = "warren-omitted-headers"
 }
 
 extension FieldTable {
-    /// The table as AMQP sends it, its length in four bytes first.
+    /// Encodes the table as AMQP does: its length in four bytes, then the entries.
     ///
     /// - Throws: `invalidArgument` if a name is longer than 255 bytes or the table exceeds `limits`.
     package func encoded(limits: WireLimits = .standard) throws(AMQPError) -> [UInt8] {
@@ -103,9 +105,10 @@ extension FieldTable {
         return writer.bytes
     }
 
-    /// The table that these bytes are, length first, with nothing after it.
+    /// Decodes a table, length first, that fills `bytes` to the end.
     ///
-    /// - Throws: `malformed` with the field's name and what is wrong with it; see ``WireReader/readFieldTable(limits:)``.
+    /// - Throws: `malformed` with the field's name and what is wrong with it; see
+    ///   ``WireReader/readFieldTable(limits:)``.
     package init(decoding bytes: [UInt8], limits: WireLimits = .standard) throws(AMQPError) {
         var reader = WireReader(bytes)
         self = try reader.readFieldTable(limits: limits)
@@ -116,11 +119,11 @@ extension FieldTable {
 extension WireReader {
     /// Reads a field table.
     ///
-    /// Of two entries with one name the first counts, as at the broker. `L` is read as a signed 64-bit integer, and a string whose
-    /// octets are not UTF-8 as bytes.
+    /// Of two entries with the same name the first wins, as in the broker. `L` is read as a signed 64-bit integer, and
+    /// a string whose octets are not UTF-8 as bytes.
     ///
-    /// - Throws: `malformed` with the field's name and what is wrong with it: the bytes end too early, a name is not UTF-8, a type is
-    ///   unknown, or the table exceeds `limits`.
+    /// - Throws: `malformed` with the field's name and what is wrong with it: the bytes end too early, a name is not
+    ///   UTF-8, a type is unknown, or the table exceeds `limits`.
     package mutating func readFieldTable(limits: WireLimits = .standard) throws(AMQPError) -> FieldTable {
         do throws(WireFault) {
             var room = limits
@@ -182,7 +185,7 @@ extension WireReader {
         case FieldTag.array: return .array(try array(&room))
         case FieldTag.table: return .table(try table(&room))
         case FieldTag.void: return .void
-        default: throw WireFault("has type \(tag) ('\(Character(UnicodeScalar(tag)))'), which AMQP 0-9-1 doesn't know.")
+        default: throw WireFault("has type \(tag) ('\(Character(UnicodeScalar(tag)))'), which AMQP doesn't define.")
         }
     }
 
@@ -194,14 +197,15 @@ extension WireReader {
 extension WireWriter {
     /// Writes a field table: its length in four bytes, then each entry's name, type letter and value.
     ///
-    /// - Throws: `invalidArgument` if a name is longer than 255 bytes or the table exceeds `limits`; nothing is written then.
+    /// - Throws: `invalidArgument` if a name is longer than 255 bytes or the table exceeds `limits`; nothing is written
+    ///   then.
     package mutating func write(_ table: FieldTable, limits: WireLimits = .standard) throws(AMQPError) {
         let start = bytes.count
         do throws(WireFault) {
             var room = limits
             try write(table: table, &room)
         } catch {
-            takeBack(to: start)
+            truncate(to: start)
             throw error.error(.invalidArgument, "A field table can't be sent")
         }
     }
@@ -217,7 +221,7 @@ extension WireWriter {
                 try write(field: value, &room)
             } catch { throw error.inside(name) }
         }
-        try measure(from: start)
+        try fillLength(at: start)
         room.leave()
     }
 
@@ -231,7 +235,7 @@ extension WireWriter {
                 try write(field: array[index], &room)
             } catch { throw error.inside(index) }
         }
-        try measure(from: start)
+        try fillLength(at: start)
         room.leave()
     }
 
@@ -273,11 +277,11 @@ extension WireWriter {
     }
 }
 
-/// Tells whether a table holds a name already, without comparing each name with all the others.
+/// Finds duplicate names while a table is read, without comparing each name with all the others.
 package struct SeenNames {
     /// A bit for each name seen: most new names find their bit unset.
     ///
-    /// A name outside ASCII can be equal to one in it (the Kelvin sign and `K`), so it sets, and looks at, all bits.
+    /// A name outside ASCII can be equal to one in it (the Kelvin sign and `K`), so it sets and checks all bits.
     private var sketch: UInt64 = 0
     /// The names themselves, once there are many.
     private var names: Set<String> = []
@@ -286,7 +290,8 @@ package struct SeenNames {
 
     package init() {}
 
-    /// True for a name that `table` doesn't hold; each of the table's names must have been asked for before.
+    /// Returns true for a name that `table` doesn't hold; each name in the table must have been passed to this method
+    /// before.
     package mutating func isNew(_ name: String, in table: FieldTable) -> Bool {
         if table.count < Self.few {
             let bits = Self.bits(of: name)

@@ -2,18 +2,19 @@
 enum ShortString {
     static let maximumLength = 255
 
-    /// Throws `invalidArgument` if `text` is too long; `what` says whose text it is, at the start of a sentence.
+    /// Throws `invalidArgument` if `text` is too long; `what` begins the message and names the text.
     static func validate(_ text: String, _ what: @autoclosure () -> String) throws(AMQPError) {
         guard text.utf8.count <= maximumLength else {
             throw AMQPError(
                 .invalidArgument,
-                "\(what()) has \(text.utf8.count) bytes of UTF-8; AMQP takes \(maximumLength). It begins with "
+                "\(what()) has \(text.utf8.count) bytes of UTF-8; AMQP allows \(maximumLength). It begins with "
                     + "'\(text.prefix(40))'. Choose a shorter one."
             )
         }
     }
 
-    /// Throws `invalidArgument` if `name`, of a queue or exchange, is too long or would be changed by RabbitMQ, which removes line ends.
+    /// Throws `invalidArgument` if `name`, of a queue or exchange, is too long, or if RabbitMQ would change it by
+    /// removing line ends.
     static func validateName(_ name: String, _ what: @autoclosure () -> String) throws(AMQPError) {
         try validate(name, what())
         guard !name.utf8.contains(where: { $0 == UInt8(ascii: "\r") || $0 == UInt8(ascii: "\n") }) else {

@@ -1,10 +1,10 @@
-/// How much a field table may hold, so that bytes from elsewhere can exhaust neither stack nor memory.
+/// Limits on a field table, so that foreign bytes can exhaust neither stack nor memory.
 ///
-/// Any table that a program makes for itself stays far below the defaults.
+/// Tables that a program builds itself stay far below the defaults.
 package struct WireLimits: Sendable, Hashable {
-    /// How deeply arrays and tables may be nested; the outermost table is at depth 1.
+    /// The greatest depth to which arrays and tables may be nested; the outermost table is at depth 1.
     package var depth: Int
-    /// How many entries and array elements there may be, over all levels together.
+    /// The greatest number of entries and array elements, over all levels together.
     package var values: Int
 
     /// Limits by their numbers.
@@ -16,7 +16,7 @@ package struct WireLimits: Sendable, Hashable {
     /// 32 levels and 65,536 values.
     package static let standard = WireLimits()
 
-    /// Goes one level down; what is left of the limits is kept in `self`.
+    /// Enters a level of nesting; `self` holds what is left of the limits.
     mutating func enter() throws(WireFault) {
         guard depth > 0 else { throw WireFault("is nested more deeply than the limit allows.") }
         depth -= 1
@@ -25,14 +25,14 @@ package struct WireLimits: Sendable, Hashable {
     mutating func leave() { depth += 1 }
 
     mutating func count() throws(WireFault) {
-        guard values > 0 else { throw WireFault("is one value more than the limit allows.") }
+        guard values > 0 else { throw WireFault("exceeds the number of values that the limit allows.") }
         values -= 1
     }
 }
 
-/// What is wrong with some bytes or values, and where, collected on the way out of nested tables.
+/// A fault in bytes or values, with its place, which is collected on the way out of nested tables.
 ///
-/// Names are put together only when something is wrong: the way of good bytes costs nothing for it.
+/// The place is composed only after a fault, so valid bytes pay nothing for it.
 struct WireFault: Error {
     private(set) var place: String
     let reason: String

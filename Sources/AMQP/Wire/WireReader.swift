@@ -1,23 +1,24 @@
-/// Reads AMQP's elementary types from bytes, one after the other.
+/// Reads AMQP's elementary types from bytes, one after another.
 ///
-/// Bytes may come from anyone: whatever they are, reading ends in a value or an error. After an error the reader is of no more use.
+/// The bytes may come from anyone: whatever they are, reading yields a value or an error. Discard the reader after an
+/// error.
 package struct WireReader: Sendable {
     private let bytes: ArraySlice<UInt8>
     private var position: Int
-    /// Where the part being read ends: the bytes' end, or that of the innermost table or array.
+    /// The end of the part being read: that of the bytes, or of the innermost table or array.
     private var end: Int
 
-    /// A reader at the first of these bytes.
+    /// Creates a reader at the first of these bytes.
     package init(_ bytes: ArraySlice<UInt8>) {
         self.bytes = bytes
         position = bytes.startIndex
         end = bytes.endIndex
     }
 
-    /// A reader at the first of these bytes.
+    /// Creates a reader at the first of these bytes.
     package init(_ bytes: [UInt8]) { self.init(bytes[...]) }
 
-    /// How many bytes are left to read.
+    /// The number of bytes left to read.
     package var remaining: Int { end - position }
 
     /// Reads an integer in network order.
@@ -56,7 +57,8 @@ package struct WireReader: Sendable {
 
     /// The octets as text; `nil` if they are not UTF-8.
     ///
-    /// `String(validating:as:)` looks types up at run time, which took a third of all decoding; nearly all text is ASCII.
+    /// `String(validating:as:)` looks up types at run time, which took a third of all decoding; nearly all text is
+    /// ASCII.
     static func text(_ octets: ArraySlice<UInt8>) -> String? {
         octets.allSatisfy { $0 < 128 }
             ? String(decoding: octets, as: UTF8.self) : String(validating: octets, as: UTF8.self)
@@ -66,7 +68,8 @@ package struct WireReader: Sendable {
         try take(Int(number(UInt32.self)))
     }
 
-    /// Reads a length in four bytes, and narrows the reader to as many; ``widen(to:)`` with the result undoes that.
+    /// Reads a length in four bytes and narrows the reader to that many bytes; ``widen(to:)`` with the result undoes
+    /// it.
     mutating func narrow() throws(WireFault) -> Int {
         let length = Int(try number(UInt32.self))
         guard length <= remaining else { throw WireFault("says it has \(length) bytes, and \(remaining) are left.") }
@@ -86,7 +89,7 @@ package struct WireReader: Sendable {
 
     func expectEnd(after what: String) throws(AMQPError) {
         guard remaining == 0 else {
-            throw AMQPError(.malformed, "\(what) is followed by \(remaining) bytes that belong to nothing.")
+            throw AMQPError(.malformed, "\(what) is followed by \(remaining) bytes that are not part of it.")
         }
     }
 }

@@ -1,11 +1,11 @@
-/// Writes AMQP's elementary types as bytes, in network order, one after the other.
+/// Writes AMQP's elementary types as bytes, in network order, one after another.
 ///
-/// What it writes, ``WireReader`` reads. A field table or properties written after each other need no separator.
+/// ``WireReader`` reads what it writes. Values need no separator between them.
 package struct WireWriter: Sendable {
-    /// What was written so far.
+    /// The bytes written so far.
     package private(set) var bytes: [UInt8] = []
 
-    /// A writer with room for `capacity` bytes before it has to grow.
+    /// Creates a writer with room for `capacity` bytes before it has to grow.
     package init(capacity: Int = 256) {
         bytes.reserveCapacity(capacity)
     }
@@ -53,14 +53,14 @@ package struct WireWriter: Sendable {
         bytes.append(contentsOf: octets)
     }
 
-    /// Puts the number of bytes written since into the four bytes that were left for it at `start`.
-    mutating func measure(from start: Int) throws(WireFault) {
+    /// Writes the number of bytes that follow the four reserved at `start` into those four.
+    mutating func fillLength(at start: Int) throws(WireFault) {
         let length = try lengthField(bytes.count - start - 4)
         for place in 0..<4 { bytes[start + place] = UInt8(truncatingIfNeeded: length >> (24 - 8 * UInt32(place))) }
     }
 
-    /// Removes what was written since there were `count` bytes, after a failure.
-    mutating func takeBack(to count: Int) { bytes.removeSubrange(count...) }
+    /// Removes everything after the first `count` bytes, after a failure.
+    mutating func truncate(to count: Int) { bytes.removeSubrange(count...) }
 
     private func lengthField(_ count: Int) throws(WireFault) -> UInt32 {
         guard let length = UInt32(exactly: count) else {

@@ -1,7 +1,7 @@
 import AMQP
 import Testing
 
-@Suite("Taking what exists into a declaration")
+@Suite("Adopting what exists into a declaration")
 struct AdoptingTests {
     let queue = QueueDeclaration(
         "q",
@@ -31,7 +31,7 @@ struct AdoptingTests {
         return mismatch
     }
 
-    @Test("changes an argument to the current value, of the kind that was sent where the broker tells no type")
+    @Test("An argument gets the current value, of the declared type where the broker names none")
     func changes() throws {
         #expect(try adopted("x-message-ttl", .init(text: "2000")).arguments.arguments["x-message-ttl"] == .int64(2000))
         #expect(
@@ -47,14 +47,14 @@ struct AdoptingTests {
         #expect(try adopted("x-queue-type", .init(text: "classic")).arguments.arguments["x-queue-type"] == "classic")
     }
 
-    @Test("adds an argument that only the queue has, of the type the broker tells")
+    @Test("An argument that only the queue has is added, of the type that the broker names")
     func adds() throws {
         #expect(
             try adopted("x-max-length", .init(text: "5", type: "long")).arguments.arguments["x-max-length"] == .int64(5)
         )
     }
 
-    @Test("removes an argument that the queue doesn't have, and knows a queue without a type for classic")
+    @Test("An argument that the queue doesn't have is removed, and a queue without a type is classic")
     func removes() throws {
         #expect(
             try adopted("x-dead-letter-exchange", nil).arguments.arguments
@@ -63,7 +63,7 @@ struct AdoptingTests {
         #expect(try adopted("x-queue-type", nil).arguments.arguments["x-queue-type"] == "classic")
     }
 
-    @Test("is valid whatever was taken in, so that it can be declared")
+    @Test("The result is valid whatever was adopted, so that it can be declared")
     func isValid() throws {
         let strict = QueueDeclaration(
             "q",
@@ -83,13 +83,13 @@ struct AdoptingTests {
         }
     }
 
-    @Test("changes durable and auto-delete")
+    @Test("Durable and auto-delete are adopted")
     func properties() throws {
         #expect(try !adopted("durable", .init(text: "false")).isDurable)
         #expect(try adopted("auto_delete", .init(text: "true")).isAutoDelete)
     }
 
-    @Test("is refused where it would change nothing or nothing that makes sense")
+    @Test("Nothing is adopted where it would change nothing or make no sense")
     func refused() throws {
         #expect(try queue.adopting(mismatch("durable", .init(text: "true"))) == nil)
         #expect(try queue.adopting(mismatch("durable", .init(text: "maybe"))) == nil)
@@ -98,7 +98,7 @@ struct AdoptingTests {
         #expect(try queue.adopting(mismatch("durable", .init(text: "false"), .exchange)) == nil)
     }
 
-    @Test("works for exchanges: type, durable, auto-delete, internal, alternate exchange")
+    @Test("An exchange adopts type, durable, auto-delete, internal and alternate exchange")
     func exchanges() throws {
         let exchange = ExchangeDeclaration("q", kind: .topic, alternateExchange: "other")
         func adopted(_ argument: String, _ text: String?) throws -> ExchangeDeclaration {

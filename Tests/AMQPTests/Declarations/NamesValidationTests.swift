@@ -17,7 +17,7 @@ struct NamesValidationTests {
         return ""
     }
 
-    @Test("255 bytes are taken everywhere")
+    @Test("Names and keys of 255 bytes are accepted everywhere")
     func longestIsTaken() throws {
         try QueueDeclaration(longest).validate()
         try ExchangeDeclaration(longest, kind: .topic, alternateExchange: longest).validate()
@@ -25,7 +25,7 @@ struct NamesValidationTests {
         try Destination(exchange: longest, routingKey: longest).validate()
     }
 
-    @Test("256 bytes are refused, with what it is")
+    @Test("Names and keys of 256 bytes are refused, and the error says which")
     func tooLongIsRefused() throws {
         #expect(
             try refusal { () throws(AMQPError) in try QueueDeclaration(tooLong).validate() }.contains("queue's name")
@@ -45,7 +45,7 @@ struct NamesValidationTests {
         )
     }
 
-    @Test("a line end is refused, since RabbitMQ removes it from names", arguments: ["a\nb", "a\r", "a\r\nb"])
+    @Test("A line end is refused, since RabbitMQ removes it from names", arguments: ["a\nb", "a\r", "a\r\nb"])
     func lineEnds(_ name: String) throws {
         #expect(try refusal { () throws(AMQPError) in try QueueDeclaration(name).validate() }.contains("line end"))
         #expect(
@@ -54,7 +54,7 @@ struct NamesValidationTests {
         )
     }
 
-    @Test("the default exchange is neither declared nor bound")
+    @Test("The default exchange is neither declared nor bound")
     func defaultExchange() throws {
         #expect(
             try refusal { () throws(AMQPError) in try ExchangeDeclaration("", kind: .direct).validate() }
@@ -66,7 +66,7 @@ struct NamesValidationTests {
         )
     }
 
-    @Test("a queue's refused arguments come with the queue's name")
+    @Test("The error for a queue's arguments begins with the queue's name")
     func queueIsNamed() throws {
         let queue = QueueDeclaration("emails", arguments: QueueArguments(.quorum) { $0.maxPriority = 1 })
         #expect(
@@ -75,7 +75,10 @@ struct NamesValidationTests {
         )
     }
 
-    @Test("a quorum queue or stream is named, durable, shared and stays", arguments: [QueueKind.quorum, .stream])
+    @Test(
+        "A quorum queue or stream must be named, durable, shared and permanent",
+        arguments: [QueueKind.quorum, .stream]
+    )
     func replicatedQueues(_ kind: QueueKind) throws {
         let arguments = QueueArguments(kind)
         let queues = [
@@ -90,7 +93,7 @@ struct NamesValidationTests {
         try QueueDeclaration("", isDurable: false, isExclusive: true, isAutoDelete: true).validate()
     }
 
-    @Test("a property is refused by its name")
+    @Test("The error for a property names it")
     func properties() throws {
         for (path, name) in [
             (\BasicProperties.contentType, "content-type"), (\.contentEncoding, "content-encoding"),
@@ -104,7 +107,7 @@ struct NamesValidationTests {
     }
 
     @Test(
-        "an expiration is whole milliseconds of at most ten years",
+        "An expiration is whole milliseconds of at most ten years",
         arguments: ["", "-1", "1.5", "1s", "+1", "315360000001"]
     )
     func expiration(_ text: String) throws {
@@ -115,7 +118,7 @@ struct NamesValidationTests {
         #expect(try refusal { () throws(AMQPError) in try properties.validate() }.contains("expiration is '\(text)'"))
     }
 
-    @Test("a header is refused where RabbitMQ can't read its number, with its place")
+    @Test("A header whose number RabbitMQ can't read is refused with its place")
     func numbers() throws {
         var properties = BasicProperties()
         properties.headers = ["a": [["b": .double(.nan)]]]

@@ -1,7 +1,7 @@
 import AMQP
 import Testing
 
-@Suite("Queue arguments that no broker takes")
+@Suite("Queue arguments that no broker accepts")
 struct QueueArgumentsValidationTests {
     struct Example: Sendable, CustomTestStringConvertible {
         var testDescription: String
@@ -87,14 +87,14 @@ struct QueueArgumentsValidationTests {
         },
     ]
 
-    @Test("are refused with the argument, the reason and what to do", arguments: wrongKind + wrongValue)
+    @Test("Wrong arguments are refused with the argument, the reason and what to do", arguments: wrongKind + wrongValue)
     func areRefused(_ example: Example) throws {
         let error = try #require(throws: AMQPError.self) { try example.arguments.validate() }
         #expect(error.code == .invalidArgument)
         for words in example.words { #expect(error.message.contains(words), "\(error.message)") }
     }
 
-    @Test("don't include those of the topology: jobs, dead letters, the ladder, control")
+    @Test("The arguments of the topology's queues are accepted: jobs, dead letters, the ladder, control")
     func goodOnes() throws {
         try QueueArguments(.quorum) {
             $0.deadLetterExchange = "warren.dead"

@@ -3,7 +3,7 @@ import Testing
 
 @Suite("A message's properties on the wire")
 struct BasicPropertiesWireTests {
-    @Test("are two bytes of flags and the values in the flags' order")
+    @Test("Properties are two bytes of flags and the values in the flags' order")
     func knownAnswer() throws {
         var properties = BasicProperties()
         properties.contentType = "a"
@@ -20,31 +20,31 @@ struct BasicPropertiesWireTests {
         #expect(try BasicProperties(decoding: bytes) == properties)
     }
 
-    @Test("are two zero bytes when none is set")
+    @Test("Properties of which none is set are two zero bytes")
     func none() throws {
         #expect(try BasicProperties().encoded() == [0, 0])
         #expect(try BasicProperties(decoding: [0, 0]) == BasicProperties())
     }
 
-    @Test("keep an empty header table apart from none")
+    @Test("An empty header table differs from none")
     func emptyHeaders() throws {
         var properties = BasicProperties()
         properties.headers = FieldTable()
         #expect(try BasicProperties(decoding: properties.encoded()).headers == FieldTable())
     }
 
-    @Test("may hold a cluster-id, which is passed over")
+    @Test("A cluster-id is skipped")
     func clusterID() throws {
         #expect(try BasicProperties(decoding: [0, 0b0000_0100, 1, 0x63]) == BasicProperties())
     }
 
-    @Test("are refused when a flag is unknown", arguments: [1, 2] as [UInt8])
+    @Test("Properties with an unknown flag are refused", arguments: [1, 2] as [UInt8])
     func unknownFlag(_ flag: UInt8) throws {
         let error = try #require(throws: AMQPError.self) { try BasicProperties(decoding: [0, flag]) }
         #expect(error.code == .malformed)
     }
 
-    @Test("are refused with the property's name when a value is cut short")
+    @Test("A value that is cut short is refused with its property's name")
     func cutShort() throws {
         let error = try #require(throws: AMQPError.self) { try BasicProperties(decoding: [0, 0b0100_0000, 0, 0]) }
         #expect(error.message.contains("'timestamp'"))
@@ -54,7 +54,7 @@ struct BasicPropertiesWireTests {
         #expect(inHeader.message.contains("'headers.k'"))
     }
 
-    @Test("are not written with a text of 256 bytes, and the error names the property")
+    @Test("A text of 256 bytes is not written, and the error names the property")
     func tooLong() throws {
         var properties = BasicProperties()
         properties.correlationID = String(repeating: "c", count: 256)

@@ -3,7 +3,7 @@ import Testing
 
 @Suite("A message")
 struct MessageTests {
-    @Test("can be made of text, sent as UTF-8 without any property")
+    @Test("A message made of text has it as UTF-8 and sets no property")
     func text() {
         #expect(Message("Grüße") == Message(body: Array("Grüße".utf8)))
     }

@@ -9,7 +9,7 @@ struct ConnectionStateTests {
         (.recovering(attempt: 3), false, "recovering (3)"), (.closed, false, "closed"),
     ]
 
-    @Test("knows whether the client is logged in, and describes itself")
+    @Test("A state knows whether the client is logged in, and describes itself")
     func descriptions() {
         for (state, isConnected, text) in Self.all {
             #expect(state.isConnected == isConnected)
@@ -18,7 +18,7 @@ struct ConnectionStateTests {
         #expect(Set(Self.all.map(\.0)).count == Self.all.count)
     }
 
-    @Test("carries the broker's reason and the number of the attempt")
+    @Test("A state carries the broker's reason and the number of the attempt")
     func details() {
         #expect(Self.all.map(\.0.blockedReason) == [nil, nil, nil, "low on disk", nil, nil])
         #expect(Self.all.map(\.0.recoveryAttempt) == [nil, nil, nil, nil, 3, nil])

@@ -29,36 +29,36 @@ struct FieldTableWireTests {
         [0, 0, 0, UInt8(field.count + 2), 1, UInt8(ascii: "k")] + field
     }
 
-    @Test("writes each type as RabbitMQ reads it", arguments: knownAnswers)
+    @Test("Each type is written as RabbitMQ reads it", arguments: knownAnswers)
     func encodes(_ value: FieldValue, _ bytes: [UInt8]) throws {
         #expect(try FieldTable(dictionaryLiteral: ("k", value)).encoded() == Self.table(bytes))
     }
 
-    @Test("reads each type as RabbitMQ writes it", arguments: knownAnswers)
+    @Test("Each type is read as RabbitMQ writes it", arguments: knownAnswers)
     func decodes(_ value: FieldValue, _ bytes: [UInt8]) throws {
         let table = try FieldTable(decoding: Self.table(bytes))
         #expect(table["k"] == value)
         #expect(table.count == 1)
     }
 
-    @Test("reads Python's L as a signed number")
+    @Test("Python's L is read as a signed number")
     func readsOtherInt64() throws {
         let bytes = Self.table([UInt8(ascii: "L")] + Array(repeating: 0xFF, count: 8))
         #expect(try FieldTable(decoding: bytes)["k"] == .int64(-1))
     }
 
-    @Test("reads a string that is not UTF-8 as bytes")
+    @Test("A string that is not UTF-8 is read as bytes")
     func readsForeignText() throws {
         let bytes = Self.table([UInt8(ascii: "S"), 0, 0, 0, 2, 0xC3, 0x28])
         #expect(try FieldTable(decoding: bytes)["k"] == .bytes([0xC3, 0x28]))
     }
 
-    @Test("takes any octet but 0 for true")
+    @Test("Any octet but 0 is read as true")
     func readsOtherTruth() throws {
         #expect(try FieldTable(decoding: Self.table([UInt8(ascii: "t"), 7]))["k"] == .bool(true))
     }
 
-    @Test("lets the first of two entries with one name count")
+    @Test("The first of two entries with the same name wins")
     func firstOfTwoCounts() throws {
         let entry = { (number: UInt8) in [1, UInt8(ascii: "k"), UInt8(ascii: "B"), number] }
         let table = try FieldTable(decoding: [0, 0, 0, 8] + entry(1) + entry(2))
@@ -66,7 +66,7 @@ struct FieldTableWireTests {
         #expect(table.count == 1)
     }
 
-    @Test("finds a name that comes twice among hundreds")
+    @Test("A duplicate name is found among hundreds")
     func findsLateDuplicate() throws {
         var entries: [UInt8] = []
         for number in 0..<200 { entries += [2, UInt8(number / 16 + 65), UInt8(number % 16 + 65), UInt8(ascii: "V")] }
@@ -76,14 +76,14 @@ struct FieldTableWireTests {
         #expect(table["AA"] == .void)
     }
 
-    @Test("has names of up to 255 bytes")
+    @Test("Names may have 255 bytes")
     func longNames() throws {
         let longest = String(repeating: "é", count: 127) + "x"
         let table: FieldTable = [longest: 1]
         #expect(try FieldTable(decoding: table.encoded()) == table)
     }
 
-    @Test("is not written with a name of 256 bytes, and the error says where")
+    @Test("A name of 256 bytes is not written, and the error says where")
     func tooLongName() throws {
         let name = String(repeating: "n", count: 256)
         let error = try #require(throws: AMQPError.self) {
@@ -94,7 +94,7 @@ struct FieldTableWireTests {
         #expect(error.message.contains("256 bytes"))
     }
 
-    @Test("leaves no half of it behind when it can't be written")
+    @Test("A table that can't be written leaves nothing behind")
     func writesAllOrNothing() throws {
         var writer = WireWriter()
         writer.write(UInt16(7))

@@ -1,7 +1,7 @@
 import AMQP
 import Testing
 
-@Suite("Bytes that are no field table")
+@Suite("Bytes that are not a field table")
 struct MalformedFieldTableTests {
     struct Example: Sendable, CustomTestStringConvertible {
         var testDescription: String
@@ -42,14 +42,14 @@ struct MalformedFieldTableTests {
         Example(testDescription: "bytes left over", bytes: [0, 0, 0, 0, 1], words: ["followed by 1 bytes"]),
     ]
 
-    @Test("are refused with the field and the reason", arguments: examples)
+    @Test("Malformed bytes are refused with the field and the reason", arguments: examples)
     func areRefused(_ example: Example) throws {
         let error = try #require(throws: AMQPError.self) { try FieldTable(decoding: example.bytes) }
         #expect(error.code == .malformed)
         for words in example.words { #expect(error.message.contains(words), "\(error.message)") }
     }
 
-    @Test("may not nest more deeply than the limit, however deep they say they are")
+    @Test("Bytes that claim to nest 20,000 levels deep are refused at the limit")
     func depthIsBounded() throws {
         // Each array says that it holds all that follows.
         let levels = 20_000
@@ -64,7 +64,7 @@ struct MalformedFieldTableTests {
         #expect(error.message.contains("nested more deeply"))
     }
 
-    @Test("may hold as many levels as the limit says, and no more")
+    @Test("A table may have as many levels as the limit says, and no more")
     func depthLimitIsExact() throws {
         let table: FieldTable = ["a": ["b": ["c"]]]
         let bytes = try table.encoded()
@@ -73,7 +73,7 @@ struct MalformedFieldTableTests {
         #expect(throws: AMQPError.self) { try table.encoded(limits: WireLimits(depth: 2)) }
     }
 
-    @Test("may hold as many values as the limit says, over all levels, and no more")
+    @Test("A table may have as many values as the limit says, over all levels, and no more")
     func valueLimitIsExact() throws {
         let table: FieldTable = ["a": ["b", "c"], "d": ["e": .void]]
         let bytes = try table.encoded()
