@@ -135,7 +135,7 @@ actor Connection {
         }
         guard isFirst else { return }
         // A broker that blocks a publisher reads nothing from it, so it may not answer.
-        let isBlocked = if case .blocked = schedule.state { true } else { false }
+        let isBlocked = schedule.state.blockedReason != nil
         closingDeadline = .now + .seconds(isBlocked ? 1 : 5)
         // Asks for no more deliveries first: a quorum queue should have all acknowledgements before the channels go.
         for channel in channels.open {

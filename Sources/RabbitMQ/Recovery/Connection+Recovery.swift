@@ -35,7 +35,7 @@ extension Connection {
         thread.setSocket(opened.descriptor)
         socket = consume opened
         serverProperties = properties
-        if case .recovering(let attempt) = schedule.state {
+        if let attempt = schedule.state.recoveryAttempt {
             counters.countReconnect()
             logger.info(
                 "connection recovered",

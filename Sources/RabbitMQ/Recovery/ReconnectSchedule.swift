@@ -32,7 +32,7 @@ struct ReconnectSchedule {
 
     /// Somebody needs the connection.
     mutating func demand(at now: ContinuousClock.Instant) {
-        guard case .idle = state else { return }
+        guard state == .idle else { return }
         state = .connecting
         nextAttempt = now
     }

@@ -63,7 +63,7 @@ struct RecoveryTests {
                 #expect(await states.next()?.consuming == .open)
                 #expect(client.health.isAlive(at: .now))
                 try await broker.ctl("close_all_connections", "maintenance")
-                guard case .recovering(attempt: 1)? = await states.next()?.consuming else {
+                guard await states.next()?.consuming == .recovering(attempt: 1) else {
                     Issue.record("the client did not say that it recovers")
                     return
                 }

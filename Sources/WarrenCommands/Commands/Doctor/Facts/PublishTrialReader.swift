@@ -41,14 +41,14 @@ struct PublishTrialReader: Sendable {
                 )
             }
         } catch {
-            if case .blocked(let reason) = transport.health.publishing { return .blocked(reason: reason) }
+            if let reason = transport.health.publishing.blockedReason { return .blocked(reason: reason) }
             return switch error.code {
             case .blocked: .blocked(reason: error.message)
             case .confirmTimedOut, .deadlineExceeded: .unanswered
             default: .notTried(reason: error.message)
             }
         }
-        if case .blocked(let reason) = transport.health.publishing { return .blocked(reason: reason) }
+        if let reason = transport.health.publishing.blockedReason { return .blocked(reason: reason) }
         return .taken
     }
 }
