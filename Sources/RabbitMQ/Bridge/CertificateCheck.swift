@@ -1,6 +1,12 @@
 import AMQP
 import CRabbitMQ
 
+#if canImport(Darwin)
+import Darwin
+#else
+import Glibc
+#endif
+
 /// Has OpenSSL check the broker's certificate inside of the handshake, and keeps the reason of a refusal.
 ///
 /// librabbitmq looks at the certificate only after the handshake, says no more than that it was refused, and knows no IP addresses before
@@ -75,4 +81,12 @@ extension TLSFault {
 
     /// Forgets what failed on this thread.
     static func forget() { warren_forget_tls_faults() }
+}
+
+extension String {
+    /// True for an IPv4 or IPv6 address, in the form that certificates are compared with.
+    var isIPAddress: Bool {
+        var memory = in6_addr()
+        return [AF_INET, AF_INET6].contains { family in unsafe inet_pton(family, self, &memory) == 1 }
+    }
 }

@@ -269,45 +269,84 @@ final class ConnectionThread: SerialExecutor {
     }
 }
 
-/// A closure on its way into a new thread.
-final class ThreadBody: Sendable {
-    private let run: @Sendable () -> Void
-
-    init(_ run: @escaping @Sendable () -> Void) { self.run = run }
-
-    /// librabbitmq decodes nested tables by recursion, and a frame can nest 26,000 deep: that takes between 2 and 3 MiB of stack, more in
-    /// a build with checks, while macOS gives a thread 512 KiB and a shell's `ulimit -s` may be as small.
-    private static let stackSize = 16 << 20
-
-    /// Starts a detached thread that runs the closure.
+extension Connection {
+    /// The connection's thread is its executor.
     ///
-    /// The thread takes over the one reference that `passRetained` makes; if it can't be started, the reference is given back here.
-    func start() throws(AMQPError) {
-        let context = unsafe Unmanaged.passRetained(self)
-        var attributes = pthread_attr_t()
-        unsafe pthread_attr_init(&attributes)
-        unsafe pthread_attr_setstacksize(&attributes, Self.stackSize)
-        defer { unsafe pthread_attr_destroy(&attributes) }
-        #if canImport(Darwin)
-        var thread: pthread_t?
-        let result = unsafe pthread_create(&thread, &attributes, { unsafe ThreadBody.enter($0) }, context.toOpaque())
-        if let thread = unsafe thread { unsafe pthread_detach(thread) }
-        #else
-        var thread = pthread_t()
-        let result = unsafe pthread_create(&thread, &attributes, { unsafe ThreadBody.enter($0) }, context.toOpaque())
-        if result == 0 { pthread_detach(thread) }
-        #endif
-        guard result == 0 else {
-            unsafe context.release()
+    /// The actor keeps the thread alive, so the unowned reference is good as long as the actor.
+    nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe thread.asUnownedSerialExecutor() }
+}
+
+/// What callers ask of the connection thread without waiting for it.
+struct Mail: Sendable {
+    /// Something for the connection to do.
+    typealias Call = @Sendable (isolated Connection) -> Void
+
+    var publishes: [PendingPublish] = []
+    var settlements: [SettlementRequest] = []
+    var calls: [Call] = []
+
+    /// True if the mail shouldn't wait: not for more settlements to join.
+    var isUrgent = false
+
+    var isEmpty: Bool { publishes.isEmpty && settlements.isEmpty && calls.isEmpty }
+}
+
+/// A pipe on whose one end a thread can sleep, together with a socket, and by whose other end other threads wake it.
+final class WakeUp: Sendable {
+    private let readEnd: Int32
+    private let writeEnd: Int32
+
+    init() throws(AMQPError) {
+        var ends: [Int32] = [0, 0]
+        guard unsafe pipe(&ends) == 0 else {
             throw AMQPError(
                 .connectionFailed,
-                "The system refuses a thread for a connection (error \(result)): raise the limit, or close connections."
+                "The system has no file descriptor left for a connection (errno \(errno)): raise the limit, or close some."
             )
         }
+        for end in ends {
+            _ = fcntl(end, F_SETFL, O_NONBLOCK)
+            _ = fcntl(end, F_SETFD, FD_CLOEXEC)
+        }
+        (readEnd, writeEnd) = (ends[0], ends[1])
     }
 
-    private static func enter(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
-        if let context = unsafe context { unsafe Unmanaged<ThreadBody>.fromOpaque(context).takeRetainedValue().run() }
-        return nil
+    deinit {
+        close(readEnd)
+        close(writeEnd)
+    }
+
+    /// Wakes the sleeper, now or when it next goes to sleep.
+    ///
+    /// A full pipe wakes it already, so that is no error.
+    func signal() {
+        var one: UInt8 = 1
+        _ = unsafe write(writeEnd, &one, 1)
+    }
+
+    /// Sleeps until `socket` can be read, ``signal()`` is called, or the time is up; `nil` is for ever.
+    ///
+    /// May end early, as when a Unix signal interrupts it. Returns whether the socket can be read, or is at its end.
+    func sleep(orUntilReadable socket: Int32?, timeout: Duration?) -> Bool {
+        var descriptors = [pollfd(fd: readEnd, events: Int16(POLLIN), revents: 0)]
+        if let socket { descriptors.append(pollfd(fd: socket, events: Int16(POLLIN), revents: 0)) }
+        _ = unsafe poll(&descriptors, nfds_t(descriptors.count), timeout?.wholeMillisecondsRoundedUp ?? -1)
+        if descriptors[0].revents != 0 { takeSignals() }
+        return socket != nil && descriptors[1].revents != 0
+    }
+
+    private func takeSignals() {
+        var signals = [UInt8](repeating: 0, count: 64)
+        while unsafe read(readEnd, &signals, signals.count) == signals.count {}
+    }
+}
+
+extension Duration {
+    /// Whole milliseconds, rounded up so that a sleep is never too short, and at most a day.
+    fileprivate var wholeMillisecondsRoundedUp: Int32 {
+        let (seconds, attoseconds) = components
+        guard seconds >= 0, attoseconds >= 0 else { return 0 }
+        guard seconds < 86_400 else { return 86_400_000 }
+        return Int32(seconds) * 1000 + Int32((attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000)
     }
 }

@@ -1,4 +1,5 @@
 import AMQP
+import Synchronization
 
 /// A channel with one consumer on it: from its opening to its end, and again after a lost connection.
 ///
@@ -183,4 +184,13 @@ struct ConsumerChannel {
         for reply in cancelled { reply.finish(.success(())) }
         cancelled = []
     }
+}
+
+/// Which channel a delivery stream reads; known only once the channel is opened, after the stream is made, and another after a recovery.
+final class ConsumerNumber: Sendable {
+    private let channel = Mutex<ChannelID?>(nil)
+
+    var id: ChannelID? { channel.withLock(\.self) }
+
+    func set(_ id: ChannelID) { channel.withLock { $0 = id } }
 }

@@ -1,4 +1,5 @@
 import AMQP
+import Logging
 
 /// Consumers: a channel each, so that an error or a close of one leaves the others alone.
 extension Connection {
@@ -7,6 +8,8 @@ extension Connection {
     /// RabbitMQ's channel keeps those beyond 32 back until the queue has taken the others, and drops them when it ends: seen on 3.10.8.
     /// A `basic.get` makes it wait for them all; what that takes goes back with the channel.
     private static let framesOnTheirWay = 16
+    /// How long a consumer rests whose queue another connection has to itself: often this client's own last one, not yet given up.
+    private static let lockedQueuePause = Duration.seconds(1)
 
     /// Registers a consumer and returns its deliveries.
     func consume(
@@ -88,5 +91,81 @@ extension Connection {
         guard let channel = channels[number], case .flushing(let reply) = channel.role else { return }
         channel.role = .closing(reply)
         send(.channelClose, channel: number)
+    }
+
+    /// Lets a consumer's machine take an event, and does what it says.
+    func withConsumer(_ number: UInt16, _ event: (inout ConsumerChannel) -> ConsumerChannel.Action?) {
+        guard case .consuming(var consumer)? = channels[number]?.role else { return }
+        let action = event(&consumer)
+        channels[number]?.role = .consuming(consumer)
+        switch action {
+        case .send(let method): send(method, channel: number)
+        case .close: closeConsumer(number, nil)
+        case nil: break
+        }
+    }
+
+    // MARK: Settlements
+
+    /// Passes settlements on to their channels and sends what they come to.
+    func settle(_ requests: [SettlementRequest]) {
+        guard !requests.isEmpty else { return }
+        var late = 0
+        for request in requests where channels[request.channel.number]?.take(request) != true { late += 1 }
+        if late > 0 {
+            counters.count(lateSettlements: late)
+            logger.debug("settlements came after their channel had gone", metadata: ["count": "\(late)"])
+        }
+        for channel in channels.open { settle(channel) }
+    }
+
+    /// Sends the settlements that a channel has taken.
+    func settle(_ channel: ChannelState) {
+        guard channel.settlements.hasWork else { return }
+        var methods: [OutboundMethod] = []
+        channel.settlements.flush { methods.append($0) }
+        if case .consuming(let consumer) = channel.role, consumer.isCancelled {
+            channel.framesSinceCancel += methods.count
+        }
+        if methods.count > 1 { socket?.cork(true) }
+        for method in methods { send(method, channel: channel.id.number) }
+        if methods.count > 1 { socket?.cork(false) }
+    }
+
+    // MARK: Recovery
+
+    /// Registers the consumers that rest, once what they need is declared again.
+    func resumeConsumers() {
+        guard socket != nil, !resting.isEmpty, requests[.topology]?.isRedeclaring != true else { return }
+        if let nextResumption, nextResumption > .now { return }
+        nextResumption = nil
+        let consumers = resting
+        resting = []
+        for var consumer in consumers where !consumer.isUnwanted {
+            if openChannel(.consuming(consumer)) == nil { consumer.end(.noChannelLeft(configuration)) }
+        }
+    }
+
+    /// The broker closed a consumer's channel: what it consumed may have to be declared again, or will be free in a moment.
+    func channelClosed(of consumer: consuming ConsumerChannel, _ reply: BrokerReply) {
+        switch consumer.channelClosed(reply) {
+        case .redeclare:
+            resting.append(consumer)
+            redeclare(declared.all)
+            resumeConsumers()
+        case .rest:
+            resting.append(consumer)
+            nextResumption = .now + Self.lockedQueuePause
+        case .ended: break
+        }
+    }
+}
+
+extension AMQPError {
+    static func noChannelLeft(_ configuration: ConnectionConfiguration) -> AMQPError {
+        AMQPError(
+            .refused,
+            "All 2047 channels of the connection to \(configuration.endpoint) are in use: close consumers first."
+        )
     }
 }
