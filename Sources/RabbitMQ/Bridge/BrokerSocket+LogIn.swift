@@ -29,7 +29,7 @@ extension BrokerSocket {
         let endpoint = configuration.endpoint
         let trustFile = try unsafe configure(socket, tls, endpoint)
         let check = unsafe CertificateCheck(socket, tls, host: endpoint.host)
-        TLSFault.forget()
+        TLSFault.clear()
         let status = unsafe Self.open(socket, configuration)
         let fault = check.end()
         guard status != AMQP_STATUS_OK.rawValue else { return }
@@ -98,7 +98,7 @@ extension BrokerSocket {
         _ endpoint: BrokerEndpoint
     ) throws(AMQPError) -> String {
         let trustFile = try tls.trustFile()
-        TLSFault.forget()
+        TLSFault.clear()
         try checkTLS(unsafe amqp_ssl_socket_set_cacert(socket, trustFile), "the CA file '\(trustFile)'", endpoint)
         if let certificate = tls.certificateFile, let key = tls.privateKeyFile {
             // Without a password of ours OpenSSL would ask the terminal for that of an encrypted key.

@@ -7,7 +7,7 @@ extension Connection {
     ///
     /// RabbitMQ's channel keeps those beyond 32 back until the queue has taken the others, and drops them when it ends: seen on 3.10.8.
     /// A `basic.get` makes it wait for them all; what that takes goes back with the channel.
-    private static let framesOnTheirWay = 16
+    private static let settlementsInFlightLimit = 16
     /// How long a consumer rests whose queue another connection has to itself: often this client's own last one, not yet given up.
     private static let lockedQueuePause = Duration.seconds(1)
 
@@ -19,18 +19,18 @@ extension Connection {
         if let closeError {
             throw AMQPError(closeError.code, "Can't consume '\(consumption.queue)': \(closeError.message)")
         }
-        let number = ConsumerNumber()
+        let ref = ConsumerChannelRef()
         let stream = DeliveryStream(
             control: DeliveryStream.Control(
-                cancel: { [weak self] in await self?.cancelConsumer(number) },
-                close: { [weak self] in await self?.closeConsumer(number) }
+                cancel: { [weak self] in await self?.cancelConsumer(ref) },
+                close: { [weak self] in await self?.closeConsumer(ref) }
             )
         )
         stream.setRegistered(false)
         let started = Reply<Void>()
-        let consumer = ConsumerChannel(consumption, stream: stream, started: started, number: number)
+        let consumer = ConsumerChannel(consumption, stream: stream, started: started, ref: ref)
         if socket == nil {
-            resting.append(consumer)
+            suspendedConsumers.append(consumer)
         } else if openChannel(.consuming(consumer)) == nil {
             throw .noChannelLeft(configuration)
         }
@@ -45,12 +45,12 @@ extension Connection {
         return stream
     }
 
-    private func cancelConsumer(_ number: ConsumerNumber) async {
-        if let index = resting.firstIndex(where: { $0.number === number }) {
-            var consumer = resting.remove(at: index)
+    private func cancelConsumer(_ ref: ConsumerChannelRef) async {
+        if let index = suspendedConsumers.firstIndex(where: { $0.ref === ref }) {
+            var consumer = suspendedConsumers.remove(at: index)
             return consumer.end()
         }
-        guard let id = number.id, let channel = channels[id.number], channel.id == id,
+        guard let id = ref.id, let channel = channels[id.number], channel.id == id,
             case .consuming = channel.role
         else { return }
         let reply = Reply<Void>()
@@ -58,10 +58,10 @@ extension Connection {
         try? await reply.value(cancelled: AMQPError(.cancelled, "The task was cancelled that cancelled a consumer."))
     }
 
-    private func closeConsumer(_ number: ConsumerNumber) async {
+    private func closeConsumer(_ ref: ConsumerChannelRef) async {
         // On a channel that closes, a quorum queue may lose acknowledgements that were sent just before; a cancel waits for them.
-        await cancelConsumer(number)
-        guard let id = number.id, channels[id.number]?.id == id else { return }
+        await cancelConsumer(ref)
+        guard let id = ref.id, channels[id.number]?.id == id else { return }
         let reply = Reply<Void>()
         closeConsumer(id.number, reply)
         try? await reply.value(cancelled: AMQPError(.cancelled, "The task was cancelled that closed a consumer."))
@@ -76,8 +76,8 @@ extension Connection {
         consumer.end()
         // What was settled before goes first. A settlement on a closed channel would cost the whole connection.
         settle(channel)
-        channel.settler.lose()
-        if channel.framesSinceCancel > Self.framesOnTheirWay {
+        channel.settler.invalidate()
+        if channel.framesSinceCancel > Self.settlementsInFlightLimit {
             channel.role = .flushing(reply)
             send(.get(queue: consumer.consumption.queue), channel: number)
         } else {
@@ -111,7 +111,7 @@ extension Connection {
     func settle(_ requests: [SettlementRequest]) {
         guard !requests.isEmpty else { return }
         var late = 0
-        for request in requests where channels[request.channel.number]?.take(request) != true { late += 1 }
+        for request in requests where channels[request.channel.number]?.enqueue(request) != true { late += 1 }
         if late > 0 {
             counters.count(lateSettlements: late)
             logger.debug("settlements came after their channel had gone", metadata: ["count": "\(late)"])
@@ -120,7 +120,7 @@ extension Connection {
     }
 
     /// Sends the settlements that a channel has taken.
-    func settle(_ channel: ChannelState) {
+    func settle(_ channel: Channel) {
         guard channel.settlements.hasWork else { return }
         var methods: [OutboundMethod] = []
         channel.settlements.flush { methods.append($0) }
@@ -136,12 +136,12 @@ extension Connection {
 
     /// Registers the consumers that rest, once what they need is declared again.
     func resumeConsumers() {
-        guard socket != nil, !resting.isEmpty, requests[.topology]?.isRedeclaring != true else { return }
+        guard socket != nil, !suspendedConsumers.isEmpty, requests[.topology]?.isRedeclaring != true else { return }
         if let nextResumption, nextResumption > .now { return }
         nextResumption = nil
-        let consumers = resting
-        resting = []
-        for var consumer in consumers where !consumer.isUnwanted {
+        let consumers = suspendedConsumers
+        suspendedConsumers = []
+        for var consumer in consumers where !consumer.isAbandoned {
             if openChannel(.consuming(consumer)) == nil { consumer.end(.noChannelLeft(configuration)) }
         }
     }
@@ -150,11 +150,11 @@ extension Connection {
     func channelClosed(of consumer: consuming ConsumerChannel, _ reply: BrokerReply) {
         switch consumer.channelClosed(reply) {
         case .redeclare:
-            resting.append(consumer)
+            suspendedConsumers.append(consumer)
             redeclare(declared.all)
             resumeConsumers()
-        case .rest:
-            resting.append(consumer)
+        case .retryLater:
+            suspendedConsumers.append(consumer)
             nextResumption = .now + Self.lockedQueuePause
         case .ended: break
         }

@@ -10,11 +10,11 @@ extension Connection {
     // MARK: Opening
 
     /// Waits until the connection is open, and returns what the broker says of itself.
-    nonisolated func greeting(deadline: ContinuousClock.Instant) async throws(AMQPError) -> FieldTable {
-        let greeting = Reply<FieldTable>()
-        thread.post { $0.greet(greeting) }
+    nonisolated func awaitServerProperties(deadline: ContinuousClock.Instant) async throws(AMQPError) -> FieldTable {
+        let waiter = Reply<FieldTable>()
+        thread.post { $0.addServerPropertiesWaiter(waiter) }
         let endpoints = configurations.map { "\($0.endpoint)" }.joined(separator: ", ")
-        return try await greeting.value(
+        return try await waiter.value(
             until: deadline,
             late: AMQPError(
                 .deadlineExceeded,
@@ -27,11 +27,11 @@ extension Connection {
         )
     }
 
-    private func greet(_ greeting: Reply<FieldTable>) {
-        if let closeError { return greeting.finish(.failure(closeError)) }
-        if let serverProperties, socket != nil { return greeting.finish(.success(serverProperties)) }
-        greeters.removeAll(where: \.isDone)
-        greeters.append(greeting)
+    private func addServerPropertiesWaiter(_ waiter: Reply<FieldTable>) {
+        if let closeError { return waiter.finish(.failure(closeError)) }
+        if let serverProperties, socket != nil { return waiter.finish(.success(serverProperties)) }
+        serverPropertiesWaiters.removeAll(where: \.isDone)
+        serverPropertiesWaiters.append(waiter)
     }
 
     /// Tries the next endpoint if it is time to, and somebody needs the connection.
@@ -41,7 +41,7 @@ extension Connection {
         guard socket == nil, closeError == nil else { return }
         if isNeeded { schedule.demand(at: .now) }
         guard let attempt = schedule.nextAttempt, attempt <= .now else { return }
-        board.set(schedule.state, of: purpose)
+        states.set(schedule.state, of: purpose)
         do throws(AMQPError) {
             let socket = try BrokerSocket.connect(configuration)
             opened(socket)
@@ -51,7 +51,8 @@ extension Connection {
     }
 
     private var isNeeded: Bool {
-        publisher.withLock(\.hasWaiting) || !resting.isEmpty || greeters.contains { !$0.isDone }
+        publisher.withLock(\.hasWaiting) || !suspendedConsumers.isEmpty
+            || serverPropertiesWaiters.contains { !$0.isDone }
             || requests.values.contains(where: \.hasWaiting)
     }
 
@@ -67,44 +68,44 @@ extension Connection {
                 metadata: ["endpoint": "\(configuration.endpoint)", "attempt": "\(attempt)"]
             )
         }
-        counters.noteReached()
+        counters.noteConnected()
         schedule.opened(at: .now)
-        board.set(.open, of: purpose)
-        nextBeat = .now
-        noteHeard(at: .now)
-        for greeter in greeters { greeter.finish(.success(properties)) }
-        greeters = []
+        states.set(.open, of: purpose)
+        nextHeartbeat = .now
+        noteReceived(at: .now)
+        for waiter in serverPropertiesWaiters { waiter.finish(.success(properties)) }
+        serverPropertiesWaiters = []
         perform(publisher.withLock { $0.connected() })
         for purpose in requests.keys { perform(requests[purpose]?.connected() ?? nil, for: purpose) }
-        if !resting.isEmpty { redeclare(declared.transient) }
+        if !suspendedConsumers.isEmpty { redeclare(declared.transient) }
         resumeConsumers()
     }
 
     private func failed(_ error: AMQPError) {
         let endpoint = configuration.endpoint
-        let isOver = schedule.failed(
+        let givesUp = schedule.failed(
             at: .now,
-            wasReached: counters.wasReached
+            hasConnectedBefore: counters.hasConnected
         )
-        board.set(schedule.state, of: purpose)
-        if isOver { return failWaiting(error) }
+        states.set(schedule.state, of: purpose)
+        if givesUp { return failWaiting(error) }
         logger.log(
-            level: schedule.isWorthTelling ? .info : .debug,
+            level: schedule.isWorthLogging ? .info : .debug,
             "connection attempt failed",
             metadata: ["endpoint": "\(endpoint)", "error": "\(error)", "state": "\(schedule.state)"]
         )
-        publisher.withLock { $0.noteLoss(error) }
+        publisher.withLock { $0.noteConnectionError(error) }
     }
 
     // MARK: Loss
 
     /// Drops the socket; what waits will go on over the next one.
-    func lose(_ error: AMQPError) {
+    func handleLoss(_ error: AMQPError) {
         guard socket != nil else { return }
-        guard closers.isEmpty else { return end(error) }
+        guard closeWaiters.isEmpty else { return end(error) }
         dropSocket()
         schedule.lost(at: .now)
-        board.set(schedule.state, of: purpose)
+        states.set(schedule.state, of: purpose)
         logger.info("connection lost, will be made again", metadata: ["error": "\(error)"])
         counters.count(resentPublishes: publisher.withLock { $0.connectionLost(error) })
         for purpose in requests.keys { requests[purpose]?.connectionLost() }
@@ -117,10 +118,10 @@ extension Connection {
         hasMoreToRead = false
         nextResumption = nil
         for channel in channels.open {
-            channel.settler.lose()
+            channel.settler.invalidate()
             switch channel.role {
             case .consuming(var consumer):
-                if consumer.connectionLost() { resting.append(consumer) }
+                if consumer.connectionLost() { suspendedConsumers.append(consumer) }
             case .flushing(let reply), .closing(let reply): reply?.finish(.success(()))
             case .publishing, .requests: break
             }
@@ -132,10 +133,10 @@ extension Connection {
     func failWaiting(_ error: AMQPError) {
         publisher.withLock { $0.end(error) }
         for purpose in requests.keys { requests[purpose]?.end(error) }
-        for greeter in greeters { greeter.finish(.failure(error)) }
-        greeters = []
-        for var consumer in resting { consumer.end(closers.isEmpty ? error : nil) }
-        resting = []
+        for waiter in serverPropertiesWaiters { waiter.finish(.failure(error)) }
+        serverPropertiesWaiters = []
+        for var consumer in suspendedConsumers { consumer.end(closeWaiters.isEmpty ? error : nil) }
+        suspendedConsumers = []
     }
 
     /// Declares again what may be gone, before anything else that is asked.
@@ -161,8 +162,8 @@ extension Connection {
     }
 
     private func beginToClose(_ closed: Reply<Void>) {
-        let isFirst = closers.isEmpty
-        closers.append(closed)
+        let isFirst = closeWaiters.isEmpty
+        closeWaiters.append(closed)
         guard closeError == nil, socket != nil else {
             return end(AMQPError.closedByProgram)
         }
@@ -191,14 +192,14 @@ extension Connection {
     func end(_ error: AMQPError) {
         if closeError == nil {
             closeError = error
-            handOver()
+            deliverBatches()
             dropSocket()
             schedule.closed()
-            board.set(.closed, of: purpose)
+            states.set(.closed, of: purpose)
             failWaiting(error)
         }
-        for closer in closers { closer.finish(.success(())) }
-        closers = []
+        for waiter in closeWaiters { waiter.finish(.success(())) }
+        closeWaiters = []
     }
 
     /// Takes a method that is about the connection and not about one of its channels.
@@ -207,12 +208,12 @@ extension Connection {
         case .blocked(let reason):
             publisher.withLock { $0.blockedReason = reason }
             schedule.blocked(reason)
-            board.set(schedule.state, of: purpose)
+            states.set(schedule.state, of: purpose)
             logger.info("broker blocks publishers", metadata: ["reason": "\(reason)"])
         case .unblocked:
             publisher.withLock { $0.blockedReason = nil }
             schedule.blocked(nil)
-            board.set(schedule.state, of: purpose)
+            states.set(schedule.state, of: purpose)
             logger.info("broker takes publishes again")
         case .connectionClose(let reply):
             send(.connectionCloseOk, channel: 0)

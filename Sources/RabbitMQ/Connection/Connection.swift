@@ -18,7 +18,7 @@ actor Connection {
     let purpose: ConnectionPurpose
     /// One for each endpoint of the broker.
     let configurations: [ConnectionConfiguration]
-    let board: StateBoard
+    let states: ConnectionStates
     let counters: ClientCounters
     let logger: Logger
     var schedule: ReconnectSchedule
@@ -28,26 +28,26 @@ actor Connection {
     nonisolated let publisher = Mutex(Publisher(isConnected: false))
     var requests: [RequestPurpose: RequestChannel] = [:]
     /// Consumers that wait for a connection.
-    var resting: [ConsumerChannel] = []
+    var suspendedConsumers: [ConsumerChannel] = []
     /// When resting consumers are tried again although the connection is there: the broker refused them for a passing reason.
     var nextResumption: ContinuousClock.Instant?
     var declared = DeclaredTopology()
     /// Who waits to know the broker's properties.
-    var greeters: [Reply<FieldTable>] = []
+    var serverPropertiesWaiters: [Reply<FieldTable>] = []
     var serverProperties: FieldTable?
     /// Reading stopped with more to read.
     var hasMoreToRead = false
     /// When the library must be called again, so that it sends its heartbeat.
-    var nextBeat = ContinuousClock.now
+    var nextHeartbeat = ContinuousClock.now
     /// Why there will be no connection any more; `nil` while it is in use.
     var closeError: AMQPError? {
         didSet { closedFlag.store(closeError != nil, ordering: .releasing) }
     }
     var closingDeadline: ContinuousClock.Instant?
     /// Who waits for the orderly end; somebody from its beginning on.
-    var closers: [Reply<Void>] = []
-    private nonisolated let heard = Mutex<ContinuousClock.Instant?>(nil)
-    private var openings: UInt64 = 0
+    var closeWaiters: [Reply<Void>] = []
+    private nonisolated let lastReceived = Mutex<ContinuousClock.Instant?>(nil)
+    private var channelOpenings: UInt64 = 0
     private nonisolated let closedFlag = Atomic(false)
 
     /// A connection that isn't open yet, to one of several endpoints.
@@ -56,7 +56,7 @@ actor Connection {
     init(
         _ configurations: [ConnectionConfiguration],
         purpose: ConnectionPurpose,
-        board: StateBoard,
+        states: ConnectionStates,
         counters: ClientCounters,
         logger: Logger
     ) throws(AMQPError) {
@@ -64,18 +64,18 @@ actor Connection {
         // At random, so that the clients of a cluster spread over its nodes.
         self.configurations = configurations.shuffled()
         self.purpose = purpose
-        self.board = board
+        self.states = states
         self.counters = counters
         var logger = logger
         logger[metadataKey: "connection"] = "\(configurations[0].name)"
         self.logger = logger
         schedule = ReconnectSchedule(endpointCount: configurations.count)
         let heartbeat = configurations[0].heartbeat
-        thread = try ConnectionThread(longestCall: heartbeat > .zero ? heartbeat : .seconds(30))
+        thread = try ConnectionThread(callTimeout: heartbeat > .zero ? heartbeat : .seconds(30))
         let expire: ConnectionThread.Expiry = { [weak self] now in self?.publisher.withLock { $0.expire(now: now) } }
-        thread.begin(expiry: expire) { [weak self] mail, isReadable in
-            guard let self else { return ConnectionThread.Rest() }
-            return self.assumeIsolated { $0.turn(mail, isReadable: isReadable) }
+        thread.begin(expiry: expire) { [weak self] mailbox, isReadable in
+            guard let self else { return ConnectionThread.SleepPlan() }
+            return self.assumeIsolated { $0.runLoopIteration(mailbox, isReadable: isReadable) }
         }
     }
 
@@ -86,9 +86,9 @@ actor Connection {
     }
 
     /// When anything last came from the broker.
-    nonisolated var heardAt: ContinuousClock.Instant? { heard.withLock(\.self) }
+    nonisolated var receivedAt: ContinuousClock.Instant? { lastReceived.withLock(\.self) }
 
-    func noteHeard(at now: ContinuousClock.Instant) { heard.withLock { $0 = now } }
+    func noteReceived(at now: ContinuousClock.Instant) { lastReceived.withLock { $0 = now } }
 
     /// The endpoint in use, or whose turn it is.
     var configuration: ConnectionConfiguration { configurations[schedule.endpoint] }
@@ -96,46 +96,46 @@ actor Connection {
     // MARK: The loop
 
     /// How many frames a turn reads before it hands over and settles: the broker should get room for more while we decode.
-    private static let framesPerTurn = 128
+    private static let framesPerIteration = 128
     /// How many messages a turn sends before it reads again.
-    private static let publishesPerTurn = 256
+    private static let publishesPerIteration = 256
     /// How many unconfirmed publishes keep the broker busy for longer than new ones wait to be joined.
-    private static let busyBroker = 64
+    private static let coalescingThreshold = 64
 
     /// One turn.
     ///
     /// Says how long the thread may rest.
-    func turn(_ mail: consuming Mail, isReadable: Bool) -> ConnectionThread.Rest {
+    func runLoopIteration(_ mailbox: consuming Mailbox, isReadable: Bool) -> ConnectionThread.SleepPlan {
         let now = ContinuousClock.now
         // First of all, so that the watchdog sees to their deadlines whatever this turn is held up by.
-        take(mail.publishes)
+        enqueue(mailbox.publishes)
         let unconfirmedBefore = publisher.withLock(\.unconfirmedCount)
-        if isReadable { noteHeard(at: now) }
-        if isReadable || hasMoreToRead || now >= nextBeat { read(now) }
-        let joinsSettlements = !mail.settlements.isEmpty
-        settle(mail.settlements)
+        if isReadable { noteReceived(at: now) }
+        if isReadable || hasMoreToRead || now >= nextHeartbeat { read(now) }
+        let coalescesSettlements = !mailbox.settlements.isEmpty
+        settle(mailbox.settlements)
         let isAllConfirmed = unconfirmedBefore > 0 && publisher.withLock(\.unconfirmedCount) == 0
-        sendPublishes(isBatch: mail.publishes.count > 1, now)
-        for call in mail.calls { call(self) }
+        sendPublishes(isBatch: mailbox.publishes.count > 1, now)
+        for call in mailbox.calls { call(self) }
         expireRequests(now)
         if socket == nil { connectIfDue() } else { resumeConsumers() }
         let publishing = publisher.withLock(\.status)
         let nextWork = [publishing.nextDeadline, nextOtherWork].compactMap(\.self).min()
         let isBusy = hasMoreToRead || publishing.isReadyToSend
-        return ConnectionThread.Rest(
+        return ConnectionThread.SleepPlan(
             socket: socket?.descriptor,
             timeout: isBusy ? .zero : nextWork.map { max(.zero, ContinuousClock.now.duration(to: $0)) },
-            joinsSettlements: joinsSettlements && !isBusy,
-            joinsPublishes: publishing.unconfirmedCount >= Self.busyBroker && !isBusy,
+            coalescesSettlements: coalescesSettlements && !isBusy,
+            coalescesPublishes: publishing.unconfirmedCount >= Self.coalescingThreshold && !isBusy,
             expectsPublish: isAllConfirmed && publishing.unconfirmedCount == 0,
-            isAwaited: publishing.hasWork
+            hasPendingPublishes: publishing.hasWork
         )
     }
 
     /// The next time that something other than a publish is due.
     private var nextOtherWork: ContinuousClock.Instant? {
         let times = [
-            socket == nil ? schedule.nextAttempt : nextBeat, nextResumption, closingDeadline,
+            socket == nil ? schedule.nextAttempt : nextHeartbeat, nextResumption, closingDeadline,
             requests.values.compactMap(\.nextDeadline).min(),
         ]
         return times.compactMap(\.self).min()
@@ -145,27 +145,27 @@ actor Connection {
     private func read(_ now: ContinuousClock.Instant) {
         guard let heartbeat = socket?.heartbeat else { return }
         // The library sends heartbeats only when it is called: four times in each interval is often enough.
-        nextBeat = now + (heartbeat > .zero ? heartbeat / 4 : .seconds(3600))
+        nextHeartbeat = now + (heartbeat > .zero ? heartbeat / 4 : .seconds(3600))
         hasMoreToRead = false
         do throws(AMQPError) {
-            for _ in 0..<Self.framesPerTurn {
-                guard let (channel, frame) = try socket?.nextFrame() else { return handOver() }
+            for _ in 0..<Self.framesPerIteration {
+                guard let (channel, frame) = try socket?.nextFrame() else { return deliverBatches() }
                 try handle(frame, channel: channel)
-                guard socket?.hasBufferedFrames == true else { return handOver() }
+                guard socket?.hasBufferedFrames == true else { return deliverBatches() }
             }
             hasMoreToRead = true
-            handOver()
+            deliverBatches()
         } catch {
-            lose(error)
+            handleLoss(error)
         }
     }
 
     /// Gives the deliveries that were read to their readers, a batch each.
-    func handOver() {
-        for channel in channels.open { channel.handOver() }
+    func deliverBatches() {
+        for channel in channels.open { channel.deliverBatch() }
     }
 
-    private func take(_ publishes: [PendingPublish]) {
+    private func enqueue(_ publishes: [PendingPublish]) {
         guard !publishes.isEmpty else { return }
         if let closeError {
             for publish in publishes {
@@ -189,7 +189,7 @@ actor Connection {
         if isBatch { socket?.cork(true) }
         defer { if isBatch { socket?.cork(false) } }
         do throws(AMQPError) {
-            for _ in 0..<Self.publishesPerTurn {
+            for _ in 0..<Self.publishesPerIteration {
                 guard let (publish, channel) = publisher.withLock({ $0.next() }) else { return }
                 try socket?.publish(
                     publish.message,
@@ -199,7 +199,7 @@ actor Connection {
                 )
             }
         } catch {
-            lose(error)
+            handleLoss(error)
         }
     }
 
@@ -249,7 +249,7 @@ actor Connection {
             if case .closing(let reply?)? = channels.remove(number)?.role { reply.finish(.success(())) }
         case .channelFlow(let active): send(.channelFlowOk(active: active), channel: number)
         case .cancel(_, let mustAnswer):
-            channels[number]?.handOver()
+            channels[number]?.deliverBatch()
             withConsumer(number) { $0.cancelledByBroker(mustAnswer: mustAnswer) }
         default: answered(method, channel: number)
         }
@@ -304,8 +304,8 @@ actor Connection {
 
     /// The broker closed a channel.
     private func closed(_ number: UInt16, _ reply: BrokerReply) {
-        channels[number]?.handOver()
-        channels[number]?.settler.lose()
+        channels[number]?.deliverBatch()
+        channels[number]?.settler.invalidate()
         switch channels.remove(number)?.role {
         case .publishing: perform(publisher.withLock { $0.channelClosed(reply) })
         case .requests(let purpose):
@@ -322,17 +322,17 @@ actor Connection {
     // MARK: Channels
 
     /// Takes a free channel number and asks the broker to open it.
-    func openChannel(_ role: ChannelState.Role) -> ChannelID? {
+    func openChannel(_ role: Channel.Role) -> ChannelID? {
         let isConsumer = if case .consuming = role { true } else { false }
         guard let number = channels.freeNumber(forConsumer: isConsumer) else { return nil }
-        openings += 1
-        let id = ChannelID(number: number, opening: openings)
+        channelOpenings += 1
+        let id = ChannelID(number: number, opening: channelOpenings)
         var role = role
         if case .consuming(var consumer) = role {
             consumer.opening(id)
             role = .consuming(consumer)
         }
-        channels[number] = ChannelState(id: id, role: role, thread: thread)
+        channels[number] = Channel(id: id, role: role, thread: thread)
         send(.channelOpen, channel: number)
         return id
     }
@@ -342,7 +342,7 @@ actor Connection {
         do throws(AMQPError) {
             try socket?.send(method, channel: channel)
         } catch {
-            lose(error)
+            handleLoss(error)
         }
     }
 

@@ -9,7 +9,7 @@ import DequeModule
 /// least once, within their deadlines, and one bad publish harms no other.
 struct Publisher {
     /// What the connection should do.
-    enum Action {
+    enum Action: Equatable {
         /// Open a channel; its number comes back in ``opened(_:)``.
         case openChannel
         /// Send a method on the channel.
@@ -38,7 +38,7 @@ struct Publisher {
     private var outgoing: Deque<Waiting> = []
     private var unconfirmed = ConfirmTracker<Waiting>()
     /// Why there is no connection, for those whose deadlines pass meanwhile.
-    private var loss: AMQPError?
+    private var connectionError: AMQPError?
     /// Not later than the first deadline of all that wait; `nil` if none does.
     private(set) var nextDeadline: ContinuousClock.Instant?
     /// Why the broker takes no publishes now, if it doesn't.
@@ -107,7 +107,7 @@ struct Publisher {
         guard let channel = readyChannel else { return nil }
         while var waiting = outgoing.popFirst() {
             if waiting.publish.reply.isDone { continue }
-            waiting.publish.reply.mark()
+            waiting.publish.reply.markSent()
             waiting.sends += 1
             unconfirmed.append(waiting)
             return (waiting.publish, channel)
@@ -145,31 +145,33 @@ struct Publisher {
     mutating func expire(now: ContinuousClock.Instant) {
         guard let nextDeadline, nextDeadline <= now else { return }
         var next: ContinuousClock.Instant?
-        func look(at publish: PendingPublish, ifLate fail: (PendingPublish) -> Void) {
+        func check(_ publish: PendingPublish, ifLate fail: (PendingPublish) -> Void) {
             if publish.reply.isDone { return }
             if publish.deadline <= now { return fail(publish) }
             next = min(next ?? publish.deadline, publish.deadline)
         }
         unconfirmed.visit { waiting in
-            look(at: waiting.publish) { $0.failUnconfirmed() }
+            check(waiting.publish) { $0.failUnconfirmed() }
             return true
         }
         for waiting in outgoing {
-            look(at: waiting.publish) { fail(unsent: $0) }
+            check(waiting.publish) { fail(unsent: $0) }
         }
         self.nextDeadline = next
         // A broker that is away for long must not make the late ones pile up here.
-        unconfirmed.forget { $0.publish.reply.isDone }
+        unconfirmed.discard { $0.publish.reply.isDone }
         outgoing.removeAll { $0.publish.reply.isDone }
     }
 
     private func fail(unsent publish: PendingPublish) {
-        if publish.reply.isMarked {
+        if publish.reply.wasSent {
             publish.failUnconfirmed()
         } else if let blockedReason {
             publish.fail(.publishBlocked(reason: blockedReason))
         } else {
-            publish.failUnsent(loss.map { ", because the connection was lost and is not back: \($0.message)" } ?? "")
+            publish.failUnsent(
+                connectionError.map { ", because the connection was lost and is not back: \($0.message)" } ?? ""
+            )
         }
     }
 
@@ -177,8 +179,8 @@ struct Publisher {
     mutating func channelClosed(_ reply: BrokerReply) -> Action? {
         phase = .closed
         let sent = unconfirmed.takeAll().filter { !$0.publish.reply.isDone }
-        let culprits = sent.filter { Self.isCulprit($0.publish, reply) }
-        guard !culprits.isEmpty else {
+        let rejectedPublishes = sent.filter { Self.isRejected($0.publish, by: reply) }
+        guard !rejectedPublishes.isEmpty else {
             for waiting in sent {
                 let destination = waiting.publish.destination
                 waiting.publish.fail(
@@ -189,7 +191,7 @@ struct Publisher {
             }
             return openIfNeeded()
         }
-        for publish in culprits.map(\.publish) {
+        for publish in rejectedPublishes.map(\.publish) {
             publish.reply.finish(.failure(.refusedPublish(of: publish.message, to: publish.destination, reply)))
         }
         outgoing.prepend(contentsOf: sent.filter { !$0.publish.reply.isDone })
@@ -200,7 +202,7 @@ struct Publisher {
     mutating func connected() -> Action? {
         guard case .disconnected = phase else { return nil }
         phase = .closed
-        loss = nil
+        connectionError = nil
         return openIfNeeded()
     }
 
@@ -209,7 +211,7 @@ struct Publisher {
     /// Returns how many those are.
     mutating func connectionLost(_ error: AMQPError) -> Int {
         phase = .disconnected
-        loss = error
+        connectionError = error
         blockedReason = nil
         let isFault = error.reply?.isFault == true
         var again: [Waiting] = []
@@ -225,13 +227,13 @@ struct Publisher {
     }
 
     /// Another attempt to connect failed.
-    mutating func noteLoss(_ error: AMQPError) { loss = error }
+    mutating func noteConnectionError(_ error: AMQPError) { connectionError = error }
 
     /// There will be no connection: what was sent has an unknown outcome, what was not sent a known one.
     mutating func end(_ error: AMQPError) {
         for waiting in unconfirmed.takeAll() { waiting.publish.failLost(error) }
         for waiting in outgoing {
-            if waiting.publish.reply.isMarked {
+            if waiting.publish.reply.wasSent {
                 waiting.publish.failLost(error)
             } else {
                 waiting.publish.fail(
@@ -251,7 +253,7 @@ struct Publisher {
     }
 
     /// True if the broker's words are about this publish.
-    private static func isCulprit(_ publish: PendingPublish, _ reply: BrokerReply) -> Bool {
+    private static func isRejected(_ publish: PendingPublish, by reply: BrokerReply) -> Bool {
         reply.text.contains("exchange '\(publish.destination.exchange)' in vhost")
             || reply.text.contains("message size \(publish.message.body.count) ")
     }
@@ -350,9 +352,9 @@ struct ConfirmTracker<Publish> {
     }
 
     /// Forgets those that nobody waits for any more; their answers, should they come, decide nothing.
-    mutating func forget(where isForgotten: (Publish) -> Bool) {
+    mutating func discard(where isUnwanted: (Publish) -> Bool) {
         for index in waiting.indices {
-            if let publish = waiting[index], isForgotten(publish) { waiting[index] = nil }
+            if let publish = waiting[index], isUnwanted(publish) { waiting[index] = nil }
         }
         dropAnswered()
     }

@@ -10,12 +10,12 @@ struct ChannelTable {
     /// How many channels consumers leave to publishes and requests.
     private static let reserved: UInt16 = 3
 
-    private var channels: [ChannelState?] = []
+    private var channels: [Channel?] = []
 
     init() {}
 
     /// The channel with a number; `nil` if none is open.
-    subscript(number: UInt16) -> ChannelState? {
+    subscript(number: UInt16) -> Channel? {
         get { Int(number) < channels.count ? channels[Int(number)] : nil }
         set {
             while channels.count <= Int(number) { channels.append(nil) }
@@ -24,7 +24,7 @@ struct ChannelTable {
     }
 
     /// All open channels.
-    var open: [ChannelState] { channels.compactMap(\.self) }
+    var open: [Channel] { channels.compactMap(\.self) }
 
     /// The lowest number that isn't in use; `nil` if all are.
     func freeNumber(forConsumer: Bool) -> UInt16? {
@@ -32,7 +32,7 @@ struct ChannelTable {
     }
 
     /// Takes a channel out.
-    mutating func remove(_ number: UInt16) -> ChannelState? {
+    mutating func remove(_ number: UInt16) -> Channel? {
         defer { if self[number] != nil { self[number] = nil } }
         return self[number]
     }
@@ -41,7 +41,7 @@ struct ChannelTable {
 /// What the connection keeps of one open channel.
 ///
 /// Belongs to the connection's actor, and never leaves it.
-final class ChannelState {
+final class Channel {
     /// What a channel is for.
     enum Role {
         case publishing
@@ -79,7 +79,7 @@ final class ChannelState {
     }
 
     /// Hands the deliveries that were read to their reader, as one batch.
-    func handOver() {
+    func deliverBatch() {
         guard !batch.isEmpty, case .consuming(let consumer) = role else { return }
         consumer.stream.yield(batch)
         batch.removeAll()
@@ -88,7 +88,7 @@ final class ChannelState {
     /// Takes a settlement to be sent.
     ///
     /// Returns false if it comes too late: the channel is closing, or is another by now.
-    func take(_ request: SettlementRequest) -> Bool {
+    func enqueue(_ request: SettlementRequest) -> Bool {
         guard id == request.channel else { return false }
         switch role {
         case .flushing, .closing: return false
@@ -126,7 +126,7 @@ final class ChannelSettler: DeliverySettler {
     var isGone: Bool { gone.load(ordering: .acquiring) }
 
     /// The channel is gone, or about to be closed: the broker takes its deliveries back.
-    func lose() { gone.store(true, ordering: .releasing) }
+    func invalidate() { gone.store(true, ordering: .releasing) }
 
     func settle(_ tag: UInt64, _ settlement: DeliverySettlement) {
         thread.post(SettlementRequest(channel: channel, tag: tag, settlement: settlement), batch: batch)
