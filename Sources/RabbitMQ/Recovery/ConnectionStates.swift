@@ -2,7 +2,7 @@ import AMQP
 import Synchronization
 
 /// The states of a client's connections, and who watches them.
-final class StateBoard: Sendable {
+final class ConnectionStates: Sendable {
     /// How many changes a slow watcher may be behind; then it misses the oldest.
     private static let backlog = 16
 

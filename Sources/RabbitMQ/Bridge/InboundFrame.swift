@@ -1,6 +1,59 @@
 import AMQP
 import CRabbitMQ
 
+/// A frame from the broker, copied out of librabbitmq's memory.
+enum InboundFrame: Sendable, Equatable {
+    case method(InboundMethod)
+    case header(bodySize: Int, BasicProperties)
+    case body([UInt8])
+}
+
+/// A method from the broker: those that a client gets after log-in.
+enum InboundMethod: Sendable, Equatable {
+    case connectionClose(BrokerReply)
+    case connectionCloseOk
+    case blocked(reason: String)
+    case unblocked
+    case channelOpenOk
+    case channelFlow(active: Bool)
+    case channelClose(BrokerReply)
+    case channelCloseOk
+    case exchangeDeclareOk
+    case exchangeDeleteOk
+    case exchangeBindOk
+    case exchangeUnbindOk
+    case queueDeclareOk(QueueStatus)
+    case queueBindOk
+    case queueUnbindOk
+    case queueDeleteOk(messageCount: Int)
+    case queuePurgeOk(messageCount: Int)
+    case qosOk
+    case consumeOk(consumerTag: String)
+    case cancelOk(consumerTag: String)
+    /// The broker ends a consumer; RabbitMQ before 4.3 wants no answer to it.
+    case cancel(consumerTag: String, mustAnswer: Bool)
+    case confirmSelectOk
+    case getEmpty
+    case ack(tag: UInt64, multiple: Bool)
+    case nack(tag: UInt64, multiple: Bool)
+    /// The beginning of a message: a header frame and body frames follow on the same channel.
+    case content(ContentStart)
+    /// Something this client has no use for.
+    case other(id: UInt32)
+}
+
+/// The method that begins a message.
+enum ContentStart: Sendable, Equatable {
+    case delivery(consumerTag: String, tag: UInt64, isRedelivered: Bool, Destination)
+    case get(tag: UInt64, isRedelivered: Bool, Destination)
+    case returned(BrokerReply, Destination)
+}
+
+// MARK: Copying
+
+// Deep copies of what librabbitmq decoded. Its memory belongs to the library and goes at the next release, so nothing here keeps a
+// pointer.
+
 extension InboundFrame {
     /// A copy of what librabbitmq read; `nil` for a frame type that carries nothing for us.
     init?(copying frame: amqp_frame_t) {
@@ -22,7 +75,7 @@ extension InboundFrame {
 }
 
 extension BrokerReply {
-    init(code: UInt16, copying text: amqp_bytes_t) {
+    fileprivate init(code: UInt16, copying text: amqp_bytes_t) {
         self.init(code: code, text: unsafe String(copying: text))
     }
 }
@@ -128,5 +181,72 @@ extension InboundMethod {
         case warren_connection_unblocked: self = .unblocked
         default: break
         }
+    }
+}
+
+extension String {
+    /// Text from librabbitmq's bytes.
+    ///
+    /// Octets that aren't UTF-8 become replacement characters.
+    init(copying bytes: amqp_bytes_t) {
+        guard let start = unsafe bytes.bytes, unsafe bytes.len > 0 else {
+            self = ""
+            return
+        }
+        self = unsafe String(decoding: UnsafeRawBufferPointer(start: start, count: bytes.len), as: UTF8.self)
+    }
+
+    /// Text from librabbitmq's bytes, if they are UTF-8.
+    init?(validating bytes: amqp_bytes_t) {
+        guard let start = unsafe bytes.bytes, unsafe bytes.len > 0 else {
+            self = ""
+            return
+        }
+        guard
+            let text = unsafe String(
+                validating: UnsafeRawBufferPointer(start: start, count: bytes.len),
+                as: UTF8.self
+            )
+        else { return nil }
+        self = text
+    }
+}
+
+extension [UInt8] {
+    /// A copy of librabbitmq's bytes.
+    init(copying bytes: amqp_bytes_t) {
+        guard let start = unsafe bytes.bytes else {
+            self = []
+            return
+        }
+        self = unsafe Array(UnsafeRawBufferPointer(start: start, count: bytes.len))
+    }
+}
+
+extension BasicProperties {
+    /// A copy of librabbitmq's properties.
+    fileprivate init(copying source: UnsafePointer<amqp_basic_properties_t>) {
+        self.init()
+        let flags = unsafe Int32(bitPattern: source.pointee._flags)
+        func isSet(_ flag: Int32) -> Bool { flags & flag != 0 }
+        if isSet(AMQP_BASIC_CONTENT_TYPE_FLAG) { contentType = unsafe String(copying: source.pointee.content_type) }
+        if isSet(AMQP_BASIC_CONTENT_ENCODING_FLAG) {
+            contentEncoding = unsafe String(copying: source.pointee.content_encoding)
+        }
+        if isSet(AMQP_BASIC_HEADERS_FLAG) { headers = unsafe FieldTable(copyingHeaders: source.pointee.headers) }
+        if isSet(AMQP_BASIC_DELIVERY_MODE_FLAG) {
+            deliveryMode = unsafe DeliveryMode(rawValue: source.pointee.delivery_mode)
+        }
+        if isSet(AMQP_BASIC_PRIORITY_FLAG) { priority = unsafe source.pointee.priority }
+        if isSet(AMQP_BASIC_CORRELATION_ID_FLAG) {
+            correlationID = unsafe String(copying: source.pointee.correlation_id)
+        }
+        if isSet(AMQP_BASIC_REPLY_TO_FLAG) { replyTo = unsafe String(copying: source.pointee.reply_to) }
+        if isSet(AMQP_BASIC_EXPIRATION_FLAG) { expiration = unsafe String(copying: source.pointee.expiration) }
+        if isSet(AMQP_BASIC_MESSAGE_ID_FLAG) { messageID = unsafe String(copying: source.pointee.message_id) }
+        if isSet(AMQP_BASIC_TIMESTAMP_FLAG) { timestamp = unsafe source.pointee.timestamp }
+        if isSet(AMQP_BASIC_TYPE_FLAG) { type = unsafe String(copying: source.pointee.type) }
+        if isSet(AMQP_BASIC_USER_ID_FLAG) { userID = unsafe String(copying: source.pointee.user_id) }
+        if isSet(AMQP_BASIC_APP_ID_FLAG) { appID = unsafe String(copying: source.pointee.app_id) }
     }
 }

@@ -1,10 +1,47 @@
 import AMQP
 import Synchronization
 
+/// The open channels of a connection, by number.
+///
+/// Looked up for each frame, so it is an array and not a dictionary.
+struct ChannelTable {
+    /// The largest number; RabbitMQ's default `channel_max`.
+    static let lastNumber: UInt16 = 2047
+    /// How many channels consumers leave to publishes and requests.
+    private static let reserved: UInt16 = 3
+
+    private var channels: [Channel?] = []
+
+    init() {}
+
+    /// The channel with a number; `nil` if none is open.
+    subscript(number: UInt16) -> Channel? {
+        get { Int(number) < channels.count ? channels[Int(number)] : nil }
+        set {
+            while channels.count <= Int(number) { channels.append(nil) }
+            channels[Int(number)] = newValue
+        }
+    }
+
+    /// All open channels.
+    var open: [Channel] { channels.compactMap(\.self) }
+
+    /// The lowest number that isn't in use; `nil` if all are.
+    func freeNumber(forConsumer: Bool) -> UInt16? {
+        (1...(Self.lastNumber - (forConsumer ? Self.reserved : 0))).first { self[$0] == nil }
+    }
+
+    /// Takes a channel out.
+    mutating func remove(_ number: UInt16) -> Channel? {
+        defer { if self[number] != nil { self[number] = nil } }
+        return self[number]
+    }
+}
+
 /// What the connection keeps of one open channel.
 ///
 /// Belongs to the connection's actor, and never leaves it.
-final class ChannelState {
+final class Channel {
     /// What a channel is for.
     enum Role {
         case publishing
@@ -42,7 +79,7 @@ final class ChannelState {
     }
 
     /// Hands the deliveries that were read to their reader, as one batch.
-    func handOver() {
+    func deliverBatch() {
         guard !batch.isEmpty, case .consuming(let consumer) = role else { return }
         consumer.stream.yield(batch)
         batch.removeAll()
@@ -51,7 +88,7 @@ final class ChannelState {
     /// Takes a settlement to be sent.
     ///
     /// Returns false if it comes too late: the channel is closing, or is another by now.
-    func take(_ request: SettlementRequest) -> Bool {
+    func enqueue(_ request: SettlementRequest) -> Bool {
         guard id == request.channel else { return false }
         switch role {
         case .flushing, .closing: return false
@@ -89,9 +126,24 @@ final class ChannelSettler: DeliverySettler {
     var isGone: Bool { gone.load(ordering: .acquiring) }
 
     /// The channel is gone, or about to be closed: the broker takes its deliveries back.
-    func lose() { gone.store(true, ordering: .releasing) }
+    func invalidate() { gone.store(true, ordering: .releasing) }
 
     func settle(_ tag: UInt64, _ settlement: DeliverySettlement) {
         thread.post(SettlementRequest(channel: channel, tag: tag, settlement: settlement), batch: batch)
     }
+}
+
+/// A delivery's settlement on its way to the channel that the delivery came on.
+struct SettlementRequest: Sendable {
+    var channel: ChannelID
+    var tag: UInt64
+    var settlement: DeliverySettlement
+}
+
+/// One opening of a channel on one connection.
+///
+/// Channel numbers are used again; this isn't.
+struct ChannelID: Sendable, Hashable {
+    var number: UInt16
+    var opening: UInt64
 }
