@@ -90,6 +90,46 @@ public final class EmbeddedBroker: Transport {
     /// How many messages have gone through it.
     public var totals: BrokerTotals { core.read(\.totals) }
 
+    // MARK: What the tools for testing look at
+
+    /// How many consumers a queue has.
+    package func consumerCount(of queue: String) -> Int {
+        core.read { machine in
+            guard let id = machine.queueIDs[queue] else { return 0 }
+            return machine.queues[id]?.status.consumerCount ?? 0
+        }
+    }
+
+    /// How many deliveries of all queues are unsettled.
+    package var unsettledCount: Int { core.read(\.unsettledCount) }
+
+    /// How many channels are open: one for each consumer, and one for the gets of each connection that has made any.
+    ///
+    /// A consumer that was cancelled keeps its channel until that is closed, so that its deliveries can be settled.
+    package var channelCount: Int { core.read(\.channels.count) }
+
+    /// The ready messages of a queue, with where they were published to.
+    package func storedMessages(in queue: String) -> [(message: Message, destination: Destination)] {
+        core.read { machine in
+            guard let id = machine.queueIDs[queue], let found = machine.queues[id] else { return [] }
+            var ready = found.ready
+            var messages: [(Message, Destination)] = []
+            while let message = ready.popFirst() {
+                let delivered = message.delivered(from: found.settings.kind, machine.features)
+                messages.append((delivered, message.content.destination))
+            }
+            return messages
+        }
+    }
+
+    /// Whether no queue with consumers has anything ready, and no more than so many deliveries are unsettled.
+    package func isQuiet(exceptFor unsettled: Int) -> Bool {
+        core.read { machine in
+            machine.unsettledCount <= unsettled
+                && machine.queues.values.allSatisfy { $0.consumers.isEmpty || $0.ready.isEmpty }
+        }
+    }
+
     // MARK: Transport
 
     /// The embedded broker, with the version of RabbitMQ that it behaves as.
@@ -175,4 +215,28 @@ public final class EmbeddedBroker: Transport {
         await connection.close()
         await core.closeJournal(.closedByProgram)
     }
+}
+
+/// How many messages have gone through an ``EmbeddedBroker`` since it began, as RabbitMQ's `message_stats` count them.
+///
+/// They only grow, and end with the process. What is in a queue now, ask the queue.
+public struct BrokerTotals: Sendable, Hashable {
+    /// Messages that clients published to an exchange that exists, whatever became of them there.
+    public var published = 0
+    /// Deliveries, to consumers and to gets.
+    public var delivered = 0
+    /// Those of the deliveries that may have been made before.
+    public var redelivered = 0
+    /// Deliveries that were acknowledged.
+    public var acknowledged = 0
+    /// Deliveries that were given back to their queue, or lost with their channel, also where the queue then found that it was too often.
+    ///
+    /// RabbitMQ doesn't count them.
+    public var requeued = 0
+
+    init() {}
+}
+
+extension BrokerMachine {
+    fileprivate var unsettledCount: Int { channels.values.map(\.unsettled.count).reduce(0, +) }
 }

@@ -62,6 +62,23 @@ struct Exchange: Sendable {
     }
 }
 
+extension Exchange {
+    /// Throws what differs between this exchange and a declaration of it, the first difference only, as RabbitMQ does.
+    func checkIsAlike(_ other: ExchangeDeclaration) throws(Refusal) {
+        func check(_ argument: String, _ received: String, _ current: String) throws(Refusal) {
+            if received == current { return }
+            throw .inequivalent(argument, .exchange, name, received: "'\(received)'", current: "'\(current)'")
+        }
+        try check("type", other.kind.rawValue, kind.rawValue)
+        try check("durable", "\(other.isDurable)", "\(declaration.isDurable)")
+        try check("auto_delete", "\(other.isAutoDelete)", "\(declaration.isAutoDelete)")
+        try check("internal", "\(other.isInternal)", "\(declaration.isInternal)")
+        let key = "alternate-exchange"
+        try ArgumentComparison(received: other.arguments[key], current: declaration.arguments[key])
+            .check(key, .exchange, name)
+    }
+}
+
 extension ExchangeKind {
     /// The kinds that the broker knows.
     static let known: [ExchangeKind] = [.direct, .fanout, .topic, .headers]

@@ -132,6 +132,50 @@ extension BrokerMachine {
         }
         for queue in queues.values.filter({ $0.owner == connection }) { remove(queue.id) }
     }
+
+    // MARK: Lost connections
+
+    /// Takes a connection down, or all, and lets the clients come back at once, as those do: they declare again what went with the
+    /// connection, and consume again.
+    mutating func loseConnections(_ lost: ConnectionID? = nil) {
+        let channels = channels.filter { lost == nil || $0.value.connection == lost }
+        let consuming = channels.filter { $0.value.isConsuming }.keys.sorted { $0.number < $1.number }
+        let transient = queues.values
+            .filter { queue in queue.owner.map { lost == nil || $0 == lost } ?? queue.declaration.isAutoDelete }
+            .sorted { $0.id.number < $1.id.number }
+        let bindings = transient.flatMap { exchanges.bindings(toQueue: $0.name) }
+        for (id, channel) in channels.sorted(by: { $0.key.number < $1.key.number }) where !channel.isConsuming {
+            close(id)
+        }
+        for id in consuming {
+            takeBackAll(id)
+            timetable.disarm(.unsettled(id))
+            if let consumption = channels[id]?.consumption { queues[consumption.queue]?.removeConsumer(id, now: now) }
+        }
+        for queue in transient where queue.owner != nil || queues[queue.id]?.isToBeDeleted == true {
+            remove(queue.id)
+            add(queue.declaration, queue.arguments, owner: queue.owner)
+            if queue.declaration.isDurable && queue.owner == nil { note(.queueDeclared(queue.declaration)) }
+        }
+        for binding in bindings where exchanges[binding.source] != nil && exchanges.add(binding) {
+            if isDurable(binding) { note(.bound(binding)) }
+        }
+        routes.clear()
+        for id in consuming { resume(id) }
+    }
+
+    /// Registers the consumer of a channel again.
+    private mutating func resume(_ channel: ChannelID) {
+        guard let consumption = channels[channel]?.consumption else { return }
+        guard let queue = queueIDs[consumption.name] else {
+            channels[channel]?.isConsuming = false
+            return tell(.end(channel, .consumerCancelled(queue: consumption.name)))
+        }
+        tell(.resume(channel))
+        channels[channel]?.consumption?.queue = queue
+        queues[queue]?.addConsumer(channel, consumption, now: now)
+        touch(queue)
+    }
 }
 
 extension FieldTable {
@@ -140,30 +184,5 @@ extension FieldTable {
         guard let value = self["x-priority"] else { return 0 }
         if let number = value.integerValue { return Int(number) }
         throw .invalidArgument("x-priority", ofQueue: queue, "\"expected integer, got \(value.typeName)\"")
-    }
-}
-
-extension FieldValue {
-    /// The broker's name of the value's type.
-    var typeName: String {
-        switch self {
-        case .bool: "bool"
-        case .int8: "byte"
-        case .uint8: "unsignedbyte"
-        case .int16: "short"
-        case .uint16: "unsignedshort"
-        case .int32: "signedint"
-        case .uint32: "unsignedint"
-        case .int64: "long"
-        case .float: "float"
-        case .double: "double"
-        case .decimal: "decimal"
-        case .string: "longstr"
-        case .bytes: "binary"
-        case .timestamp: "timestamp"
-        case .array: "array"
-        case .table: "table"
-        case .void: "void"
-        }
     }
 }

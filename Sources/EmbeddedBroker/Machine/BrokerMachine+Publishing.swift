@@ -78,28 +78,3 @@ extension BrokerMachine {
         return message != nil
     }
 }
-
-extension StoredContent {
-    /// A message that a client publishes: `BCC` is for the broker only and isn't passed on.
-    convenience init(taking message: Message, to destination: Destination) throws(Refusal) {
-        guard let headers = message.properties.headers, headers["CC"] != nil || headers["BCC"] != nil else {
-            self.init(message, to: destination)
-            return
-        }
-        let otherKeys = try headers.keys("CC") + headers.keys("BCC")
-        var message = message
-        message.properties.headers?["BCC"] = nil
-        self.init(message, to: destination, otherKeys: otherKeys)
-    }
-}
-
-extension FieldTable {
-    /// The routing keys in a header.
-    func keys(_ name: String) throws(Refusal) -> [String] {
-        guard let value = self[name] else { return [] }
-        guard let elements = value.arrayValue else {
-            throw .precondition("invalid message: {unacceptable_type_in_header,\"\(name)\",\(value.typeName)}")
-        }
-        return elements.compactMap(\.stringValue)
-    }
-}

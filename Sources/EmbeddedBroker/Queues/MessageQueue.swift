@@ -1,5 +1,8 @@
 import AMQP
 
+/// A queue of one broker; a queue declared anew under an old name is another.
+struct QueueID: Hashable, Sendable { var number: Int }
+
 /// A queue: what waits in it, who reads it, and what it does when it is full or a message has waited too long.
 ///
 /// A state machine: no clock, no I/O. What it lets go of without its being dealt with is in ``dead`` for the broker to take.

@@ -1,6 +1,12 @@
 import HeapModule
 import Synchronization
 
+#if canImport(FoundationEssentials)
+public import FoundationEssentials
+#else
+public import Foundation
+#endif
+
 /// A clock that stands still until it is told to move: for tests in which hours or years pass at once.
 ///
 /// What is due happens in the order of time: ``advance(by:)`` stops at each event on its way, so that a sleeper is woken and a broker's
@@ -200,5 +206,14 @@ public final class VirtualClock: Clock {
         case nil: return false
         }
         return true
+    }
+}
+
+extension VirtualClock {
+    /// The wall-clock time: for what compares dates, such as a worker's `now`.
+    public var date: Date {
+        // Not the quotient of two durations, which isn't exact for whole seconds.
+        let time = (beginning + now.offset).components
+        return Date(timeIntervalSince1970: Double(time.seconds) + Double(time.attoseconds) * 1e-18)
     }
 }

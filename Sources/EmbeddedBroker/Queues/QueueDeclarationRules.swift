@@ -175,3 +175,43 @@ struct QueueCheck {
 
     private func unacceptableType(_ value: FieldValue) -> String { "{unacceptable_type,\(value.typeName)}" }
 }
+
+extension MessageQueue {
+    /// Throws what differs between this queue and a declaration of it, the first difference only, as RabbitMQ does.
+    func checkIsAlike(
+        _ other: QueueDeclaration,
+        _ received: FieldTable,
+        by connection: ConnectionID,
+        _ features: BrokerFeatures
+    ) throws(Refusal) {
+        guard owner == (other.isExclusive ? connection : nil) else { throw .locked(name) }
+        if other.isDurable != declaration.isDurable {
+            throw .inequivalent(
+                "durable",
+                .queue,
+                name,
+                received: "'\(other.isDurable)'",
+                current: "'\(declaration.isDurable)'"
+            )
+        }
+        if other.isAutoDelete != declaration.isAutoDelete {
+            throw .inequivalent(
+                "auto_delete",
+                .queue,
+                name,
+                received: "'\(other.isAutoDelete)'",
+                current: "'\(declaration.isAutoDelete)'"
+            )
+        }
+        let key = "x-queue-type"
+        var kinds = (received: received[key], current: arguments[key])
+        if features.namesDefaultQueueType || [kinds.received, kinds.current].contains(.string("classic")) {
+            kinds = (kinds.received ?? "classic", kinds.current ?? "classic")
+        }
+        try ArgumentComparison(received: kinds.received, current: kinds.current).check(key, .queue, name)
+        for argument in QueueCheck.comparedArguments {
+            try ArgumentComparison(received: received[argument], current: arguments[argument])
+                .check(argument, .queue, name)
+        }
+    }
+}

@@ -1,6 +1,12 @@
 import AMQP
 import Synchronization
 
+#if canImport(FoundationEssentials)
+import FoundationEssentials
+#else
+import Foundation
+#endif
+
 /// The machine with what it isn't: the lock, the clock, the journal, and the streams that consumers read.
 final class BrokerCore: Sendable {
     /// What a consumer reads, and what its deliveries are settled through.
@@ -223,5 +229,69 @@ extension Delivery {
             tag: delivered.tag,
             settler: settler
         )
+    }
+}
+
+/// What the deliveries of one channel are settled through.
+final class EmbeddedSettler: DeliverySettler {
+    // Weak: a delivery that somebody keeps doesn't keep the broker.
+    private weak let core: BrokerCore?
+    private let channel: ChannelID
+    private let gone = Atomic(false)
+
+    init(_ core: BrokerCore, _ channel: ChannelID) {
+        self.core = core
+        self.channel = channel
+    }
+
+    var isGone: Bool { gone.load(ordering: .acquiring) }
+
+    /// What is unsettled has gone back to its queue.
+    func lose() { gone.store(true, ordering: .releasing) }
+
+    func settle(_ tag: UInt64, _ settlement: DeliverySettlement) {
+        if isGone { return }
+        core?.perform { $0.machine.settle(tag, on: channel, settlement) }
+    }
+}
+
+/// A broker's time: how long after 1970 it is by the injected clock, and how to be called at a moment.
+///
+/// Absolute times can be kept over a restart, as a journal must.
+struct BrokerTime: Sendable {
+    let now: @Sendable () -> Duration
+    /// Calls the action once, at the time or later; returns the way to cancel that.
+    let wake: @Sendable (_ time: Duration, _ action: @escaping @Sendable () -> Void) -> @Sendable () -> Void
+
+    init(_ clock: any Clock<Duration>) {
+        switch clock {
+        case let clock as VirtualClock: self.init(virtual: clock)
+        // For the compiler to know the type: it is asked for the time with every call.
+        case let clock as ContinuousClock: self.init(real: clock)
+        default: self.init(real: clock)
+        }
+    }
+
+    private init(virtual clock: VirtualClock) {
+        let beginning = clock.beginning
+        now = { beginning + clock.now.offset }
+        wake = { time, action in
+            let number = clock.schedule(at: VirtualClock.Instant(offset: time - beginning), action)
+            return { clock.cancel(number) }
+        }
+    }
+
+    private init(real clock: some Clock<Duration>) {
+        let start = clock.now
+        let wallTime = Duration.seconds(Date().timeIntervalSince1970)
+        now = { wallTime + start.duration(to: clock.now) }
+        wake = { time, action in
+            // Unstructured: between calls nobody is there to wait for it. A broker has one at a time, and cancels it when it needs another.
+            let timer = Task {
+                try? await clock.sleep(until: start.advanced(by: time - wallTime), tolerance: nil)
+                if !Task.isCancelled { action() }
+            }
+            return { timer.cancel() }
+        }
     }
 }

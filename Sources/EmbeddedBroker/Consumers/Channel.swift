@@ -1,4 +1,33 @@
+import AMQP
 import DequeModule
+
+/// A connection to one broker.
+struct ConnectionID: Hashable, Sendable { var number: Int }
+
+/// A channel of one broker: of one consumer, or of a connection's gets.
+struct ChannelID: Hashable, Sendable { var number: Int }
+
+/// A channel: what is unsettled on it, and its consumer.
+struct Channel: Sendable {
+    /// Who consumes what.
+    struct Consumption: Sendable {
+        var queue: QueueID
+        var name: String
+        var prefetch: Int
+        var priority: Int
+        var kind: QueueKind
+        /// How long a delivery may stay unsettled.
+        var timeout: Duration?
+        /// Where a reader of a stream begins.
+        var start: StreamLog.Start
+    }
+
+    let connection: ConnectionID
+    var consumption: Consumption?
+    /// Whether deliveries still come.
+    var isConsuming = false
+    var unsettled = UnsettledDeliveries()
+}
 
 /// The unsettled deliveries of a channel, by their tags.
 ///

@@ -1,0 +1,123 @@
+import AMQP
+
+/// The broker refuses a request: the code and text with which RabbitMQ would.
+///
+/// Source of the texts: RabbitMQ 3.10.8, as tried.
+struct Refusal: Error, Equatable {
+    var reply: BrokerReply
+
+    init(_ code: UInt16, _ text: String) { reply = BrokerReply(code: code, text: text) }
+
+    static func noQueue(_ name: String) -> Refusal { Refusal(404, "NOT_FOUND - no queue '\(name)' in vhost '/'") }
+
+    static func noExchange(_ name: String) -> Refusal { Refusal(404, "NOT_FOUND - no exchange '\(name)' in vhost '/'") }
+
+    static func locked(_ name: String) -> Refusal {
+        Refusal(
+            405,
+            "RESOURCE_LOCKED - cannot obtain exclusive access to locked queue '\(name)' in vhost '/'. It could be originally "
+                + "declared on another connection or the exclusive property value does not match that of the original declaration."
+        )
+    }
+
+    static func reserved(_ what: String, _ name: String) -> Refusal {
+        Refusal(403, "ACCESS_REFUSED - \(what) name '\(name)' contains reserved prefix 'amq.*'")
+    }
+
+    static let defaultExchange = Refusal(403, "ACCESS_REFUSED - operation not permitted on the default exchange")
+
+    static func precondition(_ text: String) -> Refusal { Refusal(406, "PRECONDITION_FAILED - \(text)") }
+
+    static func invalidArgument(_ name: String, ofQueue queue: String, _ why: String) -> Refusal {
+        precondition("invalid arg '\(name)' for queue '\(queue)' in vhost '/': \(why)")
+    }
+
+    static func inequivalent(
+        _ argument: String,
+        _ object: DeclarationMismatch.Object,
+        _ name: String,
+        received: String,
+        current: String
+    ) -> Refusal {
+        precondition(
+            "inequivalent arg '\(argument)' for \(object.rawValue) '\(name)' in vhost '/': received \(received) but current is \(current)"
+        )
+    }
+
+    static func notImplemented(_ text: String) -> Refusal { Refusal(540, "NOT_IMPLEMENTED - \(text)") }
+}
+
+/// One argument as it was declared and as it is.
+struct ArgumentComparison {
+    var received: FieldValue?
+    var current: FieldValue?
+
+    func check(_ argument: String, _ object: DeclarationMismatch.Object, _ name: String) throws(Refusal) {
+        switch (received, current) {
+        case (nil, nil): return
+        case (let received?, let current?):
+            if received.isAlike(current) { return }
+            throw .inequivalent(
+                argument,
+                object,
+                name,
+                received: "'\(received.shown)'",
+                current: "'\(current.shown)'"
+            )
+        default:
+            throw .inequivalent(argument, object, name, received: typed(received), current: typed(current))
+        }
+    }
+
+    private func typed(_ value: FieldValue?) -> String {
+        value.map { "the value '\($0.shown)' of type '\($0.typeName)'" } ?? "none"
+    }
+}
+
+extension FieldValue {
+    /// Whether two values are one to the broker, which takes integers of all widths as alike.
+    func isAlike(_ other: FieldValue) -> Bool {
+        if case .timestamp = self { return self == other }
+        if case .timestamp = other { return self == other }
+        if let number = integerValue, let otherNumber = other.integerValue { return number == otherNumber }
+        return switch (self, other) {
+        case (.float(let one), .double(let two)): Double(one) == two
+        case (.double(let one), .float(let two)): one == Double(two)
+        default: self == other
+        }
+    }
+
+    /// The value as the broker's texts show it.
+    var shown: String {
+        switch self {
+        case .string(let text): text
+        case .bool(let truth): "\(truth)"
+        case .float(let number): "\(number)"
+        case .double(let number): "\(number)"
+        default: integerValue.map { "\($0)" } ?? typeName
+        }
+    }
+
+    /// The broker's name of the value's type.
+    var typeName: String {
+        switch self {
+        case .bool: "bool"
+        case .int8: "byte"
+        case .uint8: "unsignedbyte"
+        case .int16: "short"
+        case .uint16: "unsignedshort"
+        case .int32: "signedint"
+        case .uint32: "unsignedint"
+        case .int64: "long"
+        case .float: "float"
+        case .double: "double"
+        case .decimal: "decimal"
+        case .string: "longstr"
+        case .bytes: "binary"
+        case .timestamp: "timestamp"
+        case .array: "array"
+        case .table: "table"
+        case .void: "void"
+        }
+    }
+}
