@@ -6,7 +6,7 @@ public import AMQP
 /// ``connect(name:)`` makes others. All that takes time takes it from the injected clock: with a ``VirtualClock`` years pass at once.
 /// Everything is in memory and ends with the process, unless a ``BrokerJournal`` keeps it.
 public final class EmbeddedBroker: Transport {
-    let core: BrokerCore
+    let runtime: BrokerRuntime
     private let connection: EmbeddedConnection
 
     /// An empty broker.
@@ -17,7 +17,7 @@ public final class EmbeddedBroker: Transport {
         version: BrokerVersion = BrokerVersion(4, 3),
         clock: any Clock<Duration> = ContinuousClock()
     ) {
-        self.init(core: BrokerCore(version: version, time: BrokerTime(clock)))
+        self.init(runtime: BrokerRuntime(version: version, time: BrokerTime(clock)))
     }
 
     /// A broker whose durable state a journal keeps.
@@ -30,49 +30,49 @@ public final class EmbeddedBroker: Transport {
         restoring changes: some Sequence<BrokerChange>
     ) {
         self.init(
-            core: BrokerCore(version: version, time: BrokerTime(clock), journal: journal, restoring: changes)
+            runtime: BrokerRuntime(version: version, time: BrokerTime(clock), journal: journal, restoring: changes)
         )
     }
 
-    private init(core: BrokerCore) {
-        self.core = core
-        connection = EmbeddedConnection(core, name: "embedded")
+    private init(runtime: BrokerRuntime) {
+        self.runtime = runtime
+        connection = EmbeddedConnection(runtime, name: "embedded")
     }
 
     /// The RabbitMQ that it behaves as.
-    public var version: BrokerVersion { core.version }
+    public var version: BrokerVersion { runtime.version }
 
     /// Makes a further connection.
-    public func connect(name: String = "embedded") -> EmbeddedConnection { EmbeddedConnection(core, name: name) }
+    public func connect(name: String = "embedded") -> EmbeddedConnection { EmbeddedConnection(runtime, name: name) }
 
     // MARK: The operator's acts
 
     /// Lets the broker run short of something: publishes wait, everything else goes on.
-    public func setAlarm(_ alarm: BrokerAlarm) { core.alarm.set(alarm) }
+    public func setAlarm(_ alarm: BrokerAlarm) { runtime.alarm.set(alarm) }
 
     /// Ends an alarm, or all: publishes go on.
-    public func clearAlarm(_ alarm: BrokerAlarm? = nil) { core.alarm.clear(alarm) }
+    public func clearAlarm(_ alarm: BrokerAlarm? = nil) { runtime.alarm.clear(alarm) }
 
     /// Sets how long a delivery may stay unsettled, where a queue doesn't say it itself; `nil` for no limit.
     ///
     /// It holds for deliveries that come after.
     public func setConsumerTimeout(_ timeout: Duration?) {
-        core.perform { $0.machine.setConsumerTimeout(timeout.map { .after($0) } ?? .never) }
+        runtime.perform { $0.machine.setConsumerTimeout(timeout.map { .after($0) } ?? .never) }
     }
 
     /// Closes all connections, as an operator or a lost network does; they come back at once.
     ///
     /// What was unsettled is delivered again, streams go on, and exclusive and auto-delete queues are there again, empty.
     /// ``EmbeddedConnection/lose()`` is this for one of them.
-    public func closeConnections() { core.perform { $0.machine.loseConnections() } }
+    public func closeConnections() { runtime.perform { $0.machine.loseConnections() } }
 
     // MARK: Looking at it
 
     /// The names of all queues, sorted.
-    public var queueNames: [String] { core.read { $0.queueIDs.keys.sorted() } }
+    public var queueNames: [String] { runtime.read { $0.queueIDs.keys.sorted() } }
 
     /// The names of all exchanges, sorted; the default one's is empty.
-    public var exchangeNames: [String] { core.read { $0.exchanges.names } }
+    public var exchangeNames: [String] { runtime.read { $0.exchanges.names } }
 
     /// The messages that are ready in a queue, in the order in which they will go; none if there is no such queue.
     public func readyMessages(in queue: String) -> [Message] {
@@ -81,36 +81,36 @@ public final class EmbeddedBroker: Transport {
 
     /// How many deliveries of a queue are unsettled.
     public func unsettledCount(of queue: String) -> Int {
-        core.read { machine in
+        runtime.read { machine in
             guard let id = machine.queueIDs[queue] else { return 0 }
             return machine.channels.values.map { $0.unsettled.count(of: id) }.reduce(0, +)
         }
     }
 
     /// How many messages have gone through it.
-    public var totals: BrokerTotals { core.read(\.totals) }
+    public var totals: BrokerTotals { runtime.read(\.totals) }
 
     // MARK: What the tools for testing look at
 
     /// How many consumers a queue has.
     package func consumerCount(of queue: String) -> Int {
-        core.read { machine in
+        runtime.read { machine in
             guard let id = machine.queueIDs[queue] else { return 0 }
             return machine.queues[id]?.status.consumerCount ?? 0
         }
     }
 
     /// How many deliveries of all queues are unsettled.
-    package var unsettledCount: Int { core.read(\.unsettledCount) }
+    package var unsettledCount: Int { runtime.read(\.unsettledCount) }
 
     /// How many channels are open: one for each consumer, and one for the gets of each connection that has made any.
     ///
     /// A consumer that was cancelled keeps its channel until that is closed, so that its deliveries can be settled.
-    package var channelCount: Int { core.read(\.channels.count) }
+    package var channelCount: Int { runtime.read(\.channels.count) }
 
     /// The ready messages of a queue, with where they were published to.
     package func storedMessages(in queue: String) -> [(message: Message, destination: Destination)] {
-        core.read { machine in
+        runtime.read { machine in
             guard let id = machine.queueIDs[queue], let found = machine.queues[id] else { return [] }
             var ready = found.ready
             var messages: [(Message, Destination)] = []
@@ -124,7 +124,7 @@ public final class EmbeddedBroker: Transport {
 
     /// Whether no queue with consumers has anything ready, and no more than so many deliveries are unsettled.
     package func isQuiet(exceptFor unsettled: Int) -> Bool {
-        core.read { machine in
+        runtime.read { machine in
             machine.unsettledCount <= unsettled
                 && machine.queues.values.allSatisfy { $0.consumers.isEmpty || $0.ready.isEmpty }
         }
@@ -213,7 +213,7 @@ public final class EmbeddedBroker: Transport {
     /// Ends the first connection; the broker and its other connections stay, unless it has a journal: then all end, and the journal too.
     public func close() async {
         await connection.close()
-        await core.closeJournal(.closedByProgram)
+        await runtime.closeJournal(.closedByProgram)
     }
 }
 

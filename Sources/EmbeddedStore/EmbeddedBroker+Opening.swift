@@ -50,7 +50,7 @@ extension EmbeddedBroker {
         let (file, changes) = try await load(path, settings).get()
         let journal = StoreJournal(file, logger: logger)
         let broker = EmbeddedBroker(version: version, clock: clock, journal: journal, restoring: changes)
-        journal.onTrouble { [weak broker] error in
+        journal.onFailureChange { [weak broker] error in
             // Not the error's whole text: while it lasts, every publisher is told this.
             let alarm = BrokerAlarm(reason: "its file '\(path)' can't be written")
             if error == nil { broker?.clearAlarm(alarm) } else { broker?.setAlarm(alarm) }

@@ -8,15 +8,15 @@ import Foundation
 #endif
 
 /// The machine with what it isn't: the lock, the clock, the journal, and the streams that consumers read.
-final class BrokerCore: Sendable {
+final class BrokerRuntime: Sendable {
     /// What a consumer reads, and what its deliveries are settled through.
-    struct Outlet: Sendable {
+    struct ConsumerPort: Sendable {
         var stream: DeliveryStream
         var settler: EmbeddedSettler
     }
 
     /// What is to be done without the lock.
-    fileprivate enum Handover: Sendable {
+    fileprivate enum PendingNotification: Sendable {
         case yield(DeliveryStream, [Delivery])
         case finish(DeliveryStream, AMQPError?)
         case register(DeliveryStream, Bool)
@@ -24,17 +24,17 @@ final class BrokerCore: Sendable {
 
     struct State: Sendable {
         var machine: BrokerMachine
-        var outlets: [ChannelID: Outlet] = [:]
+        var consumerPorts: [ChannelID: ConsumerPort] = [:]
         /// The settlers of the channels of gets.
         var getSettlers: [ChannelID: EmbeddedSettler] = [:]
-        fileprivate var handovers: [Handover] = []
-        fileprivate var isHandingOver = false
-        fileprivate var wakeUp: (time: Duration, cancel: @Sendable () -> Void)?
+        fileprivate var notifications: [PendingNotification] = []
+        fileprivate var isNotifying = false
+        fileprivate var timer: (time: Duration, cancel: @Sendable () -> Void)?
 
         /// Takes what is to be handed over; whoever has any must come back for more, until there is none.
-        fileprivate mutating func takeHandovers() -> [Handover] {
-            isHandingOver = !handovers.isEmpty
-            return exchange(&handovers, with: [])
+        fileprivate mutating func takeNotifications() -> [PendingNotification] {
+            isNotifying = !notifications.isEmpty
+            return exchange(&notifications, with: [])
         }
     }
 
@@ -65,39 +65,39 @@ final class BrokerCore: Sendable {
     func perform<Value: Sendable, Failure>(
         _ request: (inout State) throws(Failure) -> Value
     ) throws(Failure) -> Value {
-        try performAndNote(request).value
+        try performJournaled(request).value
     }
 
     /// Makes a request and waits until what it changed is kept.
-    func performKept<Value: Sendable>(
+    func performPersisted<Value: Sendable>(
         _ summary: @autoclosure () -> String,
-        _ request: (inout State) throws(Refusal) -> Value
+        _ request: (inout State) throws(BrokerRefusal) -> Value
     ) async throws(AMQPError) -> Value {
-        let result = try performOrRefuse(summary(), request)
-        if let number = result.number { try await journal?.isKept(number, until: nil) }
+        let result = try performReportingRefusal(summary(), request)
+        if let number = result.number { try await journal?.waitUntilPersisted(number, until: nil) }
         return result.value
     }
 
     /// Makes a request that a broker can refuse; the number is the journal's, of what it changed.
     ///
     /// Who takes deliveries doesn't wait for the journal: they are out already.
-    func performOrRefuse<Value: Sendable>(
+    func performReportingRefusal<Value: Sendable>(
         _ summary: @autoclosure () -> String,
-        _ request: (inout State) throws(Refusal) -> Value
+        _ request: (inout State) throws(BrokerRefusal) -> Value
     ) throws(AMQPError) -> (value: Value, number: UInt64?) {
-        do throws(Refusal) {
-            return try performAndNote(request)
+        do throws(BrokerRefusal) {
+            return try performJournaled(request)
         } catch {
             throw .refused(summary(), error.reply)
         }
     }
 
     /// Makes a request; the number is the journal's, of what it changed.
-    func performAndNote<Value: Sendable, Failure>(
+    func performJournaled<Value: Sendable, Failure>(
         _ request: (inout State) throws(Failure) -> Value
     ) throws(Failure) -> (value: Value, number: UInt64?) {
         let now = time.now()
-        let (result, number, handovers) = state.withLock { state in
+        let (result, number, notifications) = state.withLock { state in
             state.machine.begin(now: now)
             let result: Result<Value, Failure>
             do throws(Failure) {
@@ -112,16 +112,16 @@ final class BrokerCore: Sendable {
                 if !changes.isEmpty { number = journal.append(changes) }
             }
             resolve(&state)
-            armWakeUp(&state)
-            return (result, number, state.isHandingOver ? [] : state.takeHandovers())
+            armTimer(&state)
+            return (result, number, state.isNotifying ? [] : state.takeNotifications())
         }
-        if !handovers.isEmpty { handOver(handovers) }
+        if !notifications.isEmpty { send(notifications) }
         return (try result.get(), number)
     }
 
     /// Waits until the journal has kept what has this number.
-    func isKept(_ number: UInt64, until deadline: ContinuousClock.Instant) async throws(AMQPError) {
-        try await journal?.isKept(number, until: deadline)
+    func waitUntilPersisted(_ number: UInt64, until deadline: ContinuousClock.Instant) async throws(AMQPError) {
+        try await journal?.waitUntilPersisted(number, until: deadline)
     }
 
     /// Ends all connections and the journal, if there is one; without, everything stays.
@@ -147,7 +147,7 @@ final class BrokerCore: Sendable {
         var reader: DeliveryStream?
         var batch: [Delivery] = []
         func endBatch() {
-            if let reader, !batch.isEmpty { state.handovers.append(.yield(reader, batch)) }
+            if let reader, !batch.isEmpty { state.notifications.append(.yield(reader, batch)) }
             reader = nil
             batch = []
         }
@@ -157,12 +157,12 @@ final class BrokerCore: Sendable {
                 resolve(effect, &state)
                 continue
             }
-            guard let outlet = state.outlets[channel] else { continue }
-            if reader !== outlet.stream {
+            guard let port = state.consumerPorts[channel] else { continue }
+            if reader !== port.stream {
                 endBatch()
-                reader = outlet.stream
+                reader = port.stream
             }
-            batch.append(Delivery(delivered, outlet.settler, features))
+            batch.append(Delivery(delivered, port.settler, features))
         }
         endBatch()
     }
@@ -171,51 +171,51 @@ final class BrokerCore: Sendable {
         switch effect {
         case .deliver: break
         case .end(let channel, let error):
-            if let outlet = state.outlets[channel] { state.handovers.append(.finish(outlet.stream, error)) }
+            if let port = state.consumerPorts[channel] { state.notifications.append(.finish(port.stream, error)) }
         case .lose(let channel):
-            state.outlets.removeValue(forKey: channel)?.settler.lose()
+            state.consumerPorts.removeValue(forKey: channel)?.settler.lose()
             state.getSettlers.removeValue(forKey: channel)?.lose()
         case .resume(let channel):
-            guard let outlet = state.outlets[channel] else { return }
-            outlet.settler.lose()
-            state.outlets[channel]?.settler = EmbeddedSettler(self, channel)
-            state.handovers.append(.register(outlet.stream, false))
-            state.handovers.append(.register(outlet.stream, true))
+            guard let port = state.consumerPorts[channel] else { return }
+            port.settler.lose()
+            state.consumerPorts[channel]?.settler = EmbeddedSettler(self, channel)
+            state.notifications.append(.register(port.stream, false))
+            state.notifications.append(.register(port.stream, true))
         }
     }
 
     /// Tells the readers, in order, on the task of whoever comes first; the others leave theirs to it.
-    private func handOver(_ first: [Handover]) {
-        var handovers = first
-        while !handovers.isEmpty {
-            for handover in handovers {
-                switch handover {
+    private func send(_ first: [PendingNotification]) {
+        var notifications = first
+        while !notifications.isEmpty {
+            for notification in notifications {
+                switch notification {
                 case .yield(let stream, let batch): stream.yield(batch)
                 case .finish(let stream, let error): stream.finish(throwing: error)
                 case .register(let stream, let isRegistered): stream.setRegistered(isRegistered)
                 }
             }
-            handovers = state.withLock { $0.takeHandovers() }
+            notifications = state.withLock { $0.takeNotifications() }
         }
     }
 
     /// Makes sure to be called when something is due.
-    private func armWakeUp(_ state: inout State) {
+    private func armTimer(_ state: inout State) {
         guard let next = state.machine.timetable.next else { return }
-        if let wakeUp = state.wakeUp {
-            if wakeUp.time <= next { return }
-            wakeUp.cancel()
+        if let timer = state.timer {
+            if timer.time <= next { return }
+            timer.cancel()
         }
-        let cancel = time.wake(next) { [weak self] in self?.wokenUp() }
-        state.wakeUp = (next, cancel)
+        let cancel = time.schedule(next) { [weak self] in self?.timerFired() }
+        state.timer = (next, cancel)
     }
 
-    private func wokenUp() {
-        perform { $0.wakeUp = nil }
+    private func timerFired() {
+        perform { $0.timer = nil }
     }
 
     deinit {
-        state.withLock { $0.wakeUp?.cancel() }
+        state.withLock { $0.timer?.cancel() }
     }
 }
 
@@ -235,12 +235,12 @@ extension Delivery {
 /// What the deliveries of one channel are settled through.
 final class EmbeddedSettler: DeliverySettler {
     // Weak: a delivery that somebody keeps doesn't keep the broker.
-    private weak let core: BrokerCore?
+    private weak let runtime: BrokerRuntime?
     private let channel: ChannelID
     private let gone = Atomic(false)
 
-    init(_ core: BrokerCore, _ channel: ChannelID) {
-        self.core = core
+    init(_ runtime: BrokerRuntime, _ channel: ChannelID) {
+        self.runtime = runtime
         self.channel = channel
     }
 
@@ -251,7 +251,7 @@ final class EmbeddedSettler: DeliverySettler {
 
     func settle(_ tag: UInt64, _ settlement: DeliverySettlement) {
         if isGone { return }
-        core?.perform { $0.machine.settle(tag, on: channel, settlement) }
+        runtime?.perform { $0.machine.settle(tag, on: channel, settlement) }
     }
 }
 
@@ -261,7 +261,7 @@ final class EmbeddedSettler: DeliverySettler {
 struct BrokerTime: Sendable {
     let now: @Sendable () -> Duration
     /// Calls the action once, at the time or later; returns the way to cancel that.
-    let wake: @Sendable (_ time: Duration, _ action: @escaping @Sendable () -> Void) -> @Sendable () -> Void
+    let schedule: @Sendable (_ time: Duration, _ action: @escaping @Sendable () -> Void) -> @Sendable () -> Void
 
     init(_ clock: any Clock<Duration>) {
         switch clock {
@@ -275,7 +275,7 @@ struct BrokerTime: Sendable {
     private init(virtual clock: VirtualClock) {
         let beginning = clock.beginning
         now = { beginning + clock.now.offset }
-        wake = { time, action in
+        schedule = { time, action in
             let number = clock.schedule(at: VirtualClock.Instant(offset: time - beginning), action)
             return { clock.cancel(number) }
         }
@@ -285,7 +285,7 @@ struct BrokerTime: Sendable {
         let start = clock.now
         let wallTime = Duration.seconds(Date().timeIntervalSince1970)
         now = { wallTime + start.duration(to: clock.now) }
-        wake = { time, action in
+        schedule = { time, action in
             // Unstructured: between calls nobody is there to wait for it. A broker has one at a time, and cancels it when it needs another.
             let timer = Task {
                 try? await clock.sleep(until: start.advanced(by: time - wallTime), tolerance: nil)

@@ -11,22 +11,22 @@ public final class EmbeddedConnection: Transport {
         var isClosed = false
     }
 
-    private let core: BrokerCore
+    private let runtime: BrokerRuntime
     private let state: Mutex<State>
     /// The name under which the broker's operator sees it.
     public let name: String
 
-    init(_ core: BrokerCore, name: String) {
-        self.core = core
+    init(_ runtime: BrokerRuntime, name: String) {
+        self.runtime = runtime
         self.name = name
-        state = Mutex(State(id: core.newConnection()))
+        state = Mutex(State(id: runtime.newConnection()))
     }
 
     /// The connection's number; a closed one is made again.
     var id: ConnectionID {
         state.withLock { state in
             if state.isClosed {
-                state = State(id: core.newConnection())
+                state = State(id: runtime.newConnection())
             }
             return state.id
         }
@@ -36,7 +36,7 @@ public final class EmbeddedConnection: Transport {
 
     /// The embedded broker, with the version of RabbitMQ that it behaves as.
     public func broker() async throws(AMQPError) -> BrokerIdentity {
-        BrokerIdentity(product: "EmbeddedBroker", version: core.version)
+        BrokerIdentity(product: "EmbeddedBroker", version: runtime.version)
     }
 
     /// Declares an exchange.
@@ -44,7 +44,7 @@ public final class EmbeddedConnection: Transport {
     /// - Throws: `declarationMismatch` if it exists and is different.
     public func declare(_ exchange: ExchangeDeclaration) async throws(AMQPError) {
         try exchange.validate()
-        try await core.performKept("declare the exchange '\(exchange.name)'") { state throws(Refusal) in
+        try await runtime.performPersisted("declare the exchange '\(exchange.name)'") { state throws(BrokerRefusal) in
             try state.machine.declare(exchange)
         }
     }
@@ -56,7 +56,7 @@ public final class EmbeddedConnection: Transport {
     public func declare(_ queue: QueueDeclaration) async throws(AMQPError) -> QueueStatus {
         try queue.validate()
         let id = id
-        return try await core.performKept("declare the queue '\(queue.name)'") { state throws(Refusal) in
+        return try await runtime.performPersisted("declare the queue '\(queue.name)'") { state throws(BrokerRefusal) in
             try state.machine.declare(queue, by: id)
         }
     }
@@ -67,8 +67,8 @@ public final class EmbeddedConnection: Transport {
     public func bind(_ binding: Binding) async throws(AMQPError) {
         try binding.validate()
         let id = id
-        try await core.performKept("bind \(binding.target.summary) to the exchange '\(binding.source)'") {
-            state throws(Refusal) in try state.machine.bind(binding, by: id)
+        try await runtime.performPersisted("bind \(binding.target.summary) to the exchange '\(binding.source)'") {
+            state throws(BrokerRefusal) in try state.machine.bind(binding, by: id)
         }
     }
 
@@ -76,14 +76,14 @@ public final class EmbeddedConnection: Transport {
     public func unbind(_ binding: Binding) async throws(AMQPError) {
         try binding.validate()
         let id = id
-        try await core.performKept("unbind \(binding.target.summary) from the exchange '\(binding.source)'") {
-            state throws(Refusal) in try state.machine.unbind(binding, by: id)
+        try await runtime.performPersisted("unbind \(binding.target.summary) from the exchange '\(binding.source)'") {
+            state throws(BrokerRefusal) in try state.machine.unbind(binding, by: id)
         }
     }
 
     /// Deletes an exchange; one that doesn't exist is no error.
     public func deleteExchange(_ name: String) async throws(AMQPError) {
-        try await core.performKept("delete the exchange '\(name)'") { state throws(Refusal) in
+        try await runtime.performPersisted("delete the exchange '\(name)'") { state throws(BrokerRefusal) in
             try state.machine.deleteExchange(name)
         }
     }
@@ -92,7 +92,7 @@ public final class EmbeddedConnection: Transport {
     @discardableResult
     public func deleteQueue(_ name: String) async throws(AMQPError) -> Int {
         let id = id
-        return try await core.performKept("delete the queue '\(name)'") { state throws(Refusal) in
+        return try await runtime.performPersisted("delete the queue '\(name)'") { state throws(BrokerRefusal) in
             try state.machine.deleteQueue(name, by: id)
         }
     }
@@ -101,7 +101,7 @@ public final class EmbeddedConnection: Transport {
     @discardableResult
     public func purgeQueue(_ name: String) async throws(AMQPError) -> Int {
         let id = id
-        return try await core.performKept("purge the queue '\(name)'") { state throws(Refusal) in
+        return try await runtime.performPersisted("purge the queue '\(name)'") { state throws(BrokerRefusal) in
             try state.machine.purgeQueue(name, by: id)
         }
     }
@@ -111,14 +111,14 @@ public final class EmbeddedConnection: Transport {
     /// - Throws: `notFound` if it doesn't exist.
     public func status(ofQueue name: String) async throws(AMQPError) -> QueueStatus {
         let id = id
-        return try core.performOrRefuse("look at the queue '\(name)'") { state throws(Refusal) in
+        return try runtime.performReportingRefusal("look at the queue '\(name)'") { state throws(BrokerRefusal) in
             try state.machine.status(ofQueue: name, by: id)
         }.value
     }
 
     /// Whether an exchange exists.
     public func exchangeExists(_ name: String) async throws(AMQPError) -> Bool {
-        core.read { $0.exchanges[name] != nil }
+        runtime.read { $0.exchanges[name] != nil }
     }
 
     /// Publishes a message and returns when the broker has it.
@@ -136,14 +136,14 @@ public final class EmbeddedConnection: Transport {
         try message.check(for: destination)
         try await waitForTurn(destination, deadline)
         let result: (value: BrokerMachine.PublishOutcome, number: UInt64?)
-        do throws(Refusal) {
-            result = try core.performAndNote { state throws(Refusal) in
+        do throws(BrokerRefusal) {
+            result = try runtime.performJournaled { state throws(BrokerRefusal) in
                 try state.machine.publish(message, to: destination, mandatory: mandatory)
             }
         } catch {
             throw .refusedPublish(of: message, to: destination, error.reply)
         }
-        if let number = result.number { try await core.isKept(number, until: deadline) }
+        if let number = result.number { try await runtime.waitUntilPersisted(number, until: deadline) }
         switch result.value {
         case .kept: return
         case .unroutable: throw .unroutable(to: destination, reply: BrokerReply(code: 312, text: "NO_ROUTE"))
@@ -160,16 +160,19 @@ public final class EmbeddedConnection: Transport {
         arguments: FieldTable = FieldTable()
     ) async throws(AMQPError) -> DeliveryStream {
         let id = id
-        let core = core
-        return try core.performOrRefuse("consume the queue '\(queue)'") { state throws(Refusal) in
+        let runtime = runtime
+        return try runtime.performReportingRefusal("consume the queue '\(queue)'") { state throws(BrokerRefusal) in
             let channel = try state.machine.consume(queue, prefetch: prefetch, arguments: arguments, by: id)
             let stream = DeliveryStream(
                 control: DeliveryStream.Control(
-                    cancel: { [weak core] in core?.perform { $0.machine.cancel(channel) } },
-                    close: { [weak core] in core?.perform { $0.machine.close(channel) } }
+                    cancel: { [weak runtime] in runtime?.perform { $0.machine.cancel(channel) } },
+                    close: { [weak runtime] in runtime?.perform { $0.machine.close(channel) } }
                 )
             )
-            state.outlets[channel] = BrokerCore.Outlet(stream: stream, settler: EmbeddedSettler(core, channel))
+            state.consumerPorts[channel] = BrokerRuntime.ConsumerPort(
+                stream: stream,
+                settler: EmbeddedSettler(runtime, channel)
+            )
             return stream
         }.value
     }
@@ -179,10 +182,11 @@ public final class EmbeddedConnection: Transport {
     /// - Throws: `notFound` if the queue doesn't exist; unsettled messages that were taken before go back then.
     public func get(queue: String) async throws(AMQPError) -> Delivery? {
         let id = id
-        let core = core
-        return try core.performOrRefuse("get a message from the queue '\(queue)'") { state throws(Refusal) in
+        let runtime = runtime
+        return try runtime.performReportingRefusal("get a message from the queue '\(queue)'") {
+            state throws(BrokerRefusal) in
             guard let (channel, delivered) = try state.machine.get(queue, by: id) else { return nil }
-            let settler = state.getSettlers[channel] ?? EmbeddedSettler(core, channel)
+            let settler = state.getSettlers[channel] ?? EmbeddedSettler(runtime, channel)
             state.getSettlers[channel] = settler
             return Delivery(delivered, settler, state.machine.features)
         }.value
@@ -192,7 +196,7 @@ public final class EmbeddedConnection: Transport {
     public var health: TransportHealth {
         if state.withLock(\.isClosed) { return TransportHealth(publishing: .closed, consuming: .closed) }
         return TransportHealth(
-            publishing: core.alarm.reason.map { .blocked(reason: $0) } ?? .open,
+            publishing: runtime.alarm.reason.map { .blocked(reason: $0) } ?? .open,
             consuming: .open
         )
     }
@@ -204,7 +208,7 @@ public final class EmbeddedConnection: Transport {
             state.isClosed = true
             return state.id
         }
-        if let id { core.perform { $0.machine.end(id) } }
+        if let id { runtime.perform { $0.machine.end(id) } }
     }
 
     /// Loses the connection, as by a fault of the network, and makes it again at once.
@@ -212,7 +216,7 @@ public final class EmbeddedConnection: Transport {
     /// What was unsettled is delivered again, streams go on, and exclusive and auto-delete queues are there again, empty.
     public func lose() {
         let id = state.withLock { $0.isClosed ? nil : $0.id }
-        if let id { core.perform { $0.machine.loseConnections(id) } }
+        if let id { runtime.perform { $0.machine.loseConnections(id) } }
     }
 
     // MARK: Inside
@@ -221,7 +225,7 @@ public final class EmbeddedConnection: Transport {
         _ destination: Destination,
         _ deadline: ContinuousClock.Instant
     ) async throws(AMQPError) {
-        if let reason = core.alarm.reason, await !core.alarm.wait(until: deadline) {
+        if let reason = runtime.alarm.reason, await !runtime.alarm.wait(until: deadline) {
             if Task.isCancelled { throw .publishCancelled(to: destination) }
             throw .publishBlocked(reason: reason)
         }

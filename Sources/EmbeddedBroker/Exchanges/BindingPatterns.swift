@@ -89,7 +89,7 @@ struct HeadersPattern: Sendable {
         let isMet = { (name: String, value: FieldValue) in
             guard let present = headers?[name] else { return false }
             // A void value asks only that the header is there.
-            return value == .void || present.isAlike(value)
+            return value == .void || present.isEquivalent(to: value)
         }
         return demandsAll ? wanted.allSatisfy(isMet) : wanted.contains(where: isMet)
     }
@@ -97,7 +97,7 @@ struct HeadersPattern: Sendable {
 
 extension Binding {
     /// Throws if a topic exchange takes no pattern with so many `#`.
-    func checkPattern(_ features: BrokerFeatures) throws(Refusal) {
+    func checkPattern(_ features: BrokerFeatures) throws(BrokerRefusal) {
         guard let most = features.maximumHashesInPattern else { return }
         let count = routingKey.split(separator: ".").count { $0 == "#" }
         if count > most {
@@ -108,10 +108,12 @@ extension Binding {
     }
 
     /// Throws if a headers exchange can't read the binding's arguments.
-    func checkHeadersMatch(_ features: BrokerFeatures) throws(Refusal) {
+    func checkHeadersMatch(_ features: BrokerFeatures) throws(BrokerRefusal) {
         guard let mode = arguments["x-match"] else { return }
         guard let text = mode.stringValue else {
-            throw .precondition("Invalid x-match field type \(mode.typeName) (value \(mode.shown)); expected longstr")
+            throw .precondition(
+                "Invalid x-match field type \(mode.typeName) (value \(mode.brokerText)); expected longstr"
+            )
         }
         if HeadersPattern.Mode(rawValue: text) == nil {
             throw .precondition(

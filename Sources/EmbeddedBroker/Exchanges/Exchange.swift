@@ -64,8 +64,8 @@ struct Exchange: Sendable {
 
 extension Exchange {
     /// Throws what differs between this exchange and a declaration of it, the first difference only, as RabbitMQ does.
-    func checkIsAlike(_ other: ExchangeDeclaration) throws(Refusal) {
-        func check(_ argument: String, _ received: String, _ current: String) throws(Refusal) {
+    func checkEquivalence(with other: ExchangeDeclaration) throws(BrokerRefusal) {
+        func check(_ argument: String, _ received: String, _ current: String) throws(BrokerRefusal) {
             if received == current { return }
             throw .inequivalent(argument, .exchange, name, received: "'\(received)'", current: "'\(current)'")
         }

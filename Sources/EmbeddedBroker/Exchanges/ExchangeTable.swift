@@ -6,7 +6,7 @@ import AMQP
 struct ExchangeTable: Sendable {
     private var exchanges: [String: Exchange] = [:]
     /// The bindings that lead to a queue or exchange.
-    private var leading: [Binding.Target: Set<Binding>] = [:]
+    private var bindingsByTarget: [Binding.Target: Set<Binding>] = [:]
 
     init() {
         let predeclared: [(String, ExchangeKind)] = [
@@ -30,58 +30,58 @@ struct ExchangeTable: Sendable {
     /// Adds a binding, whose ends exist; returns false if it is there already.
     mutating func add(_ binding: Binding) -> Bool {
         guard exchanges[binding.source]?.add(binding) == true else { return false }
-        leading[binding.target, default: []].insert(binding)
+        bindingsByTarget[binding.target, default: []].insert(binding)
         return true
     }
 
     /// What a removal took with it.
-    struct Removed: Sendable, Equatable {
+    struct Removal: Sendable, Equatable {
         var bindings: [Binding] = []
         /// Exchanges that were to go with their last binding.
         var exchanges: [String] = []
     }
 
-    mutating func remove(_ binding: Binding) -> Removed {
-        var removed = Removed()
+    mutating func remove(_ binding: Binding) -> Removal {
+        var removed = Removal()
         remove(binding, &removed)
         return removed
     }
 
     /// Removes an exchange and all bindings from and to it.
-    mutating func removeExchange(_ name: String) -> Removed {
-        var removed = Removed()
+    mutating func removeExchange(_ name: String) -> Removal {
+        var removed = Removal()
         removeExchange(name, &removed)
         return removed
     }
 
     /// Removes all bindings that lead to a queue.
-    mutating func removeQueue(_ name: String) -> Removed {
-        var removed = Removed()
-        for binding in leading[.queue(name)] ?? [] { remove(binding, &removed) }
+    mutating func removeQueue(_ name: String) -> Removal {
+        var removed = Removal()
+        for binding in bindingsByTarget[.queue(name)] ?? [] { remove(binding, &removed) }
         return removed
     }
 
     /// The bindings that lead to a queue.
     func bindings(toQueue name: String) -> [Binding] {
-        (leading[.queue(name)] ?? []).sorted { ($0.source, $0.routingKey) < ($1.source, $1.routingKey) }
+        (bindingsByTarget[.queue(name)] ?? []).sorted { ($0.source, $0.routingKey) < ($1.source, $1.routingKey) }
     }
 
-    private mutating func removeExchange(_ name: String, _ removed: inout Removed) {
+    private mutating func removeExchange(_ name: String, _ removed: inout Removal) {
         guard let exchange = exchanges.removeValue(forKey: name) else { return }
         removed.exchanges.append(name)
         for binding in exchange.bindings {
-            leading[binding.target]?.remove(binding)
-            if leading[binding.target]?.isEmpty == true { leading[binding.target] = nil }
+            bindingsByTarget[binding.target]?.remove(binding)
+            if bindingsByTarget[binding.target]?.isEmpty == true { bindingsByTarget[binding.target] = nil }
             removed.bindings.append(binding)
         }
-        for binding in leading[.exchange(name)] ?? [] { remove(binding, &removed) }
+        for binding in bindingsByTarget[.exchange(name)] ?? [] { remove(binding, &removed) }
     }
 
-    private mutating func remove(_ binding: Binding, _ removed: inout Removed) {
+    private mutating func remove(_ binding: Binding, _ removed: inout Removal) {
         guard exchanges[binding.source]?.remove(binding) == true else { return }
         removed.bindings.append(binding)
-        leading[binding.target]?.remove(binding)
-        if leading[binding.target]?.isEmpty == true { leading[binding.target] = nil }
+        bindingsByTarget[binding.target]?.remove(binding)
+        if bindingsByTarget[binding.target]?.isEmpty == true { bindingsByTarget[binding.target] = nil }
         if let exchange = exchanges[binding.source], exchange.declaration.isAutoDelete, exchange.bindings.isEmpty {
             removeExchange(binding.source, &removed)
         }
@@ -148,7 +148,7 @@ struct RouteCache: Sendable {
 
     subscript(destination: Destination) -> [QueueID]? { routes[destination] }
 
-    mutating func note(_ queues: [QueueID], for destination: Destination) {
+    mutating func store(_ queues: [QueueID], for destination: Destination) {
         if routes.count >= Self.limit { routes = [:] }
         routes[destination] = queues
     }

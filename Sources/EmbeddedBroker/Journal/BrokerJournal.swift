@@ -4,7 +4,7 @@ public import AMQP
 ///
 /// Changes come in their order. Those of one call belong together: all of them are kept, or none.
 public protocol BrokerJournal: Sendable {
-    /// Takes changes to be kept; returns a number for ``isKept(_:until:)``.
+    /// Takes changes to be kept; returns a number for ``waitUntilPersisted(_:until:)``.
     ///
     /// The broker calls this under its lock: it only puts them into a buffer.
     func append(_ changes: [BrokerChange]) -> UInt64
@@ -15,7 +15,7 @@ public protocol BrokerJournal: Sendable {
     ///
     /// - Parameter deadline: When to give up; `nil` for never.
     /// - Throws: Why they can't be kept; `confirmTimedOut` after the deadline, `cancelled` if the task is cancelled.
-    func isKept(_ number: UInt64, until deadline: ContinuousClock.Instant?) async throws(AMQPError)
+    func waitUntilPersisted(_ number: UInt64, until deadline: ContinuousClock.Instant?) async throws(AMQPError)
 
     /// Keeps what is still in the buffer and gives its place up for others; what is appended later is not kept.
     func close() async
@@ -39,15 +39,15 @@ public enum BrokerChange: Sendable, Hashable {
     /// A binding was removed; it may have been one that was never told.
     case unbound(Binding)
     /// A queue has a message, ready: a new one, or one that it has already, changed.
-    case messageKept(KeptMessage)
+    case messageStored(PersistedMessage)
     /// A message was delivered and is unsettled, until it is kept anew or gone.
     case messageDelivered(queue: String, position: UInt64)
     /// A queue has a message no more.
-    case messageGone(queue: String, position: UInt64)
+    case messageRemoved(queue: String, position: UInt64)
 }
 
 /// A persistent message in a durable queue, as a journal keeps it.
-public struct KeptMessage: Sendable, Hashable {
+public struct PersistedMessage: Sendable, Hashable {
     /// The queue that has it.
     public var queue: String
     /// Its place in the queue: later messages have higher ones.
@@ -63,7 +63,7 @@ public struct KeptMessage: Sendable, Hashable {
     /// How often it came back, as far as that counts towards a delivery limit.
     public var deliveryCount: Int
     /// How often it came back.
-    public var returnCount: Int
+    public var requeueCount: Int
     /// Whether the broker wrote its `x-death` headers, and not the publisher.
     public var isDeadLettered: Bool
 
@@ -75,7 +75,7 @@ public struct KeptMessage: Sendable, Hashable {
         destination: Destination,
         expiry: Duration? = nil,
         deliveryCount: Int = 0,
-        returnCount: Int = 0,
+        requeueCount: Int = 0,
         isDeadLettered: Bool = false
     ) {
         self.queue = queue
@@ -84,7 +84,7 @@ public struct KeptMessage: Sendable, Hashable {
         self.destination = destination
         self.expiry = expiry
         self.deliveryCount = deliveryCount
-        self.returnCount = returnCount
+        self.requeueCount = requeueCount
         self.isDeadLettered = isDeadLettered
     }
 }

@@ -7,7 +7,7 @@ extension BrokerMachine {
         prefetch: UInt16,
         arguments: FieldTable,
         by connection: ConnectionID
-    ) throws(Refusal) -> ChannelID {
+    ) throws(BrokerRefusal) -> ChannelID {
         let queue = try queue(name, for: connection)
         let channel = ChannelID(number: nextNumber())
         let consumption = Channel.Consumption(
@@ -24,7 +24,7 @@ extension BrokerMachine {
         }
         channels[channel] = Channel(connection: connection, consumption: consumption, isConsuming: true)
         queues[queue.id]?.addConsumer(channel, consumption, now: now)
-        touch(queue.id)
+        markDirty(queue.id)
         return channel
     }
 
@@ -32,16 +32,16 @@ extension BrokerMachine {
     mutating func cancel(_ channel: ChannelID) {
         guard let found = channels[channel], found.isConsuming, let consumption = found.consumption else { return }
         channels[channel]?.isConsuming = false
-        tell(.end(channel, nil))
+        emit(.end(channel, nil))
         removeConsumer(channel, of: consumption.queue)
     }
 
     /// Ends a channel: what is unsettled goes back.
     mutating func close(_ channel: ChannelID, _ error: AMQPError? = nil) {
         guard let found = channels[channel] else { return }
-        if found.isConsuming { tell(.end(channel, error)) }
-        tell(.lose(channel))
-        takeBackAll(channel)
+        if found.isConsuming { emit(.end(channel, error)) }
+        emit(.lose(channel))
+        requeueAll(channel)
         channels[channel] = nil
         timetable.disarm(.unsettled(channel))
         if getChannels[found.connection] == channel { getChannels[found.connection] = nil }
@@ -49,36 +49,36 @@ extension BrokerMachine {
     }
 
     /// Gives all that is unsettled on a channel back to its queues.
-    mutating func takeBackAll(_ channel: ChannelID) {
+    mutating func requeueAll(_ channel: ChannelID) {
         for entry in channels[channel]?.unsettled.takeAll() ?? [] {
             totals.requeued += 1
-            let returned = queues[entry.queue]?.takeBack(entry.message, .channelLost, features: features)
-            noteReturned(entry, as: returned)
-            touch(entry.queue)
+            let returned = queues[entry.queue]?.requeue(entry.message, .channelLost, features: features)
+            recordRequeued(entry, as: returned)
+            markDirty(entry.queue)
         }
     }
 
     private mutating func removeConsumer(_ channel: ChannelID, of id: QueueID) {
         queues[id]?.removeConsumer(channel, now: now)
-        if queues[id]?.isToBeDeleted == true { return remove(id) }
-        touch(id)
+        if queues[id]?.shouldAutoDelete == true { return remove(id) }
+        markDirty(id)
     }
 
     /// Takes one message from a queue.
-    mutating func get(_ name: String, by connection: ConnectionID) throws(Refusal) -> (ChannelID, Delivered)? {
+    mutating func get(_ name: String, by connection: ConnectionID) throws(BrokerRefusal) -> (ChannelID, Delivered)? {
         let queue: MessageQueue
-        do throws(Refusal) {
+        do throws(BrokerRefusal) {
             queue = try self.queue(name, for: connection)
         } catch {
             // The error closes the channel, and what was got on it goes back.
             if let channel = getChannels[connection] { close(channel) }
             throw error
         }
-        if let refusal = queue.refusalOfGets {
+        if let refusal = queue.getRefusal {
             if let channel = getChannels[connection] { close(channel) }
             throw refusal
         }
-        touch(queue.id)
+        markDirty(queue.id)
         guard let message = queues[queue.id]?.get(now: now) else { return nil }
         let channel = getChannels[connection] ?? ChannelID(number: nextNumber())
         if getChannels[connection] == nil {
@@ -86,7 +86,7 @@ extension BrokerMachine {
             channels[channel] = Channel(connection: connection)
         }
         guard
-            let delivered = hold(
+            let delivered = addUnsettled(
                 message,
                 from: queue.id,
                 name,
@@ -105,17 +105,17 @@ extension BrokerMachine {
         switch settlement {
         case .ack:
             totals.acknowledged += 1
-            noteGone(entry)
+            recordRemoved(entry)
         case .requeue, .reject(requeue: true):
             totals.requeued += 1
-            let way: MessageQueue.Return = settlement == .requeue ? .nack : .reject
-            noteReturned(entry, as: queues[id]?.takeBack(entry.message, way, features: features))
-            touch(id)
+            let way: MessageQueue.RequeueCause = settlement == .requeue ? .nack : .reject
+            recordRequeued(entry, as: queues[id]?.requeue(entry.message, way, features: features))
+            markDirty(id)
         case .discard, .reject(requeue: false):
             queues[id]?.discard(entry.message, settlement == .discard ? .nack : .reject)
-            touch(id)
+            markDirty(id)
         }
-        if queues[id]?.settled(channel) == true { touch(id) }
+        if queues[id]?.settled(channel) == true { markDirty(id) }
     }
 
     /// Ends all connections.
@@ -148,17 +148,17 @@ extension BrokerMachine {
             close(id)
         }
         for id in consuming {
-            takeBackAll(id)
+            requeueAll(id)
             timetable.disarm(.unsettled(id))
             if let consumption = channels[id]?.consumption { queues[consumption.queue]?.removeConsumer(id, now: now) }
         }
-        for queue in transient where queue.owner != nil || queues[queue.id]?.isToBeDeleted == true {
+        for queue in transient where queue.owner != nil || queues[queue.id]?.shouldAutoDelete == true {
             remove(queue.id)
             add(queue.declaration, queue.arguments, owner: queue.owner)
-            if queue.declaration.isDurable && queue.owner == nil { note(.queueDeclared(queue.declaration)) }
+            if queue.declaration.isDurable && queue.owner == nil { record(.queueDeclared(queue.declaration)) }
         }
         for binding in bindings where exchanges[binding.source] != nil && exchanges.add(binding) {
-            if isDurable(binding) { note(.bound(binding)) }
+            if isDurable(binding) { record(.bound(binding)) }
         }
         routes.clear()
         for id in consuming { resume(id) }
@@ -169,18 +169,18 @@ extension BrokerMachine {
         guard let consumption = channels[channel]?.consumption else { return }
         guard let queue = queueIDs[consumption.name] else {
             channels[channel]?.isConsuming = false
-            return tell(.end(channel, .consumerCancelled(queue: consumption.name)))
+            return emit(.end(channel, .consumerCancelled(queue: consumption.name)))
         }
-        tell(.resume(channel))
+        emit(.resume(channel))
         channels[channel]?.consumption?.queue = queue
         queues[queue]?.addConsumer(channel, consumption, now: now)
-        touch(queue)
+        markDirty(queue)
     }
 }
 
 extension FieldTable {
     /// The argument `x-priority` of a consumer.
-    fileprivate func consumerPriority(_ queue: String) throws(Refusal) -> Int {
+    fileprivate func consumerPriority(_ queue: String) throws(BrokerRefusal) -> Int {
         guard let value = self["x-priority"] else { return 0 }
         if let number = value.integerValue { return Int(number) }
         throw .invalidArgument("x-priority", ofQueue: queue, "\"expected integer, got \(value.typeName)\"")

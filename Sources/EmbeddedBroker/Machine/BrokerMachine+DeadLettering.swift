@@ -7,18 +7,18 @@ extension BrokerMachine {
     private static let retryInterval: Duration = .seconds(180)
 
     /// Lets messages that leave a queue undone go to its dead-letter exchange, or nowhere.
-    mutating func bury(_ letters: [MessageQueue.DeadLetter], of id: QueueID) {
+    mutating func deadLetter(_ letters: [MessageQueue.DeadLetter], of id: QueueID) {
         for letter in letters {
             guard let queue = queues[id] else { return }
             guard queue.settings.deadLetterExchange != nil else {
-                noteGone(letter.message, from: queue)
+                recordRemoved(letter.message, from: queue)
                 continue
             }
             var letter = letter
             if send(&letter, from: queue) || !queue.settings.deadLettersAtLeastOnce {
-                noteGone(letter.message, from: queue)
+                recordRemoved(letter.message, from: queue)
             } else {
-                queues[id]?.held.append(letter)
+                queues[id]?.undeliveredDeadLetters.append(letter)
                 timetable.arm(.deadLetters(id), at: now + Self.retryInterval)
             }
         }
@@ -26,17 +26,17 @@ extension BrokerMachine {
 
     /// Tries again to deliver what no queue took.
     mutating func retryDeadLetters(of id: QueueID) {
-        let held = queues[id]?.held ?? []
-        queues[id]?.held = []
-        bury(held, of: id)
-        touch(id)
+        let held = queues[id]?.undeliveredDeadLetters ?? []
+        queues[id]?.undeliveredDeadLetters = []
+        deadLetter(held, of: id)
+        markDirty(id)
     }
 
     /// Sends a dead letter to its queues; returns whether there are any and all have it.
     private mutating func send(_ letter: inout MessageQueue.DeadLetter, from queue: MessageQueue) -> Bool {
         let time = UInt64(max(0, now.components.seconds))
-        let content = letter.message.content.dying(
-            in: queue,
+        let content = letter.message.content.deadLettered(
+            from: queue,
             letter.reason,
             at: time,
             features: features

@@ -19,7 +19,7 @@ extension BrokerMachine {
         _ message: Message,
         to destination: Destination,
         mandatory: Bool
-    ) throws(Refusal) -> PublishOutcome {
+    ) throws(BrokerRefusal) -> PublishOutcome {
         guard message.body.count <= features.maximumMessageSize else {
             throw .precondition(
                 "message size \(message.body.count) is larger than configured max size \(features.maximumMessageSize)"
@@ -38,12 +38,12 @@ extension BrokerMachine {
         }
         guard let exchange = exchanges[destination.exchange] else { throw .noExchange(destination.exchange) }
         if exchange.declaration.isInternal {
-            throw Refusal(
+            throw BrokerRefusal(
                 403,
                 "ACCESS_REFUSED - cannot publish to internal exchange '\(destination.exchange)' in vhost '/'"
             )
         }
-        let content = try StoredContent(taking: message, to: destination)
+        let content = try StoredContent(publishing: message, to: destination)
         totals.published += 1
         let targets = self.targets(of: content) ?? []
         if mandatory && targets.isEmpty { return .unroutable }
@@ -59,7 +59,7 @@ extension BrokerMachine {
         }
         guard let route else { return nil }
         let targets = route.queues.compactMap { queueIDs[$0] }
-        if route.isByKey && content.otherKeys.isEmpty { routes.note(targets, for: content.destination) }
+        if route.isByKey && content.otherKeys.isEmpty { routes.store(targets, for: content.destination) }
         return targets
     }
 
@@ -73,8 +73,8 @@ extension BrokerMachine {
     /// Puts a message into one queue; returns whether that took it.
     mutating func admit(_ content: StoredContent, to id: QueueID, after deliveries: Int = 0) -> Bool {
         let message = queues[id]?.admit(content, after: deliveries, now: now)
-        touch(id)
-        if let message { noteKept(message, in: id) }
+        markDirty(id)
+        if let message { recordStored(message, in: id) }
         return message != nil
     }
 }

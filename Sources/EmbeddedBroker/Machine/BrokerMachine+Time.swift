@@ -5,7 +5,7 @@ extension BrokerMachine {
     mutating func runDue() {
         while let event = timetable.popDue(now) {
             switch event {
-            case .firstMessage(let id): touch(id)
+            case .firstMessage(let id): markDirty(id)
             case .queueExpiry(let id): expireQueue(id)
             case .unsettled(let channel): checkConsumerTimeout(channel)
             case .deadLetters(let id): retryDeadLetters(of: id)
@@ -63,7 +63,7 @@ extension BrokerMachine {
             + "This timeout value can be configured, see consumers doc guide to learn more"
         switch features.consumerTimeoutResponse {
         case .closesChannel:
-            let reply = Refusal.precondition(text).reply
+            let reply = BrokerRefusal.precondition(text).reply
             close(
                 channel,
                 .consumerChannelClosed(queue: queue.name, reply)
@@ -71,11 +71,11 @@ extension BrokerMachine {
         case .cancelsConsumer:
             guard found.isConsuming else { return close(channel) }
             channels[channel]?.isConsuming = false
-            tell(.end(channel, .consumerTimedOut(queue.name)))
-            tell(.lose(channel))
-            takeBackAll(channel)
+            emit(.end(channel, .consumerTimedOut(queue.name)))
+            emit(.lose(channel))
+            requeueAll(channel)
             queues[queue.id]?.removeConsumer(channel, now: now)
-            touch(queue.id)
+            markDirty(queue.id)
         }
     }
 }

@@ -48,7 +48,7 @@ struct BrokerMachine: Sendable {
     /// Deliveries that were unsettled when the journal ended, while the broker comes back from it.
     var restoredDeliveries: [QueueID: Set<UInt64>] = [:]
     /// How many names the broker has made up.
-    var madeUpNames = 0
+    var generatedNameCount = 0
 
     /// How long deliveries may be unsettled.
     enum ConsumerTimeout: Sendable, Hashable {
@@ -84,25 +84,25 @@ struct BrokerMachine: Sendable {
             let id = dirty[next]
             next += 1
             // The queue's way through the dictionary costs, so it is asked once for all.
-            guard let rest = queues[id]?.assign(now: now, to: &assignments) else { continue }
+            guard let remainder = queues[id]?.assign(now: now, to: &assignments) else { continue }
             for assignment in assignments { deliver(assignment, from: id) }
             assignments.removeAll(keepingCapacity: true)
-            if !rest.dead.isEmpty { bury(rest.dead, of: id) }
-            if !rest.trimmed.isEmpty { noteTrimmed(rest.trimmed, of: id) }
-            if let expiry = rest.messageExpiry { timetable.arm(.firstMessage(id), at: expiry) }
-            if let expiry = rest.queueExpiry { timetable.arm(.queueExpiry(id), at: expiry) }
+            if !remainder.deadLetters.isEmpty { deadLetter(remainder.deadLetters, of: id) }
+            if !remainder.trimmed.isEmpty { recordTrimmed(remainder.trimmed, of: id) }
+            if let expiry = remainder.messageExpiry { timetable.arm(.firstMessage(id), at: expiry) }
+            if let expiry = remainder.queueExpiry { timetable.arm(.queueExpiry(id), at: expiry) }
         }
         dirty.removeAll(keepingCapacity: true)
     }
 
     /// Notes that a queue has something to do.
-    mutating func touch(_ id: QueueID) {
+    mutating func markDirty(_ id: QueueID) {
         if dirty.last != id { dirty.append(id) }
     }
 
-    mutating func tell(_ effect: Effect) { effects.append(effect) }
+    mutating func emit(_ effect: Effect) { effects.append(effect) }
 
-    mutating func note(_ change: @autoclosure () -> BrokerChange) {
+    mutating func record(_ change: @autoclosure () -> BrokerChange) {
         if isJournaled { changes.append(change()) }
     }
 
@@ -122,7 +122,7 @@ struct BrokerMachine: Sendable {
 
     private mutating func deliver(_ assignment: MessageQueue.Assignment, from id: QueueID) {
         guard let consumption = channels[assignment.channel]?.consumption else { return }
-        let delivered = hold(
+        let delivered = addUnsettled(
             assignment.message,
             from: id,
             consumption.name,
@@ -130,11 +130,11 @@ struct BrokerMachine: Sendable {
             timeout: consumption.timeout,
             on: assignment.channel
         )
-        if let delivered { tell(.deliver(assignment.channel, delivered)) }
+        if let delivered { emit(.deliver(assignment.channel, delivered)) }
     }
 
     /// Makes a message an unsettled delivery of a channel.
-    mutating func hold(
+    mutating func addUnsettled(
         _ message: StoredMessage,
         from id: QueueID,
         _ name: String,
@@ -148,7 +148,7 @@ struct BrokerMachine: Sendable {
         if let deadline { timetable.arm(.unsettled(channel), at: deadline) }
         totals.delivered += 1
         if message.isRedelivered { totals.redelivered += 1 }
-        noteDelivered(message, from: id)
+        recordDelivered(message, from: id)
         return Delivered(message: message, kind: kind, queue: name, tag: tag)
     }
 }

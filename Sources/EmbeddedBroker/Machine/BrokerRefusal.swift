@@ -3,32 +3,36 @@ import AMQP
 /// The broker refuses a request: the code and text with which RabbitMQ would.
 ///
 /// Source of the texts: RabbitMQ 3.10.8, as tried.
-struct Refusal: Error, Equatable {
+struct BrokerRefusal: Error, Equatable {
     var reply: BrokerReply
 
     init(_ code: UInt16, _ text: String) { reply = BrokerReply(code: code, text: text) }
 
-    static func noQueue(_ name: String) -> Refusal { Refusal(404, "NOT_FOUND - no queue '\(name)' in vhost '/'") }
+    static func noQueue(_ name: String) -> BrokerRefusal {
+        BrokerRefusal(404, "NOT_FOUND - no queue '\(name)' in vhost '/'")
+    }
 
-    static func noExchange(_ name: String) -> Refusal { Refusal(404, "NOT_FOUND - no exchange '\(name)' in vhost '/'") }
+    static func noExchange(_ name: String) -> BrokerRefusal {
+        BrokerRefusal(404, "NOT_FOUND - no exchange '\(name)' in vhost '/'")
+    }
 
-    static func locked(_ name: String) -> Refusal {
-        Refusal(
+    static func locked(_ name: String) -> BrokerRefusal {
+        BrokerRefusal(
             405,
             "RESOURCE_LOCKED - cannot obtain exclusive access to locked queue '\(name)' in vhost '/'. It could be originally "
                 + "declared on another connection or the exclusive property value does not match that of the original declaration."
         )
     }
 
-    static func reserved(_ what: String, _ name: String) -> Refusal {
-        Refusal(403, "ACCESS_REFUSED - \(what) name '\(name)' contains reserved prefix 'amq.*'")
+    static func reserved(_ what: String, _ name: String) -> BrokerRefusal {
+        BrokerRefusal(403, "ACCESS_REFUSED - \(what) name '\(name)' contains reserved prefix 'amq.*'")
     }
 
-    static let defaultExchange = Refusal(403, "ACCESS_REFUSED - operation not permitted on the default exchange")
+    static let defaultExchange = BrokerRefusal(403, "ACCESS_REFUSED - operation not permitted on the default exchange")
 
-    static func precondition(_ text: String) -> Refusal { Refusal(406, "PRECONDITION_FAILED - \(text)") }
+    static func precondition(_ text: String) -> BrokerRefusal { BrokerRefusal(406, "PRECONDITION_FAILED - \(text)") }
 
-    static func invalidArgument(_ name: String, ofQueue queue: String, _ why: String) -> Refusal {
+    static func invalidArgument(_ name: String, ofQueue queue: String, _ why: String) -> BrokerRefusal {
         precondition("invalid arg '\(name)' for queue '\(queue)' in vhost '/': \(why)")
     }
 
@@ -38,13 +42,13 @@ struct Refusal: Error, Equatable {
         _ name: String,
         received: String,
         current: String
-    ) -> Refusal {
+    ) -> BrokerRefusal {
         precondition(
             "inequivalent arg '\(argument)' for \(object.rawValue) '\(name)' in vhost '/': received \(received) but current is \(current)"
         )
     }
 
-    static func notImplemented(_ text: String) -> Refusal { Refusal(540, "NOT_IMPLEMENTED - \(text)") }
+    static func notImplemented(_ text: String) -> BrokerRefusal { BrokerRefusal(540, "NOT_IMPLEMENTED - \(text)") }
 }
 
 /// One argument as it was declared and as it is.
@@ -52,17 +56,17 @@ struct ArgumentComparison {
     var received: FieldValue?
     var current: FieldValue?
 
-    func check(_ argument: String, _ object: DeclarationMismatch.Object, _ name: String) throws(Refusal) {
+    func check(_ argument: String, _ object: DeclarationMismatch.Object, _ name: String) throws(BrokerRefusal) {
         switch (received, current) {
         case (nil, nil): return
         case (let received?, let current?):
-            if received.isAlike(current) { return }
+            if received.isEquivalent(to: current) { return }
             throw .inequivalent(
                 argument,
                 object,
                 name,
-                received: "'\(received.shown)'",
-                current: "'\(current.shown)'"
+                received: "'\(received.brokerText)'",
+                current: "'\(current.brokerText)'"
             )
         default:
             throw .inequivalent(argument, object, name, received: typed(received), current: typed(current))
@@ -70,13 +74,13 @@ struct ArgumentComparison {
     }
 
     private func typed(_ value: FieldValue?) -> String {
-        value.map { "the value '\($0.shown)' of type '\($0.typeName)'" } ?? "none"
+        value.map { "the value '\($0.brokerText)' of type '\($0.typeName)'" } ?? "none"
     }
 }
 
 extension FieldValue {
     /// Whether two values are one to the broker, which takes integers of all widths as alike.
-    func isAlike(_ other: FieldValue) -> Bool {
+    func isEquivalent(to other: FieldValue) -> Bool {
         if case .timestamp = self { return self == other }
         if case .timestamp = other { return self == other }
         if let number = integerValue, let otherNumber = other.integerValue { return number == otherNumber }
@@ -88,7 +92,7 @@ extension FieldValue {
     }
 
     /// The value as the broker's texts show it.
-    var shown: String {
+    var brokerText: String {
         switch self {
         case .string(let text): text
         case .bool(let truth): "\(truth)"

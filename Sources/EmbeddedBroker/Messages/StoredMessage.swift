@@ -26,7 +26,7 @@ final class StoredContent: Sendable {
 
 extension StoredContent {
     /// A message that a client publishes: `BCC` is for the broker only and isn't passed on.
-    convenience init(taking message: Message, to destination: Destination) throws(Refusal) {
+    convenience init(publishing message: Message, to destination: Destination) throws(BrokerRefusal) {
         guard let headers = message.properties.headers, headers["CC"] != nil || headers["BCC"] != nil else {
             self.init(message, to: destination)
             return
@@ -40,7 +40,7 @@ extension StoredContent {
 
 extension FieldTable {
     /// The routing keys in a header.
-    func keys(_ name: String) throws(Refusal) -> [String] {
+    func keys(_ name: String) throws(BrokerRefusal) -> [String] {
         guard let value = self[name] else { return [] }
         guard let elements = value.arrayValue else {
             throw .precondition("invalid message: {unacceptable_type_in_header,\"\(name)\",\(value.typeName)}")
@@ -64,11 +64,11 @@ struct StoredMessage: Sendable {
     /// How often it came back and that counted.
     var deliveryCount = 0
     /// How often it came back.
-    var returnCount = 0
+    var requeueCount = 0
     /// How often a consumer was lost with it, or discarded it.
     var lossCount = 0
 
-    var isRedelivered: Bool { returnCount > 0 }
+    var isRedelivered: Bool { requeueCount > 0 }
 }
 
 extension StoredMessage {
@@ -77,12 +77,12 @@ extension StoredMessage {
         if kind == .stream { return adding("x-stream-offset", .int64(Int64(position - 1))) }
         guard kind == .quorum else { return content.message }
         let counts = deliveryCount > 0 || features.countsFirstDelivery
-        let acquires = returnCount > 0 && features.marksAcquiredCount
+        let acquires = requeueCount > 0 && features.marksAcquiredCount
         guard counts || acquires else { return content.message }
         var message = content.message
         var headers = message.properties.headers ?? FieldTable()
         if counts { headers["x-delivery-count"] = .int64(Int64(deliveryCount)) }
-        if acquires { headers["x-acquired-count"] = .int64(Int64(returnCount)) }
+        if acquires { headers["x-acquired-count"] = .int64(Int64(requeueCount)) }
         message.properties.headers = headers
         return message
     }
@@ -97,7 +97,7 @@ extension StoredMessage {
 }
 
 /// Why a message left a queue without having been dealt with.
-enum DeathReason: String, Sendable, Hashable {
+enum DeadLetterReason: String, Sendable, Hashable {
     case rejected
     case expired
     case maxLength = "maxlen"
@@ -109,9 +109,9 @@ extension StoredContent {
     ///
     /// - Parameter queue: The queue in which it died.
     /// - Parameter time: Whole seconds since 1970.
-    func dying(
-        in queue: MessageQueue,
-        _ reason: DeathReason,
+    func deadLettered(
+        from queue: MessageQueue,
+        _ reason: DeadLetterReason,
         at time: UInt64,
         features: BrokerFeatures
     ) -> StoredContent {
@@ -120,18 +120,18 @@ extension StoredContent {
         // Before 4.0 what a publisher sent counts too.
         let isKnown = isDeadLettered || features.interpretsPublishedDeathHeaders
         var deaths = isKnown ? headers["x-death"]?.arrayValue ?? [] : []
-        let own = deaths.firstIndex { $0.isDeath(in: queue.name, reason) }
+        let own = deaths.firstIndex { $0.isDeathRecord(in: queue.name, reason) }
         if let own, case .table(var death) = deaths.remove(at: own) {
             death["count"] = .int64((death["count"]?.integerValue ?? 0) + 1)
             deaths.insert(.table(death), at: 0)
         } else {
             deaths.insert(.table(death(in: queue.name, reason, time)), at: 0)
         }
-        if !isKnown { headers.removeDeaths() }
+        if !isKnown { headers.removeDeathHeaders() }
         headers["x-death"] = .array(deaths)
-        headers.noteDeath("first", in: queue.name, reason, of: destination.exchange, replaces: false)
+        headers.setDeathHeaders("first", in: queue.name, reason, of: destination.exchange, replaces: false)
         if features.marksLastDeath {
-            headers.noteDeath("last", in: queue.name, reason, of: destination.exchange, replaces: true)
+            headers.setDeathHeaders("last", in: queue.name, reason, of: destination.exchange, replaces: true)
         }
         message.properties.expiration = nil
         let newKey = queue.settings.deadLetterRoutingKey
@@ -156,11 +156,11 @@ extension StoredContent {
         }
         return deaths[...index].allSatisfy { death in
             guard let table = death.tableValue else { return false }
-            return table["reason"]?.stringValue != DeathReason.rejected.rawValue
+            return table["reason"]?.stringValue != DeadLetterReason.rejected.rawValue
         }
     }
 
-    private func death(in queue: String, _ reason: DeathReason, _ time: UInt64) -> FieldTable {
+    private func death(in queue: String, _ reason: DeadLetterReason, _ time: UInt64) -> FieldTable {
         var death: FieldTable = [
             "count": .int64(1),
             "reason": .string(reason.rawValue),
@@ -175,17 +175,17 @@ extension StoredContent {
 }
 
 extension FieldValue {
-    fileprivate func isDeath(in queue: String, _ reason: DeathReason) -> Bool {
+    fileprivate func isDeathRecord(in queue: String, _ reason: DeadLetterReason) -> Bool {
         tableValue?["queue"]?.stringValue == queue && tableValue?["reason"]?.stringValue == reason.rawValue
     }
 }
 
 extension FieldTable {
     /// Notes the first or the last death in headers of its own.
-    fileprivate mutating func noteDeath(
+    fileprivate mutating func setDeathHeaders(
         _ which: String,
         in queue: String,
-        _ reason: DeathReason,
+        _ reason: DeadLetterReason,
         of exchange: String,
         replaces: Bool
     ) {
@@ -195,7 +195,7 @@ extension FieldTable {
         self["x-\(which)-death-reason"] = .string(reason.rawValue)
     }
 
-    fileprivate mutating func removeDeaths() {
+    fileprivate mutating func removeDeathHeaders() {
         removeAll { name, _ in
             name == "x-death" || name.hasPrefix("x-first-death-") || name.hasPrefix("x-last-death-")
         }

@@ -16,14 +16,14 @@ struct MessageQueue: Sendable {
     /// A message that leaves the queue undone.
     struct DeadLetter: Sendable {
         var message: StoredMessage
-        var reason: DeathReason
+        var reason: DeadLetterReason
         /// Queues that have it already, where others refused it.
         var delivered: Set<QueueID> = []
     }
 
     /// What is left to do after deliveries were assigned.
     struct Remainder: Sendable {
-        var dead: [DeadLetter] = []
+        var deadLetters: [DeadLetter] = []
         /// The positions of what a stream has dropped.
         var trimmed: [UInt64] = []
         /// When the first message expires.
@@ -43,9 +43,9 @@ struct MessageQueue: Sendable {
     /// What a stream holds, instead of ``ready``.
     private(set) var log = StreamLog()
     /// Messages that left undone and are still to be dead-lettered.
-    private(set) var dead: [DeadLetter] = []
+    private(set) var deadLetters: [DeadLetter] = []
     /// Dead letters that no queue took, of a queue that keeps them until one does.
-    var held: [DeadLetter] = []
+    var undeliveredDeadLetters: [DeadLetter] = []
     /// When somebody last declared it, asked for its status, consumed or got from it.
     var lastUsed: Duration
     private(set) var hadConsumers = false
@@ -53,7 +53,7 @@ struct MessageQueue: Sendable {
     /// Whether a quorum queue has told publishers to stop.
     private var isRejecting = false
     /// The first message of those that came just now, if the queue was empty before.
-    private var freshFrom: UInt64?
+    private var firstFreshPosition: UInt64?
 
     init(
         id: QueueID,
@@ -79,12 +79,12 @@ struct MessageQueue: Sendable {
     var name: String { declaration.name }
 
     /// Why nobody can take single messages from it; `nil` if that is possible.
-    var refusalOfGets: Refusal? {
+    var getRefusal: BrokerRefusal? {
         if isStream {
             return .notImplemented("basic.get not supported by stream queues queue '\(name)' in vhost '/'")
         }
         guard settings.kind == .quorum, settings.hasSingleActiveConsumer else { return nil }
-        return Refusal(
+        return BrokerRefusal(
             405,
             "RESOURCE_LOCKED - cannot obtain access to locked queue '\(name)' in vhost '/'. basic.get operations are not "
                 + "supported by quorum queues with single active consumer"
@@ -115,7 +115,7 @@ struct MessageQueue: Sendable {
         guard wouldAdmit(size: content.size) else {
             if settings.overflow == .rejectPublishDLX, settings.deadLetterExchange != nil {
                 let message = StoredMessage(content: content, position: StoredMessage.noPosition)
-                dead.append(DeadLetter(message: message, reason: .maxLength))
+                deadLetters.append(DeadLetter(message: message, reason: .maxLength))
             }
             return nil
         }
@@ -129,16 +129,16 @@ struct MessageQueue: Sendable {
         message.level = settings.level(ofPriority: properties.priority)
         message.expiry = settings.expiry(properties, now)
         message.deliveryCount = deliveries
-        message.returnCount = deliveries
+        message.requeueCount = deliveries
         // A consumer that waits gets the message even if it may not wait at all.
-        if ready.isEmpty { freshFrom = lastPosition }
+        if ready.isEmpty { firstFreshPosition = lastPosition }
         ready.append(message)
         if settings.kind == .quorum, settings.overflow == .rejectPublish, overflows() { isRejecting = true }
         return message
     }
 
     /// Puts back a message that a journal kept, instead of the one at its position if there is one.
-    mutating func restore(_ kept: KeptMessage) {
+    mutating func restore(_ kept: PersistedMessage) {
         remove(position: kept.position)
         lastPosition = max(lastPosition, kept.position)
         let content = StoredContent(
@@ -151,7 +151,7 @@ struct MessageQueue: Sendable {
         message.level = settings.level(ofPriority: kept.message.properties.priority)
         message.expiry = kept.expiry
         message.deliveryCount = kept.deliveryCount
-        message.returnCount = kept.returnCount
+        message.requeueCount = kept.requeueCount
         if isStream {
             log.restore(content, offset: kept.position - 1, at: kept.expiry ?? .zero)
         } else {
@@ -174,20 +174,20 @@ struct MessageQueue: Sendable {
             log.assign(to: &assignments)
             return Remainder(trimmed: trimmed.map { $0 + 1 })
         }
-        let fresh = freshFrom.take()
+        let fresh = firstFreshPosition.take()
         if fresh == nil { expire(now) }
         while !ready.isEmpty, let channel = consumers.take() {
             guard var message = ready.popFirst() else { break }
             // A classic queue hands on what a consumer waits for, and doesn't look at what was before.
-            if settings.kind == .classic, let fresh, message.position >= fresh { message.returnCount = 0 }
+            if settings.kind == .classic, let fresh, message.position >= fresh { message.requeueCount = 0 }
             assignments.append(Assignment(channel: channel, message: message))
             expire(now)
         }
         expire(now)
         if settings.overflow == .dropHead { dropHead() }
         if isRejecting, isBelowSoftLimit { isRejecting = false }
-        defer { if !dead.isEmpty { dead = [] } }
-        return Remainder(dead: dead, messageExpiry: nextMessageExpiry, queueExpiry: queueExpiry)
+        defer { if !deadLetters.isEmpty { deadLetters = [] } }
+        return Remainder(deadLetters: deadLetters, messageExpiry: nextMessageExpiry, queueExpiry: queueExpiry)
     }
 
     /// Takes one message for somebody who asked for one.
@@ -203,7 +203,7 @@ struct MessageQueue: Sendable {
     // MARK: Coming back
 
     /// How a delivery came back.
-    enum Return: Sendable, Hashable {
+    enum RequeueCause: Sendable, Hashable {
         case nack
         case reject
         /// Its channel is gone.
@@ -213,30 +213,30 @@ struct MessageQueue: Sendable {
     /// Takes a delivery back, to be delivered again, or finds that it has come back too often.
     ///
     /// Returns it as it waits then.
-    mutating func takeBack(_ message: StoredMessage, _ way: Return, features: BrokerFeatures) -> StoredMessage {
+    mutating func requeue(_ message: StoredMessage, _ cause: RequeueCause, features: BrokerFeatures) -> StoredMessage {
         if isStream { return message }
         var message = message
-        if settings.kind == .classic, way != .nack { message.deliveryCount += 1 }
-        message.returnCount += 1
-        if way == .channelLost { message.lossCount += 1 }
+        if settings.kind == .classic, cause != .nack { message.deliveryCount += 1 }
+        message.requeueCount += 1
+        if cause == .channelLost { message.lossCount += 1 }
         guard settings.kind == .quorum else {
             ready.insert(message)
             // A classic queue makes room before it serves its consumers.
             if settings.overflow == .dropHead { dropHead() }
             return message
         }
-        if way != .nack || features.nackCountsTowardsDeliveryLimit { message.deliveryCount += 1 }
+        if cause != .nack || features.nackCountsTowardsDeliveryLimit { message.deliveryCount += 1 }
         if let limit = settings.deliveryLimit, message.deliveryCount > limit {
-            dead.append(DeadLetter(message: message, reason: .deliveryLimit))
+            deadLetters.append(DeadLetter(message: message, reason: .deliveryLimit))
             return message
         }
         // Those of a lost channel go to the front on all versions.
-        if settings.requeuePosition == .back, way != .channelLost {
+        if settings.requeuePosition == .back, cause != .channelLost {
             lastPosition += 1
             message.position = lastPosition
             ready.append(message)
         } else {
-            ready.appendReturned(message)
+            ready.appendRequeued(message)
         }
         return message
     }
@@ -244,12 +244,12 @@ struct MessageQueue: Sendable {
     /// A consumer gives a message up.
     ///
     /// That counts as a delivery, except for a `nack`, as with a message that goes back.
-    mutating func discard(_ message: StoredMessage, _ way: Return) {
+    mutating func discard(_ message: StoredMessage, _ cause: RequeueCause) {
         if isStream { return }
         var message = message
-        if way != .nack { message.deliveryCount += 1 }
+        if cause != .nack { message.deliveryCount += 1 }
         message.lossCount += 1
-        dead.append(DeadLetter(message: message, reason: .rejected))
+        deadLetters.append(DeadLetter(message: message, reason: .rejected))
     }
 
     // MARK: Consumers
@@ -276,7 +276,7 @@ struct MessageQueue: Sendable {
     }
 
     /// Whether the queue goes now, because its last consumer did.
-    var isToBeDeleted: Bool { declaration.isAutoDelete && hadConsumers && consumers.isEmpty }
+    var shouldAutoDelete: Bool { declaration.isAutoDelete && hadConsumers && consumers.isEmpty }
 
     // MARK: Time and room
 
@@ -292,7 +292,7 @@ struct MessageQueue: Sendable {
     /// Lets go of messages at the front that have waited too long.
     mutating func expire(_ now: Duration) {
         while let expiry = ready.first?.expiry, expiry <= now, let message = ready.popFirst() {
-            dead.append(DeadLetter(message: message, reason: .expired))
+            deadLetters.append(DeadLetter(message: message, reason: .expired))
         }
     }
 
@@ -302,19 +302,19 @@ struct MessageQueue: Sendable {
         while overflows(), let message = ready.popFirst() {
             surplus.append(DeadLetter(message: message, reason: .maxLength))
         }
-        dead += settings.dropsInReverse ? surplus.reversed() : surplus
+        deadLetters += settings.dropsInReverse ? surplus.reversed() : surplus
     }
 
     /// Whether there are too many messages or bytes, or would be with so many more.
     private func overflows(by messages: Int = 0, _ bytes: Int = 0) -> Bool {
-        if let limit = settings.maxLength, ready.count + held.count + messages > limit { return true }
+        if let limit = settings.maxLength, ready.count + undeliveredDeadLetters.count + messages > limit { return true }
         if let limit = settings.maxLengthBytes, ready.bytes + bytes > limit { return true }
         return false
     }
 
     /// A quorum queue takes messages again when four fifths of its limits are kept.
     private var isBelowSoftLimit: Bool {
-        if let limit = settings.maxLength, ready.count + held.count > limit * 4 / 5 { return false }
+        if let limit = settings.maxLength, ready.count + undeliveredDeadLetters.count > limit * 4 / 5 { return false }
         if let limit = settings.maxLengthBytes, ready.bytes > limit * 4 / 5 { return false }
         return true
     }

@@ -3,7 +3,7 @@ import AMQP
 /// Whether the broker takes a declaration of a queue that doesn't exist yet.
 ///
 /// Sources: `check_declare_arguments/2` in `rabbit_amqqueue.erl` and the capabilities of the queue types, 3.10 to 4.3; tried.
-struct QueueCheck {
+struct QueueDeclarationRules {
     private enum Rule {
         case positive
         case expiry
@@ -68,7 +68,7 @@ struct QueueCheck {
     }
 
     /// Throws the first thing that the broker doesn't take.
-    func check() throws(Refusal) {
+    func check() throws(BrokerRefusal) {
         if let exchange = arguments["x-dead-letter-exchange"], exchange.stringValue == nil {
             throw .precondition(
                 "invalid type '\(exchange.typeName)' for arg 'x-dead-letter-exchange' in queue '\(declaration.name)' in vhost '/'"
@@ -88,12 +88,12 @@ struct QueueCheck {
         try checkProperties(kind)
     }
 
-    private func check(_ name: String, _ rule: Rule) throws(Refusal) {
+    private func check(_ name: String, _ rule: Rule) throws(BrokerRefusal) {
         guard let value = arguments[name], let fault = fault(of: value, rule, name) else { return }
         throw .invalidArgument(name, ofQueue: declaration.name, fault)
     }
 
-    private func checkProperties(_ kind: QueueKind) throws(Refusal) {
+    private func checkProperties(_ kind: QueueKind) throws(BrokerRefusal) {
         guard kind != .classic else { return }
         let wrong: String? =
             if !declaration.isDurable {
@@ -178,12 +178,12 @@ struct QueueCheck {
 
 extension MessageQueue {
     /// Throws what differs between this queue and a declaration of it, the first difference only, as RabbitMQ does.
-    func checkIsAlike(
-        _ other: QueueDeclaration,
+    func checkEquivalence(
+        with other: QueueDeclaration,
         _ received: FieldTable,
         by connection: ConnectionID,
         _ features: BrokerFeatures
-    ) throws(Refusal) {
+    ) throws(BrokerRefusal) {
         guard owner == (other.isExclusive ? connection : nil) else { throw .locked(name) }
         if other.isDurable != declaration.isDurable {
             throw .inequivalent(
@@ -209,7 +209,7 @@ extension MessageQueue {
             kinds = (kinds.received ?? "classic", kinds.current ?? "classic")
         }
         try ArgumentComparison(received: kinds.received, current: kinds.current).check(key, .queue, name)
-        for argument in QueueCheck.comparedArguments {
+        for argument in QueueDeclarationRules.comparedArguments {
             try ArgumentComparison(received: received[argument], current: arguments[argument])
                 .check(argument, .queue, name)
         }

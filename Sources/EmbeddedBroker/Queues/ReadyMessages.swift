@@ -101,7 +101,7 @@ struct ReadyMessages: Sendable {
     }
 
     /// Puts a message behind those that were given back before it and before all others.
-    mutating func appendReturned(_ message: StoredMessage) {
+    mutating func appendRequeued(_ message: StoredMessage) {
         returned.append(message)
         noteAdded(message)
     }

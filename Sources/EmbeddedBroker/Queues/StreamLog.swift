@@ -107,7 +107,7 @@ struct StreamLog: Sendable {
 
 extension StreamLog.Start {
     /// Where the arguments of a consumer say that it begins, by default with the next message.
-    init(_ arguments: FieldTable, ofQueue queue: String, now: Duration) throws(Refusal) {
+    init(_ arguments: FieldTable, ofQueue queue: String, now: Duration) throws(BrokerRefusal) {
         switch arguments["x-stream-offset"] {
         case nil: self = .next
         case .string("first"): self = .first
@@ -121,13 +121,13 @@ extension StreamLog.Start {
             self = .time(now - age)
         case .some(let value):
             guard let number = value.integerValue, number >= 0 else {
-                throw Self.refusal(of: "{\(value.typeName),\(value.shown)}", queue)
+                throw Self.refusal(of: "{\(value.typeName),\(value.brokerText)}", queue)
             }
             self = .offset(UInt64(number))
         }
     }
 
-    private static func refusal(of value: String, _ queue: String) -> Refusal {
+    private static func refusal(of value: String, _ queue: String) -> BrokerRefusal {
         .invalidArgument("x-stream-offset", ofQueue: queue, "{invalid_stream_offset_arg,\(value)}")
     }
 }

@@ -23,12 +23,12 @@ struct PendingChanges: Sendable, Equatable {
         case .unbound(let binding): bindings[binding] = false
         case .queueDeclared(let queue): queues[queue.name, default: QueueChanges()].declare(queue)
         case .queueDeleted(let name): queues[name, default: QueueChanges()].delete()
-        case .messageKept(let message):
+        case .messageStored(let message):
             queues[message.queue, default: QueueChanges()]
                 .add(.kept(message, isUnsettled: false), at: message.position)
         case .messageDelivered(let queue, let position):
             queues[queue, default: QueueChanges()].add(.delivered, at: position)
-        case .messageGone(let queue, let position):
+        case .messageRemoved(let queue, let position):
             queues[queue, default: QueueChanges()].add(.gone, at: position)
         }
     }
@@ -45,7 +45,7 @@ struct PendingChanges: Sendable, Equatable {
 struct QueueChanges: Sendable, Equatable {
     /// What happened to a message: the last thing counts.
     enum MessageChange: Sendable, Equatable {
-        case kept(KeptMessage, isUnsettled: Bool)
+        case kept(PersistedMessage, isUnsettled: Bool)
         /// The file has it, and now it is unsettled.
         case delivered
         case gone
