@@ -7,15 +7,18 @@ import FoundationEssentials
 import Foundation
 #endif
 
-/// The machine with what it isn't: the lock, the clock, the journal, and the streams that consumers read.
+/// Runs a `BrokerMachine`: owns the lock, clock, journal and consumer streams that the pure machine lacks.
+///
+/// Each request is one call under the lock: the machine takes the request, does all that follows from it, and its
+/// changes go to the journal. What readers must learn of it is delivered after the lock is released.
 final class BrokerRuntime: Sendable {
-    /// What a consumer reads, and what its deliveries are settled through.
+    /// A consumer's stream, and the settler of its deliveries.
     struct ConsumerPort: Sendable {
         var stream: DeliveryStream
         var settler: EmbeddedSettler
     }
 
-    /// What is to be done without the lock.
+    /// Something that a consumer's stream must be given outside the lock.
     fileprivate enum PendingNotification: Sendable {
         case yield(DeliveryStream, [Delivery])
         case finish(DeliveryStream, AMQPError?)
@@ -25,13 +28,13 @@ final class BrokerRuntime: Sendable {
     struct State: Sendable {
         var machine: BrokerMachine
         var consumerPorts: [ChannelID: ConsumerPort] = [:]
-        /// The settlers of the channels of gets.
+        /// The settlers of the channels used by gets.
         var getSettlers: [ChannelID: EmbeddedSettler] = [:]
         fileprivate var notifications: [PendingNotification] = []
         fileprivate var isNotifying = false
         fileprivate var timer: (time: Duration, cancel: @Sendable () -> Void)?
 
-        /// Takes what is to be handed over; whoever has any must come back for more, until there is none.
+        /// Takes the pending notifications; a caller that gets any must come back for more until there are none.
         fileprivate mutating func takeNotifications() -> [PendingNotification] {
             isNotifying = !notifications.isEmpty
             return exchange(&notifications, with: [])
@@ -39,10 +42,10 @@ final class BrokerRuntime: Sendable {
     }
 
     private let state: Mutex<State>
-    let time: BrokerTime
+    private let time: BrokerTime
     let version: BrokerVersion
     private let journal: (any BrokerJournal)?
-    let alarm = PublishGate()
+    let publishGate = PublishGate()
 
     init(
         version: BrokerVersion,
@@ -55,12 +58,18 @@ final class BrokerRuntime: Sendable {
         self.journal = journal
         var machine = BrokerMachine(version: version, isJournaled: journal != nil, now: time.now())
         for change in changes { machine.restore(change) }
-        machine.restored()
+        machine.finishRestoring()
         state = Mutex(State(machine: machine))
         perform { _ in }
     }
 
-    /// Makes a request, does what follows from it, and tells the consumers.
+    deinit {
+        state.withLock { $0.timer?.cancel() }
+    }
+
+    // MARK: Requests
+
+    /// Makes a request, does what follows from it, and notifies the consumers.
     @discardableResult
     func perform<Value: Sendable, Failure>(
         _ request: (inout State) throws(Failure) -> Value
@@ -68,23 +77,28 @@ final class BrokerRuntime: Sendable {
         try performJournaled(request).value
     }
 
-    /// Makes a request and waits until what it changed is kept.
+    /// Reads the broker's state.
+    func read<Value: Sendable>(_ body: (BrokerMachine) -> Value) -> Value {
+        perform { body($0.machine) }
+    }
+
+    /// Makes a request and waits until its changes are persisted.
     func performPersisted<Value: Sendable>(
         _ summary: @autoclosure () -> String,
         _ request: (inout State) throws(BrokerRefusal) -> Value
     ) async throws(AMQPError) -> Value {
         let result = try performReportingRefusal(summary(), request)
-        if let number = result.number { try await journal?.waitUntilPersisted(number, until: nil) }
+        if let changes = result.changes { try await journal?.waitUntilPersisted(changes, until: nil) }
         return result.value
     }
 
-    /// Makes a request that a broker can refuse; the number is the journal's, of what it changed.
+    /// Makes a request, and throws a refusal as the error that a client reports.
     ///
-    /// Who takes deliveries doesn't wait for the journal: they are out already.
+    /// A caller that takes deliveries doesn't wait for the journal: they are on their way already.
     func performReportingRefusal<Value: Sendable>(
         _ summary: @autoclosure () -> String,
         _ request: (inout State) throws(BrokerRefusal) -> Value
-    ) throws(AMQPError) -> (value: Value, number: UInt64?) {
+    ) throws(AMQPError) -> (value: Value, changes: UInt64?) {
         do throws(BrokerRefusal) {
             return try performJournaled(request)
         } catch {
@@ -92,12 +106,12 @@ final class BrokerRuntime: Sendable {
         }
     }
 
-    /// Makes a request; the number is the journal's, of what it changed.
+    /// Makes a request and returns its value, with the journal's number for its changes if there were any.
     func performJournaled<Value: Sendable, Failure>(
         _ request: (inout State) throws(Failure) -> Value
-    ) throws(Failure) -> (value: Value, number: UInt64?) {
+    ) throws(Failure) -> (value: Value, changes: UInt64?) {
         let now = time.now()
-        let (result, number, notifications) = state.withLock { state in
+        let (result, changesNumber, notifications) = state.withLock { state in
             state.machine.begin(now: now)
             let result: Result<Value, Failure>
             do throws(Failure) {
@@ -106,41 +120,38 @@ final class BrokerRuntime: Sendable {
                 result = .failure(error)
             }
             state.machine.work()
-            var number: UInt64?
+            var changesNumber: UInt64?
             if let journal {
                 let changes = state.machine.takeChanges()
-                if !changes.isEmpty { number = journal.append(changes) }
+                if !changes.isEmpty { changesNumber = journal.append(changes) }
             }
-            resolve(&state)
+            resolveEffects(&state)
             armTimer(&state)
-            return (result, number, state.isNotifying ? [] : state.takeNotifications())
+            return (result, changesNumber, state.isNotifying ? [] : state.takeNotifications())
         }
         if !notifications.isEmpty { send(notifications) }
-        return (try result.get(), number)
+        return (try result.get(), changesNumber)
     }
 
-    /// Waits until the journal has kept what has this number.
-    func waitUntilPersisted(_ number: UInt64, until deadline: ContinuousClock.Instant) async throws(AMQPError) {
-        try await journal?.waitUntilPersisted(number, until: deadline)
+    /// Waits until the journal has persisted the changes of a number.
+    func waitUntilPersisted(_ changes: UInt64, until deadline: ContinuousClock.Instant) async throws(AMQPError) {
+        try await journal?.waitUntilPersisted(changes, until: deadline)
     }
 
-    /// Ends all connections and the journal, if there is one; without, everything stays.
+    /// Ends all connections and closes the journal; without a journal it does nothing.
     func closeJournal(_ error: AMQPError) async {
         guard let journal else { return }
         perform { $0.machine.endAll(error) }
         await journal.close()
     }
 
-    /// A number for a connection.
+    /// An id for a new connection.
     func newConnection() -> ConnectionID { perform { ConnectionID(number: $0.machine.nextNumber()) } }
 
-    /// Reads the broker's state.
-    func read<Value: Sendable>(_ body: (BrokerMachine) -> Value) -> Value {
-        perform { body($0.machine) }
-    }
+    // MARK: Notifications
 
-    /// Turns the machine's effects into what is to be told without the lock, deliveries to one reader together.
-    private func resolve(_ state: inout State) {
+    /// Turns the machine's effects into notifications, joining consecutive deliveries to one reader.
+    private func resolveEffects(_ state: inout State) {
         let effects = state.machine.takeEffects()
         if effects.isEmpty { return }
         let features = state.machine.features
@@ -184,7 +195,8 @@ final class BrokerRuntime: Sendable {
         }
     }
 
-    /// Tells the readers, in order, on the task of whoever comes first; the others leave theirs to it.
+    /// Notifies the readers, on the task of the first caller; concurrent callers leave their notifications to
+    /// it.
     private func send(_ first: [PendingNotification]) {
         var notifications = first
         while !notifications.isEmpty {
@@ -199,7 +211,9 @@ final class BrokerRuntime: Sendable {
         }
     }
 
-    /// Makes sure to be called when something is due.
+    // MARK: Timer
+
+    /// Arms the timer for the next due event, unless it is armed for that time or an earlier one.
     private func armTimer(_ state: inout State) {
         guard let next = state.machine.timetable.next else { return }
         if let timer = state.timer {
@@ -212,10 +226,6 @@ final class BrokerRuntime: Sendable {
 
     private func timerFired() {
         perform { $0.timer = nil }
-    }
-
-    deinit {
-        state.withLock { $0.timer?.cancel() }
     }
 }
 
@@ -232,9 +242,9 @@ extension Delivery {
     }
 }
 
-/// What the deliveries of one channel are settled through.
+/// Settles the deliveries of one channel.
 final class EmbeddedSettler: DeliverySettler {
-    // Weak: a delivery that somebody keeps doesn't keep the broker.
+    // Weak, so that a delivery which somebody keeps doesn't keep the broker.
     private weak let runtime: BrokerRuntime?
     private let channel: ChannelID
     private let gone = Atomic(false)
@@ -246,7 +256,7 @@ final class EmbeddedSettler: DeliverySettler {
 
     var isGone: Bool { gone.load(ordering: .acquiring) }
 
-    /// What is unsettled has gone back to its queue.
+    /// Notes that the channel is gone: its unsettled messages have been requeued.
     func lose() { gone.store(true, ordering: .releasing) }
 
     func settle(_ tag: UInt64, _ settlement: DeliverySettlement) {
@@ -255,18 +265,18 @@ final class EmbeddedSettler: DeliverySettler {
     }
 }
 
-/// A broker's time: how long after 1970 it is by the injected clock, and how to be called at a moment.
+/// A broker's clock: the time since 1970 by the injected clock, and timers.
 ///
-/// Absolute times can be kept over a restart, as a journal must.
+/// Absolute times stay valid over a restart, as a journal needs.
 struct BrokerTime: Sendable {
     let now: @Sendable () -> Duration
-    /// Calls the action once, at the time or later; returns the way to cancel that.
+    /// Calls the action once, at the time or later; returns a function that cancels the call.
     let schedule: @Sendable (_ time: Duration, _ action: @escaping @Sendable () -> Void) -> @Sendable () -> Void
 
     init(_ clock: any Clock<Duration>) {
         switch clock {
         case let clock as VirtualClock: self.init(virtual: clock)
-        // For the compiler to know the type: it is asked for the time with every call.
+        // Lets the compiler specialize for the type: every call asks it for the time.
         case let clock as ContinuousClock: self.init(real: clock)
         default: self.init(real: clock)
         }
@@ -286,7 +296,8 @@ struct BrokerTime: Sendable {
         let wallTime = Duration.seconds(Date().timeIntervalSince1970)
         now = { wallTime + start.duration(to: clock.now) }
         schedule = { time, action in
-            // Unstructured: between calls nobody is there to wait for it. A broker has one at a time, and cancels it when it needs another.
+            // Unstructured: between calls nobody is there to wait for it. A broker has one timer at a time, and cancels
+            // it when it needs another.
             let timer = Task {
                 try? await clock.sleep(until: start.advanced(by: time - wallTime), tolerance: nil)
                 if !Task.isCancelled { action() }

@@ -1,8 +1,9 @@
 import AMQP
 
-/// What a journal is told of messages, and how a broker comes back from one.
+// The changes that a journal gets, and the restoring of a broker from them.
+
 extension BrokerMachine {
-    /// A queue has a message, or has it otherwise than before.
+    /// Records that a queue has a message, or that the message has changed.
     mutating func recordStored(_ message: StoredMessage, in id: QueueID) {
         guard isJournaled, let queue = queues[id], queue.keeps(message) else { return }
         record(.messageStored(PersistedMessage(message, in: queue.name)))
@@ -23,20 +24,20 @@ extension BrokerMachine {
         record(.messageDelivered(queue: queue.name, position: message.position))
     }
 
-    /// A delivery came back: its position or count may be another.
+    /// Records that a delivery was requeued: its position or counts may have changed.
     mutating func recordRequeued(_ entry: UnsettledDeliveries.Entry, as returned: StoredMessage?) {
         guard isJournaled, let returned, queues[entry.queue]?.isStream == false else { return }
         if returned.position != entry.message.position { recordRemoved(entry) }
         recordStored(returned, in: entry.queue)
     }
 
-    /// A stream has dropped what was beyond its bounds.
+    /// Records that a stream has dropped messages beyond its limits.
     mutating func recordTrimmed(_ positions: [UInt64], of id: QueueID) {
         guard isJournaled, let name = queues[id]?.name else { return }
         for position in positions { record(.messageRemoved(queue: name, position: position)) }
     }
 
-    /// Makes a change again that a journal kept.
+    /// Applies a change that a journal has persisted.
     mutating func restore(_ change: BrokerChange) {
         switch change {
         case .exchangeDeclared(let exchange): exchanges.add(exchange)
@@ -57,10 +58,10 @@ extension BrokerMachine {
         }
     }
 
-    /// Ends the restoring: nothing of it is to be told again, but what follows from it.
+    /// Ends the restoring: its changes aren't recorded again, only those that follow from it.
     ///
-    /// What was delivered and unsettled comes back as from a lost channel: the process that had it is gone.
-    mutating func restored() {
+    /// Messages that were unsettled are requeued as from a lost channel, because the process that had them is gone.
+    mutating func finishRestoring() {
         _ = takeChanges()
         _ = takeEffects()
         for (id, positions) in restoredDeliveries {
@@ -76,7 +77,7 @@ extension BrokerMachine {
 }
 
 extension MessageQueue {
-    /// Whether a message here survives the broker's process.
+    /// Whether a message in this queue survives the broker's process.
     fileprivate func keeps(_ message: StoredMessage) -> Bool {
         guard declaration.isDurable, owner == nil else { return false }
         return settings.kind != .classic || message.content.message.properties.deliveryMode == .persistent

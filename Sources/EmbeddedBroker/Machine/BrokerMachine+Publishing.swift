@@ -1,20 +1,20 @@
 import AMQP
 
 extension BrokerMachine {
-    /// What became of a publish.
+    /// The result of a publish.
     enum PublishOutcome: Sendable, Hashable {
-        /// Every queue that it goes to has it; there may be none.
-        case kept
-        /// No queue takes it, and one was demanded.
+        /// Every target queue has the message; there may be none.
+        case accepted
+        /// The message is mandatory and reached no queue.
         case unroutable
-        /// A queue that it goes to refused it.
+        /// A target queue refused the message.
         case nacked
     }
 
-    /// The user that all connections belong to.
+    /// The user of all connections.
     static let userName = "guest"
 
-    /// Takes a message and lets it go to its queues.
+    /// Routes a message to its queues.
     mutating func publish(
         _ message: Message,
         to destination: Destination,
@@ -50,7 +50,7 @@ extension BrokerMachine {
         return enqueue(content, targets)
     }
 
-    /// The queues that a message goes to; `nil` if there is no such exchange.
+    /// The target queues of a message; `nil` if the exchange doesn't exist.
     mutating func targets(of content: StoredContent) -> [QueueID]? {
         if content.otherKeys.isEmpty, let known = routes[content.destination] { return known }
         let keys = [content.destination.routingKey] + content.otherKeys
@@ -65,12 +65,12 @@ extension BrokerMachine {
 
     /// Puts a message into queues.
     private mutating func enqueue(_ content: StoredContent, _ targets: [QueueID]) -> PublishOutcome {
-        var outcome = PublishOutcome.kept
+        var outcome = PublishOutcome.accepted
         for id in targets where !admit(content, to: id) { outcome = .nacked }
         return outcome
     }
 
-    /// Puts a message into one queue; returns whether that took it.
+    /// Puts a message into one queue; returns whether the queue accepted it.
     mutating func admit(_ content: StoredContent, to id: QueueID, after deliveries: Int = 0) -> Bool {
         let message = queues[id]?.admit(content, after: deliveries, now: now)
         markDirty(id)
