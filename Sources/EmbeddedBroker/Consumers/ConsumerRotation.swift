@@ -1,9 +1,9 @@
 import DequeModule
 
-/// The consumers of a queue, and whose turn it is.
+/// The consumers of a queue, in the order in which they are served.
 ///
-/// A value. Those with room for a delivery take turns; higher priorities go first. With a single active consumer the others wait until
-/// it is gone.
+/// A value. Consumers with room for a delivery are served in rotation, higher priorities first. With a single active
+/// consumer the others wait until it is gone.
 struct ConsumerRotation: Sendable {
     private struct Entry: Sendable {
         var prefetch: Int
@@ -15,12 +15,13 @@ struct ConsumerRotation: Sendable {
     }
 
     private let singleActive: Bool
-    /// Whether a new consumer of a higher priority takes over from the single active one, once that has settled all.
+    /// Whether a consumer of a higher priority takes over from the single active one, once that has settled all its
+    /// deliveries.
     private let prefersHigher: Bool
     private var entries: [ChannelID: Entry] = [:]
-    /// Those with room, by falling priority.
+    /// The consumers with room, by falling priority.
     private var rotation: Deque<ChannelID> = []
-    /// All in the order of their coming, for a single active consumer.
+    /// All consumers in the order of their registration, for a single active consumer.
     private var order: [ChannelID] = []
     private(set) var active: ChannelID?
 
@@ -40,7 +41,7 @@ struct ConsumerRotation: Sendable {
         if active == nil { active = channel }
     }
 
-    /// Removes a consumer; returns whether it was there.
+    /// Removes a consumer; returns whether it was registered.
     @discardableResult
     mutating func remove(_ channel: ChannelID) -> Bool {
         guard entries.removeValue(forKey: channel) != nil else { return false }
@@ -50,7 +51,7 @@ struct ConsumerRotation: Sendable {
         return true
     }
 
-    /// The consumer that gets the next message, which counts as unsettled from now on.
+    /// Picks the consumer of the next message, which counts as unsettled from now on.
     mutating func take() -> ChannelID? {
         if singleActive { return takeActive() }
         guard let channel = rotation.popFirst() else { return nil }
@@ -61,7 +62,7 @@ struct ConsumerRotation: Sendable {
         return channel
     }
 
-    /// A consumer has settled a delivery; returns whether it has room now that it had not.
+    /// Notes that a consumer has settled a delivery; returns whether it had no room before and has some now.
     @discardableResult
     mutating func settled(_ channel: ChannelID) -> Bool {
         guard var entry = entries[channel] else { return false }
@@ -85,13 +86,13 @@ struct ConsumerRotation: Sendable {
         return active
     }
 
-    /// Lets a consumer of a higher priority be the active one, if the present one has nothing unsettled.
+    /// Makes a consumer of a higher priority the active one, if the present one has nothing unsettled.
     private mutating func promoteHigherPriority() {
         guard let best, best != active, let active, entries[active]?.unsettled == 0 else { return }
         self.active = best
     }
 
-    /// The one that should be active: of the highest priority the one that is active or came first.
+    /// The consumer that should be active: of those with the highest priority, the active one or else the first.
     private var best: ChannelID? {
         let highest = entries.values.map(\.priority).max()
         if let active, let entry = entries[active], entry.priority == highest { return active }

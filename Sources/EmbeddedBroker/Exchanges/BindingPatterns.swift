@@ -1,6 +1,7 @@
 import AMQP
 
-/// The pattern of a binding to a topic exchange: words with dots between; `*` is any one word, `#` any number of words.
+/// The pattern of a binding to a topic exchange: words separated by dots; `*` matches one word, `#` any number of
+/// words.
 struct TopicPattern: Sendable {
     private enum Word: Sendable {
         case exactly(Substring)
@@ -20,19 +21,19 @@ struct TopicPattern: Sendable {
         }
     }
 
-    /// The words of a routing key; the empty key has none.
+    /// The words of a routing key; an empty key has none.
     static func words(of key: String) -> [Substring] {
         key.isEmpty ? [] : key.split(separator: ".", omittingEmptySubsequences: false)
     }
 
-    /// Whether a pattern is just a key.
+    /// Whether a pattern has no wildcards.
     static func isPlain(_ pattern: String) -> Bool {
         !pattern.utf8.contains { $0 == UInt8(ascii: "*") || $0 == UInt8(ascii: "#") }
     }
 
-    /// Whether a routing key of these words matches.
+    /// Whether a routing key with these words matches.
     ///
-    /// Goes back to the last `#` only: what earlier ones took can stay.
+    /// Backtracks only to the last `#`: the match of earlier ones can stay.
     func matches(_ key: [Substring]) -> Bool {
         var word = 0
         var place = 0
@@ -64,14 +65,15 @@ struct TopicPattern: Sendable {
     }
 }
 
-/// What a binding to a headers exchange asks of a message's headers.
+/// The headers that a binding to a headers exchange requires of a message.
 struct HeadersPattern: Sendable {
     /// The values of `x-match`.
     enum Mode: String, Sendable {
         case all
         case any
-        /// As `all` and `any`, but names that begin with `x-` count too.
+        /// Like `all`, but including names that begin with `x-`.
         case allWithX = "all-with-x"
+        /// Like `any`, but including names that begin with `x-`.
         case anyWithX = "any-with-x"
     }
 
@@ -88,7 +90,7 @@ struct HeadersPattern: Sendable {
     func matches(_ headers: FieldTable?) -> Bool {
         let isMet = { (name: String, value: FieldValue) in
             guard let present = headers?[name] else { return false }
-            // A void value asks only that the header is there.
+            // A void value only requires the header to be present.
             return value == .void || present.isEquivalent(to: value)
         }
         return demandsAll ? wanted.allSatisfy(isMet) : wanted.contains(where: isMet)
@@ -96,7 +98,7 @@ struct HeadersPattern: Sendable {
 }
 
 extension Binding {
-    /// Throws if a topic exchange takes no pattern with so many `#`.
+    /// Throws if the pattern has more `#` wildcards than a topic exchange allows.
     func checkPattern(_ features: BrokerFeatures) throws(BrokerRefusal) {
         guard let most = features.maximumHashesInPattern else { return }
         let count = routingKey.split(separator: ".").count { $0 == "#" }
@@ -107,7 +109,7 @@ extension Binding {
         }
     }
 
-    /// Throws if a headers exchange can't read the binding's arguments.
+    /// Throws if the binding's `x-match` is invalid for a headers exchange.
     func checkHeadersMatch(_ features: BrokerFeatures) throws(BrokerRefusal) {
         guard let mode = arguments["x-match"] else { return }
         guard let text = mode.stringValue else {

@@ -1,11 +1,11 @@
 import AMQP
 
-/// All exchanges of a broker, and the way of a message through them.
+/// All exchanges of a broker, and the routing of messages through them.
 ///
-/// A value without I/O. It knows queues by their names only.
+/// A value without I/O. It knows queues only by their names.
 struct ExchangeTable: Sendable {
     private var exchanges: [String: Exchange] = [:]
-    /// The bindings that lead to a queue or exchange.
+    /// The bindings to each queue or exchange.
     private var bindingsByTarget: [Binding.Target: Set<Binding>] = [:]
 
     init() {
@@ -27,17 +27,17 @@ struct ExchangeTable: Sendable {
 
     mutating func add(_ declaration: ExchangeDeclaration) { exchanges[declaration.name] = Exchange(declaration) }
 
-    /// Adds a binding, whose ends exist; returns false if it is there already.
+    /// Adds a binding whose ends exist; returns false if it exists already.
     mutating func add(_ binding: Binding) -> Bool {
         guard exchanges[binding.source]?.add(binding) == true else { return false }
         bindingsByTarget[binding.target, default: []].insert(binding)
         return true
     }
 
-    /// What a removal took with it.
+    /// Everything that a removal removed.
     struct Removal: Sendable, Equatable {
         var bindings: [Binding] = []
-        /// Exchanges that were to go with their last binding.
+        /// The exchange itself, and auto-delete exchanges that lost their last binding.
         var exchanges: [String] = []
     }
 
@@ -47,21 +47,21 @@ struct ExchangeTable: Sendable {
         return removed
     }
 
-    /// Removes an exchange and all bindings from and to it.
+    /// Removes an exchange with all bindings from and to it.
     mutating func removeExchange(_ name: String) -> Removal {
         var removed = Removal()
         removeExchange(name, &removed)
         return removed
     }
 
-    /// Removes all bindings that lead to a queue.
+    /// Removes all bindings to a queue.
     mutating func removeQueue(_ name: String) -> Removal {
         var removed = Removal()
         for binding in bindingsByTarget[.queue(name)] ?? [] { remove(binding, &removed) }
         return removed
     }
 
-    /// The bindings that lead to a queue.
+    /// The bindings to a queue, sorted by source and key.
     func bindings(toQueue name: String) -> [Binding] {
         (bindingsByTarget[.queue(name)] ?? []).sorted { ($0.source, $0.routingKey) < ($1.source, $1.routingKey) }
     }
@@ -89,15 +89,16 @@ struct ExchangeTable: Sendable {
 
     // MARK: Routing
 
-    /// Where a message goes.
+    /// The queues that a message goes to.
     struct Route: Sendable {
-        /// The names of queues, each once; one that was found through the default exchange may not exist.
+        /// The names of the queues, each once; a name found through the default exchange may not exist.
         var queues: [String] = []
-        /// Whether only exchange and key decided that, and no header.
+        /// Whether only exchange and routing key decided, not the message's headers.
         var isByKey = true
     }
 
-    /// The queues that a message goes to from an exchange, through bindings and alternate exchanges; `nil` if there is no such exchange.
+    /// The queues that a message goes to from an exchange, through bindings and alternate exchanges; `nil` if the
+    /// exchange doesn't exist.
     func route(
         _ message: Message,
         from exchange: String,
@@ -137,9 +138,9 @@ struct ExchangeTable: Sendable {
     }
 }
 
-/// Where messages to a destination went last, as long as no binding, queue or exchange has changed.
+/// The queues of each destination, valid until a binding, queue or exchange changes.
 struct RouteCache: Sendable {
-    /// A bound, for programs with ever new routing keys.
+    /// The bound for programs that never stop inventing routing keys.
     private static let limit = 4_096
 
     private var routes: [Destination: [QueueID]] = [:]

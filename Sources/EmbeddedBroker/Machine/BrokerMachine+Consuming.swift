@@ -1,7 +1,7 @@
 import AMQP
 
 extension BrokerMachine {
-    /// Registers a consumer on a channel of its own.
+    /// Registers a consumer on a new channel.
     mutating func consume(
         _ name: String,
         prefetch: UInt16,
@@ -28,7 +28,7 @@ extension BrokerMachine {
         return channel
     }
 
-    /// Stops a consumer's deliveries; what it has can still be settled.
+    /// Stops a consumer's deliveries; those that it has can still be settled.
     mutating func cancel(_ channel: ChannelID) {
         guard let found = channels[channel], found.isConsuming, let consumption = found.consumption else { return }
         channels[channel]?.isConsuming = false
@@ -36,7 +36,7 @@ extension BrokerMachine {
         removeConsumer(channel, of: consumption.queue)
     }
 
-    /// Ends a channel: what is unsettled goes back.
+    /// Closes a channel and requeues its unsettled messages.
     mutating func close(_ channel: ChannelID, _ error: AMQPError? = nil) {
         guard let found = channels[channel] else { return }
         if found.isConsuming { emit(.end(channel, error)) }
@@ -48,7 +48,7 @@ extension BrokerMachine {
         if found.isConsuming, let consumption = found.consumption { removeConsumer(channel, of: consumption.queue) }
     }
 
-    /// Gives all that is unsettled on a channel back to its queues.
+    /// Requeues all unsettled messages of a channel.
     mutating func requeueAll(_ channel: ChannelID) {
         for entry in channels[channel]?.unsettled.takeAll() ?? [] {
             totals.requeued += 1
@@ -70,7 +70,7 @@ extension BrokerMachine {
         do throws(BrokerRefusal) {
             queue = try self.queue(name, for: connection)
         } catch {
-            // The error closes the channel, and what was got on it goes back.
+            // The error closes the channel, and messages got on it are requeued.
             if let channel = getChannels[connection] { close(channel) }
             throw error
         }
@@ -98,7 +98,7 @@ extension BrokerMachine {
         return (channel, delivered)
     }
 
-    /// Settles a delivery; one that is unknown or settled already changes nothing.
+    /// Settles a delivery; does nothing if it is unknown or settled already.
     mutating func settle(_ tag: UInt64, on channel: ChannelID, _ settlement: DeliverySettlement) {
         guard let entry = channels[channel]?.unsettled.take(tag) else { return }
         let id = entry.queue
@@ -108,8 +108,8 @@ extension BrokerMachine {
             recordRemoved(entry)
         case .requeue, .reject(requeue: true):
             totals.requeued += 1
-            let way: MessageQueue.RequeueCause = settlement == .requeue ? .nack : .reject
-            recordRequeued(entry, as: queues[id]?.requeue(entry.message, way, features: features))
+            let cause: MessageQueue.RequeueCause = settlement == .requeue ? .nack : .reject
+            recordRequeued(entry, as: queues[id]?.requeue(entry.message, cause, features: features))
             markDirty(id)
         case .discard, .reject(requeue: false):
             queues[id]?.discard(entry.message, settlement == .discard ? .nack : .reject)
@@ -124,7 +124,7 @@ extension BrokerMachine {
         for connection in connections.sorted(by: { $0.number < $1.number }) { end(connection, error) }
     }
 
-    /// Ends a connection: its channels, and the queues that it has to itself.
+    /// Ends a connection with its channels and its exclusive queues.
     mutating func end(_ connection: ConnectionID, _ error: AMQPError? = nil) {
         for channel in channels.filter({ $0.value.connection == connection }).keys.sorted(by: { $0.number < $1.number })
         {
@@ -135,8 +135,8 @@ extension BrokerMachine {
 
     // MARK: Lost connections
 
-    /// Takes a connection down, or all, and lets the clients come back at once, as those do: they declare again what went with the
-    /// connection, and consume again.
+    /// Loses a connection, or all of them, and reconnects at once as clients do: what was deleted with the connection
+    /// is declared again, and its consumers are registered again.
     mutating func loseConnections(_ lost: ConnectionID? = nil) {
         let channels = channels.filter { lost == nil || $0.value.connection == lost }
         let consuming = channels.filter { $0.value.isConsuming }.keys.sorted { $0.number < $1.number }
@@ -164,7 +164,7 @@ extension BrokerMachine {
         for id in consuming { resume(id) }
     }
 
-    /// Registers the consumer of a channel again.
+    /// Registers a channel's consumer again.
     private mutating func resume(_ channel: ChannelID) {
         guard let consumption = channels[channel]?.consumption else { return }
         guard let queue = queueIDs[consumption.name] else {
@@ -179,7 +179,7 @@ extension BrokerMachine {
 }
 
 extension FieldTable {
-    /// The argument `x-priority` of a consumer.
+    /// The consumer argument `x-priority`.
     fileprivate func consumerPriority(_ queue: String) throws(BrokerRefusal) -> Int {
         guard let value = self["x-priority"] else { return 0 }
         if let number = value.integerValue { return Int(number) }

@@ -4,7 +4,7 @@ extension BrokerMachine {
     // MARK: Exchanges
 
     mutating func declare(_ exchange: ExchangeDeclaration) throws(BrokerRefusal) {
-        guard ExchangeKind.known.contains(exchange.kind) else {
+        guard ExchangeKind.supported.contains(exchange.kind) else {
             throw BrokerRefusal(503, "COMMAND_INVALID - unknown exchange type '\(exchange.kind.rawValue)'")
         }
         if exchange.name.isEmpty { throw .defaultExchange }
@@ -66,7 +66,7 @@ extension BrokerMachine {
         }
         var declaration = declaration
         if declaration.name.isEmpty {
-            // A journal may have brought back some that were made up before.
+            // A journal may have restored queues with generated names.
             repeat {
                 generatedNameCount += 1
                 declaration.name = "amq.gen-\(generatedNameCount)"
@@ -97,7 +97,7 @@ extension BrokerMachine {
         return id
     }
 
-    /// What is in a queue; to ask that counts as using it.
+    /// The status of a queue; asking for it counts as use.
     mutating func status(ofQueue name: String, by connection: ConnectionID) throws(BrokerRefusal) -> QueueStatus {
         let queue = try queue(name, for: connection)
         queues[queue.id]?.lastUsed = now
@@ -128,7 +128,7 @@ extension BrokerMachine {
         return queue
     }
 
-    /// Removes a queue with all that is in it, and tells its consumers.
+    /// Removes a queue with its messages, and ends its consumers.
     mutating func remove(_ id: QueueID) {
         guard let queue = queues.removeValue(forKey: id) else { return }
         queueIDs[queue.name] = nil
@@ -157,4 +157,9 @@ extension BrokerMachine {
             return queue.declaration.isDurable && queue.owner == nil
         }
     }
+}
+
+extension ExchangeKind {
+    /// The kinds that the broker supports.
+    fileprivate static let supported: [ExchangeKind] = [.direct, .fanout, .topic, .headers]
 }

@@ -10,12 +10,12 @@ extension BrokerMachine {
             case .unsettled(let channel): checkConsumerTimeout(channel)
             case .deadLetters(let id): retryDeadLetters(of: id)
             }
-            // One after the other, so that what happens at one time happens in one order.
+            // One event at a time, so that simultaneous events have one order.
             work()
         }
     }
 
-    /// Makes sure that a queue is looked at when something of it is due.
+    /// Arms the timers for a queue's next due events.
     mutating func armTimer(of id: QueueID) {
         guard let queue = queues[id] else { return }
         if let expiry = queue.nextMessageExpiry { timetable.arm(.firstMessage(id), at: expiry) }
@@ -29,7 +29,7 @@ extension BrokerMachine {
 
     // MARK: Consumer timeout
 
-    /// Sets how long deliveries may stay unsettled that come from now on.
+    /// Sets the limit for how long deliveries made from now on may stay unsettled.
     mutating func setConsumerTimeout(_ timeout: ConsumerTimeout) {
         consumerTimeout = timeout
         for (id, channel) in channels {
@@ -41,7 +41,7 @@ extension BrokerMachine {
         }
     }
 
-    /// How long a delivery of a queue may stay unsettled.
+    /// The limit for how long a delivery of a queue may stay unsettled; `nil` for none.
     func timeout(of settings: QueueSettings) -> Duration? {
         guard features.hasConsumerTimeout(of: settings.kind), settings.kind != .stream else { return nil }
         if let own = settings.consumerTimeout { return own }
@@ -85,8 +85,8 @@ extension AMQPError {
         AMQPError(
             .consumerCancelled,
             """
-            The broker cancelled the consumer of the queue '\(queue)': a delivery was not settled within the consumer timeout. What it \
-            had goes back; consume again.
+            The broker cancelled the consumer of the queue '\(queue)': a delivery was not settled within the consumer timeout. Its \
+            deliveries were requeued; consume again.
             """
         )
     }
@@ -94,7 +94,7 @@ extension AMQPError {
 
 extension Duration {
     /// Whole milliseconds, rounded down.
-    var wholeMilliseconds: Int64 {
+    fileprivate var wholeMilliseconds: Int64 {
         let (seconds, attoseconds) = components
         return seconds * 1_000 + attoseconds / 1_000_000_000_000_000
     }

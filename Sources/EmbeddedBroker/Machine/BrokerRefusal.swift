@@ -1,6 +1,6 @@
 import AMQP
 
-/// The broker refuses a request: the code and text with which RabbitMQ would.
+/// A refusal of a request, with RabbitMQ's code and text.
 ///
 /// Source of the texts: RabbitMQ 3.10.8, as tried.
 struct BrokerRefusal: Error, Equatable {
@@ -51,11 +51,12 @@ struct BrokerRefusal: Error, Equatable {
     static func notImplemented(_ text: String) -> BrokerRefusal { BrokerRefusal(540, "NOT_IMPLEMENTED - \(text)") }
 }
 
-/// One argument as it was declared and as it is.
+/// An argument as declared again (`received`) and as the queue or exchange has it (`current`).
 struct ArgumentComparison {
     var received: FieldValue?
     var current: FieldValue?
 
+    /// Throws RabbitMQ's refusal if the two values aren't equivalent.
     func check(_ argument: String, _ object: DeclarationMismatch.Object, _ name: String) throws(BrokerRefusal) {
         switch (received, current) {
         case (nil, nil): return
@@ -79,7 +80,7 @@ struct ArgumentComparison {
 }
 
 extension FieldValue {
-    /// Whether two values are one to the broker, which takes integers of all widths as alike.
+    /// Whether the broker treats two values as equal: integers of all widths, and floating-point numbers of both.
     func isEquivalent(to other: FieldValue) -> Bool {
         if case .timestamp = self { return self == other }
         if case .timestamp = other { return self == other }
@@ -91,7 +92,7 @@ extension FieldValue {
         }
     }
 
-    /// The value as the broker's texts show it.
+    /// The value as RabbitMQ's texts show it.
     var brokerText: String {
         switch self {
         case .string(let text): text
@@ -102,7 +103,7 @@ extension FieldValue {
         }
     }
 
-    /// The broker's name of the value's type.
+    /// RabbitMQ's name for the value's type.
     var typeName: String {
         switch self {
         case .bool: "bool"
