@@ -1,42 +1,43 @@
 import AMQP
 
-/// What a journal is told of messages, and how a broker comes back from one.
+// The changes that a journal gets, and the restoring of a broker from them.
+
 extension BrokerMachine {
-    /// A queue has a message, or has it otherwise than before.
-    mutating func noteKept(_ message: StoredMessage, in id: QueueID) {
+    /// Records that a queue has a message, or that the message has changed.
+    mutating func recordStored(_ message: StoredMessage, in id: QueueID) {
         guard isJournaled, let queue = queues[id], queue.keeps(message) else { return }
-        note(.messageKept(KeptMessage(message, in: queue.name)))
+        record(.messageStored(PersistedMessage(message, in: queue.name)))
     }
 
-    mutating func noteGone(_ message: StoredMessage, from queue: MessageQueue) {
+    mutating func recordRemoved(_ message: StoredMessage, from queue: MessageQueue) {
         guard isJournaled, message.position != StoredMessage.noPosition, queue.keeps(message) else { return }
-        note(.messageGone(queue: queue.name, position: message.position))
+        record(.messageRemoved(queue: queue.name, position: message.position))
     }
 
-    mutating func noteGone(_ entry: UnsettledDeliveries.Entry) {
+    mutating func recordRemoved(_ entry: UnsettledDeliveries.Entry) {
         guard isJournaled, let queue = queues[entry.queue], !queue.isStream else { return }
-        noteGone(entry.message, from: queue)
+        recordRemoved(entry.message, from: queue)
     }
 
-    mutating func noteDelivered(_ message: StoredMessage, from id: QueueID) {
+    mutating func recordDelivered(_ message: StoredMessage, from id: QueueID) {
         guard isJournaled, let queue = queues[id], !queue.isStream, queue.keeps(message) else { return }
-        note(.messageDelivered(queue: queue.name, position: message.position))
+        record(.messageDelivered(queue: queue.name, position: message.position))
     }
 
-    /// A delivery came back: its position or count may be another.
-    mutating func noteReturned(_ entry: UnsettledDeliveries.Entry, as returned: StoredMessage?) {
+    /// Records that a delivery was requeued: its position or counts may have changed.
+    mutating func recordRequeued(_ entry: UnsettledDeliveries.Entry, as returned: StoredMessage?) {
         guard isJournaled, let returned, queues[entry.queue]?.isStream == false else { return }
-        if returned.position != entry.message.position { noteGone(entry) }
-        noteKept(returned, in: entry.queue)
+        if returned.position != entry.message.position { recordRemoved(entry) }
+        recordStored(returned, in: entry.queue)
     }
 
-    /// A stream has dropped what was beyond its bounds.
-    mutating func noteTrimmed(_ positions: [UInt64], of id: QueueID) {
+    /// Records that a stream has dropped messages beyond its limits.
+    mutating func recordTrimmed(_ positions: [UInt64], of id: QueueID) {
         guard isJournaled, let name = queues[id]?.name else { return }
-        for position in positions { note(.messageGone(queue: name, position: position)) }
+        for position in positions { record(.messageRemoved(queue: name, position: position)) }
     }
 
-    /// Makes a change again that a journal kept.
+    /// Applies a change that a journal has persisted.
     mutating func restore(_ change: BrokerChange) {
         switch change {
         case .exchangeDeclared(let exchange): exchanges.add(exchange)
@@ -45,29 +46,29 @@ extension BrokerMachine {
         case .queueDeleted(let name): if let id = queueIDs[name] { remove(id) }
         case .bound(let binding): _ = exchanges.add(binding)
         case .unbound(let binding): _ = exchanges.remove(binding)
-        case .messageKept(let kept):
+        case .messageStored(let kept):
             guard let id = queueIDs[kept.queue] else { return }
             queues[id]?.restore(kept)
             restoredDeliveries[id]?.remove(kept.position)
-            touch(id)
+            markDirty(id)
         case .messageDelivered(let name, let position):
             if let id = queueIDs[name] { restoredDeliveries[id, default: []].insert(position) }
-        case .messageGone(let name, let position):
+        case .messageRemoved(let name, let position):
             if let id = queueIDs[name] { queues[id]?.remove(position: position) }
         }
     }
 
-    /// Ends the restoring: nothing of it is to be told again, but what follows from it.
+    /// Ends the restoring: its changes aren't recorded again, only those that follow from it.
     ///
-    /// What was delivered and unsettled comes back as from a lost channel: the process that had it is gone.
-    mutating func restored() {
+    /// Messages that were unsettled are requeued as from a lost channel, because the process that had them is gone.
+    mutating func finishRestoring() {
         _ = takeChanges()
         _ = takeEffects()
         for (id, positions) in restoredDeliveries {
             for position in positions.sorted() {
                 guard let message = queues[id]?.remove(position: position) else { continue }
                 let entry = UnsettledDeliveries.Entry(queue: id, message: message)
-                noteReturned(entry, as: queues[id]?.takeBack(message, .channelLost, features: features))
+                recordRequeued(entry, as: queues[id]?.requeue(message, .channelLost, features: features))
             }
         }
         restoredDeliveries = [:]
@@ -76,14 +77,14 @@ extension BrokerMachine {
 }
 
 extension MessageQueue {
-    /// Whether a message here survives the broker's process.
+    /// Whether a message in this queue survives the broker's process.
     fileprivate func keeps(_ message: StoredMessage) -> Bool {
         guard declaration.isDurable, owner == nil else { return false }
         return settings.kind != .classic || message.content.message.properties.deliveryMode == .persistent
     }
 }
 
-extension KeptMessage {
+extension PersistedMessage {
     fileprivate init(_ message: StoredMessage, in queue: String) {
         self.init(
             queue: queue,
@@ -92,7 +93,7 @@ extension KeptMessage {
             destination: message.content.destination,
             expiry: message.expiry,
             deliveryCount: message.deliveryCount,
-            returnCount: message.returnCount,
+            requeueCount: message.requeueCount,
             isDeadLettered: message.content.isDeadLettered
         )
     }

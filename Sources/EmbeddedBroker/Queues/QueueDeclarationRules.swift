@@ -1,9 +1,11 @@
 import AMQP
 
-/// Whether the broker takes a declaration of a queue that doesn't exist yet.
+/// RabbitMQ's rules for the declaration of a queue: valid arguments for a new queue, and equivalence with an existing
+/// one.
 ///
-/// Sources: `check_declare_arguments/2` in `rabbit_amqqueue.erl` and the capabilities of the queue types, 3.10 to 4.3; tried.
-struct QueueCheck {
+/// Sources: `check_declare_arguments/2` in `rabbit_amqqueue.erl` and the capabilities of the queue types, 3.10 to 4.3;
+/// tried.
+struct QueueDeclarationRules {
     private enum Rule {
         case positive
         case expiry
@@ -15,13 +17,13 @@ struct QueueCheck {
         case oneOf([String])
         case deadLetterKey
         case maxAge
-        /// Only some types of queue take it; any value will do.
+        /// Any value, but only for some types of queue.
         case anything
     }
 
-    /// RabbitMQ takes no time beyond ten years of 365 days.
+    /// The longest time that RabbitMQ accepts, in milliseconds: ten years of 365 days.
     private static let longestExpiry: Int64 = 315_360_000_000
-    /// The largest file of a stream, in bytes.
+    /// The largest segment file of a stream, in bytes.
     private static let largestSegment: Int64 = 3_000_000_000
 
     private static let rules: [(name: String, rule: Rule)] = [
@@ -48,8 +50,8 @@ struct QueueCheck {
         ("x-consumer-timeout", .natural),
     ]
 
-    /// The arguments in which a declaration must be like the queue, in the order in which the broker looks.
-    static let comparedArguments = [
+    /// The arguments that a declaration must share with an existing queue, in the order of RabbitMQ's comparison.
+    fileprivate static let comparedArguments = [
         "x-expires", "x-message-ttl", "x-dead-letter-exchange", "x-dead-letter-routing-key", "x-dead-letter-strategy",
         "x-max-length", "x-max-length-bytes", "x-max-in-memory-length", "x-max-in-memory-bytes", "x-max-priority",
         "x-overflow", "x-delivery-limit", "x-queue-mode", "x-queue-version", "x-single-active-consumer",
@@ -67,8 +69,8 @@ struct QueueCheck {
         self.features = features
     }
 
-    /// Throws the first thing that the broker doesn't take.
-    func check() throws(Refusal) {
+    /// Throws the first violation of a rule.
+    func check() throws(BrokerRefusal) {
         if let exchange = arguments["x-dead-letter-exchange"], exchange.stringValue == nil {
             throw .precondition(
                 "invalid type '\(exchange.typeName)' for arg 'x-dead-letter-exchange' in queue '\(declaration.name)' in vhost '/'"
@@ -76,7 +78,7 @@ struct QueueCheck {
         }
         try check("x-queue-type", .oneOf(["classic", "quorum", "stream"]))
         let kind = arguments["x-queue-type"]?.stringValue.map(QueueKind.init(rawValue:)) ?? .classic
-        for (name, _) in Self.rules where arguments[name] != nil && !isTaken(name, by: kind) {
+        for (name, _) in Self.rules where arguments[name] != nil && !isAllowed(name, for: kind) {
             throw .precondition(
                 "invalid arg '\(name)' for queue '\(declaration.name)' in vhost '/' of queue type rabbit_\(kind.rawValue)_queue"
             )
@@ -88,12 +90,12 @@ struct QueueCheck {
         try checkProperties(kind)
     }
 
-    private func check(_ name: String, _ rule: Rule) throws(Refusal) {
+    private func check(_ name: String, _ rule: Rule) throws(BrokerRefusal) {
         guard let value = arguments[name], let fault = fault(of: value, rule, name) else { return }
         throw .invalidArgument(name, ofQueue: declaration.name, fault)
     }
 
-    private func checkProperties(_ kind: QueueKind) throws(Refusal) {
+    private func checkProperties(_ kind: QueueKind) throws(BrokerRefusal) {
         guard kind != .classic else { return }
         let wrong: String? =
             if !declaration.isDurable {
@@ -109,7 +111,7 @@ struct QueueCheck {
         throw .precondition("invalid property '\(wrong)' for queue '\(declaration.name)' in vhost '/'")
     }
 
-    private func isTaken(_ name: String, by kind: QueueKind) -> Bool {
+    private func isAllowed(_ name: String, for kind: QueueKind) -> Bool {
         switch name {
         case "x-max-priority", "x-queue-mode": return kind == .classic
         case "x-dead-letter-strategy", "x-delivery-limit", "x-quorum-initial-group-size": return kind == .quorum
@@ -174,4 +176,44 @@ struct QueueCheck {
     }
 
     private func unacceptableType(_ value: FieldValue) -> String { "{unacceptable_type,\(value.typeName)}" }
+}
+
+extension MessageQueue {
+    /// Throws the first difference between this queue and a declaration of it, as RabbitMQ does.
+    func checkEquivalence(
+        with other: QueueDeclaration,
+        _ received: FieldTable,
+        by connection: ConnectionID,
+        _ features: BrokerFeatures
+    ) throws(BrokerRefusal) {
+        guard owner == (other.isExclusive ? connection : nil) else { throw .locked(name) }
+        if other.isDurable != declaration.isDurable {
+            throw .inequivalent(
+                "durable",
+                .queue,
+                name,
+                received: "'\(other.isDurable)'",
+                current: "'\(declaration.isDurable)'"
+            )
+        }
+        if other.isAutoDelete != declaration.isAutoDelete {
+            throw .inequivalent(
+                "auto_delete",
+                .queue,
+                name,
+                received: "'\(other.isAutoDelete)'",
+                current: "'\(declaration.isAutoDelete)'"
+            )
+        }
+        let key = "x-queue-type"
+        var kinds = (received: received[key], current: arguments[key])
+        if features.namesDefaultQueueType || [kinds.received, kinds.current].contains(.string("classic")) {
+            kinds = (kinds.received ?? "classic", kinds.current ?? "classic")
+        }
+        try ArgumentComparison(received: kinds.received, current: kinds.current).check(key, .queue, name)
+        for argument in QueueDeclarationRules.comparedArguments {
+            try ArgumentComparison(received: received[argument], current: arguments[argument])
+                .check(argument, .queue, name)
+        }
+    }
 }

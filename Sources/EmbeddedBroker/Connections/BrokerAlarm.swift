@@ -1,7 +1,7 @@
 import AMQP
 import Synchronization
 
-/// Where publishes wait while an alarm is on.
+/// Holds publishes back while an alarm is on.
 final class PublishGate: Sendable {
     private struct State: Sendable {
         var alarms: Set<BrokerAlarm> = []
@@ -10,12 +10,12 @@ final class PublishGate: Sendable {
     }
 
     private let state = Mutex(State())
-    /// Whether any alarm is on, for a look without the lock.
+    /// Whether any alarm is on, readable without the lock.
     private let isClosed = Atomic(false)
 
     init() {}
 
-    /// Why publishes wait; `nil` if they don't.
+    /// The reason why publishes wait; `nil` if they don't.
     var reason: String? {
         guard isClosed.load(ordering: .acquiring) else { return nil }
         return state.withLock { $0.alarms.map(\.reason).sorted().joined(separator: " & ") }
@@ -28,7 +28,7 @@ final class PublishGate: Sendable {
         }
     }
 
-    /// Ends an alarm, or all; if none is left, what waits goes on.
+    /// Clears an alarm, or all of them; once none is left, waiting publishes go on.
     func clear(_ alarm: BrokerAlarm?) {
         let waiting = state.withLock { state -> [CheckedContinuation<Bool, Never>] in
             if let alarm { state.alarms.remove(alarm) } else { state.alarms = [] }
@@ -40,7 +40,7 @@ final class PublishGate: Sendable {
         for continuation in waiting { continuation.resume(returning: true) }
     }
 
-    /// Waits until no alarm is on; returns false if that isn't so by the deadline, or the task is cancelled.
+    /// Waits until no alarm is on; returns false if one still is at the deadline, or if the task is cancelled.
     func wait(until deadline: ContinuousClock.Instant) async -> Bool {
         if !isClosed.load(ordering: .acquiring) { return true }
         return await withTaskGroup(of: Bool.self) { group in
@@ -74,4 +74,18 @@ final class PublishGate: Sendable {
             state.withLock { $0.waiting.removeValue(forKey: number) }?.resume(returning: false)
         }
     }
+}
+
+/// A shortage during which a broker takes no publishes.
+public struct BrokerAlarm: Sendable, Hashable {
+    /// The reason that publishers are given.
+    public let reason: String
+
+    /// An alarm with a reason of your own.
+    public init(reason: String) { self.reason = reason }
+
+    /// The broker is low on memory.
+    public static let memory = BrokerAlarm(reason: "low on memory")
+    /// The broker is low on disk space.
+    public static let disk = BrokerAlarm(reason: "low on disk")
 }
