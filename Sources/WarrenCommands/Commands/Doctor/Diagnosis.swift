@@ -1,3 +1,4 @@
+import AMQP
 import ArgumentParser
 
 /// All findings on some facts.
@@ -27,4 +28,21 @@ struct Diagnosis: Sendable {
 
     /// The exit code if nothing could be looked at.
     static let couldNotLook = ExitCode(3)
+}
+
+/// What `doctor` prints for people.
+enum DiagnosisText {
+    static func text(_ diagnosis: Diagnosis, of broker: BrokerIdentity, queues: [String]) -> String {
+        let counts = Finding.Severity.allCases.map { "\(diagnosis.count($0)) \($0.rawValue)s" }.joined(separator: ", ")
+        let head = "\(broker.product) \(broker.version), queues \(queues.joined(separator: ", ")): \(counts)"
+        return ([head] + diagnosis.findings.map(text)).joined(separator: "\n\n")
+    }
+
+    private static func text(_ finding: Finding) -> String {
+        [
+            "\(finding.severity.rawValue.uppercased())  \(finding.check.rawValue): \(TextTable.printable(finding.problem))",
+            "  What will happen: \(TextTable.printable(finding.consequence))",
+            "  What to do: \(TextTable.printable(finding.remedy))",
+        ].joined(separator: "\n")
+    }
 }

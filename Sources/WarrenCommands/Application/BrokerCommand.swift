@@ -3,6 +3,21 @@ public import ArgumentParser
 import Configuration
 public import Logging
 
+/// A command that talks to the broker: an application's own commands can be ones too.
+public protocol BrokerCommand: AsyncParsableCommand {
+    /// Where the broker is, and how much to log.
+    var brokerOptions: BrokerOptions { get }
+    /// How much is logged where `--log-level` isn't given.
+    static var standardLogLevel: Logger.Level { get }
+}
+
+extension BrokerCommand {
+    /// Warnings and errors.
+    public static var standardLogLevel: Logger.Level { .warning }
+
+    var logLevel: Logger.Level { brokerOptions.logLevel ?? Self.standardLogLevel }
+}
+
 /// The options of every command that talks to the broker.
 public struct BrokerOptions: ParsableArguments {
     /// The broker's URL, if the command line gives one.
@@ -60,5 +75,19 @@ public struct BrokerOptions: ParsableArguments {
             throw ValidationError("'\(name)' is no log level: choose from \(levels).")
         }
         return level
+    }
+}
+
+/// Where the broker is: what the command line says, else what the environment says, else the local one.
+struct BrokerLocation {
+    /// The broker that a fresh RabbitMQ on this machine is.
+    static let standard = "amqp://guest:guest@127.0.0.1:5672/%2f"
+
+    let text: String
+
+    /// - Parameter option: The value of `--broker`.
+    /// - Parameter environment: Read for `WARREN_BROKER_URL`. The value may hold a password, so it is read as a secret.
+    init(option: String?, environment: ConfigReader) {
+        text = option ?? environment.string(forKey: "warren.broker.url", isSecret: true, default: Self.standard)
     }
 }
