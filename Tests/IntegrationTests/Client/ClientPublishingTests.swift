@@ -3,7 +3,7 @@ import RabbitMQ
 import Testing
 
 @Suite(.needsBroker, .timeLimit(.minutes(2)))
-struct PublishingTests {
+struct ClientPublishingTests {
     @Test func `each publish of thousands at once is confirmed, and each arrives`() async throws {
         try await withQueue(QueueArguments(.quorum)) { client, queue in
             try await withThrowingDiscardingTaskGroup { group in

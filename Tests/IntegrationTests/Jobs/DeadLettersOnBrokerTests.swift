@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 import Warren
 
-@Suite(.broker(.embedded, .rabbitMQ), .timeLimit(.minutes(1))) struct DeadLetterTests {
+@Suite(.broker(.embedded, .rabbitMQ), .timeLimit(.minutes(1))) struct DeadLettersOnBrokerTests {
     private func deadLetters(_ application: TestApplication) -> DeadLetters {
         DeadLetters(application.client, topology: application.topology)
     }

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 @Suite(.needsBroker, .timeLimit(.minutes(1)))
-struct DeclaringTests {
+struct ClientDeclaringTests {
     @Test func `a queue that exists with other arguments is told with what differs`() async throws {
         let arguments = QueueArguments(.classic) { $0.messageTTL = .seconds(1) }
         try await withQueue(arguments) { client, queue in

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 @Suite(.needsBroker, .timeLimit(.minutes(1)))
-struct ConsumingTests {
+struct ClientConsumingTests {
     /// Publishes messages whose bodies are the numbers from 0.
     private func publish(_ count: UInt8, to queue: String, _ client: RabbitMQClient) async throws {
         for number in 0..<count { try await client.publish(Message(body: [number]), to: .queue(queue)) }

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 import Warren
 
-@Suite(.broker(.embedded, .rabbitMQ), .timeLimit(.minutes(1))) struct TopologyTests {
+@Suite(.broker(.embedded, .rabbitMQ), .timeLimit(.minutes(1))) struct TopologyOnBrokerTests {
     @Test func `A topology is declared as planned, and a second time without a difference`() async throws {
         try await TestApplication.with(lanes: Lane.all, declaresTopology: false) { application in
             let first = try await application.declare()

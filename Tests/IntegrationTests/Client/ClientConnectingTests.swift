@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 @Suite(.needsBroker, .timeLimit(.minutes(1)))
-struct ConnectingTests {
+struct ClientConnectingTests {
     /// The error that a first use of a client of this URL ends in.
     private func connectError(_ url: String) async throws -> AMQPError {
         try await withClient(url: url) { client in
@@ -74,7 +74,7 @@ struct ConnectingTests {
 }
 
 @Suite(.needsTLSBroker, .timeLimit(.minutes(1)))
-struct ConnectingOverTLSTests {
+struct ClientConnectingOverTLSTests {
     private func tlsURL(_ authorityFile: String?) throws -> String {
         let url = try #require(TestBroker.tlsURL)
         return authorityFile.map { "\(url)?cacertfile=\($0)" } ?? url

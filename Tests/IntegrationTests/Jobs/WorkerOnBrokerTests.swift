@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 import Warren
 
-@Suite(.broker(.embedded, .rabbitMQ), .timeLimit(.minutes(1))) struct WorkerTests {
+@Suite(.broker(.embedded, .rabbitMQ), .timeLimit(.minutes(1))) struct WorkerOnBrokerTests {
     @Test(arguments: [QueueKind.quorum, .classic])
     func `Two thousand jobs each run once, and nothing is left`(kind: QueueKind) async throws {
         try await TestApplication.with(kind: kind) { application in

@@ -6,7 +6,7 @@ import Testing
 
 /// What a client does by itself when its broker goes away and comes back.
 @Suite(.needsBroker, .timeLimit(.minutes(4)), .serialized)
-struct RecoveryTests {
+struct ClientRecoveryTests {
     @Test func `a client rides over a restart of its broker`() async throws {
         try await PrivateBroker.run { broker in
             try await withClient(url: broker.url) { client in
