@@ -27,7 +27,7 @@ public struct BrokerOptions: ParsableArguments {
             "The broker's URL, such as amqps://user:password@host/vhost.",
             discussion: """
                 Several, with commas between them, are the nodes of a cluster; memory:// is a broker in this process. Default: $WARREN_BROKER_URL, else \
-                \(BrokerLocation.standard). Other users of the machine can see a password on a command line, but not one in the \
+                \(BrokerLocation.defaultURL). Other users of the machine can see a password on a command line, but not one in the \
                 environment.
                 """,
             valueName: "url"
@@ -81,13 +81,13 @@ public struct BrokerOptions: ParsableArguments {
 /// Where the broker is: what the command line says, else what the environment says, else the local one.
 struct BrokerLocation {
     /// The broker that a fresh RabbitMQ on this machine is.
-    static let standard = "amqp://guest:guest@127.0.0.1:5672/%2f"
+    static let defaultURL = "amqp://guest:guest@127.0.0.1:5672/%2f"
 
     let text: String
 
     /// - Parameter option: The value of `--broker`.
     /// - Parameter environment: Read for `WARREN_BROKER_URL`. The value may hold a password, so it is read as a secret.
     init(option: String?, environment: ConfigReader) {
-        text = option ?? environment.string(forKey: "warren.broker.url", isSecret: true, default: Self.standard)
+        text = option ?? environment.string(forKey: "warren.broker.url", isSecret: true, default: Self.defaultURL)
     }
 }

@@ -17,14 +17,14 @@ struct TargetOptions<App: WarrenApplication>: ParsableArguments {
     var topologyOptions: App.TopologyOptions
 
     /// The queues on the command line, each once, in the order given.
-    var named: [QueueArgument.Item] {
+    var namedQueues: [QueueArgument.Item] {
         var seen: Set<QueueName> = []
         return arguments.flatMap(\.items).filter { seen.insert($0.name).inserted }
     }
 
     /// The topology, checked.
     func topology() throws -> Topology {
-        let topology = try App.topology(topologyOptions, for: named.map(\.name))
+        let topology = try App.topology(topologyOptions, for: namedQueues.map(\.name))
         try topology.validate()
         return topology
     }
@@ -33,7 +33,7 @@ struct TargetOptions<App: WarrenApplication>: ParsableArguments {
     ///
     /// - Throws: `ValidationError` if there are none.
     func queues(_ topology: Topology) throws -> [QueueArgument.Item] {
-        let queues = named.isEmpty ? App.queues(topology).map { QueueArgument.Item(name: $0) } : named
+        let queues = namedQueues.isEmpty ? App.queues(topology).map { QueueArgument.Item(name: $0) } : namedQueues
         guard !queues.isEmpty else { throw ValidationError("Say which queues: --queues a,b") }
         return queues
     }

@@ -65,7 +65,7 @@ public struct EnqueueCommand<App: WarrenApplication>: BrokerCommand {
             kinds: App.jobs
         )
         let topology = try App.topology(topologyOptions, for: [request.queue])
-        let handle = try await brokerOptions.withBroker(as: "enqueue", of: App.self) { broker in
+        let job = try await brokerOptions.withBroker(as: "enqueue", of: App.self) { broker in
             try await JobClient(broker, topology: topology, declaresTopology: !declaresNothing).enqueue(
                 name: request.name,
                 json: request.json,
@@ -77,7 +77,7 @@ public struct EnqueueCommand<App: WarrenApplication>: BrokerCommand {
                 timeout: timeout.duration
             )
         }
-        try Output.json(EnqueuedJobOutput(handle))
+        try Output.json(EnqueuedJobReport(job))
     }
 
     private func expiry(_ standard: Duration?) -> Date? {
@@ -95,7 +95,7 @@ public struct EnqueueCommand<App: WarrenApplication>: BrokerCommand {
 }
 
 /// What `enqueue` prints.
-struct EnqueuedJobOutput: Encodable {
+struct EnqueuedJobReport: Encodable {
     let id: String
     let name: String
     let queue: String
@@ -103,13 +103,13 @@ struct EnqueuedJobOutput: Encodable {
     let dueAt: Date?
     let expiresAt: Date?
 
-    init(_ handle: EnqueuedJob) {
-        id = handle.id
-        name = handle.name
-        queue = handle.queue.rawValue
-        lane = handle.lane.name
-        dueAt = handle.dueAt
-        expiresAt = handle.expiresAt
+    init(_ job: EnqueuedJob) {
+        id = job.id
+        name = job.name
+        queue = job.queue.rawValue
+        lane = job.lane.name
+        dueAt = job.dueAt
+        expiresAt = job.expiresAt
     }
 }
 

@@ -53,7 +53,7 @@ enum StatusTable {
             table.add([
                 status.queue, status.lane, status.exists ? "\(status.ready)" : "-",
                 // Nobody consumes a dead queue, and a parked one is only looked through: a number would look like a fault.
-                status.exists && status.isWorkedOn ? "\(status.consumers)" : "-",
+                status.exists && status.isConsumed ? "\(status.consumers)" : "-",
             ])
         }
         let unrouted = ladder.filter { $0.name == DelayLadder.unroutedName }
@@ -71,5 +71,5 @@ enum StatusTable {
 }
 
 extension LaneStatus {
-    fileprivate var isWorkedOn: Bool { lane != "dead" && lane != "parked" }
+    fileprivate var isConsumed: Bool { lane != "dead" && lane != "parked" }
 }

@@ -34,7 +34,7 @@ public struct TopologyPlanCommand<App: WarrenApplication>: BrokerCommand {
 
     @OptionGroup var target: TargetOptions<App>
     @Flag(name: .customLong("no-delays"), help: "Leave the delay ladder out.")
-    var leavesDelaysOut = false
+    var omitsDelays = false
     @Option(
         help: ArgumentHelp("Plan for this version of RabbitMQ, without asking the broker.", valueName: "version"),
         transform: TopologyPlanCommand.version
@@ -59,7 +59,7 @@ public struct TopologyPlanCommand<App: WarrenApplication>: BrokerCommand {
                 try await $0.broker().version
             }
         }
-        let plan = topology.plan(for: queues, delays: !leavesDelaysOut, broker: version)
+        let plan = topology.plan(for: queues, delays: !omitsDelays, broker: version)
         if output.isJSON {
             for entry in plan.entries { try Output.json(entry) }
         } else {
@@ -98,7 +98,7 @@ public struct TopologyApplyCommand<App: WarrenApplication>: BrokerCommand {
 
     @OptionGroup var target: TargetOptions<App>
     @Flag(name: .customLong("no-delays"), help: "Leave the delay ladder out.")
-    var leavesDelaysOut = false
+    var omitsDelays = false
     @OptionGroup var output: OutputOptions
     /// Where the broker is.
     @OptionGroup public var brokerOptions: BrokerOptions
@@ -112,7 +112,7 @@ public struct TopologyApplyCommand<App: WarrenApplication>: BrokerCommand {
         let queues = try target.queues(topology).map(\.name)
         let report = try await brokerOptions.withBroker(as: "topology apply", of: App.self) { broker in
             let version = try await broker.broker().version
-            return try await topology.plan(for: queues, delays: !leavesDelaysOut, broker: version).apply(to: broker)
+            return try await topology.plan(for: queues, delays: !omitsDelays, broker: version).apply(to: broker)
         }
         if output.isJSON {
             try Output.json(report)

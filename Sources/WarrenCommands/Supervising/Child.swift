@@ -15,7 +15,7 @@ final class Child: Sendable {
         /// The end of the child's standard input that keeps it working.
         var link: FileDescriptor?
         var send: (@Sendable (Signal) -> Void)?
-        var process = "none"
+        var processID = "none"
     }
 
     let number: Int
@@ -39,7 +39,7 @@ final class Child: Sendable {
         do {
             let (reading, writing) = try FileDescriptor.pipe()
             state.withLock { $0.link = writing }
-            defer { unlink() }
+            defer { forgetProcess() }
             let result = try await Subprocess.run(
                 .path(program),
                 arguments: Arguments(arguments),
@@ -50,7 +50,7 @@ final class Child: Sendable {
             ) { execution in
                 state.withLock {
                     $0.send = { try? execution.send(signal: $0) }
-                    $0.process = "\(execution.processIdentifier)"
+                    $0.processID = "\(execution.processIdentifier)"
                 }
                 started()
             }
@@ -64,7 +64,7 @@ final class Child: Sendable {
     }
 
     /// The id of the process, also of the one that ended last.
-    var process: String { state.withLock { $0.process } }
+    var processID: String { state.withLock { $0.processID } }
 
     /// Tells the process to end in order.
     func stop() {
@@ -85,7 +85,7 @@ final class Child: Sendable {
         state.withLock { $0.send }?(signal)
     }
 
-    private func unlink() {
+    private func forgetProcess() {
         stop()
         state.withLock { $0.send = nil }
     }
@@ -100,7 +100,7 @@ enum ChildEnding: Sendable, Equatable {
     case notStarted(String)
 
     /// Whether it ended as one does that was told to.
-    var isInOrder: Bool { self == .exited(0) || self == .exited(WorkerExit.recycled) }
+    var isClean: Bool { self == .exited(0) || self == .exited(WorkerExit.recycled) }
 }
 
 /// The exit codes of `worker` that say more than that it failed.
@@ -121,7 +121,7 @@ struct SupervisorLink: Sendable {
     /// Waits for the end, or until the task is cancelled.
     ///
     /// True if it has come.
-    func untilEnd() async -> Bool {
+    func waitUntilClosed() async -> Bool {
         let (ends, feed) = AsyncStream.makeStream(of: Void.self)
         let source = DispatchSource.makeReadSource(fileDescriptor: 0)
         // A supervisor writes nothing, so what can be read is the end.

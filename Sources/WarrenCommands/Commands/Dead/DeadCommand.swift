@@ -74,7 +74,7 @@ struct DeadFilterOptions: ParsableArguments {
 /// Which dead letters are to be replayed or discarded.
 ///
 /// All of them must be asked for.
-struct DeadChoiceOptions: ParsableArguments {
+struct DeadSelectionOptions: ParsableArguments {
     @Argument(help: "The id of a job, to take that one only.")
     var id: String?
     @OptionGroup var filter: DeadFilterOptions

@@ -27,22 +27,24 @@ struct Diagnosis: Sendable {
     }
 
     /// The exit code if nothing could be looked at.
-    static let couldNotLook = ExitCode(3)
+    static let inspectionFailed = ExitCode(3)
 }
 
-/// What `doctor` prints for people.
-enum DiagnosisText {
-    static func text(_ diagnosis: Diagnosis, of broker: BrokerIdentity, queues: [String]) -> String {
-        let counts = Finding.Severity.allCases.map { "\(diagnosis.count($0)) \($0.rawValue)s" }.joined(separator: ", ")
+extension Diagnosis {
+    /// The report for people: a headline, then each finding.
+    func text(broker: BrokerIdentity, queues: [String]) -> String {
+        let counts = Finding.Severity.allCases.map { "\(count($0)) \($0.rawValue)s" }.joined(separator: ", ")
         let head = "\(broker.product) \(broker.version), queues \(queues.joined(separator: ", ")): \(counts)"
-        return ([head] + diagnosis.findings.map(text)).joined(separator: "\n\n")
+        return ([head] + findings.map(\.text)).joined(separator: "\n\n")
     }
+}
 
-    private static func text(_ finding: Finding) -> String {
+extension Finding {
+    fileprivate var text: String {
         [
-            "\(finding.severity.rawValue.uppercased())  \(finding.check.rawValue): \(TextTable.printable(finding.problem))",
-            "  What will happen: \(TextTable.printable(finding.consequence))",
-            "  What to do: \(TextTable.printable(finding.remedy))",
+            "\(severity.rawValue.uppercased())  \(check.rawValue): \(TextTable.printable(problem))",
+            "  What will happen: \(TextTable.printable(consequence))",
+            "  What to do: \(TextTable.printable(remedy))",
         ].joined(separator: "\n")
     }
 }

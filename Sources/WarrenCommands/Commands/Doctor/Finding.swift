@@ -57,10 +57,10 @@ struct Finding: Sendable, Hashable, Codable {
     }
 }
 
-/// Names in a sentence: a few in full, of many the first ones and how many more.
-enum NameList {
-    static func text(_ names: [String]) -> String {
-        let shown = names.prefix(5).map { "'\($0)'" }.joined(separator: ", ")
-        return names.count > 5 ? "\(shown) and \(names.count - 5) more" : shown
+extension [String] {
+    /// Names for a sentence: up to five in full, of more than five the first five and the number of the others.
+    var quotedList: String {
+        let shown = prefix(5).map { "'\($0)'" }.joined(separator: ", ")
+        return count > 5 ? "\(shown) and \(count - 5) more" : shown
     }
 }

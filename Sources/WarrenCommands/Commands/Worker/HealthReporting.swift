@@ -121,7 +121,7 @@ struct HealthServer: Service {
 }
 
 /// Looks at a worker's health from time to time, so that an answer to a probe knows when all was last in order.
-struct HealthWatch: Service {
+struct HealthSampler: Service {
     let interval: Duration
     let worker: Worker
 

@@ -50,7 +50,7 @@ struct RecyclingPolicy: Sendable, Hashable {
     /// How many bytes of resident memory it may have; `nil` for any number.
     var memory: Int?
 
-    var isNone: Bool { jobs == nil && memory == nil }
+    var isEmpty: Bool { jobs == nil && memory == nil }
 
     /// Why the process should end now; `nil` if it shouldn't.
     func reason(deliveries: Int, memory used: Int?) -> String? {
@@ -60,10 +60,10 @@ struct RecyclingPolicy: Sendable, Hashable {
     }
 
     /// Waits until the process has done enough, and returns why; `nil` if the task was cancelled first.
-    func whenDue(_ worker: Worker) async -> String? {
+    func waitUntilDue(_ worker: Worker) async -> String? {
         while (try? await Task.sleep(for: Self.interval)) != nil {
             let used = memory == nil ? nil : ResidentMemory.current()
-            if let reason = reason(deliveries: worker.counts.dealtWith, memory: used) { return reason }
+            if let reason = reason(deliveries: worker.counts.processed, memory: used) { return reason }
         }
         return nil
     }
@@ -71,7 +71,7 @@ struct RecyclingPolicy: Sendable, Hashable {
 
 extension WorkerCounts {
     /// The deliveries for which a job's turn came.
-    fileprivate var dealtWith: Int { succeeded + retried + dead + parked + expired }
+    fileprivate var processed: Int { succeeded + retried + dead + parked + expired }
 }
 
 /// How much memory this process has resident.

@@ -7,7 +7,7 @@ final class StopRequest: Sendable {
     private let isSupervised: Bool
     private let policy: RecyclingPolicy
     private let logger: Logger
-    private let hasDoneEnough = Atomic(false)
+    private let isDueForRecycling = Atomic(false)
 
     init(isSupervised: Bool, policy: RecyclingPolicy, logger: Logger) {
         self.isSupervised = isSupervised
@@ -16,15 +16,15 @@ final class StopRequest: Sendable {
     }
 
     /// True if the process stops because it has done enough.
-    var isRecycled: Bool { hasDoneEnough.load(ordering: .acquiring) }
+    var isRecycled: Bool { isDueForRecycling.load(ordering: .acquiring) }
 
     /// Waits until there is a reason.
     ///
     /// Returns false if there can be none, or the task was cancelled first.
     func wait(for worker: Worker) async -> Bool {
         await withTaskGroup(of: Bool.self) { group in
-            if isSupervised { group.addTask { await SupervisorLink().untilEnd() } }
-            if !policy.isNone { group.addTask { await self.recycle(worker) } }
+            if isSupervised { group.addTask { await SupervisorLink().waitUntilClosed() } }
+            if !policy.isEmpty { group.addTask { await self.recycle(worker) } }
             let isAsked = await group.next() ?? false
             group.cancelAll()
             return isAsked
@@ -32,9 +32,9 @@ final class StopRequest: Sendable {
     }
 
     private func recycle(_ worker: Worker) async -> Bool {
-        guard let reason = await policy.whenDue(worker) else { return false }
+        guard let reason = await policy.waitUntilDue(worker) else { return false }
         logger.info("The process has done enough and ends", metadata: ["reason": "\(reason)"])
-        hasDoneEnough.store(true, ordering: .releasing)
+        isDueForRecycling.store(true, ordering: .releasing)
         return true
     }
 }

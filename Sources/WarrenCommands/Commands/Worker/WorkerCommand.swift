@@ -160,7 +160,7 @@ public struct WorkerCommand<App: WarrenApplication>: BrokerCommand {
                 healthPort: health.port,
                 healthFile: health.file
             ),
-            patience: settings.shutdownTimeout + settings.cancellationGrace + .seconds(5),
+            stopTimeout: settings.shutdownTimeout + settings.cancellationGrace + .seconds(5),
             logger: Logger(label: "warren.supervisor")
         )
         let code = await supervisor.run()
@@ -227,7 +227,7 @@ public struct WorkerCommand<App: WarrenApplication>: BrokerCommand {
         }
         if let port = health.port {
             services.append(HealthServer(port: port, worker: worker))
-            services.append(HealthWatch(interval: health.interval.duration, worker: worker))
+            services.append(HealthSampler(interval: health.interval.duration, worker: worker))
         }
         return services
     }

@@ -54,17 +54,17 @@ enum AccessCheck {
         if let management = facts.management {
             if let failure = management.failure {
                 findings.append(
-                    unseen(
+                    notInspected(
                         "The management API was asked for and could not be: \(failure).",
                         "See that the plugin rabbitmq_management runs and that --management, or WARREN_BROKER_MANAGEMENT_URL, is its URL.",
                         .warning
                     )
                 )
             }
-            if !management.unread.isEmpty {
+            if !management.unreadable.isEmpty {
                 findings.append(
-                    unseen(
-                        "The management API didn't tell of \(management.unread.joined(separator: "; ")).",
+                    notInspected(
+                        "The management API didn't tell of \(management.unreadable.joined(separator: "; ")).",
                         "Give the user in --management the tag 'monitoring' (nodes) and 'policymaker' (policies), and see that the "
                             + "password is right."
                     )
@@ -72,7 +72,7 @@ enum AccessCheck {
             }
         } else {
             findings.append(
-                unseen(
+                notInspected(
                     "Policies, bindings, nodes, the members of quorum queues and the broker's clock could not be looked at: AMQP "
                         + "doesn't tell of them.",
                     "Enable the plugin (rabbitmq-plugins enable rabbitmq_management) and say where it is: "
@@ -83,7 +83,7 @@ enum AccessCheck {
         if !facts.inspection.notCompared.isEmpty {
             let names = facts.inspection.notCompared.map { "'\($0.name)'" }.joined(separator: ", ")
             findings.append(
-                unseen(
+                notInspected(
                     "The arguments of \(names) could not be compared: this user may not declare them, or another connection has them.",
                     "Run doctor as a user with the permission to configure them, as a worker's is."
                 )
@@ -91,7 +91,7 @@ enum AccessCheck {
         }
         if case .notTried(let reason) = facts.publishing {
             findings.append(
-                unseen(
+                notInspected(
                     "No message could be published for trial, so an alarm would not show. \(reason)",
                     "Let the user configure, write and read queues named 'warren.doctor.*'."
                 )
@@ -100,7 +100,11 @@ enum AccessCheck {
         return findings
     }
 
-    private static func unseen(_ problem: String, _ remedy: String, _ severity: Finding.Severity = .note) -> Finding {
+    private static func notInspected(
+        _ problem: String,
+        _ remedy: String,
+        _ severity: Finding.Severity = .note
+    ) -> Finding {
         Finding(
             severity,
             .access,
@@ -138,7 +142,7 @@ enum AlarmCheck {
                     remedy: "Look at the load of the broker's machine and at its log."
                 )
             )
-        case .taken, .notTried: break
+        case .confirmed, .notTried: break
         }
         for node in facts.management?.nodes ?? [] {
             if node.memAlarm == true {
@@ -207,33 +211,33 @@ enum NodeCheck {
 
     private static func members(_ queues: [ManagedQueue], of facts: DoctorFacts) -> [Finding] {
         let planned = Set(facts.plan.queues)
-        var short: [String: [String]] = [:]
-        var stopped: [String] = []
+        var degraded: [String: [String]] = [:]
+        var withoutMajority: [String] = []
         for queue in queues where planned.contains(queue.name) {
             guard let members = queue.members, let online = queue.online, online.count < members.count else { continue }
             if online.count * 2 <= members.count {
-                stopped.append(queue.name)
+                withoutMajority.append(queue.name)
             } else {
-                short["\(online.count) of \(members.count)", default: []].append(queue.name)
+                degraded["\(online.count) of \(members.count)", default: []].append(queue.name)
             }
         }
-        var findings = short.sorted { $0.key < $1.key }.map { count, names in
+        var findings = degraded.sorted { $0.key < $1.key }.map { count, names in
             Finding(
                 .warning,
                 .nodes,
                 names.count == 1 ? names[0] : nil,
-                problem: "Of the members of \(NameList.text(names)) only \(count) are online.",
+                problem: "Of the members of \(names.quotedList) only \(count) are online.",
                 consequence: "Jobs are still safe and move on; with one member less they may stop.",
                 remedy: "Start the missing nodes, or move the members: rabbitmq-queues grow, rabbitmq-queues shrink."
             )
         }
-        if !stopped.isEmpty {
+        if !withoutMajority.isEmpty {
             findings.append(
                 Finding(
                     .error,
                     .nodes,
-                    stopped.count == 1 ? stopped[0] : nil,
-                    problem: "No majority of the members of \(NameList.text(stopped)) is online.",
+                    withoutMajority.count == 1 ? withoutMajority[0] : nil,
+                    problem: "No majority of the members of \(withoutMajority.quotedList) is online.",
                     consequence:
                         "The broker takes no jobs for them, delivers none and settles none until there is one.",
                     remedy: "Start the missing nodes."
@@ -247,11 +251,11 @@ enum NodeCheck {
 /// Whether this machine's clock and the broker's agree.
 enum ClockCheck {
     static func findings(_ facts: DoctorFacts) -> [Finding] {
-        guard let skew = facts.management?.skew, skew.least > 2 else { return [] }
-        let seconds = Int(skew.least)
+        guard let skew = facts.management?.skew, skew.minimum > 2 else { return [] }
+        let seconds = Int(skew.minimum)
         return [
             Finding(
-                skew.least > 30 ? .error : .warning,
+                skew.minimum > 30 ? .error : .warning,
                 .clock,
                 problem:
                     "The broker's clock is at least \(seconds) s \(skew.isAhead ? "ahead of" : "behind") this machine's.",

@@ -4,10 +4,10 @@ import Warren
 /// Whether the broker gives up on a job before its worker would.
 enum DeliveryLimitCheck {
     /// How many hand-backs and crashes a job should survive for each attempt that its policy allows.
-    private static let factor = 2
+    private static let returnsPerAttempt = 2
     /// How many returns a job has behind it when the workers quarantine it with its evidence: two until it is suspected, then one for each
     /// process that it takes down alone.
-    private static let quarantine = 2 + WorkerSettings().crashLimit
+    private static let returnsUntilQuarantine = 2 + WorkerSettings().crashLimit
 
     static func findings(_ facts: DoctorFacts) -> [Finding] {
         facts.lanes.compactMap { lane, configuration in
@@ -30,7 +30,7 @@ enum DeliveryLimitCheck {
                 remedy: policy(configuration)
             )
         }
-        let needed = max(factor * (attempts ?? 1), quarantine)
+        let needed = max(returnsPerAttempt * (attempts ?? 1), returnsUntilQuarantine)
         guard limit < configuration.deliveryLimit || limit < needed else { return nil }
         let counted =
             facts.features.nackCountsTowardsDeliveryLimit ? "hand-backs and crashes" : "crashes and rejections"
@@ -44,7 +44,7 @@ enum DeliveryLimitCheck {
             consequence:
                 "The broker counts \(counted) of every worker: a few rolling restarts or bad workers dead-letter jobs that "
                 + "never failed"
-                + (limit < quarantine
+                + (limit < returnsUntilQuarantine
                     ? ", and a job that takes workers down is dead before they have evidence of it." : "."),
             remedy: limit >= configuration.deliveryLimit
                 ? "Configure a deliveryLimit of \(needed) or more, and make the queue anew."
@@ -96,7 +96,7 @@ enum ConsumerTimeoutCheck {
                 if limit >= timeout.duration { findings.append(tooLong(job, limit, lane, timeout, facts)) }
             }
             if facts.assumptions.shutdownTimeout >= timeout.duration {
-                findings.append(deadline(lane, timeout, facts))
+                findings.append(slowShutdown(lane, timeout, facts))
             }
         }
         for (text, entry) in unlimited.sorted(by: { $0.key < $1.key }) {
@@ -105,8 +105,8 @@ enum ConsumerTimeoutCheck {
                     .note,
                     .consumerTimeout,
                     problem:
-                        "The jobs \(NameList.text(entry.jobs.sorted())) have no time limit, and the broker gives a delivery \(text).",
-                    consequence: "One that runs longer is delivered again while it still runs. \(ending(facts))",
+                        "The jobs \(entry.jobs.sorted().quotedList) have no time limit, and the broker gives a delivery \(text).",
+                    consequence: "One that runs longer is delivered again while it still runs. \(redelivery(facts))",
                     remedy: "Give them a time limit below that, or raise the timeout. \(Self.settings(facts))"
                 )
             )
@@ -160,12 +160,12 @@ enum ConsumerTimeoutCheck {
                 "The job '\(job.name)' may run \(limit / .seconds(60)) minutes, and the broker gives a delivery of '\(lane)' "
                 + "\(timeout.text).",
             consequence:
-                "A run that takes longer is delivered again while it still runs, each time anew. \(ending(facts))",
+                "A run that takes longer is delivered again while it still runs, each time anew. \(redelivery(facts))",
             remedy: "Lower the job's time limit, split it, or raise the timeout. \(settings(facts))"
         )
     }
 
-    private static func deadline(_ lane: String, _ timeout: Timeout, _ facts: DoctorFacts) -> Finding {
+    private static func slowShutdown(_ lane: String, _ timeout: Timeout, _ facts: DoctorFacts) -> Finding {
         Finding(
             .warning,
             .consumerTimeout,
@@ -173,12 +173,13 @@ enum ConsumerTimeoutCheck {
             problem:
                 "Workers may take \(facts.assumptions.shutdownTimeout / .seconds(60)) minutes to shut down, and the broker gives a "
                 + "delivery of '\(lane)' \(timeout.text).",
-            consequence: "Jobs that a stopping worker lets finish are delivered again while they run. \(ending(facts))",
+            consequence:
+                "Jobs that a stopping worker lets finish are delivered again while they run. \(redelivery(facts))",
             remedy: "Lower the workers' --shutdown-timeout, or raise the timeout. \(settings(facts))"
         )
     }
 
-    private static func ending(_ facts: DoctorFacts) -> String {
+    private static func redelivery(_ facts: DoctorFacts) -> String {
         switch facts.features.consumerTimeoutResponse {
         case .closesChannel: "The broker closes the worker's channel (406), and all that it holds goes back with it."
         case .cancelsConsumer: "The broker cancels the worker's consumer, and the late acknowledgement does nothing."
@@ -204,7 +205,7 @@ enum ShutdownCheck {
                 .note,
                 .shutdown,
                 longer.count == 1 ? longer[0] : nil,
-                problem: "The jobs \(NameList.text(longer.sorted())) may run longer than the shutdown deadline of "
+                problem: "The jobs \(longer.sorted().quotedList) may run longer than the shutdown deadline of "
                     + "\(deadline / .seconds(1)) seconds.",
                 consequence: "At every deployment such a run is cancelled, handed back and begun again from the start.",
                 remedy:

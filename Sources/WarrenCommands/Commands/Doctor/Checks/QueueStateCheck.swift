@@ -50,16 +50,16 @@ enum QueueCheck {
         guard status.ready > 0 else { return [] }
         let configuration = facts.topology.configuration(of: QueueName(status.queue))
         let isNearlyFull = status.ready * 5 >= configuration.parkedLimit * 4
-        let isWorkedOn = facts.statuses.contains {
+        let hasWorkers = facts.statuses.contains {
             $0.queue == status.queue && $0.consumers > 0 && $0.name != status.name
         }
         return [
             Finding(
-                isNearlyFull || isWorkedOn ? .warning : .note,
+                isNearlyFull || hasWorkers ? .warning : .note,
                 .queues,
                 status.name,
                 problem: "\(status.ready) jobs are parked in '\(status.name)'"
-                    + (isWorkedOn
+                    + (hasWorkers
                         ? ": workers run, and none knows their names." : ": no worker that ran knew their names."),
                 consequence:
                     "They wait for a worker that does, at most \(configuration.parkedAge / .seconds(86_400)) days, and go to "

@@ -40,7 +40,7 @@ enum TopologyCheck {
                     .topology,
                     queue.rawValue,
                     problem:
-                        "The queue '\(queue)' doesn't exist, with all that belongs to it: \(NameList.text(missing)).",
+                        "The queue '\(queue)' doesn't exist, with all that belongs to it: \(missing.quotedList).",
                     consequence:
                         "Jobs for it are refused as unroutable, unless the client declares it. Nobody has worked on it yet, or it "
                         + "was deleted with what was in it.",
@@ -107,17 +107,17 @@ enum LadderCheck {
         guard !missing.isEmpty else { return [] }
         let all = DelayLadder.plan.exchanges.count + DelayLadder.plan.queues.count
         let isInUse = facts.queues.contains { !facts.isMissing($0.rawValue) }
-        let whole = missing.count == all
+        let isWhollyMissing = missing.count == all
         let names = missing.map { "\($0.kind) \($0.name)" }
         return [
             Finding(
-                whole && !isInUse ? .warning : .error,
+                isWhollyMissing && !isInUse ? .warning : .error,
                 .ladder,
-                problem: whole
+                problem: isWhollyMissing
                     ? "The delay ladder doesn't exist: none of its \(all) exchanges and queues."
-                    : "The delay ladder has gaps: of its \(all) exchanges and queues \(missing.count) are missing, \(NameList.text(names)).",
+                    : "The delay ladder has gaps: of its \(all) exchanges and queues \(missing.count) are missing, \(names.quotedList).",
                 consequence: "Jobs with a delay can't be enqueued, and failed jobs can't be sent to their next attempt"
-                    + (whole ? "." : "; delays that pass a gap end there, in the queue above it or nowhere."),
+                    + (isWhollyMissing ? "." : "; delays that pass a gap end there, in the queue above it or nowhere."),
                 remedy: "Run 'topology apply', or start a worker: both declare what is missing and keep what waits."
             )
         ]

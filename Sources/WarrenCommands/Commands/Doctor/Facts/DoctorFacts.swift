@@ -18,7 +18,7 @@ struct DoctorFacts: Sendable {
     /// What the application's jobs ask for.
     var jobs: [JobLimits] = []
     /// What became of the trial publish.
-    var publishing = PublishTrial.taken
+    var publishing = PublishTrial.confirmed
     /// What the management API told; `nil` if it wasn't asked.
     var management: ManagementFacts?
     /// What the command line says of the world outside.
@@ -56,7 +56,7 @@ struct DoctorAssumptions: Sendable {
 /// What became of a message published for trial, to a queue of its own.
 enum PublishTrial: Sendable, Hashable {
     /// The broker took it.
-    case taken
+    case confirmed
     /// The broker has stopped publishers, for this reason.
     case blocked(reason: String)
     /// The broker didn't confirm it in time, and gave no reason.

@@ -29,7 +29,7 @@ struct FactReader: Sendable {
 struct PublishTrialReader: Sendable {
     let transport: any Transport
     /// How long a publish may take.
-    var patience: Duration = .seconds(2)
+    var timeout: Duration = .seconds(2)
 
     func read() async -> PublishTrial {
         let queue = "warren.doctor." + String(UInt64.random(in: 0 ... .max), radix: 36)
@@ -59,7 +59,7 @@ struct PublishTrialReader: Sendable {
                     Message(body: []),
                     to: Destination(exchange: "", routingKey: queue),
                     mandatory: true,
-                    deadline: .now + patience
+                    deadline: .now + timeout
                 )
             }
         } catch {
@@ -71,6 +71,6 @@ struct PublishTrialReader: Sendable {
             }
         }
         if case .blocked(let reason) = transport.health.publishing { return .blocked(reason: reason) }
-        return .taken
+        return .confirmed
     }
 }

@@ -1,6 +1,6 @@
 import Foundation
 
-/// What RabbitMQ's management API told; a part that the user may not read is `nil`, and ``unread`` says why.
+/// What RabbitMQ's management API told; a part that the user may not read is `nil`, and ``unreadable`` says why.
 struct ManagementFacts: Sendable {
     var nodes: [ManagedNode]?
     var queues: [ManagedQueue]?
@@ -12,7 +12,7 @@ struct ManagementFacts: Sendable {
     /// Why nothing at all could be read; `nil` if something could.
     var failure: String?
     /// What could not be read, and why.
-    var unread: [String] = []
+    var unreadable: [String] = []
 
     /// The policies that apply to a queue, the operator's second: of each kind, one at most.
     func policies(on queue: String, kind: String) -> [ManagedPolicy] {
@@ -129,7 +129,7 @@ struct ClockSkew: Sendable, Hashable {
     }
 
     /// What it is at least, whichever way; 0 if the clocks may agree.
-    var least: Double { range.contains(0) ? 0 : min(abs(range.lowerBound), abs(range.upperBound)) }
+    var minimum: Double { range.contains(0) ? 0 : min(abs(range.lowerBound), abs(range.upperBound)) }
 
     /// Whether the broker's clock is ahead.
     var isAhead: Bool { range.lowerBound > 0 }

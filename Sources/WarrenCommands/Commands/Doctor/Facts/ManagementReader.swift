@@ -34,7 +34,7 @@ struct ManagementReader: Sendable {
         let isFinal: Bool
     }
 
-    /// Reads all that can be read; what can't is in ``ManagementFacts/unread``.
+    /// Reads all that can be read; what can't is in ``ManagementFacts/unreadable``.
     func read() async -> ManagementFacts {
         var facts = ManagementFacts()
         do throws(Failure) {
@@ -65,7 +65,7 @@ struct ManagementReader: Sendable {
             }
         } catch {
             guard !error.isFinal else { throw error }
-            facts.unread.append("\(what) (\(error.text))")
+            facts.unreadable.append("\(what) (\(error.text))")
             return nil
         }
     }
