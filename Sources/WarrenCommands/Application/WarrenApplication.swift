@@ -54,7 +54,7 @@ public protocol WarrenApplication: AsyncParsableCommand {
     ///
     /// ```swift
     /// static func openBroker(at url: String, name: String) async throws -> any Transport {
-    ///     url.hasPrefix("file:") ? try await EmbeddedBroker.open(url: url) : try Broker.open(url, name: name)
+    ///     url.hasPrefix("file:") ? try await EmbeddedBroker.open(url: url) : try await Broker.open(url, name: name)
     /// }
     /// ```
     ///
@@ -77,7 +77,7 @@ extension WarrenApplication {
 
     /// What `Broker.open` opens: RabbitMQ, and `memory://`.
     public static func openBroker(at url: String, name: String) async throws -> any Transport {
-        try Broker.open(url, name: name)
+        try await Broker.open(url, name: name)
     }
 
     /// Sends all logs to standard error.

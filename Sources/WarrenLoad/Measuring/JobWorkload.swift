@@ -14,10 +14,10 @@ struct JobWorkload {
     let topology = Topology(application: "warren-load")
     let logger: Logger
 
-    init(_ url: String, _ count: Int) throws {
+    init(_ url: String, _ count: Int) async throws {
         self.url = url
         self.count = count
-        client = try Broker.open(url)
+        client = try await Broker.open(url)
         logger = Logger(label: "warren-load") { label in
             var handler = StreamLogHandler.standardError(label: label)
             handler.logLevel = .warning
