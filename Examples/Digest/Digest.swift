@@ -24,9 +24,10 @@ struct Digest: WarrenApplication {
         var pace = DurationArgument(.zero)
     }
 
-    static func handlers(_ setup: WorkerSetup<WorkerOptions>) throws -> [JobRegistration] {
+    static func handlers(_ setup: WorkerSetup<WorkerOptions>) async throws -> [JobRegistration] {
         let results = try ResultsFile(folder: setup.options.results, worker: setup.worker)
-        DigestHandler(results: results, pace: setup.options.pace.duration)
+        let checksum = try await ChecksumProgram.installed()
+        DigestHandler(results: results, checksum: checksum, pace: setup.options.pace.duration)
     }
 }
 

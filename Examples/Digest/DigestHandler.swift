@@ -11,6 +11,7 @@ import SystemPackage
 /// Computes a file's SHA-256 and records it; a failed attempt is recorded too.
 struct DigestHandler: JobHandler {
     let results: ResultsFile
+    let checksum: ChecksumProgram
     /// The least time that a job takes.
     let pace: Duration
 
@@ -19,7 +20,7 @@ struct DigestHandler: JobHandler {
         if pace > .zero { try await Task.sleep(for: pace) }
         do {
             guard context.attempt > job.failures ?? 0 else { throw PlannedFailure(attempt: context.attempt) }
-            digest = try await FileDigest.sha256(of: job.path)
+            digest = try await checksum.digest(of: job.path)
         } catch {
             try await results.append(job.path, nil, context)
             throw error
@@ -35,35 +36,47 @@ struct PlannedFailure: Error, CustomStringConvertible {
     var description: String { "Attempt \(attempt) fails, as planned." }
 }
 
-/// The SHA-256 of a file, computed by the system's own program in a process that ends with the job.
-enum FileDigest {
-    /// Runs `sha256sum`, or `shasum -a 256`, with the file as its input.
+/// The program of this system that computes SHA-256; it runs in a process for each job.
+struct ChecksumProgram {
+    private let executable: Executable
+    private let arguments: [String]
+
+    /// Finds `sha256sum` or, where that is missing, `shasum`, which comes with Perl.
     ///
-    /// A cancelled job ends the program.
+    /// A worker does so once: the search costs more than a digest.
+    static func installed() async throws -> ChecksumProgram {
+        if let path = try? await Executable.name("sha256sum").resolveExecutablePath(in: .inherit) {
+            return ChecksumProgram(executable: .path(path), arguments: [])
+        }
+        let path = try await Executable.name("shasum").resolveExecutablePath(in: .inherit)
+        return ChecksumProgram(executable: .path(path), arguments: ["-a", "256"])
+    }
+
+    /// Runs the program with the file as its input; cancellation ends it.
     ///
+    /// - Returns: The SHA-256 in hexadecimal digits.
     /// - Throws: A permanent ``JobFailure`` if the file is gone or may not be read.
-    static func sha256(of path: FilePath) async throws -> String {
+    func digest(of path: FilePath) async throws -> String {
         let file: FileHandle
         do {
             file = try FileHandle(forReadingFrom: URL(fileURLWithPath: path.description, isDirectory: false))
-        } catch let error as CocoaError where isFinal(error) {
+        } catch let error as CocoaError where Self.isFinal(error) {
             throw JobFailure.permanent(
                 "The file \(path.description.debugDescription) cannot be opened.",
                 underlying: error
             )
         }
         defer { try? file.close() }
-        let program = try await ChecksumProgram.installed()
         let run = try await Subprocess.run(
-            program.executable,
-            arguments: Arguments(program.arguments),
+            executable,
+            arguments: Arguments(arguments),
             input: .fileDescriptor(FileDescriptor(rawValue: file.fileDescriptor), closeAfterSpawningProcess: false),
             output: .string(limit: 128),
             error: .string(limit: 4096)
         )
         let digest = run.standardOutput.prefix(64)
         guard run.terminationStatus.isSuccess, digest.count == 64 else {
-            throw ChecksumFailed(description: "\(program.executable) failed: \(run.standardError)")
+            throw ChecksumFailed(description: "\(executable) failed: \(run.standardError)")
         }
         return String(digest)
     }
@@ -74,19 +87,5 @@ enum FileDigest {
 
     private struct ChecksumFailed: Error, CustomStringConvertible {
         let description: String
-    }
-}
-
-/// The program of this system that computes SHA-256.
-private struct ChecksumProgram {
-    var executable: Executable
-    var arguments: [String] = []
-
-    /// `sha256sum` where there is one, and otherwise `shasum`, which comes with Perl.
-    static func installed() async throws -> ChecksumProgram {
-        if let path = try? await Executable.name("sha256sum").resolveExecutablePath(in: .inherit) {
-            return ChecksumProgram(executable: .path(path))
-        }
-        return ChecksumProgram(executable: .name("shasum"), arguments: ["-a", "256"])
     }
 }

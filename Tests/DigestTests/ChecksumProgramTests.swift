@@ -5,7 +5,7 @@ import Warren
 @testable import Digest
 
 @Suite("The SHA-256 of a file")
-struct FileDigestTests {
+struct ChecksumProgramTests {
     private let folder: TemporaryFolder
 
     init() throws { folder = try TemporaryFolder() }
@@ -19,21 +19,21 @@ struct FileDigestTests {
     )
     func known(text: String, digest: String) async throws {
         try folder.write(text, to: "file")
-        #expect(try await FileDigest.sha256(of: FilePath("\(folder.path)/file")) == digest)
+        #expect(try await ChecksumProgram.installed().digest(of: FilePath("\(folder.path)/file")) == digest)
     }
 
-    @Test("A file of several pieces is read to its end")
+    @Test("A large file is read to its end")
     func large() async throws {
         // The digest of a million times "a" is one of the standard's own examples.
         try folder.write(String(repeating: "a", count: 1_000_000), to: "file")
-        let digest = try await FileDigest.sha256(of: FilePath("\(folder.path)/file"))
+        let digest = try await ChecksumProgram.installed().digest(of: FilePath("\(folder.path)/file"))
         #expect(digest == "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0")
     }
 
     @Test("A file that isn't there is a failure that no attempt will change")
     func missing() async {
         let error = await #expect(throws: JobFailure.self) {
-            try await FileDigest.sha256(of: FilePath("\(folder.path)/nowhere"))
+            try await ChecksumProgram.installed().digest(of: FilePath("\(folder.path)/nowhere"))
         }
         #expect(error?.decision == .never)
     }
