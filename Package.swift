@@ -168,20 +168,11 @@ let package = Package(
         .testTarget(
             name: "EmbeddedStoreTests",
             dependencies: [
-                "AMQP", "EmbeddedBroker", "EmbeddedStore", "StoringClient", "TestSupport",
+                "AMQP", "EmbeddedBroker", "EmbeddedStore", "ProcessFixture", "TestSupport",
                 .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Subprocess", package: "swift-subprocess"),
             ]
-        ),
-        // A process with a durable broker for those tests to kill.
-        .executableTarget(
-            name: "StoringClient",
-            dependencies: [
-                "AMQP", "EmbeddedBroker", "EmbeddedStore", "TestSupport",
-                .product(name: "SystemPackage", package: "swift-system"),
-            ],
-            path: "Tests/StoringClient"
         ),
         .testTarget(
             name: "WarrenTests",
@@ -208,27 +199,21 @@ let package = Package(
             name: "ConformanceTests",
             dependencies: ["AMQP", "EmbeddedBroker", "RabbitMQ", "TestSupport", "Warren"]
         ),
-        // Processes for the integration tests to lose.
+        // The processes that tests signal and kill, one subcommand each.
         .executableTarget(
-            name: "TrappingWorker",
-            dependencies: ["AMQP", "RabbitMQ", "Warren"],
-            path: "Tests/TrappingWorker"
-        ),
-        .executableTarget(name: "SpoolingClient", dependencies: ["RabbitMQ", "Warren"], path: "Tests/SpoolingClient"),
-        // A program of worker processes for the integration tests to signal and kill.
-        .executableTarget(
-            name: "ProbeApplication",
+            name: "ProcessFixture",
             dependencies: [
-                "AMQP", "RabbitMQ", "Warren", "WarrenCommands",
+                "AMQP", "EmbeddedBroker", "EmbeddedStore", "RabbitMQ", "TestSupport", "Warren", "WarrenCommands",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "SystemPackage", package: "swift-system"),
             ],
-            path: "Tests/ProbeApplication"
+            path: "Tests/ProcessFixture"
         ),
         .testTarget(
             name: "IntegrationTests",
             dependencies: [
-                "AMQP", "EmbeddedBroker", "EmbeddedStore", "ProbeApplication", "RabbitMQ", "SpoolingClient",
-                "TestSupport", "TrappingWorker", "Warren", "WarrenCommands", "WarrenTool",
+                "AMQP", "EmbeddedBroker", "EmbeddedStore", "ProcessFixture", "RabbitMQ", "TestSupport", "Warren",
+                "WarrenCommands", "WarrenTool",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "Subprocess", package: "swift-subprocess"),

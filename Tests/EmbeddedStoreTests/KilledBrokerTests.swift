@@ -19,26 +19,26 @@ import Testing
             var confirmed = 0
             var early = 0
             for round in 0..<Self.kills {
-                // Now and then it is killed while it opens or makes its file, and else in the midst of its work.
-                let lines =
+                // One in four is killed while it opens or creates its file, the others during their work.
+                let eventCount =
                     Int.random(in: 0..<4, using: &random) == 0
                     ? Int.random(in: 0...3, using: &random)
                     : Int.random(in: 4...600, using: &random)
-                let written = try await StoringProcess.run(
+                let events = try await StoringProcess.run(
                     on: folder.path,
                     seed: random.next(),
                     firstNumber: (round + 1) * 1_000_000,
-                    killAfter: lines
+                    killAfter: eventCount
                 )
-                if !written.contains("opened ") { early += 1 }
-                confirmed += written.count { $0.hasPrefix("confirmed ") }
-                model.add(written)
+                if !events.contains(.opened) { early += 1 }
+                confirmed += events.count { if case .confirmed = $0 { true } else { false } }
+                model.add(events)
                 try await folder.run { broker in
                     let verdict = try await model.judge(broker)
                     #expect(verdict.lost.isEmpty, "round \(round): lost \(verdict.lost.sorted())")
                     #expect(verdict.doubled.isEmpty, "round \(round): doubled \(verdict.doubled)")
                     #expect(verdict.transient.isEmpty, "round \(round): transient \(verdict.transient)")
-                    // Begins anew from time to time, or the file would only grow.
+                    // Starts over from time to time; otherwise the file would only grow.
                     guard model.count > 2_000 else { return }
                     for queue in broker.queueNames { try await broker.purgeQueue(queue) }
                     model.forgetMessages()

@@ -1,11 +1,12 @@
 import AMQP
 import EmbeddedBroker
+import TestSupport
 
-/// What a durable broker must still have, by what its process wrote before it was killed.
+/// The expected content of a durable broker, by the events that its process wrote before it was killed.
 struct KeptModel {
-    /// Messages by their ids, with the queues of which each must be in one; a message for two queues is here twice.
+    /// The messages that must be there, each in one of its place's queues; a message for two queues is here twice.
     private var messages: Set<Copy> = []
-    /// Messages that may be there or not: they were being published, or acknowledged.
+    /// Messages that may be there or not, because they were being acknowledged.
     private var open: Set<Copy> = []
     private var queues: Set<String> = []
     private var openQueues: Set<String> = []
@@ -13,56 +14,54 @@ struct KeptModel {
 
     /// A message in one of its places.
     private struct Copy: Hashable {
-        var id: Substring
+        var id: String
         var place: Place
     }
 
     /// Queues between which a message moves.
     private enum Place: Hashable {
         case work
-        case copy(Substring)
+        case copy(String)
 
-        init(_ queue: some StringProtocol) { self = queue.hasPrefix("copy-") ? .copy(Substring(queue)) : .work }
+        init(_ queue: String) { self = queue.hasPrefix("copy-") ? .copy(queue) : .work }
     }
 
-    /// What is wrong with what is there.
+    /// The differences between the expected content and the broker's.
     struct Verdict {
         var lost: [String] = []
         var doubled: [String] = []
         var transient: [String] = []
     }
 
-    /// Takes what a process wrote.
-    mutating func add(_ lines: [String]) {
-        for line in lines {
-            let words = line.split(separator: " ")
-            guard words.count == 2 else { continue }
-            let thing = words[1]
-            switch words[0] {
-            case "confirmed" where thing.hasPrefix("t"): break
-            case "confirmed" where thing.hasPrefix("f"):
-                for queue in ["copy-a", "copy-b"] { messages.insert(Copy(id: thing, place: .copy(queue[...]))) }
-            case "confirmed": messages.insert(Copy(id: thing, place: .work))
-            case "acknowledging":
-                let parts = thing.split(separator: "/")
-                open.insert(Copy(id: parts[1], place: Place(parts[0])))
-            case "declared": queues.insert(String(thing))
-            case "bound": bound.insert(String(thing))
-            case "deleting": openQueues.insert(String(thing))
-            case "deleted": queues.remove(String(thing))
-            default: break
+    /// Takes the events that a process wrote.
+    mutating func add(_ events: [StoreEvent]) {
+        for event in events {
+            switch event {
+            case .started, .opened, .ready: break
+            case .confirmed(let message):
+                switch message.kind {
+                case .transient: break
+                case .copied:
+                    for queue in ["copy-a", "copy-b"] { messages.insert(Copy(id: message.id, place: .copy(queue))) }
+                case .plain, .quorum, .expiring: messages.insert(Copy(id: message.id, place: .work))
+                }
+            case .acknowledging(let message, let queue): open.insert(Copy(id: message.id, place: Place(queue)))
+            case .declared(let queue): queues.insert(queue)
+            case .bound(let queue): bound.insert(queue)
+            case .deleting(let queue): openQueues.insert(queue)
+            case .deleted(let queue): queues.remove(queue)
             }
         }
     }
 
-    /// Compares with what a broker has, and takes that for what there must be from now on.
+    /// Compares with a broker's content, which becomes the expected content.
     mutating func judge(_ broker: EmbeddedBroker) async throws -> Verdict {
         var verdict = Verdict()
         var found: Set<Copy> = []
         for queue in broker.queueNames {
             for message in broker.readyMessages(in: queue) {
-                let copy = Copy(id: message.id[...], place: Place(queue))
-                if message.id.hasPrefix("t") { verdict.transient.append(message.id) }
+                let copy = Copy(id: message.id, place: Place(queue))
+                if StoredMessage(id: message.id)?.kind == .transient { verdict.transient.append(message.id) }
                 if !found.insert(copy).inserted { verdict.doubled.append("\(message.id) in \(queue)") }
             }
         }
@@ -72,13 +71,13 @@ struct KeptModel {
         for name in bound.subtracting(openQueues).intersection(present) {
             do {
                 try await broker.publish(
-                    Message(id: "t-probe"),
+                    Message(id: "binding-probe"),
                     to: Destination(exchange: "amq.direct", routingKey: String(name.dropFirst("extra-".count)))
                 )
                 try await broker.purgeQueue(name)
             } catch { verdict.lost.append("the binding of \(name): \(error)") }
         }
-        // Those deleted are looked at no more, so that their number is bounded.
+        // Deletes them, so that their number stays bounded.
         for name in present where name.hasPrefix("extra-") { try await broker.deleteQueue(name) }
         messages = found
         open = []
@@ -88,9 +87,9 @@ struct KeptModel {
         return verdict
     }
 
-    /// How many messages there must be.
+    /// The number of messages that must be there.
     var count: Int { messages.count }
 
-    /// Everything was purged.
+    /// Expects no messages, after a purge.
     mutating func forgetMessages() { messages = [] }
 }

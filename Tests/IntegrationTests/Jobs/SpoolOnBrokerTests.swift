@@ -77,8 +77,8 @@ import SystemPackage
 
                 for kill in 1...2 {
                     let run = try await Subprocess.run(
-                        .path(FilePath(try Self.program.path)),
-                        arguments: Arguments(Self.arguments("replay", application, path)),
+                        .path(FilePath(try BuiltProgram.processFixture)),
+                        arguments: Arguments(Self.arguments("replay-spool", application, path)),
                         input: .none,
                         output: .discarded,
                         error: .discarded
@@ -105,12 +105,12 @@ import SystemPackage
     @Test func `A disk that takes no more is told, and what was spooled before it arrives`() async throws {
         try await TestApplication.with { application in
             try await within { path in
-                let fill = Self.arguments("fill", url: "amqp://127.0.0.1:1", application, path)
+                let fill = Self.arguments("fill-spool", url: "amqp://127.0.0.1:1", application, path)
                 // A limit on files, not a small disk: that would need root.
                 let run = try await Subprocess.run(
                     .path("/bin/sh"),
                     arguments: Arguments(
-                        ["-c", #"trap "" XFSZ; ulimit -f 128; exec "$0" "$@""#, try Self.program.path] + fill
+                        ["-c", #"trap "" XFSZ; ulimit -f 128; exec "$0" "$@""#, try BuiltProgram.processFixture] + fill
                     ),
                     output: .string(limit: 1 << 20),
                     error: .discarded
@@ -128,8 +128,8 @@ import SystemPackage
 
     private func replay(_ application: TestApplication, _ path: String) async throws {
         let run = try await Subprocess.run(
-            .path(FilePath(try Self.program.path)),
-            arguments: Arguments(Self.arguments("replay", application, path)),
+            .path(FilePath(try BuiltProgram.processFixture)),
+            arguments: Arguments(Self.arguments("replay-spool", application, path)),
             output: .discarded,
             error: .string(limit: 1 << 20)
         )
@@ -154,26 +154,14 @@ import SystemPackage
     }
 
     private static func arguments(
-        _ work: String,
+        _ command: String,
         url: String? = TestBroker.url,
         _ application: TestApplication,
         _ path: String
     ) -> [String] {
-        [work, url ?? "", application.topology.application, application.queue.rawValue, path]
-    }
-
-    /// The program `SpoolingClient`, which the build put beside this test's own.
-    private static var program: URL {
-        get throws {
-            let folders = [
-                URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent(),
-                TestBroker.root.appending(path: ".build/debug"),
-            ]
-            return try #require(
-                folders.map { $0.appending(path: "SpoolingClient") }
-                    .first { FileManager.default.isExecutableFile(atPath: $0.path) },
-                "build the tests first: swift build --build-tests"
-            )
-        }
+        [
+            command, "--broker", url ?? "", "--application", application.topology.application,
+            "--queue", application.queue.rawValue, "--spool", path,
+        ]
     }
 }

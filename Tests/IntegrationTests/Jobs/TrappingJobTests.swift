@@ -67,18 +67,20 @@ import SystemPackage
         }
     }
 
-    /// Runs the program `trapping-worker`, which the build put beside this test's own, until it traps.
+    /// Runs the fixture's `trapping-worker` until it traps.
     ///
-    /// Returns the numbers of the jobs that it ran before.
+    /// - Returns: The numbers of the jobs that it ran before.
     private static func crash(
         _ application: TestApplication,
         _ kind: QueueKind,
         as name: String
     ) async throws -> [Int] {
         let crash = try await Subprocess.run(
-            .path(FilePath(try program.path)),
+            .path(FilePath(try BuiltProgram.processFixture)),
             arguments: [
-                application.topology.application, application.queue.rawValue, kind.rawValue, "\(fatal)", name,
+                "trapping-worker", "--broker", try #require(TestBroker.url), "--application",
+                application.topology.application, "--queue", application.queue.rawValue, "--queue-type", kind.rawValue,
+                "--name", name, "--fatal", "\(fatal)",
             ],
             output: .string(limit: 1 << 20),
             error: .string(limit: 1 << 20)
@@ -86,19 +88,5 @@ import SystemPackage
         #expect(!crash.terminationStatus.isSuccess)
         #expect(crash.standardError.contains("Job \(fatal) traps, as the test wants."))
         return crash.standardOutput.split(separator: "\n").compactMap { Int($0) }
-    }
-
-    private static var program: URL {
-        get throws {
-            let folders = [
-                URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent(),
-                TestBroker.root.appending(path: ".build/debug"),
-            ]
-            return try #require(
-                folders.map { $0.appending(path: "TrappingWorker") }
-                    .first { FileManager.default.isExecutableFile(atPath: $0.path) },
-                "build the tests first: swift build --build-tests"
-            )
-        }
     }
 }

@@ -12,7 +12,7 @@ import System
 import SystemPackage
 #endif
 
-/// The program `ProbeApplication`, run as a worker on an application's queue.
+/// The program `ProcessFixture`, run as a worker on an application's queue.
 struct ProbeProcess: Sendable {
     /// A line of the program's output: what a job did, and in which process.
     struct Line: Sendable, Hashable {
@@ -49,7 +49,7 @@ struct ProbeProcess: Sendable {
                 "--broker", try #require(TestBroker.url), "--concurrency", "2",
             ] + options
         let result = try await Subprocess.run(
-            .path(FilePath(try program.path)),
+            .path(FilePath(try BuiltProgram.processFixture)),
             arguments: Arguments(arguments),
             input: .none,
             output: .sequence,
@@ -83,21 +83,6 @@ struct ProbeProcess: Sendable {
             afterSignal: lastSignal.withLock { $0?.duration(to: .now) }
         )
     }
-
-    /// The program, which the build put beside this test's own.
-    private static var program: URL {
-        get throws {
-            let folders = [
-                URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent(),
-                TestBroker.root.appending(path: ".build/debug"),
-            ]
-            return try #require(
-                folders.map { $0.appending(path: "ProbeApplication") }
-                    .first { FileManager.default.isExecutableFile(atPath: $0.path) },
-                "build the tests first: swift build --build-tests"
-            )
-        }
-    }
 }
 
 extension ProbeProcess.Line {
@@ -108,7 +93,7 @@ extension ProbeProcess.Line {
     }
 }
 
-/// The jobs of `ProbeApplication`, as their sender has them.
+/// The jobs of the fixture's workers, as their sender enqueues them.
 enum ProbeJobs {
     /// Enqueues a job that is done at once, or if it is gated, when ``openGate(on:)`` lets it.
     static func wait(_ number: Int, isGated: Bool = false, on application: TestApplication) async throws {

@@ -20,10 +20,10 @@ struct WarrenProgram {
         try output.split(separator: "\n").map { try JSONDecoder().decode(Line.self, from: Data($0.utf8)) }
     }
 
-    /// Runs the program, which the build put beside this test's own, and which is told nothing by the environment of the management API.
+    /// Runs the program, in an environment without the management API.
     static func run(_ arguments: [String]) async throws -> WarrenProgram {
         let result = try await Subprocess.run(
-            .path(FilePath(try path)),
+            .path(FilePath(try BuiltProgram.path("warren"))),
             arguments: Arguments(arguments),
             environment: .inherit.updating(["WARREN_BROKER_MANAGEMENT_URL": nil]),
             output: .string(limit: 1 << 20),
@@ -38,18 +38,5 @@ struct WarrenProgram {
 
     private static func exitCode(_ status: TerminationStatus) -> Int32? {
         if case .exited(let code) = status { Int32(code) } else { nil }
-    }
-
-    private static var path: String {
-        get throws {
-            let folders = [
-                URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent(),
-                TestBroker.root.appending(path: ".build/debug"),
-            ]
-            return try #require(
-                folders.map { $0.appending(path: "warren").path }.first(where: FileManager.default.isExecutableFile),
-                "build the tests first: swift build --build-tests"
-            )
-        }
     }
 }

@@ -4,9 +4,19 @@ import Foundation
 import Warren
 import WarrenCommands
 
-/// A program whose workers tell on standard output what they do, a line each: `begin NUMBER PID` and `done NUMBER PID`.
+/// The processes that tests signal and kill, one subcommand each.
+///
+/// It is itself an application: its workers write to standard output when they begin and finish a job, a line each:
+/// `begin NUMBER PID` and `done NUMBER PID`.
 @main
-struct ProbeApplication: WarrenApplication {
+struct ProcessFixture: WarrenApplication {
+    static let configuration = CommandConfiguration(
+        abstract: "Processes for the tests to signal and kill.",
+        subcommands: commands(with: [
+            TrappingWorker.self, FillSpool.self, ReplaySpool.self, StoringClient.self, StoreMeasurement.self,
+        ])
+    )
+
     struct TopologyOptions: ParsableArguments {
         @Option var application: String
     }
@@ -19,22 +29,21 @@ struct ProbeApplication: WarrenApplication {
 
     static func handlers(_ setup: WorkerSetup<NoOptions>) -> [JobRegistration] {
         Handler(Wait.self) { job, context in
-            tell("begin", job.number)
+            report("begin", job.number)
             if job.isGated { try await waitForGate(of: context.queue, setup.broker) }
-            tell("done", job.number)
+            report("done", job.number)
         }
         Handler(Hang.self) { job, _ in
-            tell("begin", job.number)
-            // A handler that heeds nothing.
-            await waitForEver()
+            report("begin", job.number)
+            await ignoreCancellation()
         }
     }
 
-    private static func tell(_ what: String, _ number: Int) {
-        Output.line("\(what) \(number) \(ProcessInfo.processInfo.processIdentifier)")
+    private static func report(_ event: String, _ number: Int) {
+        Output.line("\(event) \(number) \(ProcessInfo.processInfo.processIdentifier)")
     }
 
-    /// Waits for a message in the queue that stands for a gate: each lets one job through.
+    /// Waits for a message in the queue that stands for a gate: each message lets one job through.
     private static func waitForGate(of queue: QueueName, _ broker: any Transport) async throws {
         let gate = try await broker.consume(queue: queue.rawValue + ".gate", prefetch: 1, arguments: [:])
         let opened = try await gate.nextBatch().first
@@ -43,15 +52,16 @@ struct ProbeApplication: WarrenApplication {
         try Task.checkCancellation()
     }
 
-    private static func waitForEver() async {
+    /// Never returns.
+    private static func ignoreCancellation() async {
         let (never, feed) = AsyncStream.makeStream(of: Void.self)
-        // A shield: the handler's task is cancelled, and must wait on.
+        // A shield: the handler's task is cancelled and must keep waiting.
         await Task { for await _ in never {} }.value
         feed.finish()
     }
 }
 
-/// A job that is done at once, or when the test opens its gate.
+/// A job that is finished at once, or when the test opens its gate.
 struct Wait: Job {
     static let name = "tests.wait"
     static let queue: QueueName = "unused"
@@ -60,11 +70,19 @@ struct Wait: Job {
     var isGated: Bool
 }
 
-/// A job that never ends by itself; its limit is the sender's to give.
+/// A job that never finishes by itself; the sender sets its time limit.
 struct Hang: Job {
     static let name = "tests.hang"
     static let queue: QueueName = "unused"
     static let retry: RetryPolicy = .none
+
+    var number: Int
+}
+
+/// A job with nothing but a number.
+struct Probe: Job {
+    static let name = "tests.probe"
+    static let queue: QueueName = "unused"
 
     var number: Int
 }

@@ -1,4 +1,5 @@
 import AMQP
+import ArgumentParser
 import EmbeddedBroker
 import EmbeddedStore
 import Synchronization
@@ -10,9 +11,24 @@ import System
 import SystemPackage
 #endif
 
-/// Publishes, consumes and declares from several tasks at once until it is killed, and writes what it knows, a line each: after a confirmation
-/// or an answer what was kept, and before an acknowledgement or a deletion what may be gone.
-final class Client: Sendable {
+/// Uses a durable broker from several tasks at once until it is killed, and writes a ``StoreEvent`` per line to standard output.
+struct StoringClient: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "storing-client")
+
+    @Option(help: "The broker's file.") var path: String
+    @Option var seed: UInt64
+    @Option(help: "The number before that of the first message.") var firstNumber: Int
+
+    func run() async throws {
+        try await StoreClient(path: path, seed: seed, firstNumber: firstNumber).run()
+    }
+}
+
+/// Publishes, consumes and declares.
+///
+/// It reports after a confirmation or an answer what the broker must have kept, and before an acknowledgement or a deletion
+/// what may be gone.
+private final class StoreClient: Sendable {
     private let path: String
     private let random: Mutex<SeededGenerator>
     private let counter: Mutex<Int>
@@ -24,14 +40,14 @@ final class Client: Sendable {
     }
 
     func run() async throws {
-        tell("started", "")
+        report(.started)
         var settings = StoreSettings()
-        // Small, so that a kill meets the emptying of the log too.
+        // Small, so that a kill may also interrupt a checkpoint of the log.
         settings.checkpointPages = 50
         let broker = try await EmbeddedBroker.open(path: path, settings).broker
-        tell("opened", "")
+        report(.opened)
         try await declareAll(broker)
-        tell("ready", "")
+        report(.ready)
         try await withThrowingTaskGroup(of: Void.self) { group in
             for _ in 0..<6 { group.addTask { try await self.publish(to: broker) } }
             for queue in ["plain", "quorum", "copy-a", "copy-b"] {
@@ -62,34 +78,35 @@ final class Client: Sendable {
         }
     }
 
-    /// Publishes one message after the other and tells of those that were confirmed.
+    /// Publishes one message after the other and reports the confirmed ones.
     private func publish(to broker: EmbeddedBroker) async throws {
         while true {
-            let number = nextNumber()
-            let (letter, destination): (String, Destination) =
-                switch pick(0..<6) {
-                case 0: ("w", .queue("waiting"))
-                case 1, 2: ("q", .queue("quorum"))
-                case 3: ("f", Destination(exchange: "all", routingKey: ""))
-                case 4: ("t", .queue("plain"))
-                default: ("p", .queue("plain"))
-                }
+            let kinds: [StoredMessage.Kind] = [.expiring, .quorum, .quorum, .copied, .transient, .plain]
+            let stored = StoredMessage(kinds[pick(0..<kinds.count)], nextNumber())
             let size = pick(0..<10) == 0 ? pick(0..<20_000) : pick(0..<600)
-            var message = Message(body: Array(repeating: UInt8(truncatingIfNeeded: number), count: size))
-            message.properties.messageID = "\(letter)\(number)"
-            message.properties.deliveryMode = letter == "t" ? .transient : .persistent
-            message.properties.headers = ["number": .int64(Int64(number)), "size": .int64(Int64(size))]
-            try await broker.publish(message, to: destination)
-            tell("confirmed", "\(letter)\(number)")
+            var message = Message(body: Array(repeating: UInt8(truncatingIfNeeded: stored.number), count: size))
+            message.properties.messageID = stored.id
+            message.properties.deliveryMode = stored.kind == .transient ? .transient : .persistent
+            message.properties.headers = ["number": .int64(Int64(stored.number)), "size": .int64(Int64(size))]
+            try await broker.publish(message, to: Self.destination(of: stored.kind))
+            report(.confirmed(stored))
         }
     }
 
-    /// Takes messages and deals with them in one way or another.
+    private static func destination(of kind: StoredMessage.Kind) -> Destination {
+        switch kind {
+        case .plain, .transient: .queue("plain")
+        case .quorum: .queue("quorum")
+        case .expiring: .queue("waiting")
+        case .copied: Destination(exchange: "all", routingKey: "")
+        }
+    }
+
+    /// Takes messages and settles them in each of the possible ways.
     private func consume(_ queue: String, of broker: EmbeddedBroker) async throws {
         let connection = broker.connect(name: queue)
         var kept: [Delivery] = []
         for try await delivery in try await connection.consume(queue: queue, prefetch: 20, arguments: FieldTable()) {
-            let id = delivery.message.properties.messageID ?? "none"
             let choice = pick(0..<10)
             if kept.count < 10, choice == 0 {
                 kept.append(delivery)
@@ -98,7 +115,9 @@ final class Client: Sendable {
             } else if choice == 3, queue == "quorum" {
                 delivery.reject(requeue: false)
             } else {
-                tell("acknowledging", "\(queue)/\(id)")
+                if let stored = delivery.message.properties.messageID.flatMap(StoredMessage.init(id:)) {
+                    report(.acknowledging(stored, queue: queue))
+                }
                 delivery.ack()
             }
             if kept.count == 10 {
@@ -108,18 +127,19 @@ final class Client: Sendable {
         }
     }
 
-    /// Declares queues and deletes the ones before.
+    /// Declares and binds queues, and deletes every other one.
     private func declareMore(at broker: EmbeddedBroker) async throws {
         while true {
             let number = nextNumber()
-            try await broker.declare(QueueDeclaration("extra-\(number)"))
-            tell("declared", "extra-\(number)")
-            try await broker.bind(Binding(from: "amq.direct", to: .queue("extra-\(number)"), routingKey: "\(number)"))
-            tell("bound", "extra-\(number)")
+            let queue = "extra-\(number)"
+            try await broker.declare(QueueDeclaration(queue))
+            report(.declared(queue: queue))
+            try await broker.bind(Binding(from: "amq.direct", to: .queue(queue), routingKey: "\(number)"))
+            report(.bound(queue: queue))
             if pick(0..<2) == 0 {
-                tell("deleting", "extra-\(number)")
-                try await broker.deleteQueue("extra-\(number)")
-                tell("deleted", "extra-\(number)")
+                report(.deleting(queue: queue))
+                try await broker.deleteQueue(queue)
+                report(.deleted(queue: queue))
             }
             for _ in 0..<pick(0..<2_000) { await Task.yield() }
         }
@@ -134,8 +154,8 @@ final class Client: Sendable {
 
     private func pick(_ range: Range<Int>) -> Int { random.withLock { Int.random(in: range, using: &$0) } }
 
-    private func tell(_ what: String, _ thing: String) {
+    private func report(_ event: StoreEvent) {
         // One call, unbuffered: a kill leaves all of the line or none.
-        _ = try? FileDescriptor.standardOutput.writeAll("\(what) \(thing)\n".utf8)
+        _ = try? FileDescriptor.standardOutput.writeAll("\(event.line)\n".utf8)
     }
 }

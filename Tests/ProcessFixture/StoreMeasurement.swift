@@ -1,12 +1,15 @@
 import AMQP
+import ArgumentParser
 import EmbeddedBroker
 import EmbeddedStore
 
-/// How fast a durable broker is: messages confirmed, and messages confirmed, delivered and acknowledged, in a second.
-struct Measurement {
-    let path: String
-    let inFlight: Int
-    let seconds: Int
+/// Measures the rate of a durable broker: messages confirmed, and messages confirmed, delivered and acknowledged, per second.
+struct StoreMeasurement: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "measure-store")
+
+    @Option(help: "The broker's file.") var path: String
+    @Option(help: "The number of unconfirmed messages at a time.") var inFlight = 100
+    @Option var seconds = 5
 
     func run() async throws {
         for consumes in [false, true] {
