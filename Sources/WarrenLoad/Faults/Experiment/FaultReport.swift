@@ -92,7 +92,8 @@ struct FaultTable {
         let sums = [balance?.enqueued, balance?.completed, balance?.dead, balance?.lost, balance?.duplicated]
         let figures = report.figures.map { "\($0.name) \(FaultReport.number($0.value))" }
         let remarks = figures + report.notes + report.broken.map { "BROKEN: \($0)" }
-        return [summary] + sums.map { $0.map(String.init) ?? "–" }
-            + [report.recovered.map { FaultReport.number($0) + " s" } ?? "–", remarks.joined(separator: "; ")]
+        let counts = sums.map { $0.map(String.init) ?? "–" }
+        let recovered = report.recovered.map { FaultReport.number($0) + " s" } ?? "–"
+        return [summary] + counts + [recovered, remarks.joined(separator: "; ")]
     }
 }
