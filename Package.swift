@@ -1,6 +1,9 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
+// The Swift Package Index builds documentation without librabbitmq and SQLite's headers: see the end of this file.
+let needsNoC = Context.environment["SPI_GENERATE_DOCS"] != nil
+
 let package = Package(
     name: "warren",
     // 15.4 has the runtime for `isolated deinit`.
@@ -17,7 +20,7 @@ let package = Package(
         .executable(name: "warren", targets: ["WarrenTool"]),
     ],
     traits: [
-        .default(enabledTraits: ["RabbitMQ"]),
+        .default(enabledTraits: needsNoC ? [] : ["RabbitMQ"]),
         .trait(
             name: "RabbitMQ",
             description: "`import Warren` brings `Broker.open` too. Without this trait, Warren needs no librabbitmq."
@@ -85,14 +88,13 @@ let package = Package(
             name: "Warren",
             dependencies: [
                 "AMQP", "FileLock",
-                // Re-exported, nothing else: see Exports.swift.
-                .target(name: "Brokers", condition: .when(traits: ["RabbitMQ"])),
                 .product(name: "DequeModule", package: "swift-collections"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Metrics", package: "swift-metrics"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "SystemPackage", package: "swift-system"),
-            ]
+                // Re-exported, nothing else: see Exports.swift.
+            ] + (needsNoC ? [] : [.target(name: "Brokers", condition: .when(traits: ["RabbitMQ"]))])
         ),
         .target(
             name: "Brokers",
@@ -258,6 +260,13 @@ if Context.environment["WARREN_TOOLS"] == "1" {
         .testTarget(name: "DigestTests", dependencies: ["Digest", "Warren"]),
         .testTarget(name: "WarrenLoadTests", dependencies: ["AMQP", "WarrenLoad"]),
     ]
+}
+
+// What needs C is left out; the targets are those of .spi.yml, and the one that Warren uses.
+if needsNoC {
+    let names: Set = ["AMQP", "EmbeddedBroker", "FileLock", "Warren", "WarrenTesting"]
+    package.products.removeAll { !names.contains($0.name) }
+    package.targets.removeAll { !names.contains($0.name) }
 }
 
 // One place for the settings of every Swift target. .ci/run turns warnings into errors.
