@@ -5,7 +5,7 @@ import Testing
 
 @Suite("The command line of warren-load")
 struct CommandTests {
-    @Test("takes the options of the figures")
+    @Test("The command line takes the options of the figures")
     func options() throws {
         let command = try #require(
             try WarrenLoad.parseAsRoot([
@@ -21,23 +21,23 @@ struct CommandTests {
     }
 
     @Test(
-        "refuses what can't be measured",
+        "Options that can't be measured are refused",
         arguments: [["--count", "10"], ["--repetitions", "0"], ["--only", "nothing"], ["--count", "many"]]
     )
     func refused(_ arguments: [String]) {
         #expect(throws: (any Error).self) { try WarrenLoad.parseAsRoot(["client"] + arguments) }
     }
 
-    @Test("makes what was asked for and its counterpart, or all")
+    @Test("A comparison is selected by each of its works, or if none is named")
     func only() {
-        let contest = Contest(.c(.publish), .warren(.enqueue))
-        #expect(contest.isChosen(by: []))
-        #expect(contest.isChosen(by: [.enqueue]))
-        #expect(contest.isChosen(by: [.start, .publish]))
-        #expect(!contest.isChosen(by: [.execute]))
+        let comparison = Comparison(.c(.publish), .warren(.enqueue))
+        #expect(comparison.isSelected(by: []))
+        #expect(comparison.isSelected(by: [.enqueue]))
+        #expect(comparison.isSelected(by: [.start, .publish]))
+        #expect(!comparison.isSelected(by: [.execute]))
     }
 
-    @Test("counts down to zero, and then tells", .timeLimit(.minutes(1)))
+    @Test("A countdown ends its wait at zero", .timeLimit(.minutes(1)))
     func countdown() async {
         let countdown = Countdown(from: 100)
         await withDiscardingTaskGroup { group in

@@ -9,13 +9,13 @@ struct FigureTests {
         try JSONDecoder().decode(Figure.self, from: Data(json.utf8))
     }
 
-    @Test("is read from the C program's lines")
+    @Test("A figure is read from the C program's lines")
     func fromC() throws {
         let rate = try figure(
             #"{"work":"publish","who":"c","queue":"quorum","count":100000,"rate":34386.3,"cpu_us":5.368}"#
         )
         #expect(rate.work == .publish)
-        #expect(rate.who == .c)
+        #expect(rate.implementation == .c)
         #expect(rate.rate == 34_386.3)
         #expect(rate.cpu == 5.368)
         let latency = try figure(
@@ -25,7 +25,7 @@ struct FigureTests {
         #expect(latency.p99 == 3.421)
     }
 
-    @Test("is one line of JSON with the names of the figures, and without those it doesn't have")
+    @Test("A figure is one line of JSON without the keys that it doesn't have")
     func line() throws {
         var measurement = Figure(.execute, count: 10, seconds: 0.25)
         measurement.cpu = 15.5
@@ -35,7 +35,7 @@ struct FigureTests {
         )
     }
 
-    @Test("has the median of each figure of its repetitions")
+    @Test("The median is taken of each figure of the repetitions")
     func median() throws {
         let repetitions = try [30.0, 10, 20].map {
             try figure(
@@ -50,7 +50,7 @@ struct FigureTests {
         #expect(throws: LoadError.self) { try Figure(medianOf: []) }
     }
 
-    @Test("has percentiles that occurred, of one latency as of a hundred")
+    @Test("Percentiles are latencies that occurred, of one as of a hundred")
     func percentiles() {
         let hundred = (1...100).map(Double.init)
         #expect(Figure.percentile(0.5, of: hundred) == 50)

@@ -18,12 +18,12 @@ import Testing
             report.malformed += part.malformed
             report.refused.merge(part.refused, uniquingKeysWith: +)
             report.failures += part.failures
-            // Other tests wait for this thread, and some of them look at the clock.
+            // Other tests wait for this thread, and some of them have deadlines.
             await Task.yield()
         }
         #expect(report.failures == [])
         #expect(report.read + report.malformed + report.refused.values.reduce(0, +) == 3_000)
-        // All ways are taken: a fuzzer whose every message is refused at the door finds nothing.
+        // Every path is taken: a fuzzer whose every message is refused at first sight finds nothing.
         #expect(report.read > 60 && report.malformed > 60)
         for code in ["not-json", "too-deep", "not-three-parts", "missing-task", "payload-mismatch"] {
             #expect(report.refused[code, default: 0] > 0, "\(report.refused)")
@@ -33,7 +33,7 @@ import Testing
     @Test func `The same seed makes the same messages, each of which can be made alone`() throws {
         let seeds = try FuzzSeed.all(captures: Self.captures)
         func message(_ index: Int) -> FuzzSeed {
-            var mutator = Mutator(generator: FuzzGenerator(seed: 7, index: index), seeds: seeds)
+            var mutator = Mutator(generator: SplitMix64(seed: 7, index: index), seeds: seeds)
             return mutator.message()
         }
         let again = message(11)

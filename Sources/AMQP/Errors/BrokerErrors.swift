@@ -74,7 +74,8 @@ extension AMQPError {
         AMQPError(
             .nacked,
             """
-            The broker refused the message to \(destination): a queue there is full and rejects new messages, or it could not store it. \
+            The broker refused the message to \(destination): a queue there is full and rejects new messages, or it \
+            could not store it. \
             Nothing was kept; publish again later.
             """
         )
@@ -85,7 +86,8 @@ extension AMQPError {
         AMQPError(
             .messageTooLarge,
             """
-            The message to \(destination) has a body of \(size) bytes, and the limit is \(limit): send a reference to the data instead. \
+            The message to \(destination) has a body of \(size) bytes, and the limit is \(limit): send a reference to \
+            the data instead. \
             Nothing was sent.
             """
         )
@@ -116,7 +118,8 @@ extension AMQPError {
         AMQPError(
             .consumerCancelled,
             """
-            The broker cancelled the consumer of the queue '\(queue)': the queue was deleted or is not available now. Declare it again \
+            The broker cancelled the consumer of the queue '\(queue)': the queue was deleted or is not available now. \
+            Declare it again \
             if it is gone, and consume again.
             """
         )

@@ -6,21 +6,23 @@ struct EmbeddedCommand: ParsableCommand {
         commandName: "embedded",
         abstract: "Measures typed jobs on the embedded broker, which needs no RabbitMQ.",
         discussion: """
-            enqueue  Typed jobs to a quorum queue, each confirmed to its caller, 100 callers at a time.
-            execute  Typed no-op jobs that wait there, run by one worker with 100 at a time and 200 prefetched.
+            enqueue  Typed jobs to a quorum queue, each confirmed to its caller, with 100 concurrent callers.
+            execute  Typed no-op jobs from that queue, run by one worker with a concurrency of 100 and a prefetch of \
+            200.
 
             rate     jobs per second
-            CPU      user and system time of the process, broker included, per job, in microseconds. Owed: execute at least 100,000/s.
+            CPU      user and system time of the process, broker included, per job, in microseconds.
+            Required: execute at least 100,000/s.
             """
     )
 
-    @Option(help: "How many jobs each measurement takes.")
+    @Option(help: "The number of jobs in each measurement.")
     var count = 300_000
 
-    @Option(help: "How often each measurement is made.")
+    @Option(help: "The number of times each measurement is repeated.")
     var repetitions = 3
 
-    @Flag(help: "Print a line of JSON for each measurement, and no table.")
+    @Flag(help: "Print a line of JSON for each measurement instead of a table.")
     var json = false
 
     func run() throws {
@@ -30,6 +32,6 @@ struct EmbeddedCommand: ParsableCommand {
         options.repetitions = repetitions
         options.json = json
         options.only = []
-        try Series(options).run([Contest(.warren(.enqueue)), Contest(.warren(.execute))])
+        try ComparisonSeries(options).run([Comparison(.warren(.enqueue)), Comparison(.warren(.execute))])
     }
 }

@@ -1,52 +1,55 @@
 import ArgumentParser
 import UnixSignals
 
-/// `warren-load faults`: what breaks around Warren, and what becomes of the jobs.
+/// `warren-load faults`: injects faults around Warren, and accounts for every job.
 struct FaultsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "faults",
-        abstract: "Breaks what is around workers and callers, and counts every job.",
+        abstract: "Injects faults around workers and callers, and accounts for every job.",
         discussion: """
-            Each fault is an experiment of its own with a private broker, worker processes and a ledger: every job that the broker confirmed \
-            to its caller against every job completed, dead or still queued at the end. The faults:
+            Each fault is a separate experiment with a private broker, worker processes and a ledger, which compares \
+            the jobs that the \
+            broker confirmed to their callers with the jobs completed, dead or still queued at the end. The faults:
 
             \(FaultCatalogue.all.map { "\($0.name.padded(to: 21)) \($0.summary)" }.joined(separator: "\n"))
 
-            lost         confirmed, and no trace of it at the end. Owed: 0 in each
-            duplicated   completions of jobs beyond the first one
-            recovered_s  from the end of the fault to the first job done after it; the longest, where the fault comes several times
-            doubtful     enqueues whose outcome the caller doesn't know; such a job may appear or not, and counts for nothing else
-            discarded    jobs that were in a queue when its operator deleted it
-            slowest_worker_s  from the end of the last fault until every worker has done a job
-            late_ms      how long after its deadline the slowest enqueue came back
+            lost         confirmed jobs without a trace at the end. Required: 0 in each
+            duplicated   completions of a job beyond the first
+            recovered_s  from the end of the fault to the first job completed after it; the longest if the fault is \
+            injected several times
+            doubtful     enqueues whose outcome the caller doesn't know; such a job may appear or not, and counts \
+            nowhere else
+            discarded    jobs that were in a queue when the operator deleted it
+            slowest_worker_s  from the end of the last fault until every worker has completed a job
+            late_ms      the time by which the slowest enqueue overran its deadline
 
-            The exit code is 1 if one of them lost a job or broke what else it owes, as its line says under "broken".
+            The exit code is 1 if a fault lost a job or missed another requirement; "broken" in its line says which.
             """
     )
 
-    @Argument(help: "The faults to make; all by default.")
+    @Argument(help: "The faults to inject (default: all).")
     var names: [String] = []
 
-    @Flag(help: "Make every fault small: some seconds each.")
+    @Flag(help: "Run the short form of every fault, which takes some seconds.")
     var short = false
 
-    @Option(help: "RabbitMQ's version: system, 4.0 or 4.3.")
+    @Option(help: "The RabbitMQ version: system, 4.0 or 4.3.")
     var brokerVersion = "system"
 
-    @Flag(help: "Print a line of JSON for each fault as soon as it is over, and no table.")
+    @Flag(help: "Print a line of JSON after each fault instead of a table.")
     var json = false
 
-    @Flag(help: "Print the table in Markdown.")
+    @Flag(help: "Print the table as Markdown.")
     var markdown = false
 
     func validate() throws {
         for name in names where !FaultCatalogue.all.contains(where: { $0.name == name }) {
-            throw ValidationError("There is no fault '\(name)'.")
+            throw ValidationError("Unknown fault '\(name)'.")
         }
         guard ["system", "4.0", "4.3"].contains(brokerVersion) else {
-            throw ValidationError("--broker-version is system, 4.0 or 4.3.")
+            throw ValidationError("--broker-version must be system, 4.0 or 4.3.")
         }
-        if json && markdown { throw ValidationError("--json and --markdown exclude each other.") }
+        if json && markdown { throw ValidationError("--json and --markdown can't be combined.") }
     }
 
     func run() async throws {
@@ -64,7 +67,7 @@ struct FaultsCommand: AsyncParsableCommand {
                 return nil
             }
             let first = try await group.next() ?? nil
-            // On a signal this cancels the series, which ends its workers and brokers before it returns.
+            // After a signal this cancels the series, which stops its workers and brokers before it returns.
             group.cancelAll()
             while await group.nextResult() != nil {}
             return first ?? false

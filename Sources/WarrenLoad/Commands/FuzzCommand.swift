@@ -1,25 +1,31 @@
 import ArgumentParser
 import Foundation
 
-/// `warren-load fuzz`: hostile messages for everything that reads messages.
+/// `warren-load fuzz`: feeds hostile messages to everything that reads messages.
 struct FuzzCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "fuzz",
         abstract: "Feeds mutated messages to the decoders; no broker is needed.",
         discussion: """
-            Real messages, Celery's and our own, are changed byte by byte and in their structure, and go the way of a delivery: properties, \
-            envelope, payload, outcome, and the copies for retry, dead letter and replay. Each must end as a job or as an error with a \
-            code, in bounded time. The same seed makes the same cases: a crash is run again with --first and --count 1.
+            Real messages, Celery's and Warren's, are mutated in their bytes and their structure and processed like a \
+            delivery: \
+            properties, envelope, payload, outcome, and the copies for retry, dead letter and replay. Each must \
+            become a job or an \
+            error with a code, in bounded time. The same seed makes the same cases; repeat a crash with --first and \
+            --count 1.
             """
     )
 
-    @Option(help: "How many messages.") var count = 1_000_000
-    @Option(help: "Where the random numbers begin.") var seed: UInt64 = 1
+    @Option(help: "The number of messages.") var count = 1_000_000
+    @Option(help: "The seed of the random numbers.") var seed: UInt64 = 1
     @Option(help: "The number of the first case.") var first = 0
-    @Option(help: "The captures of Celery's messages.") var captures = "Tests/WarrenTests/Fixtures/celery-messages.json"
+    @Option(help: "The file of messages captured from Celery.")
+    var captures = "Tests/WarrenTests/Fixtures/celery-messages.json"
 
     func validate() throws {
-        guard count > 0, first >= 0 else { throw ValidationError("--count is at least 1, and --first at least 0.") }
+        guard count > 0, first >= 0 else {
+            throw ValidationError("--count must be at least 1, and --first at least 0.")
+        }
     }
 
     func run() throws {

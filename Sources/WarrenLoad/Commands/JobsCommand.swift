@@ -1,20 +1,24 @@
 import ArgumentParser
 
-/// `warren-load jobs`: the framework beside C consuming and publishing.
+/// `warren-load jobs`: the framework compared with C that publishes and consumes.
 struct JobsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "jobs",
-        abstract: "Measures typed jobs beside plain C that publishes and consumes.",
+        abstract: "Compares typed jobs with plain C that publishes and consumes.",
         discussion: """
-            enqueue  Typed jobs to a quorum queue, each confirmed to its caller, 100 callers at a time; beside C's publish.
-            execute  Typed no-op jobs that wait in a quorum queue, run by one worker process with 100 at a time and 200 prefetched, each \
-            acknowledged after its handler returned; beside C that consumes and acknowledges each message.
-            latency  100 jobs a second: from the call of enqueue to the start of the handler; beside C's publish to delivery.
-            start    From the start of a worker process to its first job done, a job waiting.
+            enqueue  Typed jobs to a quorum queue, each confirmed to its caller, with 100 concurrent callers; \
+            compared with C's publish.
+            execute  Typed no-op jobs from a quorum queue, run by one worker process with a concurrency of 100 and a \
+            prefetch of 200, each \
+            acknowledged after its handler returned; compared with C that consumes and acknowledges each message.
+            latency  At 100 jobs a second, from the call of enqueue to the start of the handler; compared with C's \
+            publish to delivery.
+            start    From the start of a worker process to the completion of a waiting job.
 
             rate     jobs per second
             CPU      user and system time of the measuring process per job, in microseconds
-            ratio    Warren's figure over C's, of the medians. Owed: CPU at most 20 for enqueue and execute, execute at least \
+            ratio    Warren's median divided by C's. Required: CPU at most 20 for enqueue and execute, execute at \
+            least \
             33,000/s, the median latency at most 1.5 of C's and its 99th percentile at most 3, start at most 0.3 s.
             """
     )
@@ -22,11 +26,11 @@ struct JobsCommand: ParsableCommand {
     @OptionGroup var options: LoadOptions
 
     func run() throws {
-        try Series(options).run([
-            Contest(.c(.publish), .warren(.enqueue)),
-            Contest(.c(.consume), .warren(.execute)),
-            Contest(.c(.latency), .warren(.latency)),
-            Contest(.warren(.start)),
+        try ComparisonSeries(options).run([
+            Comparison(.c(.publish), .warren(.enqueue)),
+            Comparison(.c(.consume), .warren(.execute)),
+            Comparison(.c(.latency), .warren(.latency)),
+            Comparison(.warren(.start)),
         ])
     }
 }

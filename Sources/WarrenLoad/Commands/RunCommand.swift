@@ -1,6 +1,6 @@
 import ArgumentParser
 
-/// `warren-load run WORK`: one measurement of Warren in this process, for the other commands, which start it as a child.
+/// `warren-load run WORK`: one measurement of Warren in this process, started as a child by the other commands.
 struct RunCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "run",
@@ -23,7 +23,7 @@ struct RunCommand: AsyncParsableCommand {
             case .execute: try await JobWorkload(url, count).execute()
             case .latency: try await JobWorkload(url, count).latency()
             case .start: try await JobWorkload(url, count).start()
-            case .firstJob, .consumeMultiple: throw ValidationError("That is no measurement of Warren's.")
+            case .firstJob, .consumeMultiple: throw ValidationError("Warren has no such measurement.")
             }
         print(try measurement.line)
     }

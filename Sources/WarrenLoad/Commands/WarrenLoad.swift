@@ -1,16 +1,17 @@
 import ArgumentParser
 
-/// `warren-load`: where our published figures come from.
+/// `warren-load`: the source of our published figures.
 @main
 struct WarrenLoad: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "warren-load",
-        abstract: "Measures Warren beside plain C on a broker, and breaks what is around it.",
+        abstract: "Compares Warren with plain C on a broker, and injects faults around it.",
         discussion: """
-            Machines differ and are noisy, so what counts are ratios within one run: C and Warren take turns with the same broker, \
-            messages and queue, each measurement in a process of its own, and the median of the repetitions is shown.
+            Machines differ and are noisy, so only ratios within one run count: C and Warren take turns with the same \
+            broker, \
+            messages and queue. Each measurement has a separate process, and the median of the repetitions is shown.
 
-            Build it with -c release, and let nothing else run meanwhile.
+            Build with -c release, and run nothing else at the same time.
             """,
         subcommands: [
             ClientCommand.self, JobsCommand.self, EmbeddedCommand.self, FaultsCommand.self, FuzzCommand.self,
@@ -20,7 +21,7 @@ struct WarrenLoad: AsyncParsableCommand {
     )
 }
 
-/// Why a measurement is none.
+/// The reason why a measurement or experiment failed.
 struct LoadError: Error, CustomStringConvertible {
     let description: String
 

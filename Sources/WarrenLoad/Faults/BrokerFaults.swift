@@ -1,16 +1,16 @@
 import RabbitMQ
 import Warren
 
-/// An alarm, in which the broker takes nothing from publishers.
+/// An alarm, during which the broker accepts nothing from publishers.
 struct Alarm: Fault {
-    /// The broker is told that it has too little memory.
+    /// A memory alarm, raised through its threshold.
     static let memory = Alarm(
         name: "memory-alarm",
         summary: "memory alarm",
         raise: ["set_vm_memory_high_watermark", "0"],
         lift: ["set_vm_memory_high_watermark", "0.6"]
     )
-    /// The broker is told that it has too little room on its disk.
+    /// A disk alarm, raised through its threshold.
     static let disk = Alarm(
         name: "disk-alarm",
         summary: "disk alarm",
@@ -41,21 +41,21 @@ struct Alarm: Fault {
             }
             try await broker.ctl(lift)
             experiment.mark(countsNewJobsOnly: true)
-        } judge: { experiment, ledger in
-            experiment.owe(
+        } verify: { experiment, ledger in
+            experiment.require(
                 ledger.duplicated == 0,
-                "\(ledger.duplicated) duplicates: acknowledgements didn't get through"
+                "\(ledger.duplicated) duplicates: acknowledgements did not arrive"
             )
             let blocked = experiment.enqueuer.failures.counts["blocked"] ?? 0
-            experiment.owe(blocked > 0, "no enqueue said that the broker is blocked")
+            experiment.require(blocked > 0, "no enqueue reported that the broker was blocked")
         }
     }
 
-    /// What was enqueued before has to be done and acknowledged meanwhile.
+    /// Waits until the jobs enqueued before the alarm are done and acknowledged during it.
     private func whileAlarmed(_ experiment: Experiment, _ context: FaultContext) async throws {
         let began = experiment.completed
-        try await Patience.wait("what was enqueued before the alarm is done", within: .seconds(20)) {
-            experiment.book.with { $0.open.isEmpty }
+        try await waitUntil("jobs enqueued before the alarm are done", within: .seconds(20)) {
+            experiment.ledger.with { $0.open.isEmpty }
         }
         experiment.figure("done_in_alarm", Double(experiment.completed - began))
         try await Task.sleep(for: context.size(short: .seconds(3), long: .seconds(15)))
@@ -73,7 +73,7 @@ struct ConnectionsClosed: Fault {
         return try await Experiment.run(name, context, setup) { experiment in
             for _ in 0..<context.size(short: 2, long: 10) {
                 try await experiment.waitForJobs(context.size(short: 100, long: 1_500))
-                try await broker.ctl("close_all_connections", "the experiment wants it")
+                try await broker.ctl("close_all_connections", "fault experiment")
                 experiment.mark()
                 try await experiment.waitForJobs(1)
             }
@@ -81,7 +81,7 @@ struct ConnectionsClosed: Fault {
     }
 }
 
-/// The queue deleted while workers consume it.
+/// A queue deleted while workers consume it.
 struct QueueDeleted: Fault {
     let name = "queue-deleted"
     let summary = "queue deleted under its consumers; what was in it is discarded"
@@ -91,7 +91,7 @@ struct QueueDeleted: Fault {
         let deletions = context.size(short: 2, long: 5)
         let setup = Experiment.Setup(
             broker: try await broker.url(),
-            // More than the workers have slots for, so that there is something in the queue.
+            // More jobs than the workers have slots for, so that some are in the queue.
             load: .standard(context) { _ in FaultJob(milliseconds: context.size(short: 300, long: 60)) }
         )
         return try await Experiment.run(name, context, setup) { experiment in
@@ -101,31 +101,33 @@ struct QueueDeleted: Fault {
                 try await experiment.enqueuer.pause()
                 let inQueue = try await experiment.observer.deleteQueue(experiment.queue.rawValue)
                 experiment.mark(countsNewJobsOnly: true)
-                try experiment.book.readJournals()
-                experiment.book.with { $0.waiveOpen() }
+                try experiment.ledger.readEventLogs()
+                experiment.ledger.with { $0.waiveOpen() }
                 inQueues += inQueue
                 experiment.enqueuer.resume()
                 try await experiment.waitForJobs(context.size(short: 100, long: 2_000), within: .seconds(20))
             }
             experiment.figure("in_queue", Double(inQueues))
-        } judge: { experiment, ledger in
+        } verify: { experiment, ledger in
             let inQueues = Int(experiment.findings.figures.first { $0.name == "in_queue" }?.value ?? 0)
-            // The broker tells of what was ready; a worker has up to twice its slots that are not.
+            // The broker reports the ready messages; a worker holds up to twice its slots besides.
             let held = deletions * experiment.setup.workers * 2 * experiment.setup.concurrency
-            experiment.owe(
+            experiment.require(
                 ledger.balance.discarded <= inQueues + held,
-                "\(ledger.balance.discarded) jobs are gone, and \(inQueues) were in the queue and at most \(held) with workers"
+                "\(ledger.balance.discarded) jobs were discarded, but \(inQueues) were in the queue and at most \(held) with workers"
             )
         }
     }
 }
 
-/// A job that takes longer than the broker lets a consumer keep a message.
+/// Jobs that take longer than the broker's consumer timeout.
 struct ConsumerTimeout: Fault {
     let name = "consumer-timeout"
     let summary = "consumer timeout while slow jobs run"
 
-    /// The slow jobs are slow at their first delivery only, or they would time out for ever.
+    /// Runs the experiment.
+    ///
+    /// The slow jobs are slow only at their first delivery, or they would time out each time.
     func run(_ context: FaultContext) async throws -> FaultReport {
         let broker = try await context.brokers.shared()
         var load = JobLoad.standard(context) { number in

@@ -2,9 +2,9 @@ import Foundation
 import Synchronization
 import Warren
 
-/// Enqueueing while there is no broker: it must come back in time, each time, and leave nothing behind.
+/// Enqueueing without a broker: every call must return in time, and memory must not grow.
 struct EnqueueDeadline: Fault {
-    /// How much the caller's memory may grow over all tries, in MiB.
+    /// The limit on the growth of the caller's memory over all tries, in MiB.
     static let memoryLimit = 16.0
     private static let timeout: Duration = .milliseconds(100)
 
@@ -21,7 +21,7 @@ struct EnqueueDeadline: Fault {
             try await experiment.waitForJobs(context.size(short: 100, long: 1_000))
             try await experiment.enqueuer.pause()
             try await broker.stop()
-            // The first tenth gives the allocator what it keeps.
+            // The first tenth fills the memory that the allocator retains.
             var lateness = try await fail(experiment, tries / 10, from: 0)
             let before = Memory.mebibytes("VmRSS")
             lateness = max(lateness, try await fail(experiment, tries - tries / 10, from: tries / 10))
@@ -29,14 +29,17 @@ struct EnqueueDeadline: Fault {
             experiment.figure("tries", Double(tries))
             experiment.figure("worst_late_ms", lateness / .milliseconds(1))
             experiment.figure("limit_ms", context.latenessLimit)
-            experiment.owe(
+            experiment.require(
                 lateness / .milliseconds(1) <= context.latenessLimit,
-                "an enqueue came back \(lateness) after its deadline of \(Self.timeout)"
+                "an enqueue returned \(lateness) after its deadline of \(Self.timeout)"
             )
             if let before, let after {
                 experiment.figure("rss_start_mib", before)
                 experiment.figure("rss_end_mib", after)
-                experiment.owe(after - before <= Self.memoryLimit, "the caller's memory grew by \(after - before) MiB")
+                experiment.require(
+                    after - before <= Self.memoryLimit,
+                    "the caller's memory grew by \(after - before) MiB"
+                )
             }
             async let isBack = broker.timeOfReturn()
             try await broker.start()
@@ -45,9 +48,9 @@ struct EnqueueDeadline: Fault {
         }
     }
 
-    /// Tries to enqueue so often, 100 at a time, and returns how late the latest error came.
+    /// Tries to enqueue `count` jobs, 100 at a time, and returns the greatest lateness.
     private func fail(_ experiment: Experiment, _ count: Int, from first: Int) async throws -> Duration {
-        let worst = Worst()
+        let worst = WorstLateness()
         await withDiscardingTaskGroup { group in
             for caller in 0..<Load.callers {
                 group.addTask {
@@ -68,23 +71,25 @@ struct EnqueueDeadline: Fault {
         do {
             let job = FaultJob(milliseconds: 0)
             try await experiment.jobs.enqueue(job, queue: experiment.queue, id: id, timeout: Self.timeout)
-            experiment.book.with { $0.confirm(id, begunAt: began) }
+            experiment.ledger.with { $0.recordConfirmed(id, begunAt: began) }
         } catch {
-            if let error = error as? WarrenError, !error.outcomeIsKnown { experiment.book.with { $0.doubt(id) } }
+            if let error = error as? WarrenError, !error.outcomeIsKnown {
+                experiment.ledger.with { $0.recordDoubtful(id) }
+            }
         }
         return ContinuousClock.now - start - Self.timeout
     }
 }
 
-/// The latest of all.
-private final class Worst: Sendable {
+/// The greatest lateness of all calls.
+private final class WorstLateness: Sendable {
     private let value = Mutex(Duration.zero)
 
     var lateness: Duration { value.withLock { $0 } }
     func note(_ lateness: Duration) { value.withLock { $0 = max($0, lateness) } }
 }
 
-/// The broker stopped in order and started again.
+/// The broker stopped cleanly and started again.
 struct BrokerRestarted: Fault {
     let name = "broker-restarted"
     let summary = "broker stopped and started"
@@ -106,7 +111,7 @@ struct BrokerKilled: Fault {
 
 /// The broker stopped for a while, and started again.
 struct BrokerAway: Fault {
-    /// How soon work has to go on when the broker is back.
+    /// The time within which work must resume after the broker's return, in seconds.
     static let limit = 2.0
 
     let name = "broker-away"
@@ -119,24 +124,27 @@ struct BrokerAway: Fault {
         .run(context) { experiment, ledger in
             let recovery = experiment.marks.last.flatMap { ledger.recovery(after: $0) } ?? .infinity
             experiment.figure("limit_s", Self.limit)
-            experiment.owe(
+            experiment.require(
                 recovery <= Self.limit,
-                "work went on \(FaultReport.number(recovery)) s after the broker's return"
+                "work resumed \(FaultReport.number(recovery)) s after the broker's return"
             )
         }
     }
 }
 
-/// What the faults have in common that take the whole broker away.
+/// An experiment in which the whole broker is unavailable for a while.
 struct BrokerOutage {
     let name: String
     var pause: Duration = .zero
     let end: @Sendable (FaultBroker) async throws -> Void
 
-    /// The recovery counts from the moment at which the broker takes connections, and ends with a job enqueued after that.
+    /// Runs the experiment.
+    ///
+    /// Recovery is measured from the instant at which the broker accepts connections to the first completion of a job
+    /// enqueued after that.
     func run(
         _ context: FaultContext,
-        judge: (Experiment, Ledger) -> Void = { _, _ in }
+        verify: (Experiment, Ledger) -> Void = { _, _ in }
     ) async throws -> FaultReport {
         let broker = try await context.brokers.shared()
         let setup = Experiment.Setup(broker: try await broker.url(), load: .standard(context))
@@ -150,13 +158,13 @@ struct BrokerOutage {
             experiment.mark(at: try await isBack, countsNewJobsOnly: true)
             experiment.figure("away_s", (ContinuousClock.now - went) / .seconds(1))
             try await experiment.waitForJobs(context.size(short: 100, long: 1_000))
-        } judge: {
-            judge($0, $1)
+        } verify: {
+            verify($0, $1)
         }
     }
 }
 
-/// One node of three killed.
+/// One of three nodes killed.
 struct NodeKilled: Fault {
     let name = "node-killed"
     let summary = "one node of a three-node cluster killed by `kill -9`, quorum queues"
@@ -164,7 +172,7 @@ struct NodeKilled: Fault {
     func run(_ context: FaultContext) async throws -> FaultReport {
         let cluster = try await context.brokers.cluster()
         let nodes = try await cluster.nodes()
-        // Callers and workers begin with node 1, and so it has the queue's leader; the observer keeps out of its way.
+        // Callers and workers connect to node 1 first, so it has the queue's leader; the observer uses another node.
         let setup = Experiment.Setup(
             broker: nodes[2].url,
             url: nodes.map(\.url).joined(separator: ","),

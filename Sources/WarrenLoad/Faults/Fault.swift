@@ -1,32 +1,33 @@
 import Foundation
 
-/// What an experiment is given: its size, a broker, a place for files.
+/// The context of an experiment: its size, its brokers and its folder.
 struct FaultContext: Sendable {
     var isShort: Bool
     var brokers: FaultBrokers
-    /// A folder of the experiment's own.
+    /// The experiment's folder.
     var folder: URL
 
-    /// One of two values, by the form.
+    /// One of two values, depending on the form.
     func size<Value>(short: Value, long: Value) -> Value { isShort ? short : long }
 
-    /// How late an `enqueue` may come back after its deadline, in milliseconds: what is owed, and in the short form, which runs beside
-    /// other work and without optimisation, five times that.
+    /// The time by which an `enqueue` may overrun its deadline, in milliseconds.
+    ///
+    /// The short form, which runs beside other work and without optimization, allows five times the required limit.
     var latenessLimit: Double { size(short: 250, long: 50) }
 }
 
-/// A fault, and the experiment that shows what it does.
+/// A fault, and the experiment that shows its effect.
 protocol Fault: Sendable {
-    /// Its name on the command line and in the report.
+    /// The name on the command line and in the report.
     var name: String { get }
-    /// What is done, in the words of the README's table.
+    /// The description in the published table.
     var summary: String { get }
 
-    /// Makes the experiment.
+    /// Runs the experiment.
     func run(_ context: FaultContext) async throws -> FaultReport
 }
 
-/// All faults, in the order in which they are made.
+/// All faults, in the order in which they run.
 enum FaultCatalogue {
     static let all: [any Fault] = [
         WorkerKilled(), RollingRestart(), ConnectionsClosed(),

@@ -4,9 +4,9 @@ import RabbitMQ
 import Synchronization
 import Warren
 
-/// Messages that are no jobs, between jobs that are.
+/// Messages that are not jobs, among valid jobs.
 struct HostileBytes: Fault {
-    /// How much memory a worker may take at most, in MiB: what 16 slots need for bodies of 16 MiB, several copies of each, and room.
+    /// The limit on a worker's memory, in MiB: several copies of a 16 MiB body in each of 16 slots, and a margin.
     static let memoryLimit = 1_536.0
 
     let name = "hostile-bytes"
@@ -22,34 +22,36 @@ struct HostileBytes: Fault {
             try await publish(experiment, count) { hostile.message($0) }
             try await publish(experiment, unusual, from: count) { hostile.deep($0, levels: 100_000) }
             try await publish(experiment, unusual, from: count + unusual, callers: 2) { hostile.large($0) }
-            // The queue is first in, first out: what comes now would only wait behind them.
-            try await Patience.wait("the hostile messages are worked off", within: .seconds(240)) {
+            // The queue is first in, first out: new jobs would only wait behind them.
+            try await waitUntil("the hostile messages are processed", within: .seconds(240)) {
                 try await experiment.observer.status(ofQueue: experiment.queue.rawValue).messageCount < 100
             }
             experiment.mark(countsNewJobsOnly: true)
-        } judge: { experiment, ledger in
+        } verify: { experiment, ledger in
             let hostile = ledger.confirmed.keys.filter { $0.hasPrefix("hostile-") }
             let done = Set(ledger.completions.map(\.id))
             experiment.figure("hostile", Double(hostile.count))
             experiment.figure("harmless", Double(hostile.count { done.contains($0) }))
             experiment.figure("parked", Double(ledger.queued.count))
             let silent = ledger.dead.filter { $0.value == "none" || $0.value.hasPrefix("broker") }
-            experiment.owe(silent.isEmpty, "dead without a reason: \(silent.keys.sorted().prefix(5))")
+            experiment.require(silent.isEmpty, "dead without a reason: \(silent.keys.sorted().prefix(5))")
             let hurt = ledger.dead.keys.filter { $0.hasPrefix("job-") }
-            experiment.owe(hurt.isEmpty, "good jobs are dead: \(hurt.sorted().prefix(5))")
+            experiment.require(hurt.isEmpty, "valid jobs are dead: \(hurt.sorted().prefix(5))")
             let peak = experiment.findings.figures.last { $0.name == "worker_peak_mib" }?.value ?? 0
-            experiment.owe(peak <= Self.memoryLimit, "a worker took \(peak) MiB")
+            experiment.require(peak <= Self.memoryLimit, "a worker used \(peak) MiB")
         }
     }
 
-    /// A message as it is in the queue when all is well.
+    /// A valid message, as it is in the queue.
     private func sample(_ experiment: Experiment) async throws -> Message {
         let other = Topology(application: experiment.topology.application + "-sample")
         let queue = QueueName(experiment.queue.rawValue + "-sample")
         let client = experiment.observer
         let jobs = JobClient(client, topology: other)
         try await jobs.enqueue(FaultJob(milliseconds: 1, text: "ä, ☃ and \"quotes\""), queue: queue)
-        guard let delivery = try await client.get(queue: queue.rawValue) else { throw LoadError("The sample is gone.") }
+        guard let delivery = try await client.get(queue: queue.rawValue) else {
+            throw LoadError("The sample is missing.")
+        }
         delivery.ack()
         for name in [queue.rawValue, queue.dead, queue.parked] { try await client.deleteQueue(name) }
         for name in [other.exchange, other.deadExchange] { try await client.deleteExchange(name) }
@@ -71,9 +73,11 @@ struct HostileBytes: Fault {
                         let message = message(number)
                         do throws(AMQPError) {
                             try await experiment.observer.publish(message, to: .queue(experiment.queue.rawValue))
-                            experiment.book.with { $0.confirm(message.properties.messageID ?? "", begunAt: began) }
+                            experiment.ledger.with {
+                                $0.recordConfirmed(message.properties.messageID ?? "", begunAt: began)
+                            }
                         } catch {
-                            // The client sees by itself that the broker wouldn't take some of them.
+                            // The client itself refuses some messages that the broker wouldn't accept.
                             guard error.code == .invalidArgument else { throw error }
                         }
                     }
@@ -83,14 +87,14 @@ struct HostileBytes: Fault {
     }
 }
 
-/// Messages that no producer in its right mind sends, made from one that is in order.
+/// Hostile messages, made from a valid one.
 struct HostileMessages: Sendable {
     /// A message as ``JobClient`` sends it.
     let sample: Message
 
-    /// How the message of a number is made, from a fixed seed: the same in each run.
+    /// The message of this number, the same in each run.
     func message(_ number: Int) -> Message {
-        var random = SeededNumbers(seed: UInt64(number))
+        var random = SplitMix64(seed: UInt64(number))
         var message = sample
         var headers = message.properties.headers ?? FieldTable()
         switch number % 10 {
@@ -110,7 +114,7 @@ struct HostileMessages: Sendable {
         return named(message, number)
     }
 
-    /// JSON of so many arrays in each other.
+    /// A message whose body is JSON of arrays nested `levels` deep.
     func deep(_ number: Int, levels: Int) -> Message {
         var message = sample
         message.body =
@@ -119,7 +123,7 @@ struct HostileMessages: Sendable {
         return named(message, number)
     }
 
-    /// The largest body there is: a string, or what is no JSON at all.
+    /// A message with the largest body allowed: a long number, or an unterminated string.
     func large(_ number: Int) -> Message {
         var message = sample
         let start = Array(#"[[],{"milliseconds":"#.utf8)
@@ -139,14 +143,14 @@ struct HostileMessages: Sendable {
         return message
     }
 
-    private func flip(_ body: inout [UInt8], _ random: inout SeededNumbers) {
+    private func flip(_ body: inout [UInt8], _ random: inout SplitMix64) {
         for _ in 0..<Int.random(in: 1...8, using: &random) {
             let place = Int.random(in: 0..<body.count, using: &random)
             body[place] = .random(in: 0...255, using: &random)
         }
     }
 
-    private func value(_ random: inout SeededNumbers) -> FieldValue {
+    private func value(_ random: inout SplitMix64) -> FieldValue {
         switch Int.random(in: 0...9, using: &random) {
         case 0: .void
         case 1: .bool(.random(using: &random))
@@ -164,20 +168,5 @@ struct HostileMessages: Sendable {
     private func nested(_ levels: Int) -> FieldValue {
         (0..<levels).reduce(FieldValue.void) { inner, level in level % 2 == 0 ? .table(["in": inner]) : .array([inner])
         }
-    }
-}
-
-/// Numbers that look random and are the same for one seed (SplitMix64, <https://prng.di.unimi.it/splitmix64.c>).
-struct SeededNumbers: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
     }
 }

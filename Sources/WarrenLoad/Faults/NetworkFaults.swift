@@ -1,6 +1,6 @@
-/// What the faults of the network have in common: workers and callers reach the broker through a ``FaultProxy``.
-struct NetworkFault {
-    /// Seconds; short, so that a silence is noticed soon.
+/// An experiment in which workers and callers reach the broker through a ``FaultProxy``.
+struct ProxiedExperiment {
+    /// The heartbeat interval in seconds; short, so that a silence is detected soon.
     static let heartbeat = 2
 
     let name: String
@@ -33,7 +33,7 @@ struct NetworkLatency: Fault {
     let summary = "network: 50 ms more each way"
 
     func run(_ context: FaultContext) async throws -> FaultReport {
-        try await NetworkFault(name: name, mode: .latency(.milliseconds(50))) { experiment, proxy in
+        try await ProxiedExperiment(name: name, mode: .latency(.milliseconds(50))) { experiment, proxy in
             try await experiment.waitForJobs(context.size(short: 200, long: 10_000))
             proxy.set(.pass)
             experiment.mark()
@@ -42,13 +42,13 @@ struct NetworkLatency: Fault {
     }
 }
 
-/// A network that swallows everything and says nothing.
+/// A network that silently drops everything.
 struct NetworkBlackHole: Fault {
     let name = "network-black-hole"
     let summary = "network: cut without FIN (black hole)"
 
     func run(_ context: FaultContext) async throws -> FaultReport {
-        try await NetworkFault(name: name) { experiment, proxy in
+        try await ProxiedExperiment(name: name) { experiment, proxy in
             proxy.set(.blackHole)
             try await Task.sleep(for: context.size(short: .seconds(6), long: .seconds(20)))
             proxy.set(.pass)
@@ -65,7 +65,7 @@ struct NetworkReset: Fault {
     let summary = "network: connections reset in mid-frame, either way, several times"
 
     func run(_ context: FaultContext) async throws -> FaultReport {
-        try await NetworkFault(name: name) { experiment, proxy in
+        try await ProxiedExperiment(name: name) { experiment, proxy in
             for round in 0..<context.size(short: 4, long: 20) {
                 proxy.resetInMidFrame(round % 2 == 0 ? .toClient : .toBroker)
                 experiment.mark()
@@ -76,15 +76,15 @@ struct NetworkReset: Fault {
     }
 }
 
-/// A network that carries one direction only.
+/// A network that carries only one direction.
 struct NetworkOneWay: Fault {
     let name = "network-one-way"
     let summary = "network: one direction only, each in turn"
 
     func run(_ context: FaultContext) async throws -> FaultReport {
-        try await NetworkFault(name: name) { experiment, proxy in
+        try await ProxiedExperiment(name: name) { experiment, proxy in
             for direction in [ProxyDirection.toBroker, .toClient] {
-                proxy.set(.swallow(direction))
+                proxy.set(.drop(direction))
                 try await Task.sleep(for: context.size(short: .seconds(5), long: .seconds(15)))
                 proxy.set(.pass)
                 experiment.mark(countsNewJobsOnly: true)
@@ -95,13 +95,13 @@ struct NetworkOneWay: Fault {
     }
 }
 
-/// The broker closes the channels on which it delivers.
+/// Channel errors: the broker closes the channels on which it delivers.
 struct ChannelError: Fault {
     let name = "channel-error"
     let summary = "channel error on every consumer's channel, several times"
 
     func run(_ context: FaultContext) async throws -> FaultReport {
-        try await NetworkFault(name: name) { experiment, proxy in
+        try await ProxiedExperiment(name: name) { experiment, proxy in
             for _ in 0..<context.size(short: 3, long: 10) {
                 proxy.injectChannelErrors()
                 experiment.mark()

@@ -10,33 +10,33 @@ struct WorkerKilled: Fault {
     func run(_ context: FaultContext) async throws -> FaultReport {
         let broker = try await context.brokers.shared()
         let kills = context.size(short: 3, long: 20)
-        // As many run at a time as three workers have slots for, more or less.
+        // About as many jobs run at a time as three workers have slots for.
         let load = JobLoad.standard(context) { _ in FaultJob(milliseconds: context.size(short: 150, long: 30)) }
         return try await Experiment.run(name, context, .init(broker: try await broker.url(), load: load)) {
             experiment in
             var killed: [String] = []
             for round in 0..<kills {
                 try await experiment.waitForJobs(context.size(short: 60, long: 800))
-                killed.append(try await experiment.crew.kill(round % 3))
+                killed.append(try await experiment.pool.kill(round % 3))
                 experiment.mark()
-                try experiment.crew.restart(round % 3)
+                try experiment.pool.restart(round % 3)
             }
             try await experiment.waitForJobs(context.size(short: 60, long: 800))
             let names = killed
-            let running = experiment.book.with { ledger in names.reduce(0) { $0 + (ledger.begun[$1]?.count ?? 0) } }
+            let running = experiment.ledger.with { ledger in names.reduce(0) { $0 + (ledger.begun[$1]?.count ?? 0) } }
             experiment.figure("kills", Double(kills))
             experiment.figure("running_at_kills", Double(running))
-        } judge: { experiment, ledger in
+        } verify: { experiment, ledger in
             let running = experiment.findings.figures.first { $0.name == "running_at_kills" }?.value ?? 0
-            experiment.owe(
+            experiment.require(
                 Double(ledger.duplicated) <= running,
-                "\(ledger.duplicated) duplicates, and \(FaultReport.number(running)) jobs ran at the kills"
+                "\(ledger.duplicated) duplicates, but only \(FaultReport.number(running)) jobs ran at the kills"
             )
         }
     }
 }
 
-/// SIGTERM of each worker in turn, as in a deployment.
+/// SIGTERM to each worker in turn, as in a deployment.
 struct RollingRestart: Fault {
     let name = "rolling-restart"
     let summary = "SIGTERM of three workers in turn, some jobs slow"
@@ -48,17 +48,17 @@ struct RollingRestart: Fault {
             experiment in
             for round in 0..<context.size(short: 3, long: 9) {
                 try await experiment.waitForJobs(context.size(short: 60, long: 1_000))
-                try await experiment.crew.terminate(round % 3)
+                try await experiment.pool.terminate(round % 3)
                 experiment.mark()
-                try experiment.crew.restart(round % 3)
+                try experiment.pool.restart(round % 3)
             }
-        } judge: { experiment, ledger in
-            experiment.owe(ledger.duplicated == 0, "\(ledger.duplicated) duplicates, and 0 are owed")
+        } verify: { experiment, ledger in
+            experiment.require(ledger.duplicated == 0, "\(ledger.duplicated) duplicates, but none are allowed")
         }
     }
 }
 
-/// Jobs that take their process down.
+/// Jobs that crash their process.
 struct PoisonJob: Fault {
     let name = "poison-job"
     let summary = "poison jobs that crash their process"
@@ -72,15 +72,15 @@ struct PoisonJob: Fault {
         var setup = Experiment.Setup(broker: try await broker.url(), load: load)
         setup.mayCrash = true
         return try await Experiment.run(name, context, setup) { experiment in
-            try await Patience.wait("the poison jobs are quarantined", within: .seconds(60)) {
+            try await waitUntil("the poison jobs are quarantined", within: .seconds(60)) {
                 let dead = try? await experiment.observer.status(ofQueue: experiment.queue.dead)
                 return (dead?.messageCount ?? 0) >= poisonous
             }
             experiment.mark()
-            experiment.figure("crashes", Double(experiment.crew.crashes))
-        } judge: { experiment, ledger in
+            experiment.figure("crashes", Double(experiment.pool.crashes))
+        } verify: { experiment, ledger in
             let expected = Dictionary(uniqueKeysWithValues: (1...poisonous).map { ("job-\($0 * 100)", "crashed") })
-            experiment.owe(ledger.dead == expected, "dead are \(ledger.dead), and should be \(expected)")
+            experiment.require(ledger.dead == expected, "the dead jobs are \(ledger.dead), but should be \(expected)")
         }
     }
 }

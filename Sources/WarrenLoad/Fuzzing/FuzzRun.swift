@@ -2,31 +2,31 @@ import AMQP
 import Foundation
 import Warren
 
-/// Feeds mutated messages to everything that reads messages, and counts what became of them.
+/// Feeds mutated messages to everything that reads messages, and counts the outcomes.
 struct FuzzRun: Sendable {
-    /// What a run came to.
+    /// The counts of a run.
     struct Report: Codable, Equatable, Sendable {
         var seed: UInt64
         var cases = 0
-        /// Messages that were read as jobs, payload and all.
+        /// Messages that were read as jobs, payload included.
         var read = 0
-        /// Messages whose properties can't be taken apart.
+        /// Messages whose properties can't be parsed.
         var malformed = 0
-        /// Messages that were refused, by the reason that their dead letters get.
+        /// Refused messages, by the reason that their dead letters get.
         var refused: [String: Int] = [:]
-        /// Copies that can't be sent, as they hold numbers that Erlang doesn't know.
+        /// Copies that can't be sent because they hold numbers that Erlang can't represent.
         var unsendable = 0
-        /// The longest case, in milliseconds.
+        /// The duration of the slowest case, in milliseconds.
         var slowest = 0.0
-        /// Which case that was.
+        /// The number of that case.
         var slowestCase = 0
-        /// Cases in which something was wrong, the first few.
+        /// The first few failed cases.
         var failures: [String] = []
     }
 
-    /// A case that takes longer is a failure; on a busy machine a case of many headers takes a few milliseconds.
+    /// The longest time for a case; on a busy machine a case of many headers takes a few milliseconds.
     private static let timeLimit = Duration.seconds(5)
-    /// What fits into one frame, less what other properties may take.
+    /// The size of one frame, less that of other properties.
     private static let frameSize = 131_072 - 8
 
     let seeds: [FuzzSeed]
@@ -36,7 +36,7 @@ struct FuzzRun: Sendable {
     func run(_ cases: Range<Int>, progress: (Int) -> Void = { _ in }) -> Report {
         var report = Report(seed: seed)
         for index in cases {
-            var mutator = Mutator(generator: FuzzGenerator(seed: seed, index: index), seeds: seeds)
+            var mutator = Mutator(generator: SplitMix64(seed: seed, index: index), seeds: seeds)
             let message = mutator.message()
             let start = ContinuousClock.now
             feed(message, index, to: &report)
@@ -60,7 +60,7 @@ struct FuzzRun: Sendable {
         }
         let message = Message(properties: properties, body: bytes.body)
         let now = Date(timeIntervalSince1970: 1.8e9)
-        var generator = FuzzGenerator(seed: seed, index: ~index)
+        var generator = SplitMix64(seed: seed, index: ~index)
         let outcome: Outcome
         var envelope: Envelope?
         do throws(EnvelopeError) {
@@ -104,7 +104,7 @@ struct FuzzRun: Sendable {
         check(Envelope.replayed(letter, now: now), index, &report)
     }
 
-    /// A copy must fit into a frame, and must be fit to be sent.
+    /// Checks that a copy fits into a frame and can be sent.
     private func check(_ copy: Message, _ index: Int, _ report: inout Report) {
         do throws(AMQPError) {
             try copy.properties.validate()

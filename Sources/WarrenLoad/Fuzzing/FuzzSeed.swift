@@ -3,9 +3,9 @@ import CeleryCaptures
 import Foundation
 import Warren
 
-/// A real message, as bytes: what mutations begin with.
+/// A real message in bytes, from which mutations start.
 struct FuzzSeed: Sendable {
-    /// The properties as they are in a content header.
+    /// The properties, encoded as a content header.
     var properties: [UInt8]
     var body: [UInt8]
 
@@ -14,7 +14,7 @@ struct FuzzSeed: Sendable {
         body = message.body
     }
 
-    /// Messages as Celery sent them, from a file of captures, and messages of our own.
+    /// Messages that Celery sent, from a file of captures, and messages of Warren.
     static func all(captures file: String) throws -> [FuzzSeed] {
         let captures = try CeleryCaptures.read(URL(filePath: file))
         let own = try FuzzJob.samples.map { try Envelope(encoding: $0, now: Date(timeIntervalSince1970: 1.8e9)) }
@@ -24,7 +24,7 @@ struct FuzzSeed: Sendable {
     }
 }
 
-/// Any keyword arguments, however they are nested.
+/// Any keyword arguments, however deeply nested.
 enum AnyJSON: Decodable {
     case object([String: AnyJSON])
     case array([AnyJSON])
@@ -42,7 +42,7 @@ enum AnyJSON: Decodable {
     }
 }
 
-/// A job with a payload of every kind, down to one that holds itself.
+/// A job with a payload of every kind, a recursive one included.
 struct FuzzJob: Job {
     static let name = "fuzz.job"
     static let queue: QueueName = "fuzz"

@@ -1,12 +1,12 @@
-/// Makes hostile bytes of good ones.
+/// Makes hostile bytes from valid ones.
 struct Mutator {
-    var generator: FuzzGenerator
-    /// What pieces of other messages are taken from.
+    var generator: SplitMix64
+    /// The messages from which pieces are taken.
     let seeds: [FuzzSeed]
 
-    /// Letters of field types, and some that are none.
+    /// The letters of field types, and some invalid ones.
     private static let letters = Array("tbBsuIilLfdDSxTAFVkoZ".utf8) + [0, 255]
-    /// Pieces of JSON, of what resembles it, and of what is no text.
+    /// Pieces of JSON, of text that resembles it, and of bytes that are not text.
     private static let pieces =
         [
             "NaN", "-Infinity", "null", "true", "[", "]", "{", "}", ",", ":", "\"", "\\", "\\u0000", "\\ud800", "'",
@@ -31,7 +31,7 @@ struct Mutator {
         return message
     }
 
-    /// Bytes changed without regard to what they mean.
+    /// Changes bytes without regard to their meaning.
     private mutating func mutated(_ bytes: [UInt8], from part: (FuzzSeed) -> [UInt8]) -> [UInt8] {
         var bytes = bytes
         let place = generator.below(bytes.count)
@@ -47,30 +47,32 @@ struct Mutator {
             let piece = bytes[place..<min(bytes.count, place + 1 + generator.below(64))]
             bytes.insert(contentsOf: piece, at: generator.below(bytes.count))
         case 5: bytes.insert(UInt8(truncatingIfNeeded: generator.next()), at: place)
-        default: lie(&bytes, at: place)
+        default: falsifyNumber(&bytes, at: place)
         }
         return bytes
     }
 
-    /// A length, or any other number of four bytes, that is not true.
-    private mutating func lie(_ bytes: inout [UInt8], at place: Int) {
-        let lies: [UInt32] = [0, 1, 0x7FFF_FFFF, 0x8000_0000, .max, UInt32(bytes.count), UInt32(generator.below(300))]
-        let lie = lies[generator.below(lies.count)]
+    /// Overwrites a length, or any other number of four bytes, with a false one.
+    private mutating func falsifyNumber(_ bytes: inout [UInt8], at place: Int) {
+        let numbers: [UInt32] = [
+            0, 1, 0x7FFF_FFFF, 0x8000_0000, .max, UInt32(bytes.count), UInt32(generator.below(300)),
+        ]
+        let number = numbers[generator.below(numbers.count)]
         for offset in 0..<4 where place + offset < bytes.count {
-            bytes[place + offset] = UInt8(truncatingIfNeeded: lie >> UInt32(24 - 8 * offset))
+            bytes[place + offset] = UInt8(truncatingIfNeeded: number >> UInt32(24 - 8 * offset))
         }
     }
 
-    /// Another letter, where a field's type is likely to stand.
+    /// Changes a letter that is likely to be a field's type.
     private mutating func changeField(_ bytes: inout [UInt8]) {
         let places = bytes.indices.filter { Self.letters.contains(bytes[$0]) }
         guard !places.isEmpty else { return }
         bytes[places[generator.below(places.count)]] = Self.letters[generator.below(Self.letters.count)]
     }
 
-    /// Properties with one more header, deep, large, many or odd, and lengths that are true.
+    /// Adds a header to properties, deep, large, repeated or odd, with correct lengths.
     ///
-    /// What can't be taken apart any more stays as it is.
+    /// Properties that can no longer be parsed stay as they are.
     private mutating func appended(to properties: [UInt8]) -> [UInt8] {
         guard let table = HeaderTable(of: properties) else { return properties }
         let header: [UInt8] =
@@ -89,7 +91,7 @@ struct Mutator {
             "task", "id", "eta", "expires", "retries", "x-death", "warren-history", "warren-failures", "z", "",
         ]
         var copies = [UInt8]()
-        // Once in a while as many as fit.
+        // Occasionally as many as fit.
         let count = generator.below(60) == 0 ? 3_000 : 1
         for number in 0..<count {
             let name = Array((count == 1 ? names[generator.below(names.count)] : "n\(number)").utf8)
@@ -100,7 +102,7 @@ struct Mutator {
     }
 
     private mutating func nested(_ depth: Int) -> [UInt8] {
-        // From the inside outwards, written backwards, so that it takes linear time.
+        // Written backwards, from the inside outwards, to take linear time.
         let asTable = Bool.random(using: &generator)
         var backwards: [UInt8] = [UInt8(ascii: "V")]
         for _ in 0..<depth {
@@ -122,7 +124,7 @@ struct Mutator {
         body.insert(contentsOf: Self.pieces[generator.below(Self.pieces.count)], at: generator.below(body.count + 1))
     }
 
-    /// A body that is nested, or long.
+    /// Inserts deep nesting into a body.
     private mutating func nestBody(_ body: inout [UInt8]) {
         let depth = generator.below(100) == 0 ? 100_000 : generator.below(200)
         let (open, close) = [("[", "]"), (#"{"a":"#, "}"), (#"{"children":["#, "]}")][generator.below(3)]
@@ -132,13 +134,13 @@ struct Mutator {
     }
 }
 
-/// Where the headers are in the bytes of properties.
+/// The position of the headers in the bytes of properties.
 private struct HeaderTable {
     private let properties: [UInt8]
     private let start: Int
     private let length: Int
 
-    /// Passes over the two texts that may come before the headers.
+    /// Skips the two texts that may precede the headers.
     init?(of properties: [UInt8]) {
         guard properties.count >= 6, properties[0] & 0x20 != 0 else { return nil }
         var place = 2
@@ -154,7 +156,7 @@ private struct HeaderTable {
         self.length = length
     }
 
-    /// The properties with more fields at the headers' beginning.
+    /// The properties with more fields at the beginning of the headers.
     func with(_ fields: [UInt8]) -> [UInt8] {
         properties[..<start] + UInt32(length + fields.count).octets + fields + properties[(start + 4)...]
     }

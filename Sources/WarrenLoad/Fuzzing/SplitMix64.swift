@@ -1,8 +1,11 @@
-/// Random numbers that are the same for the same seed on every machine (SplitMix64), so that a case can be run again.
-struct FuzzGenerator: RandomNumberGenerator {
+/// Random numbers that are the same for the same seed on every machine, so that a case can be repeated
+/// (<https://prng.di.unimi.it/splitmix64.c>).
+struct SplitMix64: RandomNumberGenerator {
     private var state: UInt64
 
-    /// The numbers of one case: each has its own, so that it can be run alone.
+    init(seed: UInt64) { state = seed }
+
+    /// The numbers of one case: each case has its own, so that it can be run alone.
     init(seed: UInt64, index: Int) {
         state = seed
         state = next() ^ UInt64(truncatingIfNeeded: index) &* 0xD6E8_FEB8_6659_FD93
@@ -16,6 +19,6 @@ struct FuzzGenerator: RandomNumberGenerator {
         return mixed ^ (mixed >> 31)
     }
 
-    /// A number from 0 up to, and without, `bound`; 0 if there is none.
+    /// A number from 0 up to, and excluding, `bound`; 0 if `bound` is 0.
     mutating func below(_ bound: Int) -> Int { bound > 0 ? Int.random(in: 0..<bound, using: &self) : 0 }
 }

@@ -2,7 +2,7 @@ import AMQP
 import Foundation
 import RabbitMQ
 
-/// The client's measurements: the same messages, queue and order of things as in the C program.
+/// The client's measurements, with the same messages, queue and sequence as the C program.
 struct ClientWorkload {
     let client: RabbitMQClient
     let count: Int
@@ -23,7 +23,7 @@ struct ClientWorkload {
         return Figure(inFlight == 1 ? .publishSerial : .publish, count: count, from: start, to: end)
     }
 
-    /// Consumes what was published before, and settles each delivery singly.
+    /// Consumes messages published before, and settles each delivery individually.
     func consume(prefetch: Int) async throws -> Figure {
         try await prepareQueue()
         try await publishAll(inFlight: Load.inFlight)
@@ -36,7 +36,8 @@ struct ClientWorkload {
             if left == 0 { break }
         }
         let end = Stopwatch()
-        // A quorum queue may lose acknowledgements that a channel still buffers when it closes; a cancel waits for them.
+        // A quorum queue may lose acknowledgements that a channel still buffers when it closes; a cancel waits for
+        // them.
         await deliveries.cancel()
         await deliveries.close()
         let status = try await client.status(ofQueue: queue)

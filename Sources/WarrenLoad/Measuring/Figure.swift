@@ -1,9 +1,9 @@
 import Foundation
 
-/// One figure: so much work of one kind by one contestant.
+/// The figures of one measurement: one kind of work by one implementation.
 struct Figure: Codable {
     var work: Work
-    var who = Contestant.warren
+    var implementation = Implementation.warren
     var queue = "quorum"
     var count: Int
     /// Messages or jobs per second.
@@ -12,13 +12,14 @@ struct Figure: Codable {
     var cpu: Double?
     /// The median latency in milliseconds.
     var p50: Double?
-    /// The latency in milliseconds that one of a hundred exceeds.
+    /// The latency in milliseconds that one in a hundred exceeds.
     var p99: Double?
-    /// How long it took altogether, where that is the figure.
+    /// The total time, where that is the figure.
     var seconds: Double?
 
     enum CodingKeys: String, CodingKey {
-        case work, who, queue, count, rate, seconds
+        case work, queue, count, rate, seconds
+        case implementation = "who"
         case cpu = "cpu_us"
         case p50 = "p50_ms"
         case p99 = "p99_ms"
@@ -33,7 +34,7 @@ struct Figure: Codable {
         }
     }
 
-    /// What is measured of a run from `start` to `end`.
+    /// The figures of a run from `start` to `end`.
     init(_ work: Work, count: Int, from start: Stopwatch, to end: Stopwatch) {
         self.work = work
         self.count = count
@@ -41,7 +42,7 @@ struct Figure: Codable {
         cpu = Self.rounded((end.cpu - start.cpu) / .microseconds(1) / Double(count), to: 0.001)
     }
 
-    /// What is measured of single messages or jobs.
+    /// The figures of single messages or jobs.
     init(_ work: Work, count: Int, latenciesInMilliseconds latencies: [Double]) {
         self.work = work
         self.count = count
@@ -50,14 +51,14 @@ struct Figure: Codable {
         p99 = Self.percentile(0.99, of: sorted).map { Self.rounded($0, to: 0.001) }
     }
 
-    /// What took so long.
+    /// The figure of something that took `seconds` in all.
     init(_ work: Work, count: Int, seconds: Double) {
         self.work = work
         self.count = count
         self.seconds = Self.rounded(seconds, to: 0.001)
     }
 
-    /// As many digits as mean something.
+    /// Rounds to a meaningful number of digits.
     private static func rounded(_ number: Double, to step: Double) -> Double {
         (number / step).rounded() / (1 / step)
     }
@@ -68,14 +69,14 @@ struct Figure: Codable {
     }
 }
 
-/// Who did the work.
-enum Contestant: String, Codable {
+/// The implementation that did the work.
+enum Implementation: String, Codable {
     case c
     case warren
 }
 
 extension Figure {
-    /// The repetitions' measurement with the median of each figure.
+    /// The median of each figure over the repetitions.
     init(medianOf repetitions: [Figure]) throws {
         guard var median = repetitions.first else { throw LoadError("Nothing was measured.") }
         for figure in Self.figures {
@@ -88,7 +89,7 @@ extension Figure {
         \.rate, \.cpu, \.p50, \.p99, \.seconds,
     ]
 
-    /// The middle one of the numbers, or the mean of the middle two.
+    /// The middle number, or the mean of the middle two.
     static func median(_ numbers: [Double]) -> Double? {
         guard !numbers.isEmpty else { return nil }
         let sorted = numbers.sorted()
@@ -96,7 +97,7 @@ extension Figure {
     }
 }
 
-/// A moment: the time on the clock, and the processor time that this process has used so far in all its threads.
+/// An instant: the wall clock's time, and the processor time that this process has used so far in all its threads.
 struct Stopwatch {
     let wall = ContinuousClock.now
     let cpu = Duration.microseconds(Int64(clock()) * 1_000_000 / Int64(CLOCKS_PER_SEC))

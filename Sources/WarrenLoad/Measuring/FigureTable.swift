@@ -1,8 +1,8 @@
 import Foundation
 
-/// The table for people: a contest's figures below each other, and their ratio.
-struct Report {
-    /// A column of figures, shown if any measurement has one.
+/// The table for people: a comparison's figures one below another, and their ratio.
+struct FigureTable {
+    /// A column of figures, shown if any measurement has a figure for it.
     private struct Column: Sendable {
         let title: String
         let digits: Int
@@ -17,14 +17,14 @@ struct Report {
         Column(title: "seconds", digits: 3, figure: \.seconds),
     ]
 
-    private var contests: [[Figure]] = []
+    private var comparisons: [[Figure]] = []
 
-    mutating func add(_ results: [Figure]) { contests.append(results) }
+    mutating func add(_ results: [Figure]) { comparisons.append(results) }
 
-    /// The rows with their columns aligned, numbers to the right.
+    /// The rows with aligned columns, numbers to the right.
     var text: String {
-        let columns = Self.columns.filter { column in contests.joined().contains { column.figure($0) != nil } }
-        let rows = [["work", "who"] + columns.map(\.title)] + contests.flatMap { Self.rows($0, columns) }
+        let columns = Self.columns.filter { column in comparisons.joined().contains { column.figure($0) != nil } }
+        let rows = [["work", "who"] + columns.map(\.title)] + comparisons.flatMap { Self.rows($0, columns) }
         let widths = rows[0].indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
         return rows.map { row in
             row.enumerated().map { column, cell in
@@ -38,10 +38,11 @@ struct Report {
 
     private static func rows(_ results: [Figure], _ columns: [Column]) -> [[String]] {
         let figures = results.map { result in
-            [result.work.rawValue, result.who.rawValue] + columns.map { number($0.figure(result), $0.digits) }
+            [result.work.rawValue, result.implementation.rawValue]
+                + columns.map { number($0.figure(result), $0.digits) }
         }
-        guard let c = results.first(where: { $0.who == .c }) else { return figures }
-        let ratios = results.filter { $0.who == .warren }.map { warren in
+        guard let c = results.first(where: { $0.implementation == .c }) else { return figures }
+        let ratios = results.filter { $0.implementation == .warren }.map { warren in
             ["", "ratio"] + columns.map { ratio($0.figure(warren), $0.figure(c)) }
         }
         return figures + ratios

@@ -6,7 +6,7 @@ import RabbitMQ
 import Synchronization
 import Warren
 
-/// The measurements of jobs, on a quorum queue of an application of its own.
+/// The measurements of jobs, on a quorum queue of a separate application.
 struct JobWorkload {
     let url: String
     let client: any Transport
@@ -25,7 +25,7 @@ struct JobWorkload {
         }
     }
 
-    /// Enqueues typed jobs, each confirmed, with as many callers as `Load.callers`.
+    /// Enqueues typed jobs, each confirmed, with `Load.callers` concurrent callers.
     func enqueue() async throws -> Figure {
         try await prepare()
         let start = Stopwatch()
@@ -35,7 +35,7 @@ struct JobWorkload {
         return Figure(.enqueue, count: count, from: start, to: end)
     }
 
-    /// Declares the queues anew, empty, without the delay ladder, which no measurement uses.
+    /// Declares the queues again, empty and without the delay ladder, which no measurement uses.
     func prepare() async throws {
         try await deleteQueues()
         let plan = topology.plan(for: [NoOp.queue], delays: false, broker: try await client.broker().version)
@@ -54,9 +54,10 @@ struct JobWorkload {
         }
     }
 
-    /// Takes the queues away again.
+    /// Deletes the queues.
     ///
-    /// What came back to the queue is said and no failure: a channel that closes may lose acknowledgements it has just been sent.
+    /// Jobs that were requeued cause a warning and not a failure: a closing channel may lose acknowledgements just sent
+    /// on it.
     func finish(mayLeave: Bool = true) async throws {
         let left = try await client.status(ofQueue: NoOp.queue.rawValue).messageCount
         let dead = try await client.status(ofQueue: NoOp.queue.dead).messageCount
@@ -65,7 +66,7 @@ struct JobWorkload {
         try await client.deleteExchange(topology.deadExchange)
         await client.close()
         guard dead == 0 else { throw LoadError("\(dead) jobs are dead.") }
-        if left > 0 && !mayLeave { Surroundings.say("\(left) jobs came back to the queue and would be repeated.") }
+        if left > 0 && !mayLeave { Console.warn("\(left) jobs were requeued and would be repeated.") }
     }
 
     private func deleteQueues() async throws {
@@ -76,7 +77,7 @@ struct JobWorkload {
 }
 
 extension JobWorkload {
-    /// Runs what was enqueued before, in one worker, each job acknowledged when its handler has returned.
+    /// Runs jobs enqueued before in one worker, each acknowledged when its handler has returned.
     func execute() async throws -> Figure {
         try await prepare()
         try await enqueueAll()
@@ -86,7 +87,7 @@ extension JobWorkload {
         return Figure(.execute, count: count, from: start, to: end)
     }
 
-    /// Runs a worker until its handler was called so many times, and tells when that was.
+    /// Runs a worker until its handler has been called `count` times, and returns when that was.
     func work(
         untilHandled count: Int,
         concurrency: Int = Load.callers,
@@ -116,7 +117,7 @@ extension JobWorkload {
                 await countdown.reached()
                 return Stopwatch()
             }
-            guard let end = try await group.next() ?? nil else { throw LoadError("The worker ended by itself.") }
+            guard let end = try await group.next() ?? nil else { throw LoadError("The worker stopped by itself.") }
             group.cancelAll()
             try await group.waitForAll()
             return end
@@ -125,7 +126,8 @@ extension JobWorkload {
 }
 
 extension JobWorkload {
-    /// Enqueues jobs at a steady rate, and measures for each how long it takes from the call of `enqueue` to the start of its handler.
+    /// Enqueues jobs at a steady rate, and measures for each the time from the call of `enqueue` to the start of its
+    /// handler.
     func latency() async throws -> Figure {
         try await prepare()
         let jobs = JobClient(client, topology: topology, declaresTopology: false, logger: logger)
@@ -157,7 +159,7 @@ extension ContinuousClock.Instant {
 }
 
 extension JobWorkload {
-    /// Starts a worker process with a job waiting, and measures how long it takes until that is done.
+    /// Starts a worker process with a job waiting, and measures the time until the job is done.
     func start() async throws -> Figure {
         try await prepare()
         let jobs = JobClient(client, topology: topology, declaresTopology: false, logger: logger)
@@ -172,7 +174,7 @@ extension JobWorkload {
         return Figure(.start, count: 1, seconds: seconds)
     }
 
-    /// The worker process of ``start()``: declares as workers do, runs one job, says so, and ends.
+    /// The worker process of ``start()``: declares the topology as workers do, runs one job, reports it, and exits.
     func firstJob() async throws {
         _ = try await work(untilHandled: 1, concurrency: 16) { _ in
             FileHandle.standardOutput.write(Data("\(Self.done)\n".utf8))
@@ -183,7 +185,7 @@ extension JobWorkload {
     private static let done = "done"
 }
 
-/// The job that is measured: a typed payload, and nothing to do.
+/// The measured job: a typed payload and nothing to do.
 struct NoOp: Job {
     static let name = "warren-load.no-op"
     static let queue: QueueName = "warren-load"

@@ -1,12 +1,12 @@
 import Foundation
 
-/// The programs that measure: this one, and the C program beside it.
+/// The measuring programs: this one, and the C program beside it.
 struct Programs {
     /// This program.
     static var own: Program {
         get throws {
             guard let url = Bundle.main.executableURL?.resolvingSymlinksInPath() else {
-                throw LoadError("This program doesn't know where it lies.")
+                throw LoadError("This program can't find its own path.")
             }
             return Program(url: url)
         }
@@ -21,16 +21,16 @@ struct Programs {
         if !c.exists { try Self.build(c) }
     }
 
-    /// One measurement in a process of its own.
-    func run(_ entry: Contest.Entry, url: String, count: Int) throws -> Figure {
+    /// Makes one measurement in a separate process.
+    func run(_ entry: Comparison.Entry, url: String, count: Int) throws -> Figure {
         let common = [entry.work.rawValue, "--url", url, "--count", String(count)]
         let output =
-            switch entry.who {
+            switch entry.implementation {
             case .warren: try warren.output(of: ["run"] + common)
             case .c: try c.output(of: common + Self.sizes)
             }
         guard let line = output.split(separator: UInt8(ascii: "\n")).last else {
-            throw LoadError("\(entry.work.rawValue) by \(entry.who.rawValue) printed nothing.")
+            throw LoadError("\(entry.work.rawValue) by \(entry.implementation.rawValue) printed nothing.")
         }
         return try JSONDecoder().decode(Figure.self, from: Data(line))
     }
@@ -50,19 +50,19 @@ struct Programs {
         )
         guard program.exists else {
             throw LoadError(
-                "\(program.url.path) is missing. Build it: WARREN_TOOLS=1 swift build -c release --product warren-load-c"
+                "\(program.url.path) doesn't exist. Build it: WARREN_TOOLS=1 swift build -c release --product warren-load-c"
             )
         }
     }
 }
 
-/// A program that can be run, and what it prints.
+/// A program that can be run for its output.
 struct Program {
     let url: URL
 
     var exists: Bool { FileManager.default.isExecutableFile(atPath: url.path) }
 
-    /// Runs the program to its end and gives what it printed; standard error goes where this process's does.
+    /// Runs the program to its end and returns its output; standard error goes where this process's does.
     func output(of arguments: [String]) throws -> Data {
         let run = try launch(arguments)
         let output = run.everything()
@@ -81,15 +81,15 @@ struct Program {
         return Run(process: process, output: pipe.fileHandleForReading)
     }
 
-    /// A program that runs.
+    /// A running program.
     struct Run {
         fileprivate let process: Process
         fileprivate let output: FileHandle
 
-        /// What it prints until it ends.
+        /// The output until the program ends.
         func everything() -> Data { output.readDataToEndOfFile() }
 
-        /// The first line it prints, as soon as it is there.
+        /// The first line of output, as soon as it is complete.
         func firstLine() -> String {
             var line = Data()
             while !line.contains(UInt8(ascii: "\n")) {
@@ -100,7 +100,7 @@ struct Program {
             return String(decoding: line.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self)
         }
 
-        /// Waits for the end, and throws if that isn't success.
+        /// Waits for the end, and throws unless the program succeeded.
         func finish() throws {
             process.waitUntilExit()
             guard process.terminationReason == .exit, process.terminationStatus == 0 else {

@@ -1,6 +1,6 @@
 import ArgumentParser
 
-/// What is measured; the names are those of the figures.
+/// The kinds of measured work, named as in the figures.
 enum Work: String, Codable, CaseIterable, ExpressibleByArgument {
     case publish
     case publishSerial = "publish-serial"
@@ -13,7 +13,7 @@ enum Work: String, Codable, CaseIterable, ExpressibleByArgument {
     /// The worker process that ``start`` starts.
     case firstJob = "first-job"
 
-    /// How many messages or jobs of the number that was asked for the measurement takes.
+    /// The number of messages or jobs that the measurement takes if `count` were requested.
     func count(of count: Int) -> Int {
         switch self {
         case .publish, .consume, .consumeMultiple, .enqueue, .execute: count
@@ -24,15 +24,15 @@ enum Work: String, Codable, CaseIterable, ExpressibleByArgument {
     }
 }
 
-/// The sizes that Warren's and C's measurements have in common.
+/// The sizes shared by Warren's and C's measurements.
 enum Load {
-    /// How many messages wait for their confirm at a time.
+    /// The number of messages that await their confirm at a time.
     static let inFlight = 1000
-    /// How many deliveries are unsettled at a time.
+    /// The number of deliveries unsettled at a time.
     static let prefetch = 200
     /// The size of a message's body in bytes.
     static let bodySize = 256
-    /// How many callers enqueue at a time, and how many jobs run at a time.
+    /// The number of concurrent callers of enqueue, and of jobs that run at a time.
     static let callers = 100
     /// The rate at which latency is measured.
     static let jobsPerSecond = 100

@@ -13,7 +13,7 @@ import Testing
         )
     }
 
-    @Test func `A line begins as the issue says and goes on with what is peculiar`() throws {
+    @Test func `A line begins with the common keys and continues with those specific to the fault`() throws {
         #expect(
             try report.line
                 == #"{"fault":"worker-killed","enqueued":10,"completed":9,"dead":1,"lost":0,"duplicated":2,"recovered_s":0.123,"#
@@ -21,7 +21,7 @@ import Testing
         )
     }
 
-    @Test func `What broke is said and fails the report, as does an experiment without a ledger`() throws {
+    @Test func `A missed requirement fails the report, and so does an experiment without a ledger`() throws {
         var broken = report
         broken.broken = ["lost: a"]
         #expect(report.holds)
@@ -31,7 +31,7 @@ import Testing
         #expect(try FaultReport(fault: "f").line.contains(#""lost":null"#))
     }
 
-    @Test func `The tables have a row for each report and cells for each column`() {
+    @Test func `The tables have a row for each report and a cell for each column`() {
         let table = FaultTable([report, FaultReport(fault: "f", broken: ["x"])], summaries: ["f": "a fault"])
         let lines = table.markdown.split(separator: "\n")
         #expect(lines.count == 4)
@@ -40,7 +40,7 @@ import Testing
         #expect(table.text.split(separator: "\n").count == 3)
     }
 
-    @Test func `Every fault has a name and a summary of its own`() {
+    @Test func `Every fault has a unique name and summary`() {
         let all = FaultCatalogue.all
         #expect(Set(all.map(\.name)).count == all.count)
         #expect(Set(all.map(\.summary)).count == all.count)

@@ -9,7 +9,7 @@ import Testing
         [type, 0, channel, 0, 0, 0, UInt8(payload.count)] + payload + [0xCE]
     }
 
-    @Test func `Frames are found in whatever pieces they come`() {
+    @Test func `Frames are found however their bytes are split`() {
         let bytes = greeting + frame([1, 2, 3, 4, 5]) + frame([], type: 8) + frame([9])
         for size in 1...bytes.count {
             var tracker = FrameTracker(greeting: 8)
@@ -28,7 +28,7 @@ import Testing
         }
     }
 
-    @Test func `The first boundary and the first middle of a frame are positions before them`() {
+    @Test func `The first boundary and the first middle of a frame are given by the number of bytes before them`() {
         let tracker = FrameTracker(greeting: 8)
         let bytes = greeting + frame([1, 2, 3])
         #expect(tracker.firstBoundary(in: bytes) == 8)
@@ -37,14 +37,14 @@ import Testing
         #expect(tracker.firstMiddle(in: greeting + frame([], type: 8)) == nil)
     }
 
-    @Test func `Channels on which messages are delivered are noticed`() {
+    @Test func `Channels on which messages are delivered are recorded`() {
         var tracker = FrameTracker(greeting: 0)
         tracker.pass(frame([0, 60, 0, 60, 1], channel: 3) + frame([0, 60, 0, 80, 1], channel: 4))
         tracker.pass(frame([0, 60, 0, 60], type: 3, channel: 5))
         #expect(tracker.deliveringChannels == [3])
     }
 
-    @Test func `The bad frame is a whole frame`() {
+    @Test func `The bad frame is a complete frame`() {
         var tracker = FrameTracker(greeting: 0)
         tracker.pass(BadFrame.acknowledgement(ofUnknownDeliveryOn: 258))
         #expect(tracker.isAtBoundary)

@@ -10,16 +10,16 @@ import Testing
         return HostileMessages(sample: sample)
     }
 
-    @Test func `A number makes the same message each time, and can be found by its id`() {
+    @Test func `A number makes the same message each time, which its id identifies`() {
         for number in 0..<200 {
             let message = hostile.message(number)
-            // Compared as text, since a number that is none is unlike itself.
+            // Compared as text, since NaN differs from itself.
             #expect("\(message)" == "\(hostile.message(number))")
             #expect(message.properties.messageID == "hostile-\(number)")
         }
     }
 
-    @Test func `The largest is as large as can be, and the deepest as deep as asked`() {
+    @Test func `The largest message has the maximum size, and the deepest the requested depth`() {
         #expect(hostile.large(1).body.count == Message.maximumBodySize)
         #expect(hostile.deep(1, levels: 10).body.count == 20)
     }

@@ -5,17 +5,17 @@ import Testing
 @Suite struct LedgerTests {
     private func ledger(enqueued: [String], done: [String]) -> Ledger {
         var ledger = Ledger()
-        for (time, id) in enqueued.enumerated() { ledger.confirm(id, begunAt: Int64(time)) }
+        for (time, id) in enqueued.enumerated() { ledger.recordConfirmed(id, begunAt: Int64(time)) }
         for (time, id) in done.enumerated() {
-            ledger.add(JournalLine(event: .done, time: Int64(time) * 1_000_000, id: id), by: "w")
+            ledger.record(EventLogEntry(event: .done, time: Int64(time) * 1_000_000, id: id), by: "w")
         }
         return ledger
     }
 
-    @Test func `What was confirmed and is nowhere is lost`() {
+    @Test func `A confirmed job without a trace is lost`() {
         var ledger = ledger(enqueued: ["a", "b", "c", "d"], done: ["a"])
-        ledger.bury("b", reason: "permanent")
-        ledger.leave("c")
+        ledger.recordDead("b", reason: "permanent")
+        ledger.recordQueued("c")
         let balance = ledger.balance
         #expect(balance.enqueued == 4)
         #expect(balance.completed == 1)
@@ -31,10 +31,10 @@ import Testing
         #expect(ledger.balance.completed == 2)
     }
 
-    @Test func `A job whose enqueue is in doubt is neither lost nor a duplicate when it appears`() {
+    @Test func `A job whose enqueue is doubtful is neither lost nor a duplicate when it appears`() {
         var ledger = ledger(enqueued: ["a"], done: ["a", "doubtful"])
-        ledger.doubt("doubtful")
-        ledger.doubt("other")
+        ledger.recordDoubtful("doubtful")
+        ledger.recordDoubtful("other")
         let balance = ledger.balance
         #expect(balance.lost == 0)
         #expect(balance.duplicated == 0)
@@ -43,31 +43,31 @@ import Testing
         #expect(balance.doubtfulCompleted == 1)
     }
 
-    @Test func `What was open when its queue was deleted is discarded and not lost, what comes later is lost`() {
+    @Test func `A job that was open when its queue was deleted is discarded, and a later one is lost`() {
         var ledger = ledger(enqueued: ["a", "b", "c"], done: ["a"])
         ledger.waiveOpen()
-        ledger.add(JournalLine(event: .done, time: 9, id: "c"), by: "w")
-        ledger.confirm("late", begunAt: 10)
+        ledger.record(EventLogEntry(event: .done, time: 9, id: "c"), by: "w")
+        ledger.recordConfirmed("late", begunAt: 10)
         let balance = ledger.balance
         #expect(balance.discarded == 1)
         #expect(balance.lost == 1)
         #expect(ledger.missing == ["b", "late"])
     }
 
-    @Test func `A worker's open jobs are those it began and didn't end`() {
+    @Test func `A worker's open jobs are those it began and did not complete`() {
         var ledger = Ledger()
-        ledger.add(JournalLine(event: .begun, time: 1, id: "a"), by: "w")
-        ledger.add(JournalLine(event: .begun, time: 1, id: "b"), by: "w")
-        ledger.add(JournalLine(event: .done, time: 2, id: "a"), by: "w")
+        ledger.record(EventLogEntry(event: .begun, time: 1, id: "a"), by: "w")
+        ledger.record(EventLogEntry(event: .begun, time: 1, id: "b"), by: "w")
+        ledger.record(EventLogEntry(event: .done, time: 2, id: "a"), by: "w")
         #expect(ledger.begun["w"] == ["b"])
     }
 
-    @Test func `Recovery is the time to the first completion after the mark, of new jobs if that is asked`() {
+    @Test func `Recovery is the time to the first completion after the mark, of new jobs only if required`() {
         var ledger = Ledger()
-        ledger.confirm("old", begunAt: 1_000_000)
-        ledger.confirm("new", begunAt: 6_000_000)
-        ledger.add(JournalLine(event: .done, time: 5_500_000, id: "old"), by: "w1")
-        ledger.add(JournalLine(event: .done, time: 7_000_000, id: "new"), by: "w2")
+        ledger.recordConfirmed("old", begunAt: 1_000_000)
+        ledger.recordConfirmed("new", begunAt: 6_000_000)
+        ledger.record(EventLogEntry(event: .done, time: 5_500_000, id: "old"), by: "w1")
+        ledger.record(EventLogEntry(event: .done, time: 7_000_000, id: "new"), by: "w2")
         #expect(ledger.recovery(after: Ledger.Mark(time: 5_000_000)) == 0.5)
         #expect(ledger.recovery(after: Ledger.Mark(time: 5_000_000, countsNewJobsOnly: true)) == 2)
         #expect(ledger.recovery(after: Ledger.Mark(time: 8_000_000)) == nil)

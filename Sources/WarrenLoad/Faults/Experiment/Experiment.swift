@@ -5,18 +5,19 @@ import RabbitMQ
 import Synchronization
 import Warren
 
-/// One experiment: an application of its own with one queue, worker processes, a caller that enqueues, and the ledger of all jobs.
+/// One experiment: a separate application with one queue, worker processes, callers that enqueue, and a ledger of all
+/// jobs.
 final class Experiment: Sendable {
-    /// What an experiment is made of.
+    /// The setup of an experiment.
     struct Setup: Sendable {
-        /// Where the broker is, for what only looks on.
+        /// The broker's URL, for the observer.
         var broker: String
-        /// Where it is for workers and callers, if that is something else; several with commas.
+        /// The URLs for workers and callers, separated by commas, if they differ from the observer's.
         var url: String?
         var load: JobLoad
         var workers = 3
         var concurrency = 16
-        /// How many workers may end by themselves.
+        /// Whether workers may end by themselves.
         var mayCrash = false
     }
 
@@ -27,21 +28,21 @@ final class Experiment: Sendable {
         var broken: [String] = []
     }
 
-    let name: String
-    let context: FaultContext
+    private let name: String
+    private let context: FaultContext
     let setup: Setup
     let topology: Topology
     let queue: QueueName
-    /// A client that no fault stands in the way of, but those of the broker itself.
+    /// A client that only faults of the broker itself affect.
     let observer: RabbitMQClient
-    let client: RabbitMQClient
+    private let client: RabbitMQClient
     let jobs: JobClient
-    let crew: WorkerCrew
-    let book: LedgerBook
+    let pool: WorkerPool
+    let ledger: SharedLedger
     let enqueuer: FaultEnqueuer
     private let state = Mutex(State())
 
-    init(_ name: String, _ context: FaultContext, _ setup: Setup) {
+    private init(_ name: String, _ context: FaultContext, _ setup: Setup) {
         self.name = name
         self.context = context
         self.setup = setup
@@ -52,9 +53,9 @@ final class Experiment: Sendable {
         observer = RabbitMQClient(url: setup.broker, connectionName: "observer of \(name)", logger: logger)
         client = RabbitMQClient(url: url, connectionName: "caller of \(name)", logger: logger)
         jobs = JobClient(client, topology: topology, logger: logger)
-        book = LedgerBook(folder: context.folder)
-        crew = WorkerCrew(
-            WorkerOrder(
+        ledger = SharedLedger(folder: context.folder)
+        pool = WorkerPool(
+            WorkerConfiguration(
                 url: url,
                 application: topology.application,
                 queue: queue.rawValue,
@@ -62,14 +63,15 @@ final class Experiment: Sendable {
                 concurrency: setup.concurrency
             )
         )
-        enqueuer = FaultEnqueuer(jobs, queue: queue, load: setup.load, book: book)
+        enqueuer = FaultEnqueuer(jobs, queue: queue, load: setup.load, ledger: ledger)
     }
 
-    // MARK: What a script tells
+    // MARK: Called by a script
 
-    /// A fault ended now.
+    /// Records that a fault ended now.
     ///
-    /// - Parameter countsNewJobsOnly: Whether the way from `enqueue` to the worker has to work again, not only the worker.
+    /// - Parameter countsNewJobsOnly: Whether recovery requires a job enqueued after the fault, and not only a worker
+    ///   that works again.
     func mark(countsNewJobsOnly: Bool = false) { mark(at: WallClock.now, countsNewJobsOnly: countsNewJobsOnly) }
 
     func mark(at time: Int64, countsNewJobsOnly: Bool = false) {
@@ -78,43 +80,42 @@ final class Experiment: Sendable {
 
     func figure(_ name: String, _ value: Double) { state.withLock { $0.figures.append((name, value)) } }
     func note(_ text: String) { state.withLock { $0.notes.append(text) } }
-    func broke(_ text: String) { state.withLock { $0.broken.append(text) } }
+    func fail(_ text: String) { state.withLock { $0.broken.append(text) } }
 
-    /// Notes what is owed and isn't kept.
-    func owe(_ isKept: Bool, _ text: @autoclosure () -> String) { if !isKept { broke(text()) } }
+    /// Records a failure with this text unless a requirement is met.
+    func require(_ isMet: Bool, _ text: @autoclosure () -> String) { if !isMet { fail(text()) } }
 
     var marks: [Ledger.Mark] { state.withLock { $0.marks } }
     var findings: (figures: [(name: String, value: Double)], notes: [String], broken: [String]) {
         state.withLock { ($0.figures, $0.notes, $0.broken) }
     }
 
-    // MARK: What a script sees
+    /// The number of different jobs done.
+    var completed: Int { ledger.with { $0.completed } }
 
-    /// How many different jobs are done.
-    var completed: Int { book.with { $0.completed } }
-
-    /// Waits until so many more jobs are done than now.
+    /// Waits until `count` more jobs are done than now.
     func waitForJobs(_ count: Int, within limit: Duration = .seconds(60)) async throws {
         let goal = completed + count
-        try await Patience.wait("\(count) more jobs are done", within: limit) { self.completed >= goal }
+        try await waitUntil("\(count) more jobs are done", within: limit) { self.completed >= goal }
     }
-}
 
-extension Experiment {
-    /// Makes an experiment: `script` does the harm while workers run and jobs come; afterwards all is counted.
+    // MARK: Running
+
+    /// Runs an experiment: `script` injects the faults while workers run and jobs are enqueued; then all jobs are
+    /// counted and `verify` checks the ledger.
     static func run(
         _ name: String,
         _ context: FaultContext,
         _ setup: Setup,
         script: (Experiment) async throws -> Void,
-        judge: (Experiment, Ledger) -> Void = { _, _ in }
+        verify: (Experiment, Ledger) -> Void = { _, _ in }
     ) async throws -> FaultReport {
         let experiment = Experiment(name, context, setup)
         let result: Result<FaultReport, any Error>
         do {
-            result = .success(try await experiment.conduct(script, judge))
+            result = .success(try await experiment.perform(script, verify))
         } catch {
-            experiment.crew.killAll()
+            experiment.pool.killAll()
             result = .failure(error)
         }
         await experiment.client.close()
@@ -122,17 +123,17 @@ extension Experiment {
         return try result.get()
     }
 
-    private func conduct(
+    private func perform(
         _ script: (Experiment) async throws -> Void,
-        _ judge: (Experiment, Ledger) -> Void
+        _ verify: (Experiment, Ledger) -> Void
     ) async throws -> FaultReport {
         let plan = topology.plan(for: [queue], delays: false, broker: try await observer.broker().version)
         _ = try await plan.apply(to: observer)
-        for _ in 0..<setup.workers { try crew.hire() }
+        for _ in 0..<setup.workers { try pool.start() }
         try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { try await self.followJournals() }
-            group.addTask { try await self.crew.replaceFallen() }
-            try await Patience.wait("all workers consume '\(queue)'", within: .seconds(30)) {
+            group.addTask { try await self.followEventLogs() }
+            group.addTask { try await self.pool.restartCrashed() }
+            try await waitUntil("all workers consume '\(queue)'", within: .seconds(30)) {
                 try await observer.status(ofQueue: queue.rawValue).consumerCount == setup.workers
             }
             group.addTask { await self.enqueuer.run() }
@@ -140,75 +141,71 @@ extension Experiment {
                 try await script(self)
             } catch {
                 try Task.checkCancellation()
-                broke("\(error)")
+                fail("\(error)")
             }
-            try await goOnUntilAllWork()
+            try await continueUntilAllWorkersWork()
             enqueuer.finish()
             try await settle()
             group.cancelAll()
             while await group.nextResult() != nil {}
         }
-        await note(peakMemory: crew.peakMemory)
-        try await crew.terminateAll()
-        try book.readJournals()
-        try await countWhatIsLeft()
-        let ledger = book.with { $0 }
-        judge(self, ledger)
-        let report = report(ledger)
-        try await cleanUp()
+        if let peakMemory = pool.peakMemory { figure("worker_peak_mib", peakMemory) }
+        try await pool.terminateAll()
+        try ledger.readEventLogs()
+        try await recordLeftovers()
+        let finalLedger = ledger.with { $0 }
+        verify(self, finalLedger)
+        let report = report(finalLedger)
+        try await deleteTopology()
         return report
     }
 
-    private func note(peakMemory: Double?) async {
-        if let peakMemory { figure("worker_peak_mib", peakMemory) }
-    }
-
-    private func followJournals() async throws {
+    private func followEventLogs() async throws {
         while true {
-            try book.readJournals()
+            try ledger.readEventLogs()
             try await Task.sleep(for: .milliseconds(20))
         }
     }
 
-    /// Lets jobs come until every worker has done one since the last fault ended: a worker that only seems to be alive must show.
-    private func goOnUntilAllWork() async throws {
+    /// Continues until every worker has completed a job since the last fault ended, to detect workers that only seem to
+    /// be alive.
+    private func continueUntilAllWorkersWork() async throws {
         guard let last = marks.last, setup.workers > 0 else { return }
         var idle: [String] = []
-        try? await Patience.wait("every worker works", within: .seconds(20)) {
-            let works = book.with { $0.firstCompletions(after: last) }
-            idle = crew.names.filter { works[$0] == nil }
+        try? await waitUntil("every worker works", within: .seconds(20)) {
+            let works = ledger.with { $0.firstCompletions(after: last) }
+            idle = pool.names.filter { works[$0] == nil }
             return idle.isEmpty
         }
         try Task.checkCancellation()
-        owe(idle.isEmpty, "idle 20 s after the fault: \(idle.joined(separator: ", "))")
-        let times = book.with { $0.firstCompletions(after: last) }.filter { crew.names.contains($0.key) }
+        require(idle.isEmpty, "workers idle 20 s after the fault: \(idle.joined(separator: ", "))")
+        let times = ledger.with { $0.firstCompletions(after: last) }.filter { pool.names.contains($0.key) }
         if let slowest = times.values.max() { figure("slowest_worker_s", slowest) }
     }
 
-    /// Waits until all jobs are enqueued, and each is done or dead.
+    /// Waits until all jobs are enqueued and each is done or dead.
     private func settle() async throws {
         do {
-            try await Patience.wait("the caller gets all jobs enqueued", within: .seconds(120)) { enqueuer.isFinished }
+            try await waitUntil("all jobs are enqueued", within: .seconds(120)) { enqueuer.isFinished }
         } catch {
             try Task.checkCancellation()
-            broke("\(error) The last error: \(enqueuer.failures.last)")
+            fail("\(error) The last error: \(enqueuer.failures.last)")
         }
-        try? await Patience.wait("all jobs are settled", within: context.size(short: .seconds(30), long: .seconds(120)))
-        {
-            let open = book.with { ledger in ledger.open.subtracting(ledger.waived).count }
+        try? await waitUntil("all jobs are settled", within: context.size(short: .seconds(30), long: .seconds(120))) {
+            let open = ledger.with { ledger in ledger.open.subtracting(ledger.waived).count }
             if open == 0 { return true }
             return (try? await observer.status(ofQueue: queue.dead).messageCount).map { $0 >= open } ?? false
         }
         try Task.checkCancellation()
     }
 
-    /// Takes what is left out of the queues, into the ledger.
-    private func countWhatIsLeft() async throws {
+    /// Moves the messages left in the queues into the ledger.
+    private func recordLeftovers() async throws {
         for name in [queue.rawValue, queue.parked] {
-            try await drain(name) { id, _, ledger in ledger.leave(id) }
+            try await drain(name) { id, _, ledger in ledger.recordQueued(id) }
         }
         try await drain(queue.dead) { id, letter, ledger in
-            ledger.bury(id, reason: letter.record.reason?.rawValue ?? Self.brokersReason(letter.message))
+            ledger.recordDead(id, reason: letter.record.reason?.rawValue ?? Self.deathReason(letter.message))
         }
     }
 
@@ -220,44 +217,44 @@ extension Experiment {
             let letter = DeadLetter(delivery.message, of: queue)
             let properties = delivery.message.properties
             let id = properties.headers?[FaultWorkerCommand.idHeader]?.stringValue ?? letter.id ?? properties.messageID
-            book.with { body(id ?? "nameless", letter, &$0) }
+            ledger.with { body(id ?? "nameless", letter, &$0) }
             delivery.ack()
         }
     }
 
-    /// Why the broker moved a message to the dead queue by itself.
-    private static func brokersReason(_ message: Message) -> String {
+    /// The reason for which the broker itself dead-lettered a message.
+    private static func deathReason(_ message: Message) -> String {
         let death = message.properties.headers?["x-death"]?.arrayValue?.first?.tableValue
         return death?["reason"]?.stringValue.map { "broker: \($0)" } ?? "none"
     }
 
-    private func cleanUp() async throws {
+    private func deleteTopology() async throws {
         for name in [queue.rawValue, queue.dead, queue.parked] { try await observer.deleteQueue(name) }
         for name in [topology.exchange, topology.deadExchange] { try await observer.deleteExchange(name) }
     }
-}
 
-extension Experiment {
-    /// The report of an experiment that is over.
-    func report(_ ledger: Ledger) -> FaultReport {
+    // MARK: Reporting
+
+    /// The report of a finished experiment.
+    private func report(_ ledger: Ledger) -> FaultReport {
         let balance = ledger.balance
         let recoveries = marks.map { ledger.recovery(after: $0) }
-        owe(
+        require(
             balance.lost == 0,
             "lost: \(ledger.missing.subtracting(ledger.waived).sorted().prefix(5).joined(separator: ", "))"
         )
-        owe(!recoveries.contains(nil), "no job was done after the fault")
-        owe(setup.mayCrash || crew.crashes == 0, "\(crew.crashes) workers ended by themselves")
-        owe(crew.badEnds == 0, "\(crew.badEnds) workers ended with an error after SIGTERM")
+        require(!recoveries.contains(nil), "no job was done after the fault")
+        require(setup.mayCrash || pool.crashes == 0, "\(pool.crashes) workers ended by themselves")
+        require(pool.badExits == 0, "\(pool.badExits) workers exited with an error after SIGTERM")
         if enqueuer.worstLateness > 0 { figure("late_ms", enqueuer.worstLateness) }
-        owe(
+        require(
             enqueuer.worstLateness <= context.latenessLimit,
-            "an enqueue came back \(FaultReport.number(enqueuer.worstLateness)) ms after its deadline"
+            "an enqueue returned \(FaultReport.number(enqueuer.worstLateness)) ms after its deadline"
         )
         let failures = enqueuer.failures.counts
         if !failures.isEmpty {
             note(
-                "enqueues that failed: "
+                "failed enqueues: "
                     + failures.sorted { $0.key < $1.key }.map { "\($1) \($0)" }.joined(separator: ", ")
             )
         }
@@ -273,18 +270,18 @@ extension Experiment {
     }
 }
 
-/// How many jobs an experiment has, and how fast they come.
+/// The number of an experiment's jobs, and their rate.
 struct JobLoad: Sendable {
-    /// How many jobs are enqueued at least; more while the fault lasts, up to ten times as many.
+    /// The least number of jobs enqueued; up to ten times as many while the fault lasts.
     var jobs: Int
-    /// How many a second.
+    /// The rate in jobs per second.
     var perSecond: Double
-    /// How long each takes, by its number.
+    /// The job of each number.
     var job: @Sendable (_ number: Int) -> FaultJob = { _ in FaultJob(milliseconds: 20) }
-    /// How long an `enqueue` may take.
+    /// The time limit of each `enqueue`.
     var timeout: Duration = .seconds(10)
 
-    /// The load of the long form and that of the short one.
+    /// The usual load of the long or the short form.
     static func standard(
         _ context: FaultContext,
         job: @escaping @Sendable (_ number: Int) -> FaultJob = { _ in FaultJob(milliseconds: 20) }
@@ -294,20 +291,13 @@ struct JobLoad: Sendable {
     }
 }
 
-/// Waiting for what can only be looked at.
-enum Patience {
-    /// Waits until `condition` is true, looking some fifty times a second.
-    ///
-    /// - Throws: ``LoadError`` with what was waited for, when it takes longer than `limit`.
-    static func wait(
-        _ what: String,
-        within limit: Duration,
-        _ condition: () async throws -> Bool
-    ) async throws {
-        let end = ContinuousClock.now + limit
-        while try await !condition() {
-            guard ContinuousClock.now < end else { throw LoadError("Not seen within \(limit): \(what).") }
-            try await Task.sleep(for: .milliseconds(20))
-        }
+/// Polls `condition` some fifty times a second until it is true.
+///
+/// - Throws: ``LoadError`` with `description` if that takes longer than `limit`.
+func waitUntil(_ description: String, within limit: Duration, _ condition: () async throws -> Bool) async throws {
+    let end = ContinuousClock.now + limit
+    while try await !condition() {
+        guard ContinuousClock.now < end else { throw LoadError("Not seen within \(limit): \(description).") }
+        try await Task.sleep(for: .milliseconds(20))
     }
 }

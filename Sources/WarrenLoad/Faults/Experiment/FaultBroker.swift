@@ -7,12 +7,12 @@ import System
 import SystemPackage
 #endif
 
-/// A private broker, by `compose/broker`.
+/// A private broker, started by `compose/broker`.
 struct FaultBroker: Sendable {
     let name: String
     private let script: String
 
-    /// A node as `compose/broker status --json` tells of it.
+    /// A node as `compose/broker status --json` reports it.
     struct Node: Decodable, Sendable {
         var node: Int
         var pid: Int32?
@@ -21,33 +21,33 @@ struct FaultBroker: Sendable {
         var url: String
     }
 
-    /// A broker of this name; nothing is started.
+    /// Creates the description of a broker of this name; nothing is started.
     init(name: String) throws {
         self.name = name
         script = try Self.findScript()
     }
 
-    /// Starts it for the first time.
+    /// Starts the broker for the first time.
     func create(nodes: Int, version: String) async throws {
-        _ = try await compose("start", "--nodes", String(nodes), "--version", version)
+        _ = try await runScript("start", "--nodes", String(nodes), "--version", version)
     }
 
-    /// Starts what is missing of it.
-    func start() async throws { _ = try await compose("start") }
+    /// Starts the nodes that aren't running.
+    func start() async throws { _ = try await runScript("start") }
 
-    /// Stops it in order.
-    func stop() async throws { _ = try await compose("stop") }
+    /// Stops the broker cleanly.
+    func stop() async throws { _ = try await runScript("stop") }
 
-    /// Ends it and deletes its data.
-    func wipe() async throws { _ = try await compose("stop", "--wipe") }
+    /// Stops the broker and deletes its data.
+    func wipe() async throws { _ = try await runScript("stop", "--wipe") }
 
     /// Runs rabbitmqctl.
     @discardableResult
-    func ctl(_ arguments: String...) async throws -> String { try await compose("ctl", arguments) }
+    func ctl(_ arguments: String...) async throws -> String { try await runScript("ctl", arguments) }
 
     func nodes() async throws -> [Node] {
         struct Status: Decodable { var nodes: [Node] }
-        let text = try await compose("status", ["--json"], isAnswerWithAnyCode: true)
+        let text = try await runScript("status", ["--json"], isAnswerWithAnyCode: true)
         return try JSONDecoder().decode(Status.self, from: Data(text.utf8)).nodes
     }
 
@@ -57,16 +57,16 @@ struct FaultBroker: Sendable {
             throw LoadError("Node \(node) of broker '\(name)' isn't running.")
         }
         Foundation.kill(pid, SIGKILL)
-        try await Patience.wait("node \(node) of broker '\(name)' is gone", within: .seconds(10)) {
+        try await waitUntil("node \(node) of broker '\(name)' is gone", within: .seconds(10)) {
             Foundation.kill(pid, 0) != 0
         }
     }
 
-    fileprivate func compose(_ command: String, _ arguments: String...) async throws -> String {
-        try await compose(command, arguments)
+    fileprivate func runScript(_ command: String, _ arguments: String...) async throws -> String {
+        try await runScript(command, arguments)
     }
 
-    fileprivate func compose(
+    fileprivate func runScript(
         _ command: String,
         _ arguments: [String],
         isAnswerWithAnyCode: Bool = false
@@ -99,15 +99,15 @@ struct FaultBroker: Sendable {
 
 extension FaultBroker {
     /// Runs rabbitmqctl.
-    func ctl(_ arguments: [String]) async throws { _ = try await compose("ctl", arguments) }
+    func ctl(_ arguments: [String]) async throws { _ = try await runScript("ctl", arguments) }
 
-    /// Where its first node is.
+    /// The URL of the first node.
     func url() async throws -> String {
         guard let node = try await nodes().first else { throw LoadError("Broker '\(name)' has no nodes.") }
         return node.url
     }
 
-    /// The port of its first node.
+    /// The port of the first node.
     func port() async throws -> UInt16 {
         let url = try await url()
         guard let port = URL(string: url)?.port.flatMap({ UInt16(exactly: $0) }) else {
@@ -116,7 +116,7 @@ extension FaultBroker {
         return port
     }
 
-    /// Waits until the first node takes connections, and returns when that was, in microseconds since 1970.
+    /// Waits until the first node accepts connections, and returns the time in microseconds since 1970.
     func timeOfReturn() async throws -> Int64 {
         let port = try await port()
         while await !Loopback.isListening(at: port) { try await Task.sleep(for: .milliseconds(10)) }
@@ -124,7 +124,7 @@ extension FaultBroker {
     }
 }
 
-/// The brokers of one run, started when they are first needed.
+/// The brokers of one run, started on first use.
 actor FaultBrokers {
     private let version: String
     private let prefix = "faults-\(ProcessInfo.processInfo.processIdentifier)"
@@ -132,10 +132,10 @@ actor FaultBrokers {
 
     init(version: String) { self.version = version }
 
-    /// The broker that most experiments share, running whatever the one before did to it.
+    /// The broker that most experiments share, running again whatever the previous one did to it.
     func shared() async throws -> FaultBroker { try await broker("\(prefix)-one", nodes: 1) }
 
-    /// Three nodes.
+    /// A cluster of three nodes.
     func cluster() async throws -> FaultBroker { try await broker("\(prefix)-three", nodes: 3) }
 
     private func broker(_ name: String, nodes: Int) async throws -> FaultBroker {
@@ -143,23 +143,23 @@ actor FaultBrokers {
             try await broker.start()
             return broker
         }
-        StatusLine.show("starting RabbitMQ \(version), nodes: \(nodes)")
+        Console.showStatus("starting RabbitMQ \(version), nodes: \(nodes)")
         let broker = try FaultBroker(name: name)
         started.append(broker)
         try await broker.create(nodes: nodes, version: version)
         return broker
     }
 
-    /// Ends a broker that no other experiment needs.
+    /// Stops a broker that no other experiment needs.
     func end(_ broker: FaultBroker) async throws {
         try await broker.wipe()
         started.removeAll { $0.name == broker.name }
     }
 
-    /// Ends all, and deletes their data.
+    /// Stops all brokers and deletes their data.
     func endAll() async {
         for broker in started {
-            do { try await broker.wipe() } catch { Surroundings.say("\(error)") }
+            do { try await broker.wipe() } catch { Console.warn("\(error)") }
         }
         started = []
     }

@@ -3,14 +3,15 @@ import Foundation
 import Synchronization
 import Warren
 
-/// Enqueues an experiment's jobs at a steady pace, 100 at a time, and writes into the ledger what the caller was told.
+/// Enqueues an experiment's jobs at a steady rate, 100 at a time, and records the outcomes reported to the caller in
+/// the ledger.
 final class FaultEnqueuer: Sendable {
     private struct State: Sendable {
         var taken = 0
-        var underWay = 0
+        var inFlight = 0
         var nextDue = ContinuousClock.now
         var isPaused = false
-        var isEnough = false
+        var isFinishing = false
         var callers = Load.callers
         var worstLateness = Duration.zero
         var failures: [String: Int] = [:]
@@ -20,42 +21,42 @@ final class FaultEnqueuer: Sendable {
     private let jobs: JobClient
     private let queue: QueueName
     private let load: JobLoad
-    private let book: LedgerBook
+    private let ledger: SharedLedger
     private let state = Mutex(State())
 
-    init(_ jobs: JobClient, queue: QueueName, load: JobLoad, book: LedgerBook) {
+    init(_ jobs: JobClient, queue: QueueName, load: JobLoad, ledger: SharedLedger) {
         self.jobs = jobs
         self.queue = queue
         self.load = load
-        self.book = book
+        self.ledger = ledger
     }
 
-    // MARK: What it is told
+    // MARK: Called by the experiment
 
-    /// Begins no job until ``resume()``, and returns when none is under way.
+    /// Starts no further enqueue until ``resume()``, and returns when none is in flight.
     func pause() async throws {
         state.withLock { $0.isPaused = true }
-        try await Patience.wait("enqueues end", within: .seconds(60)) { self.state.withLock { $0.underWay } == 0 }
+        try await waitUntil("enqueues end", within: .seconds(60)) { self.state.withLock { $0.inFlight } == 0 }
     }
 
     func resume() { state.withLock { $0.isPaused = false } }
 
-    /// Ends when the load's jobs are enqueued.
+    /// Stops once the load's jobs are enqueued.
     func finish() {
         state.withLock { state in
             state.isPaused = false
-            state.isEnough = true
+            state.isFinishing = true
         }
     }
 
-    // MARK: What came of it
+    // MARK: Results
 
     var isFinished: Bool { state.withLock { $0.callers == 0 } }
-    /// How many jobs were begun.
+    /// The number of jobs started.
     var taken: Int { state.withLock { $0.taken } }
-    /// How long after its deadline the slowest `enqueue` returned, in milliseconds.
+    /// The time by which the slowest `enqueue` overran its deadline, in milliseconds.
     var worstLateness: Double { state.withLock { $0.worstLateness } / .milliseconds(1) }
-    /// How often an `enqueue` failed, by the error's code, and the last error.
+    /// The number of failed enqueues by the error's code, and the last error.
     var failures: (counts: [String: Int], last: String) { state.withLock { ($0.failures, $0.lastError) } }
 
     // MARK: Enqueueing
@@ -66,7 +67,7 @@ final class FaultEnqueuer: Sendable {
                 group.addTask {
                     while let number = await self.take() {
                         await self.enqueue(number)
-                        self.state.withLock { $0.underWay -= 1 }
+                        self.state.withLock { $0.inFlight -= 1 }
                     }
                     self.state.withLock { $0.callers -= 1 }
                 }
@@ -74,22 +75,22 @@ final class FaultEnqueuer: Sendable {
         }
     }
 
-    /// The next job's number, when it is its turn; `nil` if there are no more.
+    /// Waits until the next job is due and returns its number; `nil` if there are no more.
     private func take() async -> Int? {
         while !Task.isCancelled {
-            let turn: (number: Int, due: ContinuousClock.Instant)?? = state.withLock { state in
-                let isOver = state.isEnough ? state.taken >= load.jobs : state.taken >= 10 * load.jobs
-                if isOver && state.isEnough { return .some(nil) }
+            let next: (number: Int, due: ContinuousClock.Instant)?? = state.withLock { state in
+                let isOver = state.isFinishing ? state.taken >= load.jobs : state.taken >= 10 * load.jobs
+                if isOver && state.isFinishing { return .some(nil) }
                 if isOver || state.isPaused { return nil }
                 state.nextDue = max(.now, state.nextDue) + .seconds(1) / load.perSecond
                 state.taken += 1
-                state.underWay += 1
+                state.inFlight += 1
                 return (state.taken, state.nextDue)
             }
-            switch turn {
-            case .some(.some(let turn)):
-                try? await Task.sleep(until: turn.due, tolerance: .zero)
-                return turn.number
+            switch next {
+            case .some(.some(let next)):
+                try? await Task.sleep(until: next.due, tolerance: .zero)
+                return next.number
             case .some(.none): return nil
             case .none: try? await Task.sleep(for: .milliseconds(10))
             }
@@ -97,9 +98,9 @@ final class FaultEnqueuer: Sendable {
         return nil
     }
 
-    /// Enqueues one job, again and again under one id while it is certain that the broker didn't take it.
+    /// Enqueues one job, and repeats it under the same id while the broker certainly hasn't accepted it.
     ///
-    /// One whose outcome is unknown is left alone, and another takes its place.
+    /// A job whose outcome is unknown is not repeated; another takes its place.
     private func enqueue(_ number: Int) async {
         let job = load.job(number)
         var copies = 0
@@ -110,11 +111,11 @@ final class FaultEnqueuer: Sendable {
             do {
                 defer { noteLateness(since: start) }
                 try await jobs.enqueue(job, queue: queue, id: id, timeout: load.timeout)
-                return book.with { $0.confirm(id, begunAt: began) }
+                return ledger.with { $0.recordConfirmed(id, begunAt: began) }
             } catch {
                 note(error)
                 guard (error as? WarrenError)?.outcomeIsKnown ?? true else {
-                    book.with { $0.doubt(id) }
+                    ledger.with { $0.recordDoubtful(id) }
                     copies += 1
                     continue
                 }

@@ -1,23 +1,23 @@
 import Foundation
 
-/// What is printed of one fault.
+/// The printed result of one fault.
 struct FaultReport: Sendable {
     var fault: String
-    /// The sums of the ledger; `nil` if the experiment could not be made.
+    /// The sums of the ledger; `nil` if the experiment could not be run.
     var balance: Ledger.Balance?
-    /// Seconds from the end of the fault to the first job done after it; the longest, where there were several.
+    /// Seconds from the end of the fault to the first job done after it; the longest if there were several.
     var recovered: Double?
-    /// What is peculiar to the fault, in the order in which it is printed: names as in the JSON, with their units.
+    /// Figures specific to the fault, in the order in which they are printed, named as in the JSON with their units.
     var figures: [(name: String, value: Double)] = []
-    /// What a reader should know to understand the figures.
+    /// Notes that help to interpret the figures.
     var notes: [String] = []
-    /// What was owed and not kept.
+    /// The requirements that were not met.
     var broken: [String] = []
 
-    /// Whether all that is owed was kept.
+    /// Whether all requirements were met.
     var holds: Bool { broken.isEmpty && balance != nil }
 
-    /// One line of JSON, in the order of the issue.
+    /// One line of JSON, with its keys in a fixed order.
     var line: String {
         get throws {
             var fields: [(String, String)] = [("fault", try Self.json(fault))]
@@ -46,14 +46,14 @@ struct FaultReport: Sendable {
         return String(decoding: try encoder.encode(value), as: UTF8.self)
     }
 
-    /// A number with as many digits as mean something.
+    /// A number rounded to a meaningful number of digits.
     static func number(_ number: Double) -> String {
         let rounded = (number * 1000).rounded() / 1000
         return rounded == rounded.rounded() && abs(rounded) < 1e15 ? String(Int(rounded)) : String(rounded)
     }
 }
 
-/// The reports as a table: for a terminal, or in Markdown for the README.
+/// The reports as a table, for a terminal or in Markdown.
 struct FaultTable {
     private let rows: [[String]]
 
@@ -62,7 +62,7 @@ struct FaultTable {
         rows = [headings] + reports.map { Self.row($0, summaries[$0.fault] ?? $0.fault) }
     }
 
-    /// Columns side by side, numbers to the right.
+    /// The rows with aligned columns, numbers to the right.
     var text: String {
         let widths = columns.map { column in rows.map { $0[column].count }.max() ?? 0 }
         return rows.map { row in
@@ -76,7 +76,7 @@ struct FaultTable {
         .joined(separator: "\n")
     }
 
-    /// A table of GitHub's Markdown.
+    /// The table in GitHub's Markdown.
     var markdown: String {
         let lines = rows.map { "| \($0.joined(separator: " | ")) |" }
         let rule = "|" + columns.map { Self.isNumber($0) ? "---:|" : "---|" }.joined()

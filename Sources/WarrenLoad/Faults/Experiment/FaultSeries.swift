@@ -1,8 +1,8 @@
 import Foundation
 
-/// Makes experiments one after another, and prints what came of them.
+/// Runs experiments one after another, and prints their results.
 struct FaultSeries {
-    /// How reports are printed.
+    /// The form in which reports are printed.
     enum Form {
         case lines
         case table
@@ -14,7 +14,7 @@ struct FaultSeries {
     let version: String
     let form: Form
 
-    /// Runs all faults; false if one of them broke what is owed.
+    /// Runs all faults; returns false if one of them missed a requirement.
     func run() async throws -> Bool {
         let brokers = FaultBrokers(version: version)
         let folder = FileManager.default.temporaryDirectory
@@ -25,16 +25,16 @@ struct FaultSeries {
         } catch {
             result = .failure(error)
         }
-        StatusLine.show("ending the brokers")
-        // A shield: when the run is cancelled, as by Ctrl-C, its brokers must end all the same.
+        Console.showStatus("stopping the brokers")
+        // A cancellation shield: if the run is cancelled, as by Ctrl-C, its brokers must still be stopped.
         await Task { await brokers.endAll() }.value
-        StatusLine.clear()
+        Console.clearStatus()
         let reports = try result.get()
         let isGood = reports.allSatisfy(\.holds)
         if isGood {
             try? FileManager.default.removeItem(at: folder)
         } else {
-            Surroundings.say("not all that is owed was kept; journals and logs of the workers: \(folder.path)")
+            Console.warn("some requirements were not met; event logs and logs of the workers: \(folder.path)")
         }
         let summaries = Dictionary(uniqueKeysWithValues: faults.map { ($0.name, $0.summary) })
         switch form {
@@ -48,7 +48,7 @@ struct FaultSeries {
     private func run(_ brokers: FaultBrokers, _ folder: URL) async throws -> [FaultReport] {
         var reports: [FaultReport] = []
         for fault in faults {
-            StatusLine.show("\(fault.name), \(reports.count + 1) of \(faults.count)")
+            Console.showStatus("\(fault.name), \(reports.count + 1) of \(faults.count)")
             let own = folder.appending(path: fault.name)
             try FileManager.default.createDirectory(at: own, withIntermediateDirectories: true)
             let context = FaultContext(isShort: isShort, brokers: brokers, folder: own)
@@ -58,11 +58,11 @@ struct FaultSeries {
                 report = try await fault.run(context)
             } catch {
                 try Task.checkCancellation()
-                report = FaultReport(fault: fault.name, broken: ["the experiment could not be made: \(error)"])
+                report = FaultReport(fault: fault.name, broken: ["the experiment could not be run: \(error)"])
             }
             report.figures.append(("took_s", (ContinuousClock.now - start) / .seconds(1)))
             reports.append(report)
-            StatusLine.clear()
+            Console.clearStatus()
             if form == .lines {
                 print(try report.line)
                 fflush(nil)

@@ -6,9 +6,9 @@ import System
 import SystemPackage
 #endif
 
-/// One line of a worker's journal: that it began a job, or that it is done with one.
-struct JournalLine: Sendable, Hashable {
-    /// What a worker writes down.
+/// One line of a worker's event log: it began a job, or completed one.
+struct EventLogEntry: Sendable, Hashable {
+    /// The kind of event.
     enum Event: String, Sendable {
         case begun = "b"
         case done = "d"
@@ -19,12 +19,12 @@ struct JournalLine: Sendable, Hashable {
     var time: Int64
     var id: String
 
-    /// The line with its end.
+    /// The entry as a line, line end included.
     var text: String { "\(event.rawValue) \(time) \(id)\n" }
 }
 
-extension JournalLine {
-    /// Reads a line without its end; `nil` for anything else.
+extension EventLogEntry {
+    /// Parses a line without its end; `nil` for anything else.
     init?(_ line: Substring) {
         let parts = line.split(separator: " ", maxSplits: 2)
         guard parts.count == 3, let event = Event(rawValue: String(parts[0])), let time = Int64(parts[1]) else {
@@ -34,10 +34,10 @@ extension JournalLine {
     }
 }
 
-/// The journal that a worker process writes.
+/// Writes the event log of a worker process.
 ///
-/// Each line is handed to the operating system before the call returns, so it survives the process, however that ends.
-struct JournalFile: Sendable {
+/// Each entry is passed to the operating system before the call returns, so it survives any end of the process.
+struct EventLogWriter: Sendable {
     private let file: FileDescriptor
 
     init(path: String) throws {
@@ -49,24 +49,24 @@ struct JournalFile: Sendable {
         )
     }
 
-    func write(_ event: JournalLine.Event, _ id: String) throws {
-        try file.writeAll(JournalLine(event: event, time: WallClock.now, id: id).text.utf8)
+    func write(_ event: EventLogEntry.Event, _ id: String) throws {
+        try file.writeAll(EventLogEntry(event: event, time: WallClock.now, id: id).text.utf8)
     }
 }
 
-/// Reads the journals of a folder as they grow.
+/// Reads the event logs in a folder as they grow.
 ///
-/// A file's name, without its ending, is the name of the worker that writes it.
-struct JournalReader {
-    static let suffix = ".journal"
+/// A file's name without its suffix is the name of the worker that writes it.
+struct EventLogReader {
+    static let suffix = ".events"
 
     let folder: URL
     private var offsets: [String: UInt64] = [:]
 
     init(folder: URL) { self.folder = folder }
 
-    /// Gives `body` every whole line that was written since the last time, with its worker.
-    mutating func read(_ body: (_ line: JournalLine, _ worker: String) -> Void) throws {
+    /// Calls `body` with every complete entry written since the last call, and with its worker.
+    mutating func read(_ body: (_ entry: EventLogEntry, _ worker: String) -> Void) throws {
         for name in try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted()
         where name.hasSuffix(Self.suffix) {
             let worker = String(name.dropLast(Self.suffix.count))
@@ -76,7 +76,7 @@ struct JournalReader {
             guard let data = try file.readToEnd(), let end = data.lastIndex(of: UInt8(ascii: "\n")) else { continue }
             offsets[name, default: 0] += UInt64(end - data.startIndex + 1)
             for line in String(decoding: data[..<end], as: UTF8.self).split(separator: "\n") {
-                if let line = JournalLine(line) { body(line, worker) }
+                if let entry = EventLogEntry(line) { body(entry, worker) }
             }
         }
     }

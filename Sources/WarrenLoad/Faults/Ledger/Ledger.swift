@@ -1,77 +1,77 @@
 import Foundation
 import Synchronization
 
-/// What was promised to callers of `enqueue`, and what became of it.
+/// The account of all jobs: those confirmed to callers of `enqueue`, and their outcomes.
 ///
 /// Times are microseconds since 1970, which processes of one machine share.
 struct Ledger: Sendable {
-    /// When each job that the broker confirmed began to be enqueued.
+    /// The confirmed jobs, with the time at which their enqueue began.
     private(set) var confirmed: [String: Int64] = [:]
-    /// Jobs whose enqueue failed in a way that leaves open whether the broker has them: they may appear or not.
+    /// Jobs whose enqueue failed with an unknown outcome: they may appear or not.
     private(set) var doubtful: Set<String> = []
     /// All completions, in the order in which they were read.
     private(set) var completions: [Completion] = []
-    /// Jobs that were begun by a worker and not completed by it.
+    /// Jobs that a worker began and did not complete, by worker.
     private(set) var begun: [String: Set<String>] = [:]
-    /// The reasons of dead jobs, as found at the end.
+    /// The dead jobs found at the end, with their reasons.
     private(set) var dead: [String: String] = [:]
-    /// Jobs found in a queue at the end.
+    /// The jobs found in a queue at the end.
     private(set) var queued: Set<String> = []
-    /// Jobs that may be missing, because somebody threw their queue away.
+    /// Jobs that may be missing because their queue was deleted.
     private(set) var waived: Set<String> = []
     private var timesCompleted: [String: Int] = [:]
 
-    /// A job's end in one worker.
+    /// The completion of a job by a worker.
     struct Completion: Sendable, Hashable {
         var id: String
         var worker: String
         var time: Int64
     }
 
-    // MARK: What happens
+    // MARK: Recording
 
-    /// The broker took a job whose enqueue began at `begin`.
-    mutating func confirm(_ id: String, begunAt begin: Int64) { confirmed[id] = begin }
+    /// Records a job that the broker confirmed and whose enqueue began at `begin`.
+    mutating func recordConfirmed(_ id: String, begunAt begin: Int64) { confirmed[id] = begin }
 
-    /// The broker may have a job or not.
-    mutating func doubt(_ id: String) { doubtful.insert(id) }
+    /// Records a job that the broker may have or not.
+    mutating func recordDoubtful(_ id: String) { doubtful.insert(id) }
 
-    /// A worker wrote a line.
-    mutating func add(_ line: JournalLine, by worker: String) {
-        switch line.event {
+    /// Records an entry of a worker's event log.
+    mutating func record(_ entry: EventLogEntry, by worker: String) {
+        switch entry.event {
         case .begun:
-            begun[worker, default: []].insert(line.id)
+            begun[worker, default: []].insert(entry.id)
         case .done:
-            begun[worker]?.remove(line.id)
-            completions.append(Completion(id: line.id, worker: worker, time: line.time))
-            timesCompleted[line.id, default: 0] += 1
+            begun[worker]?.remove(entry.id)
+            completions.append(Completion(id: entry.id, worker: worker, time: entry.time))
+            timesCompleted[entry.id, default: 0] += 1
         }
     }
 
-    /// A job was found in the dead queue.
-    mutating func bury(_ id: String, reason: String) { dead[id] = reason }
+    /// Records a job found in the dead queue.
+    mutating func recordDead(_ id: String, reason: String) { dead[id] = reason }
 
-    /// A job was found in a queue at the end.
-    mutating func leave(_ id: String) { queued.insert(id) }
+    /// Records a job found in a queue at the end.
+    mutating func recordQueued(_ id: String) { queued.insert(id) }
 
-    /// All that isn't completed now may be missing: it was in a queue that is gone by its operator's will.
+    /// Allows all jobs that aren't completed now to be missing: they were in a queue that its operator deleted.
     mutating func waiveOpen() { waived.formUnion(open) }
 
-    // MARK: What follows from it
+    // MARK: Evaluating
 
-    /// How many different confirmed or doubtful jobs were completed.
+    /// The number of different jobs completed, confirmed or doubtful.
     var completed: Int { timesCompleted.count }
 
-    /// The confirmed jobs that nobody completed so far.
+    /// The confirmed jobs that no worker has completed so far.
     var open: Set<String> { Set(confirmed.keys.lazy.filter { timesCompleted[$0] == nil }) }
 
-    /// How many times jobs were completed beyond the first time.
+    /// The number of completions beyond the first of each job.
     var duplicated: Int { timesCompleted.values.reduce(0) { $0 + $1 - 1 } }
 
-    /// The confirmed jobs of which there is no trace.
+    /// The confirmed jobs without a trace.
     var missing: Set<String> { open.filter { dead[$0] == nil && !queued.contains($0) } }
 
-    /// What is to be reported.
+    /// The sums to report.
     var balance: Balance {
         let missing = missing
         return Balance(
@@ -95,30 +95,30 @@ struct Ledger: Sendable {
         var queued = 0
         var lost = 0
         var duplicated = 0
-        /// Gone with a queue that was deleted.
+        /// Jobs that were in a queue when it was deleted.
         var discarded = 0
-        /// Enqueues whose outcome their caller doesn't know.
+        /// Enqueues whose outcome the caller doesn't know.
         var doubtful = 0
-        /// How many of those were completed.
+        /// The number of those that were completed.
         var doubtfulCompleted = 0
     }
 }
 
 extension Ledger {
-    /// A moment at which a fault ended.
+    /// The time at which a fault ended.
     struct Mark: Sendable, Hashable {
         var time: Int64
-        /// Whether only jobs count that were enqueued after it.
+        /// Whether only jobs enqueued after it count.
         var countsNewJobsOnly = false
     }
 
-    /// How many seconds after a mark the first job was completed; `nil` if none was.
+    /// The seconds from a mark to the first completion of a job; `nil` if there was none.
     func recovery(after mark: Mark) -> Double? {
         let first = completions.lazy.filter { counts($0, mark) }.map(\.time).min()
         return first.map { Double($0 - mark.time) / 1e6 }
     }
 
-    /// How many seconds after a mark each worker completed its first job; workers that completed none are missing.
+    /// The seconds from a mark to each worker's first completion; workers without one are missing.
     func firstCompletions(after mark: Mark) -> [String: Double] {
         var first: [String: Double] = [:]
         for completion in completions where counts(completion, mark) {
@@ -134,20 +134,20 @@ extension Ledger {
     }
 }
 
-/// The ledger of a running experiment, with the journals that feed it.
-final class LedgerBook: Sendable {
+/// The ledger of a running experiment, fed by the event logs of its workers.
+final class SharedLedger: Sendable {
     private let ledger = Mutex(Ledger())
-    private let journals: Mutex<JournalReader>
+    private let logs: Mutex<EventLogReader>
 
-    init(folder: URL) { journals = Mutex(JournalReader(folder: folder)) }
+    init(folder: URL) { logs = Mutex(EventLogReader(folder: folder)) }
 
     /// Reads or changes the ledger.
     func with<Value: Sendable>(_ body: (inout sending Ledger) -> sending Value) -> Value { ledger.withLock(body) }
 
-    /// Takes in what workers have written since the last time.
-    func readJournals() throws {
-        try journals.withLock { journals in
-            try journals.read { line, worker in ledger.withLock { $0.add(line, by: worker) } }
+    /// Records what workers have logged since the last call.
+    func readEventLogs() throws {
+        try logs.withLock { logs in
+            try logs.read { entry, worker in ledger.withLock { $0.record(entry, by: worker) } }
         }
     }
 }

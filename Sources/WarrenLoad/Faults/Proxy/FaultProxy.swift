@@ -1,9 +1,9 @@
 import FlyingSocks
 import Synchronization
 
-/// A TCP proxy on loopback that can be told to misbehave, between clients and one broker.
+/// A TCP proxy on loopback between clients and one broker, which misbehaves on request.
 final class FaultProxy: Sendable {
-    /// Where clients connect to.
+    /// The port to which clients connect.
     let port: UInt16
     let brokerPort: UInt16
     private let listener: AsyncSocket
@@ -37,31 +37,32 @@ final class FaultProxy: Sendable {
         listener = try await AsyncSocket(socket: socket, pool: .client)
     }
 
-    // MARK: What it is told
+    // MARK: Control
 
     var mode: ProxyMode { state.withLock { $0.mode } }
 
     /// Changes what happens to bytes from now on.
     ///
-    /// A connection that has had bytes swallowed goes on swallowing that side's, since the rest would make no sense.
+    /// A connection whose bytes have been dropped in a direction continues to drop them, since the rest would make no
+    /// sense.
     func set(_ mode: ProxyMode) {
         state.withLock { $0.mode = mode }
         if mode == .refuse { resetAll() }
     }
 
-    /// Ends all connections at once, with a FIN to both sides.
+    /// Closes all connections immediately, with a FIN to both sides.
     func cutAll() { for connection in connections { connection.end(.cut) } }
 
-    /// Ends all connections at once, with an RST to both sides.
+    /// Resets all connections immediately, with an RST to both sides.
     func resetAll() { for connection in connections { connection.end(.reset) } }
 
-    /// Resets each connection in the middle of the next frame that goes this way.
+    /// Resets each connection in the middle of the next frame in this direction.
     func resetInMidFrame(_ direction: ProxyDirection) {
-        for connection in connections { connection.order(.reset(direction)) }
+        for connection in connections { connection.disturb(.reset(direction)) }
     }
 
-    /// Makes the broker close the channels on which it delivers, by a frame that the client never sent.
-    func injectChannelErrors() { for connection in connections { connection.order(.injectBadFrame) } }
+    /// Makes the broker close the channels on which it delivers, by injecting a frame that the client never sent.
+    func injectChannelErrors() { for connection in connections { connection.disturb(.injectBadFrame) } }
 
     private var connections: [ProxyConnection] { state.withLock { Array($0.connections.values) } }
 
@@ -83,23 +84,23 @@ final class FaultProxy: Sendable {
     }
 }
 
-/// What a ``FaultProxy`` does with the bytes that come to it.
+/// The way in which a ``FaultProxy`` handles the bytes that it receives.
 enum ProxyMode: Sendable, Hashable {
-    /// Passes them on.
+    /// Forwards them.
     case pass
-    /// Passes them on so much later, each way.
+    /// Forwards them after this delay, in each direction.
     case latency(Duration)
-    /// Swallows them, and lets connections stand and new ones come.
+    /// Drops them; connections stay open, and new ones are accepted.
     case blackHole
-    /// Swallows what one side sends.
-    case swallow(ProxyDirection)
-    /// Resets each connection, and each new one.
+    /// Drops those of one direction.
+    case drop(ProxyDirection)
+    /// Resets each connection, new ones included.
     case refuse
 
-    func swallows(_ direction: ProxyDirection) -> Bool {
+    func drops(_ direction: ProxyDirection) -> Bool {
         switch self {
         case .blackHole: true
-        case .swallow(let swallowed): swallowed == direction
+        case .drop(let dropped): dropped == direction
         case .pass, .latency, .refuse: false
         }
     }
@@ -109,7 +110,7 @@ enum ProxyMode: Sendable, Hashable {
     }
 }
 
-/// Which way bytes go.
+/// The direction of bytes.
 enum ProxyDirection: Sendable, Hashable {
     case toBroker
     case toClient

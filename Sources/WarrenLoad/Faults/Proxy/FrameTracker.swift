@@ -1,32 +1,33 @@
-/// Follows the frames of one direction of an AMQP connection, in whatever pieces its bytes come.
+/// Follows the frames of one direction of an AMQP connection, however its bytes are split.
 ///
-/// It knows where frames begin and end, and which channels have had a `basic.deliver`. A frame is a type octet, a channel, a size and so
-/// many bytes, and an end octet (AMQP 0-9-1, section 2.3.5); a client begins with eight bytes that are no frame.
+/// It knows where frames begin and end, and on which channels a `basic.deliver` was sent. A frame is a type octet, a
+/// channel, a size, that number of bytes, and an end octet (AMQP 0-9-1, section 2.3.5); a client begins with eight
+/// bytes that are not a frame.
 struct FrameTracker: Sendable {
-    /// The frame's seven bytes of head, as far as they came.
+    /// The frame's seven bytes of header, as far as they have arrived.
     private var head: [UInt8] = []
-    /// How many bytes are missing to the next frame or, while `head` is incomplete, zero.
+    /// The number of bytes missing to the next frame or, while `head` is incomplete, zero.
     private var left: Int
     /// The first four bytes of the payload: a method's class and number.
     private var method: [UInt8] = []
     /// The channels on which messages were delivered.
     private(set) var deliveringChannels: Set<UInt16> = []
 
-    /// - Parameter greeting: How many bytes come before the first frame: 8 from a client, 0 from a broker.
+    /// - Parameter greeting: The number of bytes before the first frame: 8 from a client, 0 from a broker.
     init(greeting: Int) { left = greeting }
 
     /// Whether the next byte begins a frame.
     var isAtBoundary: Bool { left == 0 && head.isEmpty }
 
-    /// Takes in bytes that pass.
+    /// Follows bytes that pass.
     mutating func pass(_ bytes: some Sequence<UInt8>) { for byte in bytes { pass(byte) } }
 
-    /// How many of the bytes pass until the next byte would begin a frame; `nil` if that isn't within them.
+    /// The number of bytes that pass before one would begin a frame; `nil` if none does.
     ///
     /// The position before the first byte counts.
     func firstBoundary(in bytes: [UInt8]) -> Int? { position(in: bytes) { $0.isAtBoundary } }
 
-    /// How many of the bytes pass until a frame is cut in its middle; `nil` if that isn't within them.
+    /// The number of bytes that pass before a position in the middle of a frame; `nil` if there is none.
     func firstMiddle(in bytes: [UInt8]) -> Int? { position(in: bytes) { !$0.head.isEmpty && $0.left > 1 } }
 
     private func position(in bytes: [UInt8], where isThere: (FrameTracker) -> Bool) -> Int? {
@@ -57,7 +58,7 @@ struct FrameTracker: Sendable {
     }
 }
 
-/// A frame that no client in its right mind sends.
+/// A frame that no sane client sends.
 enum BadFrame {
     /// `basic.ack` of a delivery that never was, for which a broker closes the channel with 406.
     static func acknowledgement(ofUnknownDeliveryOn channel: UInt16) -> [UInt8] {

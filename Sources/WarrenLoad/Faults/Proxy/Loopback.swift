@@ -10,7 +10,7 @@ import Darwin
 
 /// Sockets on this machine.
 enum Loopback {
-    /// Listens at a free port.
+    /// Listens on a free port.
     static func listen() throws -> (socket: Socket, port: UInt16) {
         let socket = try Socket(domain: Int32(sockaddr_in.family), type: .stream)
         try socket.setValue(true, for: .localAddressReuse)
@@ -25,7 +25,7 @@ enum Loopback {
         try await AsyncSocket.connected(to: try address(port))
     }
 
-    /// Whether something takes connections at a port.
+    /// Whether something accepts connections on a port.
     static func isListening(at port: UInt16) async -> Bool {
         guard let socket = try? await connect(to: port) else { return false }
         try? socket.close()
@@ -43,7 +43,7 @@ struct LingerOption: SocketOption {
 }
 
 extension AsyncSocket {
-    /// Closes in a way that the other side gets an RST instead of a FIN, and what it hasn't read yet is thrown away.
+    /// Closes the socket so that the other side receives an RST instead of a FIN and loses what it hasn't read.
     func reset() {
         try? socket.setValue(true, for: LingerOption())
         try? close()

@@ -4,57 +4,57 @@ import Synchronization
 
 /// One connection through a ``FaultProxy``.
 final class ProxyConnection: Sendable {
-    /// What is to be done at the next fitting byte.
-    enum Order: Sendable {
+    /// A disturbance to make at the next suitable byte.
+    enum Disturbance: Sendable {
         case reset(ProxyDirection)
         case injectBadFrame
     }
 
-    /// How a connection ends.
-    enum Ending: Sendable {
+    /// The end of a connection.
+    enum Termination: Sendable {
         case cut
         case reset
-        /// One side has nothing more to say, and the other isn't told.
-        case unnoticed
+        /// One side closed, and the other isn't informed.
+        case silent
     }
 
     private struct State: Sendable {
-        var order: Order?
+        var disturbance: Disturbance?
         var deliveringChannels: Set<UInt16> = []
     }
 
     private let client: AsyncSocket
     private let proxy: FaultProxy
     private let state = Mutex(State())
-    private let endings: AsyncStream<Ending>
-    private let ender: AsyncStream<Ending>.Continuation
+    private let terminations: AsyncStream<Termination>
+    private let terminator: AsyncStream<Termination>.Continuation
 
     init(_ client: AsyncSocket, _ proxy: FaultProxy) {
         self.client = client
         self.proxy = proxy
-        (endings, ender) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(1))
+        (terminations, terminator) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(1))
     }
 
-    func order(_ order: Order) { state.withLock { $0.order = order } }
-    func end(_ ending: Ending) { ender.yield(ending) }
+    func disturb(_ disturbance: Disturbance) { state.withLock { $0.disturbance = disturbance } }
+    func end(_ termination: Termination) { terminator.yield(termination) }
 
     var mode: ProxyMode { proxy.mode }
 
-    /// Carries bytes until either side ends the connection or the proxy is told to.
+    /// Forwards bytes until either side or the proxy ends the connection.
     func run() async {
         if proxy.mode == .refuse { return client.reset() }
-        if proxy.mode == .blackHole { return await swallowAll() }
+        if proxy.mode == .blackHole { return await discardAll() }
         guard let broker = try? await Loopback.connect(to: proxy.brokerPort) else { return client.reset() }
-        let isReset = await withTaskGroup(of: Ending.self) { group in
+        let isReset = await withTaskGroup(of: Termination.self) { group in
             group.addTask { await ProxyPump(self, .toBroker, from: self.client, to: broker).run() }
             group.addTask { await ProxyPump(self, .toClient, from: broker, to: self.client).run() }
-            group.addTask { [endings] in await endings.first { _ in true } ?? .cut }
-            var unnoticed = 0
-            for await ending in group {
-                if ending == .unnoticed { unnoticed += 1 }
-                guard ending != .unnoticed || unnoticed == 2 else { continue }
+            group.addTask { [terminations] in await terminations.first { _ in true } ?? .cut }
+            var silent = 0
+            for await termination in group {
+                if termination == .silent { silent += 1 }
+                guard termination != .silent || silent == 2 else { continue }
                 group.cancelAll()
-                return ending == .reset
+                return termination == .reset
             }
             return false
         }
@@ -63,23 +63,28 @@ final class ProxyConnection: Sendable {
         }
     }
 
-    /// What to do now with bytes that go in a direction.
-    func takeOrder(_ direction: ProxyDirection, isPossible: (Order, Set<UInt16>) -> Bool) -> (Order, Set<UInt16>)? {
+    /// Takes the disturbance to make now in a direction, with the channels on which messages were delivered.
+    func takeDisturbance(
+        _ direction: ProxyDirection,
+        isPossible: (Disturbance, Set<UInt16>) -> Bool
+    ) -> (Disturbance, Set<UInt16>)? {
         state.withLock { state in
-            guard let order = state.order, order.concerns(direction), isPossible(order, state.deliveringChannels) else {
+            guard let disturbance = state.disturbance, disturbance.concerns(direction),
+                isPossible(disturbance, state.deliveringChannels)
+            else {
                 return nil
             }
-            state.order = nil
-            return (order, state.deliveringChannels)
+            state.disturbance = nil
+            return (disturbance, state.deliveringChannels)
         }
     }
 
     func note(deliveringChannels: Set<UInt16>) { state.withLock { $0.deliveringChannels = deliveringChannels } }
 
-    private func swallowAll() async {
+    private func discardAll() async {
         await withTaskGroup(of: Void.self) { group in
             group.addTask { while (try? await self.client.read(atMost: 65_536)) != nil {} }
-            group.addTask { [endings] in for await _ in endings { return } }
+            group.addTask { [terminations] in for await _ in terminations { return } }
             await group.next()
             group.cancelAll()
         }
@@ -87,7 +92,7 @@ final class ProxyConnection: Sendable {
     }
 }
 
-extension ProxyConnection.Order {
+extension ProxyConnection.Disturbance {
     fileprivate func concerns(_ direction: ProxyDirection) -> Bool {
         switch self {
         case .reset(let wanted): wanted == direction
@@ -96,21 +101,21 @@ extension ProxyConnection.Order {
     }
 }
 
-/// Carries the bytes of one direction of a connection.
-final class ProxyPump: Sendable {
+/// Forwards the bytes of one direction of a connection.
+private final class ProxyPump: Sendable {
     private enum Item: Sendable {
         case bytes([UInt8], due: ContinuousClock.Instant)
-        case end(ProxyConnection.Ending)
+        case end(ProxyConnection.Termination)
     }
 
-    /// How many bytes may be on their way; a sender that is faster has to wait.
+    /// The largest number of bytes in flight; a faster sender has to wait.
     private static let capacity = 1 << 20
 
     private let connection: ProxyConnection
     private let direction: ProxyDirection
     private let source: AsyncSocket
     private let target: AsyncSocket
-    private let underWay = Atomic(0)
+    private let inFlight = Atomic(0)
     private let items: AsyncStream<Item>
     private let feed: AsyncStream<Item>.Continuation
 
@@ -122,18 +127,18 @@ final class ProxyPump: Sendable {
         (items, feed) = AsyncStream.makeStream()
     }
 
-    /// Carries bytes until there are no more, and says how it ended.
-    func run() async -> ProxyConnection.Ending {
-        await withTaskGroup(of: ProxyConnection.Ending?.self) { group in
+    /// Forwards bytes until there are no more, and returns how the direction ended.
+    func run() async -> ProxyConnection.Termination {
+        await withTaskGroup(of: ProxyConnection.Termination?.self) { group in
             group.addTask {
                 await self.read()
                 return nil
             }
             group.addTask { await self.write() }
-            for await ending in group {
-                guard let ending else { continue }
+            for await termination in group {
+                guard let termination else { continue }
                 group.cancelAll()
-                return ending
+                return termination
             }
             return .cut
         }
@@ -141,32 +146,33 @@ final class ProxyPump: Sendable {
 
     private func read() async {
         var tracker = FrameTracker(greeting: direction == .toBroker ? 8 : 0)
-        var isSwallowing = false
+        var isDropping = false
         while let bytes = try? await source.read(atMost: 65_536) {
-            isSwallowing = isSwallowing || connection.mode.swallows(direction)
-            if isSwallowing { continue }
-            guard let passed = obey(bytes, &tracker) else { return feed.yield(.end(.reset)).ignore() }
+            isDropping = isDropping || connection.mode.drops(direction)
+            if isDropping { continue }
+            guard let passed = disturb(bytes, &tracker) else { return feed.yield(.end(.reset)).ignore() }
             let due = ContinuousClock.now + connection.mode.latency
-            underWay.add(passed.count, ordering: .relaxed)
+            inFlight.add(passed.count, ordering: .relaxed)
             feed.yield(.bytes(passed, due: due))
-            while underWay.load(ordering: .relaxed) > Self.capacity {
+            while inFlight.load(ordering: .relaxed) > Self.capacity {
                 guard (try? await Task.sleep(for: .milliseconds(1))) != nil else { return }
             }
         }
-        isSwallowing = isSwallowing || connection.mode.swallows(direction)
-        feed.yield(.end(isSwallowing ? .unnoticed : .cut))
+        isDropping = isDropping || connection.mode.drops(direction)
+        feed.yield(.end(isDropping ? .silent : .cut))
     }
 
-    /// The bytes to pass on, changed as was ordered; `nil` if the connection ends here, what is before the cut being passed on.
-    private func obey(_ bytes: [UInt8], _ tracker: inout FrameTracker) -> [UInt8]? {
-        let order = connection.takeOrder(direction) { order, channels in
-            switch order {
+    /// The bytes to forward, disturbed if requested; `nil` if the connection ends here, after the bytes before the cut
+    /// have been forwarded.
+    private func disturb(_ bytes: [UInt8], _ tracker: inout FrameTracker) -> [UInt8]? {
+        let disturbance = connection.takeDisturbance(direction) { disturbance, channels in
+            switch disturbance {
             case .reset: tracker.firstMiddle(in: bytes) != nil
             case .injectBadFrame: !channels.isEmpty && tracker.firstBoundary(in: bytes) != nil
             }
         }
         var passed = bytes
-        switch order {
+        switch disturbance {
         case (.reset, _)?:
             let end = tracker.firstMiddle(in: bytes) ?? 0
             feed.yield(.bytes(Array(bytes[..<end]), due: .now))
@@ -185,11 +191,11 @@ final class ProxyPump: Sendable {
         return passed
     }
 
-    private func write() async -> ProxyConnection.Ending {
+    private func write() async -> ProxyConnection.Termination {
         for await item in items {
             switch item {
-            case .end(let ending):
-                return ending
+            case .end(let termination):
+                return termination
             case .bytes(let bytes, let due):
                 do {
                     if due > .now { try await Task.sleep(until: due, tolerance: .zero) }
@@ -197,7 +203,7 @@ final class ProxyPump: Sendable {
                 } catch {
                     return .cut
                 }
-                underWay.subtract(bytes.count, ordering: .relaxed)
+                inFlight.subtract(bytes.count, ordering: .relaxed)
             }
         }
         return .cut

@@ -5,27 +5,27 @@ import Logging
 import RabbitMQ
 import Warren
 
-/// `warren-load fault-worker`: a worker process for the experiments to disturb.
+/// `warren-load fault-worker`: a worker process of the experiments.
 struct FaultWorkerCommand: AsyncParsableCommand {
-    /// The header that names a hostile message, whatever else is wrong with it.
+    /// The header that identifies a hostile message, whatever else is wrong with it.
     static let idHeader = "warren-load-id"
 
     static let configuration = CommandConfiguration(
         commandName: "fault-worker",
-        abstract: "Works on the jobs of an experiment, and keeps a journal.",
+        abstract: "Runs the jobs of an experiment, and writes an event log.",
         shouldDisplay: false
     )
 
     @Option var url: String
     @Option var application: String
     @Option var queue: String
-    @Option var journal: String
+    @Option var eventLog: String
     @Option var name: String
     @Option var concurrency: Int
 
     func run() async throws {
         Self.endWithParent()
-        let journal = try JournalFile(path: journal)
+        let events = try EventLogWriter(path: eventLog)
         let client = RabbitMQClient(url: url, connectionName: name)
         let worker = Worker(
             client,
@@ -36,18 +36,18 @@ struct FaultWorkerCommand: AsyncParsableCommand {
         ) {
             Handler(FaultJob.self) { job, context in
                 let id = context.headers[Self.idHeader]?.stringValue ?? context.id
-                try journal.write(.begun, id)
-                if job.crashes == true { fatalError("This job takes its process down, as the experiment wants.") }
+                try events.write(.begun, id)
+                if job.crashes == true { fatalError("This job crashes its process for the experiment.") }
                 let pause = context.isRedelivered ? job.milliseconds : job.firstMilliseconds ?? job.milliseconds
                 if pause > 0 { try await Task.sleep(for: .milliseconds(pause), tolerance: .zero) }
-                try journal.write(.done, id)
+                try events.write(.done, id)
             }
         }
         try await worker.runService()
         await client.close()
     }
 
-    /// Ends this process when the one that started it is gone, which closes the other end of standard input.
+    /// Ends this process when the one that started it ends, which closes the other end of standard input.
     private static func endWithParent() {
         FileHandle.standardInput.readabilityHandler = { input in
             if input.availableData.isEmpty { Foundation.exit(3) }
@@ -55,18 +55,18 @@ struct FaultWorkerCommand: AsyncParsableCommand {
     }
 }
 
-/// The job of the experiments: takes a while, and may take its process down.
+/// The job of the experiments, which takes a while and may crash its process.
 struct FaultJob: Job {
     static let name = "warren-load.fault"
     static let queue: QueueName = "faults"
     static let retry: RetryPolicy = .none
 
-    /// How long it takes.
+    /// The time that the job takes.
     var milliseconds: Int
-    /// How long it takes when it is delivered for the first time, if that is something else.
+    /// The time that the job takes at its first delivery, if that differs.
     var firstMilliseconds: Int?
-    /// Whether it takes its process down.
+    /// Whether the job crashes its process.
     var crashes: Bool?
-    /// Something to make it larger.
+    /// Filling that makes the job larger.
     var text: String?
 }

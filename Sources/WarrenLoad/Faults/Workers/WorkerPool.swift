@@ -1,134 +1,135 @@
 import Foundation
 import Synchronization
 
-/// The worker processes of an experiment, each in a place that it keeps when it is started again.
-final class WorkerCrew: Sendable {
-    private struct Place: Sendable {
+/// The worker processes of an experiment, each in a slot that it keeps when it is restarted.
+final class WorkerPool: Sendable {
+    private struct Slot: Sendable {
         var worker: WorkerProcess
         var generation = 0
-        /// Whether its end is wanted.
-        var isDismissed = false
+        /// Whether the worker is expected to end.
+        var isStopping = false
     }
 
     private struct State: Sendable {
-        var places: [Place] = []
+        var slots: [Slot] = []
         var crashes = 0
-        var badEnds = 0
+        var badExits = 0
     }
 
-    private let order: WorkerOrder
+    private let configuration: WorkerConfiguration
     private let state = Mutex(State())
 
-    init(_ order: WorkerOrder) { self.order = order }
+    init(_ configuration: WorkerConfiguration) { self.configuration = configuration }
 
-    /// How many places there are.
-    var count: Int { state.withLock { $0.places.count } }
-    /// How many workers ended by themselves.
+    /// The number of slots.
+    var count: Int { state.withLock { $0.slots.count } }
+    /// The number of workers that ended by themselves.
     var crashes: Int { state.withLock { $0.crashes } }
-    /// How many workers ended badly after SIGTERM.
-    var badEnds: Int { state.withLock { $0.badEnds } }
-    /// The names of the workers that are there to work.
-    var names: [String] { state.withLock { $0.places.filter { !$0.isDismissed }.map(\.worker.name) } }
-    /// The largest memory that a worker had so far, in MiB.
-    var peakMemory: Double? { state.withLock { $0.places.compactMap(\.worker.peakMemory).max() } }
+    /// The number of workers that exited with an error after SIGTERM.
+    var badExits: Int { state.withLock { $0.badExits } }
+    /// The names of the workers that should be working.
+    var names: [String] { state.withLock { $0.slots.filter { !$0.isStopping }.map(\.worker.name) } }
+    /// The most memory that a worker has used so far, in MiB.
+    var peakMemory: Double? { state.withLock { $0.slots.compactMap(\.worker.peakMemory).max() } }
 
-    /// Adds a place with a worker.
-    func hire() throws {
+    /// Starts a worker in a new slot.
+    func start() throws {
         try state.withLock { state in
-            let name = "worker-\(state.places.count + 1)-0"
-            state.places.append(Place(worker: try WorkerProcess(order, name: name)))
+            let name = "worker-\(state.slots.count + 1)-0"
+            state.slots.append(Slot(worker: try WorkerProcess(configuration, name: name)))
         }
     }
 
     /// Kills a worker as `kill -9` does, waits until it is gone, and returns its name.
-    func kill(_ place: Int) async throws -> String {
-        let worker = dismiss(place)
+    func kill(_ slot: Int) async throws -> String {
+        let worker = markStopping(slot)
         worker.send(SIGKILL)
-        try await Patience.wait("worker \(worker.name) ends after SIGKILL", within: .seconds(10)) { !worker.isRunning }
+        try await waitUntil("worker \(worker.name) ends after SIGKILL", within: .seconds(10)) { !worker.isRunning }
         return worker.name
     }
 
-    /// Asks a worker to end in order, and waits until it did.
-    func terminate(_ place: Int) async throws {
-        let worker = dismiss(place)
+    /// Asks a worker to shut down cleanly, and waits until it has.
+    func terminate(_ slot: Int) async throws {
+        let worker = markStopping(slot)
         worker.send(SIGTERM)
         do {
-            try await Patience.wait("worker \(worker.name) ends after SIGTERM", within: .seconds(40)) {
+            try await waitUntil("worker \(worker.name) ends after SIGTERM", within: .seconds(40)) {
                 !worker.isRunning
             }
         } catch {
             worker.send(SIGKILL)
             throw error
         }
-        if !worker.endedWell { state.withLock { $0.badEnds += 1 } }
+        if !worker.exitedCleanly { state.withLock { $0.badExits += 1 } }
     }
 
-    /// Puts a new worker into a place whose worker has ended.
-    func restart(_ place: Int) throws {
+    /// Starts a new worker in a slot whose worker has ended.
+    func restart(_ slot: Int) throws {
         try state.withLock { state in
-            let generation = state.places[place].generation + 1
-            let worker = try WorkerProcess(order, name: "worker-\(place + 1)-\(generation)")
-            state.places[place] = Place(worker: worker, generation: generation)
+            let generation = state.slots[slot].generation + 1
+            let worker = try WorkerProcess(configuration, name: "worker-\(slot + 1)-\(generation)")
+            state.slots[slot] = Slot(worker: worker, generation: generation)
         }
     }
 
-    /// Starts again what ended by itself, until cancelled.
-    func replaceFallen() async throws {
+    /// Restarts workers that ended by themselves, until cancelled.
+    func restartCrashed() async throws {
         while true {
             try await Task.sleep(for: .milliseconds(50))
-            let fallen = state.withLock { state in
-                let fallen = state.places.indices.filter {
-                    !state.places[$0].isDismissed && !state.places[$0].worker.isRunning
+            let crashed = state.withLock { state in
+                let crashed = state.slots.indices.filter {
+                    !state.slots[$0].isStopping && !state.slots[$0].worker.isRunning
                 }
-                for place in fallen { state.places[place].isDismissed = true }
-                state.crashes += fallen.count
-                return fallen
+                for slot in crashed { state.slots[slot].isStopping = true }
+                state.crashes += crashed.count
+                return crashed
             }
-            for place in fallen { try restart(place) }
+            for slot in crashed { try restart(slot) }
         }
     }
 
-    /// Ends all in order; what doesn't end is killed.
+    /// Shuts all workers down cleanly; those that don't end are killed.
     func terminateAll() async throws {
         try await withThrowingDiscardingTaskGroup { group in
-            for place in 0..<count { group.addTask { try await self.terminate(place) } }
+            for slot in 0..<count { group.addTask { try await self.terminate(slot) } }
         }
     }
 
-    /// Ends all at once.
+    /// Kills all workers.
     func killAll() {
-        for place in 0..<count { dismiss(place).send(SIGKILL) }
+        for slot in 0..<count { markStopping(slot).send(SIGKILL) }
     }
 
-    private func dismiss(_ place: Int) -> WorkerProcess {
+    private func markStopping(_ slot: Int) -> WorkerProcess {
         state.withLock { state in
-            state.places[place].isDismissed = true
-            return state.places[place].worker
+            state.slots[slot].isStopping = true
+            return state.slots[slot].worker
         }
     }
 }
 
-/// A worker process that runs or ran.
+/// A worker process, running or ended.
 struct WorkerProcess: Sendable {
     let name: String
     private let process: Process
-    /// Its other end is closed when this process ends, which the worker notices.
+    /// The worker's standard input, whose other end closes when this process ends, which the worker notices.
     private let input: Pipe
 
-    /// Starts a worker; what it says goes to a file beside its journal.
-    init(_ order: WorkerOrder, name: String) throws {
+    /// Starts a worker; its log goes to a file beside its event log.
+    init(_ configuration: WorkerConfiguration, name: String) throws {
         self.name = name
-        let log = order.folder.appending(path: "\(name).log")
+        let log = configuration.folder.appending(path: "\(name).log")
         try Data().write(to: log)
         process = Process()
         input = Pipe()
         process.executableURL = try Programs.own.url
         process.arguments = [
-            "fault-worker", "--url", order.url, "--application", order.application, "--queue", order.queue,
-            "--journal", order.folder.appending(path: name + JournalReader.suffix).path, "--name", name,
-            "--concurrency", String(order.concurrency),
+            "fault-worker", "--url", configuration.url, "--application", configuration.application, "--queue",
+            configuration.queue,
+            "--event-log", configuration.folder.appending(path: name + EventLogReader.suffix).path, "--name", name,
+            "--concurrency", String(configuration.concurrency),
         ]
-        // A crash is part of the game, and its backtrace takes seconds.
+        // Crashes are expected, and a backtrace takes seconds.
         process.environment = ProcessInfo.processInfo.environment.merging(["SWIFT_BACKTRACE": "enable=no"]) { $1 }
         process.standardInput = input
         process.standardError = try FileHandle(forWritingTo: log)
@@ -138,19 +139,19 @@ struct WorkerProcess: Sendable {
 
     var isRunning: Bool { process.isRunning }
 
-    /// Whether it ended as a program that has nothing to complain of.
-    var endedWell: Bool { !isRunning && process.terminationReason == .exit && process.terminationStatus == 0 }
+    /// Whether the process exited successfully.
+    var exitedCleanly: Bool { !isRunning && process.terminationReason == .exit && process.terminationStatus == 0 }
 
     func send(_ signal: Int32) {
         if isRunning { kill(process.processIdentifier, signal) }
     }
 
-    /// The most memory it had so far, in MiB, where the system tells.
+    /// The most memory that the process has used so far, in MiB, where the system reports it.
     var peakMemory: Double? { Memory.mebibytes("VmHWM", of: process.processIdentifier) }
 }
 
-/// What all workers of an experiment are told.
-struct WorkerOrder: Sendable {
+/// The settings that all workers of an experiment share.
+struct WorkerConfiguration: Sendable {
     var url: String
     var application: String
     var queue: String
@@ -158,7 +159,7 @@ struct WorkerOrder: Sendable {
     var concurrency: Int
 }
 
-/// What the system says of a process's memory.
+/// The memory of a process, as the system reports it.
 enum Memory {
     /// A line of `/proc/PID/status` in MiB; `nil` where there is no such file.
     static func mebibytes(_ key: String, of process: Int32 = ProcessInfo.processInfo.processIdentifier) -> Double? {

@@ -3,24 +3,24 @@ import Testing
 
 @testable import WarrenLoad
 
-@Suite struct JournalTests {
+@Suite struct EventLogTests {
     private func withFolder(_ body: (URL) throws -> Void) throws {
-        let folder = FileManager.default.temporaryDirectory.appending(path: "journal-\(UUID().uuidString)")
+        let folder = FileManager.default.temporaryDirectory.appending(path: "events-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(at: folder) }
         try body(folder)
     }
 
     @Test(arguments: ["", "b", "b 1", "x 1 id", "b one id", "d  "])
-    func `What is no line of a journal is not read as one`(_ text: String) {
-        #expect(JournalLine(text[...]) == nil)
+    func `A malformed line of an event log is not read`(_ text: String) {
+        #expect(EventLogEntry(text[...]) == nil)
     }
 
-    @Test func `A reader gives each line once, and a line only when its end is there`() throws {
+    @Test func `A reader yields each entry once, and only when its line is complete`() throws {
         try withFolder { folder in
-            let path = folder.appending(path: "w1.journal").path
-            let file = try JournalFile(path: path)
-            var reader = JournalReader(folder: folder)
+            let path = folder.appending(path: "w1.events").path
+            let file = try EventLogWriter(path: path)
+            var reader = EventLogReader(folder: folder)
             var seen: [String] = []
             func read() throws { try reader.read { line, worker in seen.append("\(worker) \(line.event) \(line.id)") } }
             try file.write(.begun, "a b")
@@ -37,11 +37,11 @@ import Testing
         }
     }
 
-    @Test func `A journal that exists is continued`() throws {
+    @Test func `An existing event log is continued`() throws {
         try withFolder { folder in
-            let path = folder.appending(path: "w1.journal").path
-            try JournalFile(path: path).write(.begun, "a")
-            try JournalFile(path: path).write(.done, "a")
+            let path = folder.appending(path: "w1.events").path
+            try EventLogWriter(path: path).write(.begun, "a")
+            try EventLogWriter(path: path).write(.done, "a")
             #expect(try String(contentsOfFile: path, encoding: .utf8).split(separator: "\n").count == 2)
         }
     }

@@ -1,8 +1,8 @@
 import AMQP
 import Testing
 
-@Suite("A message")
-struct MessageTests {
+@Suite("A message made of text")
+struct MessageTextTests {
     @Test("A message made of text has it as UTF-8 and sets no property")
     func text() {
         #expect(Message("Grüße") == Message(body: Array("Grüße".utf8)))
