@@ -163,15 +163,32 @@ public struct BrokerEndpoint: Sendable, Hashable, CustomStringConvertible {
 }
 
 /// The identity with which a client logs in to the broker.
-public enum Credentials: Sendable, Hashable, CustomStringConvertible {
+public struct Credentials: Sendable, Hashable, CustomStringConvertible {
+    /// The SASL mechanism and what it needs.
+    enum Mechanism: Hashable {
+        case plain(user: String, password: String)
+        case external
+    }
+
+    let mechanism: Mechanism
+
     /// A user name and a password.
-    case plain(user: String, password: String)
+    public static func plain(user: String, password: String) -> Credentials {
+        Credentials(mechanism: .plain(user: user, password: password))
+    }
+
     /// The user that the broker derives from the client's TLS certificate.
-    case external
+    public static let external = Credentials(mechanism: .external)
+
+    /// The user name and password; `nil` without a password.
+    package var userAndPassword: (user: String, password: String)? {
+        guard case .plain(let user, let password) = mechanism else { return nil }
+        return (user, password)
+    }
 
     /// The identity, without the password.
     public var description: String {
-        switch self {
+        switch mechanism {
         case .plain(let user, _): "user '\(user)'"
         case .external: "the client certificate's user"
         }

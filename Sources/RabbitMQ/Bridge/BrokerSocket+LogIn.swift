@@ -52,7 +52,7 @@ extension BrokerSocket {
         let heartbeat = Int32(configuration.heartbeat.components.seconds)
         let frameSize = Int32(ConnectionConfiguration.frameSize)
         let reply =
-            switch configuration.credentials {
+            switch configuration.credentials.mechanism {
             case .plain(let user, let password):
                 unsafe warren_login_plain(
                     state,
