@@ -1,4 +1,4 @@
-import AMQP
+public import AMQP
 import FileLock
 import GRDB
 
@@ -8,13 +8,20 @@ import FoundationEssentials
 import Foundation
 #endif
 
+extension AMQPError.Code {
+    /// A durable broker could not write to its file. The message or declaration is in memory and may still be stored later.
+    public static let notPersisted = AMQPError.Code("notPersisted", retriable: true, outcomeIsKnown: false)
+    /// A durable broker's file can't be opened: it belongs to another program, is broken, is of a later version, or can't be reached.
+    public static let storeUnusable = AMQPError.Code("storeUnusable")
+}
+
 extension AMQPError {
     /// A write failed.
     static func notPersisted(_ path: String, _ error: any Error) -> AMQPError {
         AMQPError(
             .notPersisted,
             """
-            The durable broker could not write to its file '\(path)': \(words(error)). It takes no publishes until it can, and tries every \
+            The durable broker could not write to its file '\(path)': \(describe(error)). It takes no publishes until it can, and tries every \
             second; what was confirmed before is safe. This message or declaration is in memory, and is kept if the disk recovers \
             before the process ends.
             """,
@@ -74,7 +81,7 @@ extension AMQPError {
             return AMQPError(
                 .storeUnusable,
                 """
-                The file '\(path)' can't be opened or made: \(words(error)). Its folder must exist, and this process must be allowed to \
+                The file '\(path)' can't be opened or made: \(describe(error)). Its folder must exist, and this process must be allowed to \
                 write there.
                 """,
                 underlying: error
@@ -83,18 +90,18 @@ extension AMQPError {
         switch error.resultCode {
         case .SQLITE_BUSY, .SQLITE_LOCKED: return storeTaken(path, by: "")
         case .SQLITE_CORRUPT, .SQLITE_NOTADB:
-            return storeUnusable(path, "is broken: \(words(error)). \(StoreFile.adviceForBroken)", error)
+            return storeUnusable(path, "is broken: \(describe(error)). \(StoreFile.recoveryAdvice)", error)
         default:
             return AMQPError(
                 .storeUnusable,
-                "The file '\(path)' can't be opened or made: \(words(error)). Look at its disk and at who may write there.",
+                "The file '\(path)' can't be opened or made: \(describe(error)). Look at its disk and at who may write there.",
                 underlying: error
             )
         }
     }
 
     /// What went wrong, without the statement: that is of no use to those who read it.
-    private static func words(_ error: any Error) -> String {
+    private static func describe(_ error: any Error) -> String {
         switch error {
         case let error as DatabaseError:
             "\(error.message ?? "no reason given") (SQLite \(error.extendedResultCode.rawValue))"

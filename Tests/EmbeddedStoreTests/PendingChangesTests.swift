@@ -5,13 +5,13 @@ import Testing
 @testable import EmbeddedStore
 
 @Suite struct PendingChangesTests {
-    private func kept(_ position: UInt64, returns: Int = 0) -> KeptMessage {
-        KeptMessage(
+    private func kept(_ position: UInt64, returns: Int = 0) -> PersistedMessage {
+        PersistedMessage(
             queue: "q",
             position: position,
             message: Message(body: []),
             destination: .queue("q"),
-            returnCount: returns
+            requeueCount: returns
         )
     }
 
@@ -23,9 +23,9 @@ import Testing
 
     @Test func `Of each message the last change is left`() {
         let messages = folded([
-            .messageKept(kept(1)), .messageDelivered(queue: "q", position: 1),
-            .messageKept(kept(2)), .messageDelivered(queue: "q", position: 2), .messageKept(kept(2, returns: 1)),
-            .messageKept(kept(3)), .messageGone(queue: "q", position: 3),
+            .messageStored(kept(1)), .messageDelivered(queue: "q", position: 1),
+            .messageStored(kept(2)), .messageDelivered(queue: "q", position: 2), .messageStored(kept(2, returns: 1)),
+            .messageStored(kept(3)), .messageRemoved(queue: "q", position: 3),
             .messageDelivered(queue: "q", position: 4),
         ]).queues["q"]?.messages
         #expect(
@@ -38,7 +38,7 @@ import Testing
 
     @Test func `Deleting a queue forgets its messages, and one of its name begins anew`() {
         let pending = folded([
-            .messageKept(kept(1)), .queueDeleted("q"), .queueDeclared(QueueDeclaration("q")), .messageKept(kept(7)),
+            .messageStored(kept(1)), .queueDeleted("q"), .queueDeclared(QueueDeclaration("q")), .messageStored(kept(7)),
         ])
         #expect(pending.queues["q"]?.isReplaced == true)
         #expect(pending.queues["q"]?.declaration == QueueDeclaration("q"))
@@ -49,9 +49,10 @@ import Testing
         let binding = Binding(from: "e", to: .queue("q"), routingKey: "k")
         let all: [BrokerChange] = [
             .exchangeDeclared(ExchangeDeclaration("e", kind: .fanout)), .queueDeclared(QueueDeclaration("q")),
-            .bound(binding), .messageKept(kept(1)), .messageDelivered(queue: "q", position: 1), .messageKept(kept(2)),
-            .messageGone(queue: "q", position: 1), .unbound(binding), .queueDeleted("q"), .exchangeDeleted("e"),
-            .queueDeclared(QueueDeclaration("q")), .messageKept(kept(3)), .bound(binding),
+            .bound(binding), .messageStored(kept(1)), .messageDelivered(queue: "q", position: 1),
+            .messageStored(kept(2)),
+            .messageRemoved(queue: "q", position: 1), .unbound(binding), .queueDeleted("q"), .exchangeDeleted("e"),
+            .queueDeclared(QueueDeclaration("q")), .messageStored(kept(3)), .bound(binding),
             .messageDelivered(queue: "q", position: 3),
         ]
         for place in all.indices {
@@ -64,7 +65,7 @@ import Testing
     @Test func `A change that repeats takes no more room`() {
         var pending = PendingChanges()
         for returns in 0..<1_000 {
-            pending.add(.messageKept(kept(1, returns: returns)))
+            pending.add(.messageStored(kept(1, returns: returns)))
             pending.add(.messageDelivered(queue: "q", position: 1))
             pending.add(.queueDeclared(QueueDeclaration("other")))
             pending.add(.queueDeleted("other"))

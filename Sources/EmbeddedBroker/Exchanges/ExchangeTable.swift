@@ -1,12 +1,12 @@
 import AMQP
 
-/// All exchanges of a broker, and the way of a message through them.
+/// All exchanges of a broker, and the routing of messages through them.
 ///
-/// A value without I/O. It knows queues by their names only.
+/// A value without I/O. It knows queues only by their names.
 struct ExchangeTable: Sendable {
     private var exchanges: [String: Exchange] = [:]
-    /// The bindings that lead to a queue or exchange.
-    private var leading: [Binding.Target: Set<Binding>] = [:]
+    /// The bindings to each queue or exchange.
+    private var bindingsByTarget: [Binding.Target: Set<Binding>] = [:]
 
     init() {
         let predeclared: [(String, ExchangeKind)] = [
@@ -27,61 +27,61 @@ struct ExchangeTable: Sendable {
 
     mutating func add(_ declaration: ExchangeDeclaration) { exchanges[declaration.name] = Exchange(declaration) }
 
-    /// Adds a binding, whose ends exist; returns false if it is there already.
+    /// Adds a binding whose ends exist; returns false if it exists already.
     mutating func add(_ binding: Binding) -> Bool {
         guard exchanges[binding.source]?.add(binding) == true else { return false }
-        leading[binding.target, default: []].insert(binding)
+        bindingsByTarget[binding.target, default: []].insert(binding)
         return true
     }
 
-    /// What a removal took with it.
-    struct Removed: Sendable, Equatable {
+    /// Everything that a removal removed.
+    struct Removal: Sendable, Equatable {
         var bindings: [Binding] = []
-        /// Exchanges that were to go with their last binding.
+        /// The exchange itself, and auto-delete exchanges that lost their last binding.
         var exchanges: [String] = []
     }
 
-    mutating func remove(_ binding: Binding) -> Removed {
-        var removed = Removed()
+    mutating func remove(_ binding: Binding) -> Removal {
+        var removed = Removal()
         remove(binding, &removed)
         return removed
     }
 
-    /// Removes an exchange and all bindings from and to it.
-    mutating func removeExchange(_ name: String) -> Removed {
-        var removed = Removed()
+    /// Removes an exchange with all bindings from and to it.
+    mutating func removeExchange(_ name: String) -> Removal {
+        var removed = Removal()
         removeExchange(name, &removed)
         return removed
     }
 
-    /// Removes all bindings that lead to a queue.
-    mutating func removeQueue(_ name: String) -> Removed {
-        var removed = Removed()
-        for binding in leading[.queue(name)] ?? [] { remove(binding, &removed) }
+    /// Removes all bindings to a queue.
+    mutating func removeQueue(_ name: String) -> Removal {
+        var removed = Removal()
+        for binding in bindingsByTarget[.queue(name)] ?? [] { remove(binding, &removed) }
         return removed
     }
 
-    /// The bindings that lead to a queue.
+    /// The bindings to a queue, sorted by source and key.
     func bindings(toQueue name: String) -> [Binding] {
-        (leading[.queue(name)] ?? []).sorted { ($0.source, $0.routingKey) < ($1.source, $1.routingKey) }
+        (bindingsByTarget[.queue(name)] ?? []).sorted { ($0.source, $0.routingKey) < ($1.source, $1.routingKey) }
     }
 
-    private mutating func removeExchange(_ name: String, _ removed: inout Removed) {
+    private mutating func removeExchange(_ name: String, _ removed: inout Removal) {
         guard let exchange = exchanges.removeValue(forKey: name) else { return }
         removed.exchanges.append(name)
         for binding in exchange.bindings {
-            leading[binding.target]?.remove(binding)
-            if leading[binding.target]?.isEmpty == true { leading[binding.target] = nil }
+            bindingsByTarget[binding.target]?.remove(binding)
+            if bindingsByTarget[binding.target]?.isEmpty == true { bindingsByTarget[binding.target] = nil }
             removed.bindings.append(binding)
         }
-        for binding in leading[.exchange(name)] ?? [] { remove(binding, &removed) }
+        for binding in bindingsByTarget[.exchange(name)] ?? [] { remove(binding, &removed) }
     }
 
-    private mutating func remove(_ binding: Binding, _ removed: inout Removed) {
+    private mutating func remove(_ binding: Binding, _ removed: inout Removal) {
         guard exchanges[binding.source]?.remove(binding) == true else { return }
         removed.bindings.append(binding)
-        leading[binding.target]?.remove(binding)
-        if leading[binding.target]?.isEmpty == true { leading[binding.target] = nil }
+        bindingsByTarget[binding.target]?.remove(binding)
+        if bindingsByTarget[binding.target]?.isEmpty == true { bindingsByTarget[binding.target] = nil }
         if let exchange = exchanges[binding.source], exchange.declaration.isAutoDelete, exchange.bindings.isEmpty {
             removeExchange(binding.source, &removed)
         }
@@ -89,15 +89,16 @@ struct ExchangeTable: Sendable {
 
     // MARK: Routing
 
-    /// Where a message goes.
+    /// The queues that a message goes to.
     struct Route: Sendable {
-        /// The names of queues, each once; one that was found through the default exchange may not exist.
+        /// The names of the queues, each once; a name found through the default exchange may not exist.
         var queues: [String] = []
-        /// Whether only exchange and key decided that, and no header.
+        /// Whether only exchange and routing key decided, not the message's headers.
         var isByKey = true
     }
 
-    /// The queues that a message goes to from an exchange, through bindings and alternate exchanges; `nil` if there is no such exchange.
+    /// The queues that a message goes to from an exchange, through bindings and alternate exchanges; `nil` if the
+    /// exchange doesn't exist.
     func route(
         _ message: Message,
         from exchange: String,
@@ -134,5 +135,26 @@ struct ExchangeTable: Sendable {
             if !isRouted, let alternate = exchange.declaration.alternateExchange { visit(.exchange(alternate)) }
         }
         return route
+    }
+}
+
+/// The queues of each destination, valid until a binding, queue or exchange changes.
+struct RouteCache: Sendable {
+    /// The bound for programs that never stop inventing routing keys.
+    private static let limit = 4_096
+
+    private var routes: [Destination: [QueueID]] = [:]
+
+    init() {}
+
+    subscript(destination: Destination) -> [QueueID]? { routes[destination] }
+
+    mutating func store(_ queues: [QueueID], for destination: Destination) {
+        if routes.count >= Self.limit { routes = [:] }
+        routes[destination] = queues
+    }
+
+    mutating func clear() {
+        if !routes.isEmpty { routes = [:] }
     }
 }

@@ -1,42 +1,42 @@
 import AMQP
 
 extension BrokerMachine {
-    /// After how long a dead letter is tried again that no queue took.
+    /// The time after which a dead letter that no queue accepted is tried again.
     ///
     /// Source: the default of RabbitMQ's `dead_letter_worker_publisher_confirm_timeout`.
     private static let retryInterval: Duration = .seconds(180)
 
-    /// Lets messages that leave a queue undone go to its dead-letter exchange, or nowhere.
-    mutating func bury(_ letters: [MessageQueue.DeadLetter], of id: QueueID) {
+    /// Sends dead letters of a queue to its dead-letter exchange; without one they are dropped.
+    mutating func deadLetter(_ letters: [MessageQueue.DeadLetter], from id: QueueID) {
         for letter in letters {
             guard let queue = queues[id] else { return }
             guard queue.settings.deadLetterExchange != nil else {
-                noteGone(letter.message, from: queue)
+                recordRemoved(letter.message, from: queue)
                 continue
             }
             var letter = letter
             if send(&letter, from: queue) || !queue.settings.deadLettersAtLeastOnce {
-                noteGone(letter.message, from: queue)
+                recordRemoved(letter.message, from: queue)
             } else {
-                queues[id]?.held.append(letter)
+                queues[id]?.undeliveredDeadLetters.append(letter)
                 timetable.arm(.deadLetters(id), at: now + Self.retryInterval)
             }
         }
     }
 
-    /// Tries again to deliver what no queue took.
+    /// Tries again to send the dead letters that no queue accepted.
     mutating func retryDeadLetters(of id: QueueID) {
-        let held = queues[id]?.held ?? []
-        queues[id]?.held = []
-        bury(held, of: id)
-        touch(id)
+        let undelivered = queues[id]?.undeliveredDeadLetters ?? []
+        queues[id]?.undeliveredDeadLetters = []
+        deadLetter(undelivered, from: id)
+        markDirty(id)
     }
 
-    /// Sends a dead letter to its queues; returns whether there are any and all have it.
+    /// Sends a dead letter to its target queues; returns whether there are any and all have accepted it.
     private mutating func send(_ letter: inout MessageQueue.DeadLetter, from queue: MessageQueue) -> Bool {
         let time = UInt64(max(0, now.components.seconds))
-        let content = letter.message.content.dying(
-            in: queue,
+        let content = letter.message.content.deadLettered(
+            from: queue,
             letter.reason,
             at: time,
             features: features
@@ -56,7 +56,7 @@ extension BrokerMachine {
         return isDelivered
     }
 
-    /// From where the deliveries of a dead letter are counted in a queue.
+    /// The delivery count with which a dead letter starts in a queue.
     private func deliveryCount(of letter: MessageQueue.DeadLetter, from source: QueueKind, in target: QueueID) -> Int {
         guard let kind = queues[target]?.settings.kind else { return 0 }
         return switch features.deadLetterCount(from: source, to: kind) {

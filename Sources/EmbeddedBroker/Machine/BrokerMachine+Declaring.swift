@@ -3,12 +3,12 @@ import AMQP
 extension BrokerMachine {
     // MARK: Exchanges
 
-    mutating func declare(_ exchange: ExchangeDeclaration) throws(Refusal) {
-        guard ExchangeKind.known.contains(exchange.kind) else {
-            throw Refusal(503, "COMMAND_INVALID - unknown exchange type '\(exchange.kind.rawValue)'")
+    mutating func declare(_ exchange: ExchangeDeclaration) throws(BrokerRefusal) {
+        guard ExchangeKind.supported.contains(exchange.kind) else {
+            throw BrokerRefusal(503, "COMMAND_INVALID - unknown exchange type '\(exchange.kind.rawValue)'")
         }
         if exchange.name.isEmpty { throw .defaultExchange }
-        if let present = exchanges[exchange.name] { return try present.checkIsAlike(exchange) }
+        if let present = exchanges[exchange.name] { return try present.checkEquivalence(with: exchange) }
         if exchange.name.hasPrefix("amq.") { throw .reserved("exchange", exchange.name) }
         if let alternate = exchange.arguments["alternate-exchange"], alternate.stringValue == nil {
             throw .precondition(
@@ -17,21 +17,21 @@ extension BrokerMachine {
         }
         exchanges.add(exchange)
         routes.clear()
-        if exchange.isDurable { note(.exchangeDeclared(exchange)) }
+        if exchange.isDurable { record(.exchangeDeclared(exchange)) }
     }
 
-    mutating func deleteExchange(_ name: String) throws(Refusal) {
+    mutating func deleteExchange(_ name: String) throws(BrokerRefusal) {
         if name.isEmpty { throw .defaultExchange }
         if name.hasPrefix("amq.") {
-            throw Refusal(403, "ACCESS_REFUSED - deletion of system exchange '\(name)' in vhost '/' not allowed")
+            throw BrokerRefusal(403, "ACCESS_REFUSED - deletion of system exchange '\(name)' in vhost '/' not allowed")
         }
-        noteRemoved(exchanges.removeExchange(name))
+        recordRemoved(exchanges.removeExchange(name))
         routes.clear()
     }
 
     // MARK: Bindings
 
-    mutating func bind(_ binding: Binding, by connection: ConnectionID) throws(Refusal) {
+    mutating func bind(_ binding: Binding, by connection: ConnectionID) throws(BrokerRefusal) {
         if binding.source.isEmpty || binding.target == .exchange("") { throw .defaultExchange }
         guard let source = exchanges[binding.source] else { throw .noExchange(binding.source) }
         switch binding.target {
@@ -42,38 +42,41 @@ extension BrokerMachine {
         if source.kind == .topic { try binding.checkPattern(features) }
         guard exchanges.add(binding) else { return }
         routes.clear()
-        if isDurable(binding) { note(.bound(binding)) }
+        if isDurable(binding) { record(.bound(binding)) }
     }
 
-    mutating func unbind(_ binding: Binding, by connection: ConnectionID) throws(Refusal) {
+    mutating func unbind(_ binding: Binding, by connection: ConnectionID) throws(BrokerRefusal) {
         if binding.source.isEmpty || binding.target == .exchange("") { throw .defaultExchange }
         if case .queue(let name) = binding.target, queueIDs[name] != nil { _ = try queue(name, for: connection) }
-        noteRemoved(exchanges.remove(binding))
+        recordRemoved(exchanges.remove(binding))
         routes.clear()
     }
 
     // MARK: Queues
 
-    mutating func declare(_ declaration: QueueDeclaration, by connection: ConnectionID) throws(Refusal) -> QueueStatus {
+    mutating func declare(
+        _ declaration: QueueDeclaration,
+        by connection: ConnectionID
+    ) throws(BrokerRefusal) -> QueueStatus {
         let arguments = declaration.arguments.arguments
         if let id = queueIDs[declaration.name], let present = queues[id] {
-            try present.checkIsAlike(declaration, arguments, by: connection, features)
+            try present.checkEquivalence(with: declaration, arguments, by: connection, features)
             queues[id]?.lastUsed = now
             return present.status
         }
         var declaration = declaration
         if declaration.name.isEmpty {
-            // A journal may have brought back some that were made up before.
+            // A journal may have restored queues with generated names.
             repeat {
-                madeUpNames += 1
-                declaration.name = "amq.gen-\(madeUpNames)"
+                generatedNameCount += 1
+                declaration.name = "amq.gen-\(generatedNameCount)"
             } while queueIDs[declaration.name] != nil
         } else if declaration.name.hasPrefix("amq.") {
             throw .reserved("queue", declaration.name)
         }
-        try QueueCheck(declaration, arguments, features).check()
+        try QueueDeclarationRules(declaration, arguments, features).check()
         let id = add(declaration, arguments, owner: declaration.isExclusive ? connection : nil)
-        if declaration.isDurable && !declaration.isExclusive { note(.queueDeclared(declaration)) }
+        if declaration.isDurable && !declaration.isExclusive { record(.queueDeclared(declaration)) }
         return queues[id]?.status ?? QueueStatus(name: declaration.name, messageCount: 0, consumerCount: 0)
     }
 
@@ -94,55 +97,55 @@ extension BrokerMachine {
         return id
     }
 
-    /// What is in a queue; to ask that counts as using it.
-    mutating func status(ofQueue name: String, by connection: ConnectionID) throws(Refusal) -> QueueStatus {
+    /// The status of a queue; asking for it counts as use.
+    mutating func status(ofQueue name: String, by connection: ConnectionID) throws(BrokerRefusal) -> QueueStatus {
         let queue = try queue(name, for: connection)
         queues[queue.id]?.lastUsed = now
         return queue.status
     }
 
-    mutating func deleteQueue(_ name: String, by connection: ConnectionID) throws(Refusal) -> Int {
+    mutating func deleteQueue(_ name: String, by connection: ConnectionID) throws(BrokerRefusal) -> Int {
         guard queueIDs[name] != nil else { return 0 }
         let queue = try queue(name, for: connection)
         remove(queue.id)
         return queue.status.messageCount
     }
 
-    mutating func purgeQueue(_ name: String, by connection: ConnectionID) throws(Refusal) -> Int {
+    mutating func purgeQueue(_ name: String, by connection: ConnectionID) throws(BrokerRefusal) -> Int {
         let queue = try queue(name, for: connection)
         if queue.isStream {
             throw .notImplemented("queue.purge not supported by stream queues queue '\(name)' in vhost '/'")
         }
         let purged = queues[queue.id]?.purge() ?? []
-        for message in purged { noteGone(message, from: queue) }
+        for message in purged { recordRemoved(message, from: queue) }
         return purged.count
     }
 
     /// A queue that a connection may use.
-    func queue(_ name: String, for connection: ConnectionID) throws(Refusal) -> MessageQueue {
+    func queue(_ name: String, for connection: ConnectionID) throws(BrokerRefusal) -> MessageQueue {
         guard let id = queueIDs[name], let queue = queues[id] else { throw .noQueue(name) }
         if let owner = queue.owner, owner != connection { throw .locked(name) }
         return queue
     }
 
-    /// Removes a queue with all that is in it, and tells its consumers.
+    /// Removes a queue with its messages, and ends its consumers.
     mutating func remove(_ id: QueueID) {
         guard let queue = queues.removeValue(forKey: id) else { return }
         queueIDs[queue.name] = nil
         routes.clear()
-        if queue.declaration.isDurable && queue.owner == nil { note(.queueDeleted(queue.name)) }
-        noteRemoved(exchanges.removeQueue(queue.name))
+        if queue.declaration.isDurable && queue.owner == nil { record(.queueDeleted(queue.name)) }
+        recordRemoved(exchanges.removeQueue(queue.name))
         for event in [Timetable.Event.firstMessage(id), .queueExpiry(id), .deadLetters(id)] { timetable.disarm(event) }
         for channel in queue.consumers.all {
             channels[channel]?.isConsuming = false
-            tell(.end(channel, .consumerCancelled(queue: queue.name)))
+            emit(.end(channel, .consumerCancelled(queue: queue.name)))
         }
     }
 
-    private mutating func noteRemoved(_ removed: ExchangeTable.Removed) {
+    private mutating func recordRemoved(_ removed: ExchangeTable.Removal) {
         guard isJournaled else { return }
-        for binding in removed.bindings { note(.unbound(binding)) }
-        for exchange in removed.exchanges { note(.exchangeDeleted(exchange)) }
+        for binding in removed.bindings { record(.unbound(binding)) }
+        for exchange in removed.exchanges { record(.exchangeDeleted(exchange)) }
     }
 
     func isDurable(_ binding: Binding) -> Bool {
@@ -154,4 +157,9 @@ extension BrokerMachine {
             return queue.declaration.isDurable && queue.owner == nil
         }
     }
+}
+
+extension ExchangeKind {
+    /// The kinds that the broker supports.
+    fileprivate static let supported: [ExchangeKind] = [.direct, .fanout, .topic, .headers]
 }

@@ -1,25 +1,25 @@
 import AMQP
 
 extension BrokerMachine {
-    /// What became of a publish.
+    /// The result of a publish.
     enum PublishOutcome: Sendable, Hashable {
-        /// Every queue that it goes to has it; there may be none.
-        case kept
-        /// No queue takes it, and one was demanded.
+        /// Every target queue has the message; there may be none.
+        case accepted
+        /// The message is mandatory and reached no queue.
         case unroutable
-        /// A queue that it goes to refused it.
+        /// A target queue refused the message.
         case nacked
     }
 
-    /// The user that all connections belong to.
+    /// The user of all connections.
     static let userName = "guest"
 
-    /// Takes a message and lets it go to its queues.
+    /// Routes a message to its queues.
     mutating func publish(
         _ message: Message,
         to destination: Destination,
         mandatory: Bool
-    ) throws(Refusal) -> PublishOutcome {
+    ) throws(BrokerRefusal) -> PublishOutcome {
         guard message.body.count <= features.maximumMessageSize else {
             throw .precondition(
                 "message size \(message.body.count) is larger than configured max size \(features.maximumMessageSize)"
@@ -38,19 +38,19 @@ extension BrokerMachine {
         }
         guard let exchange = exchanges[destination.exchange] else { throw .noExchange(destination.exchange) }
         if exchange.declaration.isInternal {
-            throw Refusal(
+            throw BrokerRefusal(
                 403,
                 "ACCESS_REFUSED - cannot publish to internal exchange '\(destination.exchange)' in vhost '/'"
             )
         }
-        let content = try StoredContent(taking: message, to: destination)
+        let content = try StoredContent(publishing: message, to: destination)
         totals.published += 1
         let targets = self.targets(of: content) ?? []
         if mandatory && targets.isEmpty { return .unroutable }
         return enqueue(content, targets)
     }
 
-    /// The queues that a message goes to; `nil` if there is no such exchange.
+    /// The target queues of a message; `nil` if the exchange doesn't exist.
     mutating func targets(of content: StoredContent) -> [QueueID]? {
         if content.otherKeys.isEmpty, let known = routes[content.destination] { return known }
         let keys = [content.destination.routingKey] + content.otherKeys
@@ -59,47 +59,22 @@ extension BrokerMachine {
         }
         guard let route else { return nil }
         let targets = route.queues.compactMap { queueIDs[$0] }
-        if route.isByKey && content.otherKeys.isEmpty { routes.note(targets, for: content.destination) }
+        if route.isByKey && content.otherKeys.isEmpty { routes.store(targets, for: content.destination) }
         return targets
     }
 
     /// Puts a message into queues.
     private mutating func enqueue(_ content: StoredContent, _ targets: [QueueID]) -> PublishOutcome {
-        var outcome = PublishOutcome.kept
+        var outcome = PublishOutcome.accepted
         for id in targets where !admit(content, to: id) { outcome = .nacked }
         return outcome
     }
 
-    /// Puts a message into one queue; returns whether that took it.
+    /// Puts a message into one queue; returns whether the queue accepted it.
     mutating func admit(_ content: StoredContent, to id: QueueID, after deliveries: Int = 0) -> Bool {
         let message = queues[id]?.admit(content, after: deliveries, now: now)
-        touch(id)
-        if let message { noteKept(message, in: id) }
+        markDirty(id)
+        if let message { recordStored(message, in: id) }
         return message != nil
-    }
-}
-
-extension StoredContent {
-    /// A message that a client publishes: `BCC` is for the broker only and isn't passed on.
-    convenience init(taking message: Message, to destination: Destination) throws(Refusal) {
-        guard let headers = message.properties.headers, headers["CC"] != nil || headers["BCC"] != nil else {
-            self.init(message, to: destination)
-            return
-        }
-        let otherKeys = try headers.keys("CC") + headers.keys("BCC")
-        var message = message
-        message.properties.headers?["BCC"] = nil
-        self.init(message, to: destination, otherKeys: otherKeys)
-    }
-}
-
-extension FieldTable {
-    /// The routing keys in a header.
-    func keys(_ name: String) throws(Refusal) -> [String] {
-        guard let value = self[name] else { return [] }
-        guard let elements = value.arrayValue else {
-            throw .precondition("invalid message: {unacceptable_type_in_header,\"\(name)\",\(value.typeName)}")
-        }
-        return elements.compactMap(\.stringValue)
     }
 }

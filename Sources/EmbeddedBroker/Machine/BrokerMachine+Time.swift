@@ -5,17 +5,17 @@ extension BrokerMachine {
     mutating func runDue() {
         while let event = timetable.popDue(now) {
             switch event {
-            case .firstMessage(let id): touch(id)
+            case .firstMessage(let id): markDirty(id)
             case .queueExpiry(let id): expireQueue(id)
             case .unsettled(let channel): checkConsumerTimeout(channel)
             case .deadLetters(let id): retryDeadLetters(of: id)
             }
-            // One after the other, so that what happens at one time happens in one order.
+            // One event at a time, so that simultaneous events have one order.
             work()
         }
     }
 
-    /// Makes sure that a queue is looked at when something of it is due.
+    /// Arms the timers for a queue's next due events.
     mutating func armTimer(of id: QueueID) {
         guard let queue = queues[id] else { return }
         if let expiry = queue.nextMessageExpiry { timetable.arm(.firstMessage(id), at: expiry) }
@@ -29,7 +29,7 @@ extension BrokerMachine {
 
     // MARK: Consumer timeout
 
-    /// Sets how long deliveries may stay unsettled that come from now on.
+    /// Sets the limit for how long deliveries made from now on may stay unsettled.
     mutating func setConsumerTimeout(_ timeout: ConsumerTimeout) {
         consumerTimeout = timeout
         for (id, channel) in channels {
@@ -41,7 +41,7 @@ extension BrokerMachine {
         }
     }
 
-    /// How long a delivery of a queue may stay unsettled.
+    /// The limit for how long a delivery of a queue may stay unsettled; `nil` for none.
     func timeout(of settings: QueueSettings) -> Duration? {
         guard features.hasConsumerTimeout(of: settings.kind), settings.kind != .stream else { return nil }
         if let own = settings.consumerTimeout { return own }
@@ -63,7 +63,7 @@ extension BrokerMachine {
             + "This timeout value can be configured, see consumers doc guide to learn more"
         switch features.consumerTimeoutResponse {
         case .closesChannel:
-            let reply = Refusal.precondition(text).reply
+            let reply = BrokerRefusal.precondition(text).reply
             close(
                 channel,
                 .consumerChannelClosed(queue: queue.name, reply)
@@ -71,11 +71,11 @@ extension BrokerMachine {
         case .cancelsConsumer:
             guard found.isConsuming else { return close(channel) }
             channels[channel]?.isConsuming = false
-            tell(.end(channel, .consumerTimedOut(queue.name)))
-            tell(.lose(channel))
-            takeBackAll(channel)
+            emit(.end(channel, .consumerTimedOut(queue.name)))
+            emit(.lose(channel))
+            requeueAll(channel)
             queues[queue.id]?.removeConsumer(channel, now: now)
-            touch(queue.id)
+            markDirty(queue.id)
         }
     }
 }
@@ -85,8 +85,8 @@ extension AMQPError {
         AMQPError(
             .consumerCancelled,
             """
-            The broker cancelled the consumer of the queue '\(queue)': a delivery was not settled within the consumer timeout. What it \
-            had goes back; consume again.
+            The broker cancelled the consumer of the queue '\(queue)': a delivery was not settled within the consumer timeout. Its \
+            deliveries were requeued; consume again.
             """
         )
     }
@@ -94,7 +94,7 @@ extension AMQPError {
 
 extension Duration {
     /// Whole milliseconds, rounded down.
-    var wholeMilliseconds: Int64 {
+    fileprivate var wholeMilliseconds: Int64 {
         let (seconds, attoseconds) = components
         return seconds * 1_000 + attoseconds / 1_000_000_000_000_000
     }

@@ -2,21 +2,23 @@ import AMQP
 
 /// The broker without clock, lock and streams: requests in, effects out.
 ///
-/// A state machine. Each request is made at a time, which never goes back; ``work(now:)`` then does what follows from it: it lets expire,
-/// dead-letters and delivers until nothing is left to do, and leaves what consumers are to be told in ``effects``.
+/// A state machine. ``begin(now:)`` sets the time of a request, which never goes back, and does what was due before it.
+/// After the request ``work()`` does all that follows from it: it expires, dead-letters and delivers until nothing is
+/// left to do. Consumers are notified through ``takeEffects()``, the journal through ``takeChanges()``.
 struct BrokerMachine: Sendable {
-    /// What somebody is to be told.
+    /// A notification for a consumer or a settler.
     enum Effect: Sendable {
+        /// A message for the consumer.
         case deliver(ChannelID, Delivered)
-        /// The consumer gets no more: without an error because it wanted no more.
+        /// The end of the consumer's deliveries, without an error if the client ended them.
         case end(ChannelID, AMQPError?)
-        /// What is unsettled on the channel has gone back.
+        /// The channel is gone, and its unsettled messages were requeued.
         case lose(ChannelID)
-        /// What was unsettled on the channel has gone back, and its consumer goes on.
+        /// The channel's unsettled messages were requeued, and its consumer goes on.
         case resume(ChannelID)
     }
 
-    /// A message as it is delivered.
+    /// A delivery of a message.
     struct Delivered: Sendable {
         var message: StoredMessage
         var kind: QueueKind
@@ -25,34 +27,34 @@ struct BrokerMachine: Sendable {
     }
 
     let features: BrokerFeatures
-    /// Whether changes are to be noted for a journal.
+    /// Whether changes are recorded for a journal.
     let isJournaled: Bool
     var exchanges = ExchangeTable()
     var queues: [QueueID: MessageQueue] = [:]
     var queueIDs: [String: QueueID] = [:]
     var channels: [ChannelID: Channel] = [:]
-    /// The channel of each connection's gets.
+    /// The channel used by each connection's gets.
     var getChannels: [ConnectionID: ChannelID] = [:]
     var timetable = Timetable()
-    /// The longest time for a delivery to be unsettled, where an operator set one.
+    /// The consumer timeout that an operator has set.
     var consumerTimeout: ConsumerTimeout = .byDefault
     var routes = RouteCache()
     var totals = BrokerTotals()
-    private(set) var effects: [Effect] = []
-    private(set) var changes: [BrokerChange] = []
+    private var effects: [Effect] = []
+    private var changes: [BrokerChange] = []
     private(set) var now: Duration
-    /// Queues with something to deliver or to dead-letter.
+    /// Queues that may have something to deliver, expire or dead-letter.
     private var dirty: [QueueID] = []
     private var assignments: [MessageQueue.Assignment] = []
     private var lastNumber = 0
-    /// Deliveries that were unsettled when the journal ended, while the broker comes back from it.
+    /// Deliveries that were unsettled at the end of the journal, while it is restored.
     var restoredDeliveries: [QueueID: Set<UInt64>] = [:]
-    /// How many names the broker has made up.
-    var madeUpNames = 0
+    /// The number of queue names that the broker has generated.
+    var generatedNameCount = 0
 
-    /// How long deliveries may be unsettled.
+    /// The limit for how long deliveries may be unsettled.
     enum ConsumerTimeout: Sendable, Hashable {
-        /// As the version has it.
+        /// The default of the broker's version.
         case byDefault
         case after(Duration)
         case never
@@ -69,7 +71,7 @@ struct BrokerMachine: Sendable {
         return lastNumber
     }
 
-    /// Takes what is due by now to be done, before a request is.
+    /// Starts a request: sets the time, and does first what is due by then.
     mutating func begin(now: Duration) {
         self.now = max(self.now, now)
         guard let next = timetable.next, next <= self.now else { return }
@@ -77,43 +79,43 @@ struct BrokerMachine: Sendable {
         work()
     }
 
-    /// Does what follows from what was asked: until nothing is left to deliver and no dead letter is on its way.
+    /// Does what follows from a request, until nothing is left to deliver and no dead letter is on its way.
     mutating func work() {
         var next = 0
         while next < dirty.count {
             let id = dirty[next]
             next += 1
-            // The queue's way through the dictionary costs, so it is asked once for all.
-            guard let rest = queues[id]?.assign(now: now, to: &assignments) else { continue }
+            // Looking the queue up costs, so one call asks for all of it.
+            guard let remainder = queues[id]?.assign(now: now, to: &assignments) else { continue }
             for assignment in assignments { deliver(assignment, from: id) }
             assignments.removeAll(keepingCapacity: true)
-            if !rest.dead.isEmpty { bury(rest.dead, of: id) }
-            if !rest.trimmed.isEmpty { noteTrimmed(rest.trimmed, of: id) }
-            if let expiry = rest.messageExpiry { timetable.arm(.firstMessage(id), at: expiry) }
-            if let expiry = rest.queueExpiry { timetable.arm(.queueExpiry(id), at: expiry) }
+            if !remainder.deadLetters.isEmpty { deadLetter(remainder.deadLetters, from: id) }
+            if !remainder.trimmed.isEmpty { recordTrimmed(remainder.trimmed, of: id) }
+            if let expiry = remainder.messageExpiry { timetable.arm(.firstMessage(id), at: expiry) }
+            if let expiry = remainder.queueExpiry { timetable.arm(.queueExpiry(id), at: expiry) }
         }
         dirty.removeAll(keepingCapacity: true)
     }
 
-    /// Notes that a queue has something to do.
-    mutating func touch(_ id: QueueID) {
+    /// Notes that a queue may have something to do.
+    mutating func markDirty(_ id: QueueID) {
         if dirty.last != id { dirty.append(id) }
     }
 
-    mutating func tell(_ effect: Effect) { effects.append(effect) }
+    mutating func emit(_ effect: Effect) { effects.append(effect) }
 
-    mutating func note(_ change: @autoclosure () -> BrokerChange) {
+    mutating func record(_ change: @autoclosure () -> BrokerChange) {
         if isJournaled { changes.append(change()) }
     }
 
-    /// What is to be told since the last call.
+    /// Returns the effects since the last call.
     mutating func takeEffects() -> [Effect] {
         if effects.isEmpty { return [] }
         defer { effects = [] }
         return effects
     }
 
-    /// What is to be kept since the last call.
+    /// Returns the recorded changes since the last call.
     mutating func takeChanges() -> [BrokerChange] {
         if changes.isEmpty { return [] }
         defer { changes = [] }
@@ -122,7 +124,7 @@ struct BrokerMachine: Sendable {
 
     private mutating func deliver(_ assignment: MessageQueue.Assignment, from id: QueueID) {
         guard let consumption = channels[assignment.channel]?.consumption else { return }
-        let delivered = hold(
+        let delivered = addUnsettled(
             assignment.message,
             from: id,
             consumption.name,
@@ -130,11 +132,11 @@ struct BrokerMachine: Sendable {
             timeout: consumption.timeout,
             on: assignment.channel
         )
-        if let delivered { tell(.deliver(assignment.channel, delivered)) }
+        if let delivered { emit(.deliver(assignment.channel, delivered)) }
     }
 
-    /// Makes a message an unsettled delivery of a channel.
-    mutating func hold(
+    /// Adds a message to the unsettled deliveries of a channel; returns the delivery.
+    mutating func addUnsettled(
         _ message: StoredMessage,
         from id: QueueID,
         _ name: String,
@@ -148,54 +150,7 @@ struct BrokerMachine: Sendable {
         if let deadline { timetable.arm(.unsettled(channel), at: deadline) }
         totals.delivered += 1
         if message.isRedelivered { totals.redelivered += 1 }
-        noteDelivered(message, from: id)
+        recordDelivered(message, from: id)
         return Delivered(message: message, kind: kind, queue: name, tag: tag)
-    }
-}
-
-/// A channel: what is unsettled on it, and its consumer.
-struct Channel: Sendable {
-    /// Who consumes what.
-    struct Consumption: Sendable {
-        var queue: QueueID
-        var name: String
-        var prefetch: Int
-        var priority: Int
-        var kind: QueueKind
-        /// How long a delivery may stay unsettled.
-        var timeout: Duration?
-        /// Where a reader of a stream begins.
-        var start: StreamLog.Start
-    }
-
-    let connection: ConnectionID
-    var consumption: Consumption?
-    /// Whether deliveries still come.
-    var isConsuming = false
-    var unsettled = UnsettledDeliveries()
-}
-
-extension StoredMessage {
-    /// The message as a consumer gets it from a queue of a kind.
-    func delivered(from kind: QueueKind, _ features: BrokerFeatures) -> Message {
-        if kind == .stream { return adding("x-stream-offset", .int64(Int64(position - 1))) }
-        guard kind == .quorum else { return content.message }
-        let counts = deliveryCount > 0 || features.countsFirstDelivery
-        let acquires = returnCount > 0 && features.marksAcquiredCount
-        guard counts || acquires else { return content.message }
-        var message = content.message
-        var headers = message.properties.headers ?? FieldTable()
-        if counts { headers["x-delivery-count"] = .int64(Int64(deliveryCount)) }
-        if acquires { headers["x-acquired-count"] = .int64(Int64(returnCount)) }
-        message.properties.headers = headers
-        return message
-    }
-
-    private func adding(_ name: String, _ value: FieldValue) -> Message {
-        var message = content.message
-        var headers = message.properties.headers ?? FieldTable()
-        headers[name] = value
-        message.properties.headers = headers
-        return message
     }
 }

@@ -1,8 +1,11 @@
 import AMQP
 
-/// A queue: what waits in it, who reads it, and what it does when it is full or a message has waited too long.
+/// A queue of one broker; a deleted queue that is declared again gets another id.
+struct QueueID: Hashable, Sendable { var number: Int }
+
+/// A queue: its ready messages, its consumers, and its limits of time and space.
 ///
-/// A state machine: no clock, no I/O. What it lets go of without its being dealt with is in ``dead`` for the broker to take.
+/// A state machine: no clock, no I/O. ``assign(now:to:)`` returns the messages that the broker must dead-letter.
 struct MessageQueue: Sendable {
     /// A message for a consumer.
     struct Assignment: Sendable {
@@ -10,22 +13,22 @@ struct MessageQueue: Sendable {
         var message: StoredMessage
     }
 
-    /// A message that leaves the queue undone.
+    /// A message to be dead-lettered.
     struct DeadLetter: Sendable {
         var message: StoredMessage
-        var reason: DeathReason
-        /// Queues that have it already, where others refused it.
+        var reason: DeadLetterReason
+        /// Target queues that have accepted it already, if others refused it.
         var delivered: Set<QueueID> = []
     }
 
-    /// What is left to do after deliveries were assigned.
+    /// The work left to the broker after deliveries were assigned.
     struct Remainder: Sendable {
-        var dead: [DeadLetter] = []
-        /// The positions of what a stream has dropped.
+        var deadLetters: [DeadLetter] = []
+        /// The positions of messages that a stream has dropped.
         var trimmed: [UInt64] = []
-        /// When the first message expires.
+        /// The time at which the first message expires.
         var messageExpiry: Duration?
-        /// When the queue goes for not being used.
+        /// The time at which the unused queue expires.
         var queueExpiry: Duration?
     }
 
@@ -33,24 +36,24 @@ struct MessageQueue: Sendable {
     let declaration: QueueDeclaration
     let arguments: FieldTable
     let settings: QueueSettings
-    /// The connection that has the queue to itself.
+    /// The connection that owns an exclusive queue.
     let owner: ConnectionID?
     private(set) var ready: ReadyMessages
     private(set) var consumers: ConsumerRotation
-    /// What a stream holds, instead of ``ready``.
-    private(set) var log = StreamLog()
-    /// Messages that left undone and are still to be dead-lettered.
-    private(set) var dead: [DeadLetter] = []
-    /// Dead letters that no queue took, of a queue that keeps them until one does.
-    var held: [DeadLetter] = []
-    /// When somebody last declared it, asked for its status, consumed or got from it.
+    /// The messages of a stream, which are kept here instead of in ``ready``.
+    private var log = StreamLog()
+    /// Messages that the broker is still to dead-letter.
+    private var deadLetters: [DeadLetter] = []
+    /// Dead letters that no queue accepted, if this queue keeps them until one does.
+    var undeliveredDeadLetters: [DeadLetter] = []
+    /// The time at which it was last declared, consumed or got from, or asked for its status.
     var lastUsed: Duration
-    private(set) var hadConsumers = false
+    private var hadConsumers = false
     private var lastPosition: UInt64 = 0
-    /// Whether a quorum queue has told publishers to stop.
+    /// Whether a quorum queue rejects publishes.
     private var isRejecting = false
-    /// The first message of those that came just now, if the queue was empty before.
-    private var freshFrom: UInt64?
+    /// The position of the first message since the last assignment, if the queue was empty before it.
+    private var firstFreshPosition: UInt64?
 
     init(
         id: QueueID,
@@ -75,13 +78,13 @@ struct MessageQueue: Sendable {
 
     var name: String { declaration.name }
 
-    /// Why nobody can take single messages from it; `nil` if that is possible.
-    var refusalOfGets: Refusal? {
+    /// The reason why single messages can't be got from it; `nil` if they can.
+    var getRefusal: BrokerRefusal? {
         if isStream {
             return .notImplemented("basic.get not supported by stream queues queue '\(name)' in vhost '/'")
         }
         guard settings.kind == .quorum, settings.hasSingleActiveConsumer else { return nil }
-        return Refusal(
+        return BrokerRefusal(
             405,
             "RESOURCE_LOCKED - cannot obtain access to locked queue '\(name)' in vhost '/'. basic.get operations are not "
                 + "supported by quorum queues with single active consumer"
@@ -94,9 +97,9 @@ struct MessageQueue: Sendable {
         QueueStatus(name: name, messageCount: isStream ? log.count : ready.count, consumerCount: consumers.count)
     }
 
-    // MARK: Coming in
+    // MARK: Publishing
 
-    /// Whether a message would be kept.
+    /// Whether the queue has room for a message.
     func wouldAdmit(size: Int) -> Bool {
         switch settings.overflow {
         case .rejectPublish where settings.kind == .quorum: !isRejecting
@@ -105,14 +108,16 @@ struct MessageQueue: Sendable {
         }
     }
 
-    /// Takes a published message; returns it as it waits, or `nil` if there is no room for it.
+    /// Adds a published message; returns the stored message, or `nil` if it doesn't fit.
     ///
-    /// - Parameter deliveries: How many count that it had in the queue it died in.
+    /// - Parameter content: The message.
+    /// - Parameter deliveries: The delivery count with which it starts, which a dead letter brings along.
+    /// - Parameter now: The time.
     mutating func admit(_ content: StoredContent, after deliveries: Int, now: Duration) -> StoredMessage? {
         guard wouldAdmit(size: content.size) else {
             if settings.overflow == .rejectPublishDLX, settings.deadLetterExchange != nil {
                 let message = StoredMessage(content: content, position: StoredMessage.noPosition)
-                dead.append(DeadLetter(message: message, reason: .maxLength))
+                deadLetters.append(DeadLetter(message: message, reason: .maxLength))
             }
             return nil
         }
@@ -126,127 +131,128 @@ struct MessageQueue: Sendable {
         message.level = settings.level(ofPriority: properties.priority)
         message.expiry = settings.expiry(properties, now)
         message.deliveryCount = deliveries
-        message.returnCount = deliveries
-        // A consumer that waits gets the message even if it may not wait at all.
-        if ready.isEmpty { freshFrom = lastPosition }
+        message.requeueCount = deliveries
+        // A waiting consumer gets the message even if its time to live is zero.
+        if ready.isEmpty { firstFreshPosition = lastPosition }
         ready.append(message)
         if settings.kind == .quorum, settings.overflow == .rejectPublish, overflows() { isRejecting = true }
         return message
     }
 
-    /// Puts back a message that a journal kept, instead of the one at its position if there is one.
-    mutating func restore(_ kept: KeptMessage) {
-        remove(position: kept.position)
-        lastPosition = max(lastPosition, kept.position)
+    /// Restores a message from a journal, replacing the one at its position if there is any.
+    mutating func restore(_ persisted: PersistedMessage) {
+        remove(position: persisted.position)
+        lastPosition = max(lastPosition, persisted.position)
         let content = StoredContent(
-            kept.message,
-            to: kept.destination,
-            otherKeys: (try? kept.message.properties.headers?.keys("CC")) ?? [],
-            isDeadLettered: kept.isDeadLettered
+            persisted.message,
+            to: persisted.destination,
+            otherKeys: (try? persisted.message.properties.headers?.keys("CC")) ?? [],
+            isDeadLettered: persisted.isDeadLettered
         )
-        var message = StoredMessage(content: content, position: kept.position)
-        message.level = settings.level(ofPriority: kept.message.properties.priority)
-        message.expiry = kept.expiry
-        message.deliveryCount = kept.deliveryCount
-        message.returnCount = kept.returnCount
+        var message = StoredMessage(content: content, position: persisted.position)
+        message.level = settings.level(ofPriority: persisted.message.properties.priority)
+        message.expiry = persisted.expiry
+        message.deliveryCount = persisted.deliveryCount
+        message.requeueCount = persisted.requeueCount
         if isStream {
-            log.restore(content, offset: kept.position - 1, at: kept.expiry ?? .zero)
+            log.restore(content, offset: persisted.position - 1, at: persisted.expiry ?? .zero)
         } else {
             ready.insert(message)
         }
     }
 
-    /// Removes a message that a journal says is gone.
+    /// Removes a message that a journal reports as removed.
     @discardableResult
     mutating func remove(position: UInt64) -> StoredMessage? { ready.remove(position: position) }
 
-    // MARK: Going out
+    // MARK: Delivering
 
-    /// Hands messages to the consumers that have room, oldest first, and drops those that have expired or for which there is no room.
+    /// Assigns messages to the consumers that have room, oldest first, and removes messages that have expired or exceed
+    /// a limit.
     ///
-    /// Returns what else there is to do.
+    /// Returns the work left to the broker.
     mutating func assign(now: Duration, to assignments: inout [Assignment]) -> Remainder {
         if isStream {
             let trimmed = log.trim(maxAge: settings.maxAge, maxBytes: settings.maxLengthBytes, now: now)
             log.assign(to: &assignments)
             return Remainder(trimmed: trimmed.map { $0 + 1 })
         }
-        let fresh = freshFrom.take()
+        let fresh = firstFreshPosition.take()
         if fresh == nil { expire(now) }
         while !ready.isEmpty, let channel = consumers.take() {
             guard var message = ready.popFirst() else { break }
-            // A classic queue hands on what a consumer waits for, and doesn't look at what was before.
-            if settings.kind == .classic, let fresh, message.position >= fresh { message.returnCount = 0 }
+            // A classic queue passes a message to a waiting consumer as new, even if it was delivered in another queue.
+            if settings.kind == .classic, let fresh, message.position >= fresh { message.requeueCount = 0 }
             assignments.append(Assignment(channel: channel, message: message))
             expire(now)
         }
         expire(now)
         if settings.overflow == .dropHead { dropHead() }
         if isRejecting, isBelowSoftLimit { isRejecting = false }
-        defer { if !dead.isEmpty { dead = [] } }
-        return Remainder(dead: dead, messageExpiry: nextMessageExpiry, queueExpiry: queueExpiry)
+        defer { if !deadLetters.isEmpty { deadLetters = [] } }
+        return Remainder(deadLetters: deadLetters, messageExpiry: nextMessageExpiry, queueExpiry: queueExpiry)
     }
 
-    /// Takes one message for somebody who asked for one.
+    /// Takes one message for a get.
     mutating func get(now: Duration) -> StoredMessage? {
         lastUsed = now
         expire(now)
         return ready.popFirst()
     }
 
-    /// Removes all that is ready, and returns it.
+    /// Removes and returns all ready messages.
     mutating func purge() -> [StoredMessage] { ready.removeAll() }
 
-    // MARK: Coming back
+    // MARK: Requeueing and rejecting
 
-    /// How a delivery came back.
-    enum Return: Sendable, Hashable {
+    /// The cause of a requeue or discard.
+    enum RequeueCause: Sendable, Hashable {
         case nack
         case reject
-        /// Its channel is gone.
+        /// The delivery's channel is gone.
         case channelLost
     }
 
-    /// Takes a delivery back, to be delivered again, or finds that it has come back too often.
+    /// Requeues a delivery, or dead-letters it if it exceeds the delivery limit.
     ///
-    /// Returns it as it waits then.
-    mutating func takeBack(_ message: StoredMessage, _ way: Return, features: BrokerFeatures) -> StoredMessage {
+    /// Returns the message with its new position and counts.
+    mutating func requeue(_ message: StoredMessage, _ cause: RequeueCause, features: BrokerFeatures) -> StoredMessage {
         if isStream { return message }
         var message = message
-        if settings.kind == .classic, way != .nack { message.deliveryCount += 1 }
-        message.returnCount += 1
-        if way == .channelLost { message.lossCount += 1 }
+        if settings.kind == .classic, cause != .nack { message.deliveryCount += 1 }
+        message.requeueCount += 1
+        if cause == .channelLost { message.lossCount += 1 }
         guard settings.kind == .quorum else {
             ready.insert(message)
             // A classic queue makes room before it serves its consumers.
             if settings.overflow == .dropHead { dropHead() }
             return message
         }
-        if way != .nack || features.nackCountsTowardsDeliveryLimit { message.deliveryCount += 1 }
+        if cause != .nack || features.nackCountsTowardsDeliveryLimit { message.deliveryCount += 1 }
         if let limit = settings.deliveryLimit, message.deliveryCount > limit {
-            dead.append(DeadLetter(message: message, reason: .deliveryLimit))
+            deadLetters.append(DeadLetter(message: message, reason: .deliveryLimit))
             return message
         }
-        // Those of a lost channel go to the front on all versions.
-        if settings.requeuePosition == .back, way != .channelLost {
+        // On all versions messages of a lost channel go to the front.
+        if settings.requeuePosition == .back, cause != .channelLost {
             lastPosition += 1
             message.position = lastPosition
             ready.append(message)
         } else {
-            ready.appendReturned(message)
+            ready.appendRequeued(message)
         }
         return message
     }
 
-    /// A consumer gives a message up.
+    /// Dead-letters a message that its consumer has discarded.
     ///
-    /// That counts as a delivery, except for a `nack`, as with a message that goes back.
-    mutating func discard(_ message: StoredMessage, _ way: Return) {
+    /// As with a requeue, this counts as a delivery unless the cause is a `nack`.
+    mutating func discard(_ message: StoredMessage, _ cause: RequeueCause) {
         if isStream { return }
         var message = message
-        if way != .nack { message.deliveryCount += 1 }
+        if cause != .nack { message.deliveryCount += 1 }
         message.lossCount += 1
-        dead.append(DeadLetter(message: message, reason: .rejected))
+        deadLetters.append(DeadLetter(message: message, reason: .rejected))
     }
 
     // MARK: Consumers
@@ -265,31 +271,31 @@ struct MessageQueue: Sendable {
         return consumers.remove(channel)
     }
 
-    /// A consumer has settled a delivery; returns whether somebody may have another now.
+    /// Notes that a consumer has settled a delivery; returns whether a consumer may get another one now.
     mutating func settled(_ channel: ChannelID) -> Bool {
         if isStream { return log.settled(channel) }
         let hasRoom = consumers.settled(channel)
         return (hasRoom || settings.hasSingleActiveConsumer) && !ready.isEmpty
     }
 
-    /// Whether the queue goes now, because its last consumer did.
-    var isToBeDeleted: Bool { declaration.isAutoDelete && hadConsumers && consumers.isEmpty }
+    /// Whether the queue is to be deleted because its last consumer is gone.
+    var shouldAutoDelete: Bool { declaration.isAutoDelete && hadConsumers && consumers.isEmpty }
 
-    // MARK: Time and room
+    // MARK: Limits
 
-    /// When the message at the front expires.
+    /// The time at which the first message expires.
     var nextMessageExpiry: Duration? { ready.first?.expiry }
 
-    /// When the queue goes for not being used.
+    /// The time at which the unused queue expires; `nil` while it has consumers or never expires.
     var queueExpiry: Duration? {
         guard let expires = settings.expires, consumers.isEmpty else { return nil }
         return lastUsed + expires
     }
 
-    /// Lets go of messages at the front that have waited too long.
-    mutating func expire(_ now: Duration) {
+    /// Dead-letters expired messages at the front.
+    private mutating func expire(_ now: Duration) {
         while let expiry = ready.first?.expiry, expiry <= now, let message = ready.popFirst() {
-            dead.append(DeadLetter(message: message, reason: .expired))
+            deadLetters.append(DeadLetter(message: message, reason: .expired))
         }
     }
 
@@ -299,26 +305,26 @@ struct MessageQueue: Sendable {
         while overflows(), let message = ready.popFirst() {
             surplus.append(DeadLetter(message: message, reason: .maxLength))
         }
-        dead += settings.dropsInReverse ? surplus.reversed() : surplus
+        deadLetters += settings.dropsInReverse ? surplus.reversed() : surplus
     }
 
-    /// Whether there are too many messages or bytes, or would be with so many more.
+    /// Whether a limit is exceeded, or would be with these additional messages and bytes.
     private func overflows(by messages: Int = 0, _ bytes: Int = 0) -> Bool {
-        if let limit = settings.maxLength, ready.count + held.count + messages > limit { return true }
+        if let limit = settings.maxLength, ready.count + undeliveredDeadLetters.count + messages > limit { return true }
         if let limit = settings.maxLengthBytes, ready.bytes + bytes > limit { return true }
         return false
     }
 
-    /// A quorum queue takes messages again when four fifths of its limits are kept.
+    /// Whether at most four fifths of the limits are used: then a quorum queue accepts messages again.
     private var isBelowSoftLimit: Bool {
-        if let limit = settings.maxLength, ready.count + held.count > limit * 4 / 5 { return false }
+        if let limit = settings.maxLength, ready.count + undeliveredDeadLetters.count > limit * 4 / 5 { return false }
         if let limit = settings.maxLengthBytes, ready.bytes > limit * 4 / 5 { return false }
         return true
     }
 }
 
 extension QueueSettings {
-    /// When a message with these properties expires that comes now.
+    /// The time at which a message with these properties expires if it arrives now; `nil` for never.
     fileprivate func expiry(_ properties: BasicProperties, _ now: Duration) -> Duration? {
         let own = properties.expiration.flatMap { Int64($0) }.map { Duration.milliseconds($0) }
         guard let life = [own, messageTTL].compactMap(\.self).min() else { return nil }

@@ -1,6 +1,6 @@
 import AMQP
 
-/// What a queue's arguments mean on a broker of one version.
+/// The settings that a queue's arguments give it on a broker of one version.
 struct QueueSettings: Sendable {
     let kind: QueueKind
     let messageTTL: Duration?
@@ -10,17 +10,17 @@ struct QueueSettings: Sendable {
     let overflow: QueueOverflow
     let deadLetterExchange: String?
     let deadLetterRoutingKey: String?
-    /// Whether dead letters stay until their new queue has them.
+    /// Whether dead letters are kept until all target queues have accepted them.
     let deadLettersAtLeastOnce: Bool
     let deliveryLimit: Int?
-    /// How long a stream keeps its messages.
+    /// The age up to which a stream keeps its messages.
     let maxAge: Duration?
     let priorities: ReadyMessages.Priorities
     let hasSingleActiveConsumer: Bool
-    /// The argument's, where the version obeys it.
+    /// The argument's value, if the version obeys it.
     let consumerTimeout: Duration?
     let requeuePosition: BrokerFeatures.RequeuePosition
-    /// Whether what has no room at one time is dead-lettered last first.
+    /// Whether several surplus messages are dead-lettered in reverse order.
     let dropsInReverse: Bool
 
     init(_ arguments: FieldTable, features: BrokerFeatures) {
@@ -32,7 +32,7 @@ struct QueueSettings: Sendable {
         maxLength = arguments.integer("x-max-length")
         maxLengthBytes = arguments.integer("x-max-length-bytes")
         let named = arguments["x-overflow"]?.stringValue.map(QueueOverflow.init(rawValue:)) ?? .dropHead
-        // A quorum queue takes the word, and doesn't do it.
+        // A quorum queue accepts `reject-publish-dlx` without acting on it.
         let overflow = isQuorum && named == .rejectPublishDLX ? .dropHead : named
         self.overflow = overflow
         let exchange = arguments["x-dead-letter-exchange"]?.stringValue
@@ -57,7 +57,7 @@ struct QueueSettings: Sendable {
         dropsInReverse = isQuorum && features.deadLettersSurplusInReverse
     }
 
-    /// The level at which a message of a priority waits.
+    /// The level at which the queue holds a message of a priority.
     func level(ofPriority priority: UInt8?) -> Int {
         let number = Int(priority ?? (kind == .quorum ? 4 : 0))
         switch priorities {

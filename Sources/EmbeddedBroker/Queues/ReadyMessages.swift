@@ -1,14 +1,14 @@
 import DequeModule
 
-/// The messages of a queue that wait for delivery, in the order in which they will go.
+/// The messages of a queue that wait for delivery, in the order of their delivery.
 ///
-/// A value. Within a priority a message's position decides; those that were given back in the order of their return go before all others.
+/// A value. Within a priority the position decides; messages added by ``appendRequeued(_:)`` go before all others.
 struct ReadyMessages: Sendable {
-    /// How priorities share.
+    /// The rule by which priorities share the deliveries.
     enum Priorities: Sendable, Hashable {
         /// Higher ones go first.
         case strict(levels: Int)
-        /// Of two, the higher goes twice for each time of the lower.
+        /// Of two levels, the higher goes twice for each time of the lower.
         case twoToOne
 
         var levels: Int {
@@ -21,14 +21,14 @@ struct ReadyMessages: Sendable {
 
     private let priorities: Priorities
     private var levels: [Deque<StoredMessage>]
-    private var returned: Deque<StoredMessage> = []
-    /// No higher level has messages.
+    private var requeued: Deque<StoredMessage> = []
+    /// The highest level that may have messages.
     private var top = 0
-    /// How many of the upper class went since one of the lower did.
+    /// The number of messages taken from the higher of two levels since one was taken from the lower.
     private var favoured = 0
-    /// How many messages there are.
+    /// The number of messages.
     private(set) var count = 0
-    /// How many bytes their bodies have.
+    /// The size of all bodies, in bytes.
     private(set) var bytes = 0
 
     init(_ priorities: Priorities = .strict(levels: 1)) {
@@ -38,17 +38,17 @@ struct ReadyMessages: Sendable {
 
     var isEmpty: Bool { count == 0 }
 
-    /// The message that goes next.
+    /// The next message to deliver.
     var first: StoredMessage? {
-        if let message = returned.first { return message }
+        if let message = requeued.first { return message }
         return nextLevel.flatMap { levels[$0].first }
     }
 
-    /// Takes the message that goes next.
+    /// Removes and returns the next message to deliver.
     mutating func popFirst() -> StoredMessage? {
         if count == 0 { return nil }
         let message: StoredMessage
-        if let first = returned.popFirst() {
+        if let first = requeued.popFirst() {
             message = first
         } else {
             guard let level = nextLevel, let first = levels[level].popFirst() else { return nil }
@@ -67,13 +67,13 @@ struct ReadyMessages: Sendable {
         noteAdded(message)
     }
 
-    /// Puts a message where its position is among those of its priority.
+    /// Inserts a message at its position within its priority.
     mutating func insert(_ message: StoredMessage) {
         levels[message.level].insert(message, at: index(of: message.position, in: message.level))
         noteAdded(message)
     }
 
-    /// Takes out the message at a position, if it is there.
+    /// Removes and returns the message at a position, if there is one.
     @discardableResult
     mutating func remove(position: UInt64) -> StoredMessage? {
         for level in levels.indices {
@@ -87,11 +87,11 @@ struct ReadyMessages: Sendable {
         return nil
     }
 
-    /// Where in a level the first message is whose position isn't lower.
+    /// The index of a level's first message with this position or a higher one.
     private func index(of position: UInt64, in level: Int) -> Int {
         var low = 0
         var high = levels[level].count
-        // Most come back to the front.
+        // Most messages are requeued at the front.
         if let first = levels[level].first, position <= first.position { return 0 }
         while low < high {
             let middle = (low + high) / 2
@@ -100,15 +100,15 @@ struct ReadyMessages: Sendable {
         return low
     }
 
-    /// Puts a message behind those that were given back before it and before all others.
-    mutating func appendReturned(_ message: StoredMessage) {
-        returned.append(message)
+    /// Adds a message behind those that were requeued before it, and before all others.
+    mutating func appendRequeued(_ message: StoredMessage) {
+        requeued.append(message)
         noteAdded(message)
     }
 
-    /// Takes all messages, in no order that matters.
+    /// Removes and returns all messages, in no particular order.
     mutating func removeAll() -> [StoredMessage] {
-        let all = Array(returned) + levels.flatMap { Array($0) }
+        let all = Array(requeued) + levels.flatMap { Array($0) }
         self = ReadyMessages(priorities)
         return all
     }

@@ -1,19 +1,19 @@
 import AMQP
 import DequeModule
 
-/// The messages of a stream and how far each of its readers is: reading takes nothing away.
+/// The messages of a stream and the progress of each reader; reading removes nothing.
 ///
 /// A value. The first message ever has offset 0, and position 1 as in other queues.
 struct StreamLog: Sendable {
-    /// Where a reader begins.
+    /// The message at which a reader starts.
     enum Start: Sendable, Hashable {
         case first
-        /// With the last message that is there.
+        /// The last message present.
         case last
-        /// With the next message that comes.
+        /// The next message to arrive.
         case next
         case offset(UInt64)
-        /// With the first that came at this time since 1970 or later.
+        /// The first message that arrived at this time since 1970 or later.
         case time(Duration)
     }
 
@@ -29,7 +29,7 @@ struct StreamLog: Sendable {
     }
 
     private var entries: Deque<Entry> = []
-    /// The offset of the first message that is still there.
+    /// The offset of the first message still present.
     private var firstOffset: UInt64 = 0
     private var readers: [ChannelID: Reader] = [:]
     private(set) var bytes = 0
@@ -46,13 +46,13 @@ struct StreamLog: Sendable {
         return endOffset - 1
     }
 
-    /// Puts a message where a journal says that it was: the first ones may be gone.
+    /// Restores a message at the offset that a journal has for it; the first messages may be gone.
     mutating func restore(_ content: StoredContent, offset: UInt64, at time: Duration) {
         if entries.isEmpty { firstOffset = offset }
         if offset == endOffset { _ = append(content, at: time) }
     }
 
-    /// Drops the oldest messages that are beyond the stream's bounds, of which the last always stays; returns their offsets.
+    /// Drops the oldest messages beyond the limits, but never the last one; returns the offsets of the dropped ones.
     mutating func trim(maxAge: Duration?, maxBytes: Int?, now: Duration) -> [UInt64] {
         var dropped: [UInt64] = []
         while entries.count > 1, let oldest = entries.first {
@@ -81,14 +81,14 @@ struct StreamLog: Sendable {
 
     mutating func removeReader(_ channel: ChannelID) { readers[channel] = nil }
 
-    /// A reader has settled a delivery; returns whether there is more for it.
+    /// Notes that a reader has settled a delivery; returns whether there are more messages for it.
     mutating func settled(_ channel: ChannelID) -> Bool {
         guard let reader = readers[channel] else { return false }
         readers[channel]?.unsettled -= 1
         return reader.next < endOffset
     }
 
-    /// Hands each reader what it has room for.
+    /// Assigns to each reader the messages for which it has room.
     mutating func assign(to assignments: inout [MessageQueue.Assignment]) {
         for channel in readers.keys.sorted(by: { $0.number < $1.number }) {
             guard var reader = readers[channel] else { continue }
@@ -106,8 +106,8 @@ struct StreamLog: Sendable {
 }
 
 extension StreamLog.Start {
-    /// Where the arguments of a consumer say that it begins, by default with the next message.
-    init(_ arguments: FieldTable, ofQueue queue: String, now: Duration) throws(Refusal) {
+    /// The start that a consumer's arguments ask for; by default the next message.
+    init(_ arguments: FieldTable, ofQueue queue: String, now: Duration) throws(BrokerRefusal) {
         switch arguments["x-stream-offset"] {
         case nil: self = .next
         case .string("first"): self = .first
@@ -121,19 +121,19 @@ extension StreamLog.Start {
             self = .time(now - age)
         case .some(let value):
             guard let number = value.integerValue, number >= 0 else {
-                throw Self.refusal(of: "{\(value.typeName),\(value.shown)}", queue)
+                throw Self.refusal(of: "{\(value.typeName),\(value.brokerText)}", queue)
             }
             self = .offset(UInt64(number))
         }
     }
 
-    private static func refusal(of value: String, _ queue: String) -> Refusal {
+    private static func refusal(of value: String, _ queue: String) -> BrokerRefusal {
         .invalidArgument("x-stream-offset", ofQueue: queue, "{invalid_stream_offset_arg,\(value)}")
     }
 }
 
 extension Duration {
-    /// An age as arguments of streams say it, such as `7D` or `30s`.
+    /// An age in the notation of stream arguments, such as `7D` or `30s`.
     init?(streamAge text: String) {
         let units: [Character: Int64] = ["Y": 31_536_000, "M": 2_592_000, "D": 86_400, "h": 3_600, "m": 60, "s": 1]
         guard let unit = text.last.flatMap({ units[$0] }), let count = Int64(text.dropLast()), count >= 0 else {

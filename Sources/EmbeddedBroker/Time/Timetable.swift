@@ -1,11 +1,11 @@
 import HeapModule
 
-/// What a broker has to do at its time: the one place for all its timers.
+/// The due times of a broker's events, in one place for all its timers.
 ///
-/// A value without a clock. An entry may be out of date when its time comes: whoever it is for looks again and makes a new one. So a
-/// queue has one entry for its oldest message, not one for each.
+/// A value without a clock. An entry may be outdated when its time comes: its handler checks the state and arms the
+/// event again. So a queue has one entry for its oldest message rather than one for each message.
 struct Timetable: Sendable {
-    /// What is to be looked at.
+    /// A reason to check a queue or channel.
     enum Event: Sendable, Hashable {
         /// A queue's first message may have expired.
         case firstMessage(QueueID)
@@ -13,7 +13,7 @@ struct Timetable: Sendable {
         case queueExpiry(QueueID)
         /// A delivery of a channel may be unsettled for too long.
         case unsettled(ChannelID)
-        /// Dead letters that could not be delivered are to be tried again.
+        /// A queue's undelivered dead letters are to be tried again.
         case deadLetters(QueueID)
     }
 
@@ -33,10 +33,10 @@ struct Timetable: Sendable {
 
     init() {}
 
-    /// When something is due next.
+    /// The time of the next event.
     var next: Duration? { entries.min?.time }
 
-    /// Makes sure that an event happens at `time` or before.
+    /// Arms an event for `time`, unless it is armed for that time or an earlier one.
     mutating func arm(_ event: Event, at time: Duration) {
         if let present = armed[event], present <= time { return }
         armed[event] = time
@@ -44,10 +44,10 @@ struct Timetable: Sendable {
         entries.insert(Entry(time: time, number: nextNumber, event: event))
     }
 
-    /// Forgets an event.
+    /// Cancels an event.
     mutating func disarm(_ event: Event) { armed[event] = nil }
 
-    /// The next event that is due.
+    /// Removes and returns the next due event.
     mutating func popDue(_ now: Duration) -> Event? {
         while let entry = entries.min, entry.time <= now {
             entries.removeMin()

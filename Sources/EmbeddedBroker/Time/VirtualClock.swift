@@ -1,29 +1,36 @@
 import HeapModule
 import Synchronization
 
-/// A clock that stands still until it is told to move: for tests in which hours or years pass at once.
+#if canImport(FoundationEssentials)
+public import FoundationEssentials
+#else
+public import Foundation
+#endif
+
+/// A clock that stands still until a test moves it, so that hours or years pass at once.
 ///
-/// What is due happens in the order of time: ``advance(by:)`` stops at each event on its way, so that a sleeper is woken and a broker's
-/// timer fires at exactly its instant. A broker's timers fire before ``advance(by:)`` goes on, so a message runs through any number of
-/// delays in one call. A task that slept runs later, when its executor gets to it: let it, before moving on.
+/// Events happen in the order of their times: ``advance(by:)`` stops at each of them, so a sleeper is woken and a
+/// broker's timer fires at exactly its instant. A broker's timers fire before ``advance(by:)`` goes on, so one call
+/// takes a message through any number of delays. A woken task runs only when its executor gets to it: let it run before
+/// you move the clock further.
 public final class VirtualClock: Clock {
-    /// A moment on a ``VirtualClock``: how long after its beginning.
+    /// A moment on a ``VirtualClock``, as the time since its beginning.
     public struct Instant: InstantProtocol {
         /// The time since the clock's beginning.
         public var offset: Duration
 
-        /// A moment by its distance from the clock's beginning.
+        /// A moment at a distance from the clock's beginning.
         public init(offset: Duration) { self.offset = offset }
 
-        /// The moment that much later.
+        /// The moment later by a duration.
         public func advanced(by duration: Duration) -> Instant { Instant(offset: offset + duration) }
-        /// How long from here to there.
+        /// The duration from this moment to another.
         public func duration(to other: Instant) -> Duration { other.offset - offset }
-        /// Whether one comes before the other.
+        /// Whether the first moment is before the second.
         public static func < (one: Instant, other: Instant) -> Bool { one.offset < other.offset }
     }
 
-    /// What shall happen at a moment.
+    /// Something that happens at a moment.
     private enum Event {
         case sleeper(CheckedContinuation<Void, any Error>)
         case action(@Sendable () -> Void)
@@ -41,7 +48,7 @@ public final class VirtualClock: Clock {
     private struct State: Sendable {
         var now = Instant(offset: .zero)
         var due = Heap<Entry>()
-        /// What is still to happen, by number: an entry of the heap that isn't here was cancelled.
+        /// The events to come, by number; a heap entry without an event here was cancelled.
         var events: [Int: Event] = [:]
         var sleeping = 0
         var nextNumber = 0
@@ -54,7 +61,7 @@ public final class VirtualClock: Clock {
             return nextNumber
         }
 
-        /// The first entry that was not cancelled.
+        /// The first entry that isn't cancelled.
         mutating func first() -> Entry? {
             while let entry = due.min {
                 if events[entry.number] != nil { return entry }
@@ -71,25 +78,28 @@ public final class VirtualClock: Clock {
     }
 
     private let state = Mutex(State())
-    /// The wall-clock time of the clock's beginning: how long after 1970.
+    /// The wall-clock time of the clock's beginning, since 1970.
     public let beginning: Duration
 
     /// A clock that stands at its beginning.
     ///
-    /// - Parameter beginning: The wall-clock time then, as time since 1970: by default the first second of 2030, so that runs are alike.
+    /// - Parameter beginning: The wall-clock time of the beginning, since 1970; by default the first second of 2030, so
+    ///   that all runs are alike.
     public init(beginning: Duration = .seconds(1_893_456_000)) { self.beginning = beginning }
 
-    /// Where the clock stands.
+    /// The clock's time.
     public var now: Instant { state.withLock(\.now) }
-    /// The finest step: none is too fine.
+    /// Zero: the clock can be moved by any duration.
     public var minimumResolution: Duration { .zero }
-    /// When the next event is due, of a sleeper or of a broker; `nil` if none is.
+    /// The time of the next event, of a sleeping task or of a broker; `nil` if there is none.
     public var nextEvent: Instant? { state.withLock { $0.first()?.instant } }
-    /// How many tasks sleep.
+    /// The number of sleeping tasks.
     public var sleeperCount: Int { state.withLock(\.sleeping) }
 
-    /// Sleeps until the clock was moved there.
+    /// Sleeps until the clock is moved to the deadline or beyond.
     ///
+    /// - Parameter deadline: The time to wake at.
+    /// - Parameter tolerance: Ignored: the clock wakes a task at exactly its deadline.
     /// - Throws: `CancellationError` if the task is cancelled.
     public func sleep(until deadline: Instant, tolerance: Duration? = nil) async throws {
         let number = state.withLock { state in
@@ -121,16 +131,19 @@ public final class VirtualClock: Clock {
         }
     }
 
-    /// Moves the time on; what becomes due on the way happens at its moment and in its order.
+    /// Moves the clock; events that become due on the way happen at their times.
     public func advance(by duration: Duration) {
         let target = now.advanced(by: duration)
         while step(to: target) {}
         state.withLock { $0.now = max($0.now, target) }
     }
 
-    /// Moves the time on, not further than to the event after which `condition` holds; returns whether it holds.
+    /// Moves the clock up to the event after which `condition` holds; returns whether it holds.
     ///
-    /// So tasks can do their work at the time at which it came to them, before anything else is due.
+    /// Tasks can then do their work at that time, before anything else becomes due.
+    ///
+    /// - Parameter longest: The longest time to move by.
+    /// - Parameter condition: Checked before the first event and after each.
     @discardableResult
     public func advance(by longest: Duration, until condition: () -> Bool) -> Bool {
         let target = now.advanced(by: longest)
@@ -142,9 +155,9 @@ public final class VirtualClock: Clock {
         return true
     }
 
-    /// Moves to the next event and lets it happen, and all others of the same moment.
+    /// Moves the clock to the next event, which happens with all others of the same moment.
     ///
-    /// Returns false, and stays, if nothing is due ever.
+    /// Returns false without moving if no event is left.
     @discardableResult
     public func advanceToNextEvent() -> Bool {
         guard let next = nextEvent else { return false }
@@ -154,7 +167,7 @@ public final class VirtualClock: Clock {
 
     /// Moves from event to event until none is left within `limit`; returns whether none is left at all.
     ///
-    /// It doesn't wait for the tasks that it wakes: this is for what brokers do by themselves.
+    /// It doesn't wait for the tasks that it wakes, so it suits events of brokers.
     @discardableResult
     public func runUntilIdle(limit: Duration = .seconds(10 * 365 * 86_400)) -> Bool {
         let target = now.advanced(by: limit)
@@ -162,7 +175,7 @@ public final class VirtualClock: Clock {
         return nextEvent == nil
     }
 
-    /// Waits until at least `count` tasks sleep on this clock.
+    /// Waits until at least `count` tasks are sleeping on this clock.
     public func untilAsleep(_ count: Int) async {
         await withCheckedContinuation { continuation in
             let isMet = state.withLock { state in
@@ -174,17 +187,17 @@ public final class VirtualClock: Clock {
         }
     }
 
-    /// Lets `action` be called, on the task that moves the clock, when the time has come; returns a number to cancel it by.
+    /// Schedules `action`, which is called on the task that moves the clock; returns a number to cancel it by.
     func schedule(at instant: Instant, _ action: @escaping @Sendable () -> Void) -> Int {
         state.withLock { $0.add(.action(action), at: instant) }
     }
 
-    /// Takes an action back.
+    /// Cancels a scheduled action.
     func cancel(_ number: Int) {
         state.withLock { _ = $0.events.removeValue(forKey: number) }
     }
 
-    /// Lets the first event happen, if it is due by `target`.
+    /// Makes the first event happen if it is due by `target`; returns whether there was one.
     private func step(to target: Instant) -> Bool {
         let event = state.withLock { state -> Event? in
             guard let entry = state.first(), entry.instant <= target else { return nil }
@@ -200,5 +213,14 @@ public final class VirtualClock: Clock {
         case nil: return false
         }
         return true
+    }
+}
+
+extension VirtualClock {
+    /// The wall-clock time, for code that compares dates, such as a worker's `now`.
+    public var date: Date {
+        // The quotient of two durations isn't exact for whole seconds.
+        let time = (beginning + now.offset).components
+        return Date(timeIntervalSince1970: Double(time.seconds) + Double(time.attoseconds) * 1e-18)
     }
 }

@@ -21,7 +21,7 @@ import SystemPackage
 /// Beside it stand, with its name and `.lock`, what keeps others away; with `-wal`, SQLite's log, which belongs to it; and with `.new`, for
 /// moments, a file that is being made.
 final class StoreFile: Sendable {
-    static let adviceForBroken =
+    static let recoveryAdvice =
         "Move it away and begin with a new one; `sqlite3 FILE .recover` saves what can be read of it."
 
     /// Where the file is.
@@ -37,9 +37,9 @@ final class StoreFile: Sendable {
     init(at path: String, _ settings: StoreSettings = StoreSettings()) throws {
         self.path = path
         // Before the lock too: beside another program's file nothing is made.
-        _ = try Self.look(at: path)
+        _ = try Self.inspect(at: path)
         lock = try FileLock(at: path + ".lock")
-        if try Self.look(at: path) != .own { try Self.make(path) }
+        if try Self.inspect(at: path) != .own { try Self.make(path) }
         database = try DatabaseQueue(path: path, configuration: Self.configuration(settings))
         try database.writeWithoutTransaction { try Self.check($0, path) }
     }
@@ -91,11 +91,11 @@ final class StoreFile: Sendable {
 
     // MARK: Opening
 
-    private static func look(at path: String) throws -> StoreHeader {
-        let header = try StoreHeader(ofFileAt: path)
+    private static func inspect(at path: String) throws -> StoreFileKind {
+        let header = try StoreFileKind(ofFileAt: path)
         switch header {
         case .own: break
-        case .noDatabase:
+        case .notADatabase:
             throw AMQPError.storeUnusable(path, "is no file of a durable broker: give the broker another path.")
         case .otherDatabase:
             throw AMQPError.storeUnusable(path, "is a database of another program: give the broker another path.")
@@ -144,7 +144,7 @@ final class StoreFile: Sendable {
         }
         let fault = try String.fetchOne(database, sql: "PRAGMA quick_check(1)")
         guard fault == "ok" else {
-            throw AMQPError.storeUnusable(path, "is broken (\(fault ?? "no answer")). \(adviceForBroken)")
+            throw AMQPError.storeUnusable(path, "is broken (\(fault ?? "no answer")). \(recoveryAdvice)")
         }
         guard version < StoreSchema.version else { return }
         try database.inTransaction(.immediate) {
@@ -178,4 +178,44 @@ final class StoreFile: Sendable {
         }
         return configuration
     }
+}
+
+/// What a file is, by its first bytes: looked at before SQLite is let near it, which changes even a file that it only reads.
+enum StoreFileKind: Equatable {
+    case missing
+    case empty
+    case own
+    /// A database of another program.
+    case otherDatabase
+    case notADatabase
+
+    /// Looks at a file.
+    ///
+    /// Source of the layout: <https://www.sqlite.org/fileformat.html#the_database_header>.
+    init(ofFileAt path: String) throws {
+        guard FileManager.default.fileExists(atPath: path) else {
+            self = .missing
+            return
+        }
+        let bytes = try Data(contentsOf: URL(filePath: path), options: .alwaysMapped).prefix(100)
+        if bytes.isEmpty {
+            self = .empty
+        } else if bytes.count < 100 || !bytes.starts(with: "SQLite format 3\0".utf8) {
+            self = .notADatabase
+        } else {
+            let id = bytes.dropFirst(68).prefix(4).reduce(0) { $0 << 8 | Int32($1) }
+            self = id == StoreSchema.applicationID ? .own : .otherDatabase
+        }
+    }
+}
+
+/// How the file is used; other values than these are for tests.
+package struct StoreSettings: Sendable {
+    /// After how many pages of 4,096 bytes the log is emptied into the file.
+    package var checkpointPages = 4_000
+    /// How many pages the file may have; `nil` for as many as the disk has room for.
+    package var maximumPages: Int?
+
+    /// How a program uses it.
+    package init() {}
 }

@@ -88,7 +88,7 @@ struct StoreReader {
             }
             do {
                 let message = try row.message(queue, position)
-                changes.append(.messageKept(message))
+                changes.append(.messageStored(message))
                 if try row.value(5) { changes.append(.messageDelivered(queue: queue, position: position)) }
             } catch {
                 throw fault("has a message, \(position) of the queue '\(queue)', that can't be read.", error)
@@ -110,7 +110,7 @@ struct StoreReader {
     }
 
     private func fault(_ what: String, _ error: (any Error)? = nil) -> AMQPError {
-        .storeUnusable(path, "is broken: it \(what) \(StoreFile.adviceForBroken)", error)
+        .storeUnusable(path, "is broken: it \(what) \(StoreFile.recoveryAdvice)", error)
     }
 }
 
@@ -132,9 +132,9 @@ extension Row {
         try FieldTable(decoding: try bytes(index), limits: StoreWriter.limits)
     }
 
-    fileprivate func message(_ queue: String, _ position: UInt64) throws -> KeptMessage {
+    fileprivate func message(_ queue: String, _ position: UInt64) throws -> PersistedMessage {
         let expiry: Int64? = (self[2] as DatabaseValue).isNull ? nil : try value(2)
-        return KeptMessage(
+        return PersistedMessage(
             queue: queue,
             position: position,
             message: Message(
@@ -144,7 +144,7 @@ extension Row {
             destination: Destination(exchange: try value(7), routingKey: try value(8)),
             expiry: expiry.map { .microseconds($0) },
             deliveryCount: try value(3),
-            returnCount: try value(4),
+            requeueCount: try value(4),
             isDeadLettered: try value(6)
         )
     }

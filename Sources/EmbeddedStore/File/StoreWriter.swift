@@ -79,7 +79,7 @@ struct StoreWriter {
             queueIDs[name] = try Int64.fetchOne(database, sql: "SELECT id FROM queue WHERE name = ?", arguments: [name])
         }
         if changes.messages.isEmpty { return }
-        guard let id = queueIDs[name] else { throw UnknownQueue(name: name) }
+        guard let id = queueIDs[name] else { throw UndeclaredQueue(name: name) }
         // In order, so that what is read and written together lies together.
         for (position, change) in changes.messages.sorted(by: { $0.key < $1.key }) {
             try write(change, queue: id, position: Int64(bitPattern: position))
@@ -103,7 +103,7 @@ struct StoreWriter {
                     routing_key = excluded.routing_key, properties = excluded.properties, body = excluded.body
                 """,
                 [
-                    queue, position, kept.expiry?.microsecondsRoundedUp, kept.deliveryCount, kept.returnCount,
+                    queue, position, kept.expiry?.microsecondsRoundedUp, kept.deliveryCount, kept.requeueCount,
                     isUnsettled, kept.isDeadLettered, kept.destination.exchange, kept.destination.routingKey,
                     Data(try kept.message.properties.encoded(limits: Self.limits)), Data(kept.message.body),
                 ]
@@ -124,7 +124,7 @@ struct StoreWriter {
 }
 
 /// A message of a queue that the file doesn't know: the broker has not told of the queue.
-struct UnknownQueue: Error, CustomStringConvertible {
+struct UndeclaredQueue: Error, CustomStringConvertible {
     var name: String
     var description: String {
         "The queue '\(name)' has a message and was never declared here; this is a fault of the broker"

@@ -61,7 +61,7 @@ extension Connection {
         thread.setSocket(opened.descriptor)
         socket = consume opened
         serverProperties = properties
-        if case .recovering(let attempt) = schedule.state {
+        if let attempt = schedule.state.recoveryAttempt {
             counters.countReconnect()
             logger.info(
                 "Connection recovered",
@@ -169,7 +169,7 @@ extension Connection {
         }
         guard isFirst else { return }
         // A broker that blocks a publisher doesn't read from its connection, so it may not answer.
-        let isBlocked = if case .blocked = schedule.state { true } else { false }
+        let isBlocked = schedule.state.blockedReason != nil
         closingDeadline = .now + .seconds(isBlocked ? 1 : 5)
         // Stop deliveries first: a quorum queue should get all acknowledgements before the channels are closed.
         for channel in channels.open {

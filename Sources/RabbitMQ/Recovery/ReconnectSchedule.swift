@@ -33,7 +33,7 @@ struct ReconnectSchedule {
 
     /// Handles the need for a connection.
     mutating func demand(at now: ContinuousClock.Instant) {
-        guard case .idle = state else { return }
+        guard state == .idle else { return }
         state = .connecting
         nextAttempt = now
     }

@@ -16,7 +16,7 @@ private final class MemoryJournal: BrokerJournal {
         }
     }
 
-    func isKept(_ number: UInt64, until deadline: ContinuousClock.Instant?) async throws(AMQPError) {}
+    func waitUntilPersisted(_ number: UInt64, until deadline: ContinuousClock.Instant?) async throws(AMQPError) {}
 
     func close() async {}
 }

@@ -31,7 +31,7 @@ import Testing
     @Test func `what was returned goes first, in the order of its return`() {
         var ready = ReadyMessages()
         ready.append(message(4))
-        for position in [3, 1, 2] as [UInt64] { ready.appendReturned(message(position)) }
+        for position in [3, 1, 2] as [UInt64] { ready.appendRequeued(message(position)) }
         #expect(ready.first?.position == 3)
         #expect(positions(ready) == [3, 1, 2, 4])
     }
