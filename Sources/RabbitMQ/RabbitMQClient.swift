@@ -13,7 +13,7 @@ import Synchronization
 /// wait for a broker: a failed attempt fails everything that waits for it, since the address may be wrong.
 ///
 /// A mandatory message without an id gets one, by which the client recognises the broker's return of it. Besides the
-/// errors that ``Transport`` names, a method may throw `notFound` (no such queue), `accessRefused` (the user lacks a
+/// errors that `Transport` names, a method may throw `notFound` (no such queue), `accessRefused` (the user lacks a
 /// permission), `resourceLocked` (another connection has exclusive use of the queue) and `refused` (any other refusal,
 /// in the broker's words). A refused `get(queue:)` closes its channel, so that the broker requeues the unsettled
 /// deliveries of earlier calls.
@@ -111,7 +111,7 @@ public final class RabbitMQClient: Sendable {
     ///   - destination: The exchange and routing key, or the queue, to publish to.
     ///   - mandatory: Whether a message that reaches no queue is an error (`unroutable`).
     ///   - timeout: The longest time to wait.
-    /// - Throws: The errors of ``Transport/publish(_:to:mandatory:deadline:)``.
+    /// - Throws: The errors of ``publish(_:to:mandatory:deadline:)``.
     public func publish(
         _ message: Message,
         to destination: Destination,

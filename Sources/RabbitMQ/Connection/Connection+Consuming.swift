@@ -123,7 +123,7 @@ extension Connection {
     }
 
     /// Sends the settlements that wait on a channel.
-    func settle(_ channel: Channel) {
+    func settle(_ channel: OpenChannel) {
         guard channel.settlements.hasWork else { return }
         var methods: [OutboundMethod] = []
         channel.settlements.flush { methods.append($0) }

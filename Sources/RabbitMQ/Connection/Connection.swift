@@ -328,7 +328,7 @@ actor Connection {
     // MARK: Channels
 
     /// Takes a free channel number and asks the broker to open the channel; returns `nil` if none is free.
-    func openChannel(_ role: Channel.Role) -> ChannelID? {
+    func openChannel(_ role: OpenChannel.Role) -> ChannelID? {
         let isConsumer = if case .consuming = role { true } else { false }
         guard let number = channels.freeNumber(forConsumer: isConsumer) else { return nil }
         channelOpenings += 1
@@ -338,7 +338,7 @@ actor Connection {
             consumer.opening(id)
             role = .consuming(consumer)
         }
-        channels[number] = Channel(id: id, role: role, thread: thread)
+        channels[number] = OpenChannel(id: id, role: role, thread: thread)
         send(.channelOpen, channel: number)
         return id
     }

@@ -4,7 +4,7 @@ import Synchronization
 /// The state of one open channel.
 ///
 /// Belongs to the connection's actor and never leaves it.
-final class Channel {
+final class OpenChannel {
     /// The purpose of a channel.
     enum Role {
         case publishing
@@ -87,12 +87,12 @@ struct ChannelTable {
     /// The number of channels that consumers leave to publishes and requests.
     private static let reserved: UInt16 = 3
 
-    private var channels: [Channel?] = []
+    private var channels: [OpenChannel?] = []
 
     init() {}
 
     /// The channel with a number; `nil` if none is open.
-    subscript(number: UInt16) -> Channel? {
+    subscript(number: UInt16) -> OpenChannel? {
         get { Int(number) < channels.count ? channels[Int(number)] : nil }
         set {
             while channels.count <= Int(number) { channels.append(nil) }
@@ -101,7 +101,7 @@ struct ChannelTable {
     }
 
     /// All open channels.
-    var open: [Channel] { channels.compactMap(\.self) }
+    var open: [OpenChannel] { channels.compactMap(\.self) }
 
     /// Returns the lowest free number; `nil` if all are in use.
     func freeNumber(forConsumer: Bool) -> UInt16? {
@@ -109,7 +109,7 @@ struct ChannelTable {
     }
 
     /// Removes a channel, and returns it.
-    mutating func remove(_ number: UInt16) -> Channel? {
+    mutating func remove(_ number: UInt16) -> OpenChannel? {
         defer { if self[number] != nil { self[number] = nil } }
         return self[number]
     }
