@@ -90,8 +90,8 @@ public final class RabbitMQClient: Sendable {
     /// Creates a client that connects on first use to the broker at a URL.
     ///
     /// - Parameters:
-    ///   - url: The broker's URL, or those of a cluster's nodes, separated by commas. An invalid one is reported on first
-    ///     use, as `invalidURL`.
+    ///   - url: The broker's URL, or those of a cluster's nodes, separated by commas. An invalid one is reported on
+    ///     first use, as `invalidURL`.
     ///   - connectionName: The name under which the broker's operator sees the connections.
     ///   - logger: Logs the loss and recovery of connections.
     public init(url: String, connectionName: String = "warren", logger: Logger = Logger(label: "warren.rabbitmq")) {

@@ -40,8 +40,8 @@ struct Publisher {
     private var phase: Phase
     private var outgoing: Deque<Waiting> = []
     private var unconfirmed = ConfirmTracker<Waiting>()
-    /// The error with which the connection was lost or couldn't be made, for publishes whose deadlines pass before a new
-    /// one is open.
+    /// The error with which the connection was lost or couldn't be made, for publishes whose deadlines pass before a
+    /// new one is open.
     private var connectionError: AMQPError?
     /// At or before the earliest deadline of all publishes that wait; `nil` if none does.
     private(set) var nextDeadline: ContinuousClock.Instant?
