@@ -6,42 +6,45 @@ import FoundationEssentials
 import Foundation
 #endif
 
-/// Where a broker is and who the client is there, from a URL such as `amqps://user:password@host:5671/vhost?heartbeat=30`.
+/// A broker's address and the client's credentials, from a URL such as
+/// `amqps://user:password@host:5671/vhost?heartbeat=30`.
 ///
-/// The form is RabbitMQ's (<https://www.rabbitmq.com/docs/uri-spec>): user, password and virtual host are percent-encoded, so the virtual
-/// host `/` is `%2f`. A URL without a virtual host, or with an empty one, means `/`. Known parameters are `heartbeat` (seconds),
-/// `connection_timeout` (milliseconds), `cacertfile`, `certfile`, `keyfile`, `verify` (`verify_peer` or `verify_none`) and
-/// `auth_mechanism` (`plain` or `external`) (<https://www.rabbitmq.com/docs/uri-query-parameters>); others are an error, since
-/// a misspelt one would silently change nothing.
+/// The form is RabbitMQ's (<https://www.rabbitmq.com/docs/uri-spec>): user, password and virtual host are
+/// percent-encoded, so the virtual host `/` is `%2f`. A URL without a virtual host, or with an empty one, means `/`.
+/// Known parameters are `heartbeat` (seconds), `connection_timeout` (milliseconds), `cacertfile`, `certfile`,
+/// `keyfile`, `verify` (`verify_peer` or `verify_none`) and `auth_mechanism` (`plain` or `external`)
+/// (<https://www.rabbitmq.com/docs/uri-query-parameters>). Any other parameter is an error, since a misspelt one would
+/// silently change nothing.
 public struct BrokerURL: Sendable, Hashable {
     /// The broker's address.
     public var endpoint: BrokerEndpoint
-    /// The virtual host.
+    /// The virtual host to open.
     public var virtualHost: String
-    /// Who the client is.
+    /// The client's credentials.
     public var credentials: Credentials
-    /// How to use TLS; `nil` is in plain.
+    /// The TLS settings; `nil` means a connection without TLS.
     public var tls: TLSConfiguration?
-    /// How often each side shows that it is alive.
+    /// The interval in which each side shows that it is alive.
     public var heartbeat: Duration = .seconds(30)
-    /// How long connecting may take.
+    /// The longest time that connecting may take.
     public var connectTimeout: Duration = .seconds(10)
 
-    /// Reads a URL.
+    /// Parses a URL.
     ///
-    /// - Throws: `invalidURL`, with what is wrong; the message holds no password.
+    /// - Parameter text: The URL.
+    /// - Throws: `invalidURL`, with the fault; the message contains no password.
     public init(_ text: String) throws(AMQPError) {
         guard let parts = URLComponents(string: text, encodingInvalidCharacters: false),
             let scheme = parts.scheme?.lowercased()
         else {
-            throw Self.invalid("it is no URL")
+            throw Self.invalid("it isn't a URL")
         }
         guard scheme == "amqp" || scheme == "amqps" else {
-            throw Self.invalid("its scheme is '\(scheme)', and must be amqp or amqps")
+            throw Self.invalid("its scheme is '\(scheme)' and must be amqp or amqps")
         }
         guard let host = parts.host, !host.isEmpty else { throw Self.invalid("it names no host") }
         guard !host.contains(",") else {
-            throw Self.invalid("its host '\(host)' has a comma in it: several URLs are each written in full")
+            throw Self.invalid("its host '\(host)' contains a comma; write each of several URLs in full")
         }
         let port = parts.port ?? (scheme == "amqps" ? 5671 : 5672)
         guard let port = UInt16(exactly: port), port > 0 else {
@@ -54,10 +57,12 @@ public struct BrokerURL: Sendable, Hashable {
         for item in parts.queryItems ?? [] { try apply(item) }
     }
 
-    /// Reads several URLs with commas between them, one for each node of a cluster; a single one is a list of one.
+    /// Parses URLs separated by commas, one for each node of a cluster; a single URL is a list of one.
     ///
-    /// A comma is taken for one between URLs only if `amqp://` or `amqps://` follows it.
+    /// A comma separates URLs only if `amqp://` or `amqps://` follows it.
     ///
+    /// - Parameter text: The URLs.
+    /// - Returns: The parsed URLs, in the same order.
     /// - Throws: `invalidURL`.
     public static func list(_ text: String) throws(AMQPError) -> [BrokerURL] {
         var urls: [String] = []
@@ -78,7 +83,7 @@ public struct BrokerURL: Sendable, Hashable {
         let path = path.dropFirst()
         if path.isEmpty { return "/" }
         guard !path.contains("/") else {
-            throw invalid("its path has more than one part: a '/' in a virtual host's name is written %2f")
+            throw invalid("its path has more than one part; write a '/' in a virtual host's name as %2f")
         }
         var decoder = URLComponents()
         decoder.percentEncodedPath = String(path)
@@ -90,12 +95,12 @@ public struct BrokerURL: Sendable, Hashable {
         switch item.name {
         case "heartbeat":
             guard let seconds = UInt16(value) else {
-                throw Self.invalid("its heartbeat '\(value)' is no number of seconds")
+                throw Self.invalid("its heartbeat '\(value)' isn't a number of seconds")
             }
             heartbeat = .seconds(Int(seconds))
         case "connection_timeout":
             guard let milliseconds = UInt32(value), milliseconds > 0 else {
-                throw Self.invalid("its connection_timeout '\(value)' is no number of milliseconds")
+                throw Self.invalid("its connection_timeout '\(value)' isn't a number of milliseconds")
             }
             connectTimeout = .milliseconds(Int(milliseconds))
         case "cacertfile", "certfile", "keyfile", "verify": try applyTLS(item.name, value)
@@ -105,12 +110,12 @@ public struct BrokerURL: Sendable, Hashable {
             case "plain": break
             default: throw Self.invalid("its auth_mechanism '\(value)' is neither plain nor external")
             }
-        default: throw Self.invalid("it has a parameter that isn't known, '\(item.name)'")
+        default: throw Self.invalid("its parameter '\(item.name)' isn't known")
         }
     }
 
     private mutating func applyTLS(_ name: String, _ value: String) throws(AMQPError) {
-        guard tls != nil else { throw Self.invalid("it has '\(name)' and isn't amqps") }
+        guard tls != nil else { throw Self.invalid("it has '\(name)' but isn't amqps") }
         switch (name, value) {
         case ("cacertfile", _): tls?.authorityFile = value
         case ("certfile", _): tls?.certificateFile = value
@@ -121,10 +126,10 @@ public struct BrokerURL: Sendable, Hashable {
         }
     }
 
-    private static func invalid(_ what: String) -> AMQPError {
+    private static func invalid(_ fault: String) -> AMQPError {
         AMQPError(
             .invalidURL,
-            "The broker's URL can't be used: \(what). Such a URL is amqp://user:password@host:5672/%2f, or amqps:// for TLS."
+            "The broker's URL can't be used: \(fault). A valid one is amqp://user:password@host:5672/%2f, or amqps:// for TLS."
         )
     }
 }
@@ -134,7 +139,7 @@ extension String {
         String(drop(while: \.isWhitespace).reversed().drop(while: \.isWhitespace).reversed())
     }
 
-    /// An IPv6 address without its brackets.
+    /// The text without the brackets around an IPv6 address.
     fileprivate var trimmingBrackets: String {
         hasPrefix("[") && hasSuffix("]") ? String(dropFirst().dropLast()) : self
     }
@@ -147,7 +152,7 @@ public struct BrokerEndpoint: Sendable, Hashable, CustomStringConvertible {
     /// The TCP port; RabbitMQ's defaults are 5672, and 5671 with TLS.
     public var port: UInt16
 
-    /// An address by host and port.
+    /// Creates an address from host and port.
     public init(host: String, port: UInt16) {
         self.host = host
         self.port = port
@@ -157,16 +162,33 @@ public struct BrokerEndpoint: Sendable, Hashable, CustomStringConvertible {
     public var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
 }
 
-/// Who a client is to the broker.
-public enum Credentials: Sendable, Hashable, CustomStringConvertible {
-    /// A user with a password.
-    case plain(user: String, password: String)
-    /// The user that the broker reads from the client's TLS certificate.
-    case external
+/// The identity with which a client logs in to the broker.
+public struct Credentials: Sendable, Hashable, CustomStringConvertible {
+    /// The SASL mechanism and what it needs.
+    enum Mechanism: Hashable {
+        case plain(user: String, password: String)
+        case external
+    }
 
-    /// Who it is, without the password.
+    let mechanism: Mechanism
+
+    /// A user name and a password.
+    public static func plain(user: String, password: String) -> Credentials {
+        Credentials(mechanism: .plain(user: user, password: password))
+    }
+
+    /// The user that the broker derives from the client's TLS certificate.
+    public static let external = Credentials(mechanism: .external)
+
+    /// The user name and password; `nil` without a password.
+    package var userAndPassword: (user: String, password: String)? {
+        guard case .plain(let user, let password) = mechanism else { return nil }
+        return (user, password)
+    }
+
+    /// The identity, without the password.
     public var description: String {
-        switch self {
+        switch mechanism {
         case .plain(let user, _): "user '\(user)'"
         case .external: "the client certificate's user"
         }

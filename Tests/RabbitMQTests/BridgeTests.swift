@@ -5,7 +5,7 @@ import Testing
 
 @testable import RabbitMQ
 
-/// Tables go through librabbitmq's own encoder and decoder, and through ours, and come out the same.
+/// Tables stay the same in librabbitmq's encoder and decoder and in ours.
 struct BridgeTests {
     private let everyType: FieldTable = [
         "bool": true, "int8": .int8(-8), "uint8": .uint8(200), "int16": .int16(-3000), "uint16": .uint16(60_000),
@@ -16,7 +16,7 @@ struct BridgeTests {
         "array": [1, "two", [3, .void]], "table": ["nested": ["deeper": true]], "no entries": .table([:]),
     ]
 
-    /// What librabbitmq makes of a table.
+    /// A table as librabbitmq encodes it.
     private func encodedByLibrary(_ table: FieldTable) throws -> [UInt8] {
         var arena = EncodingArena()
         var table = unsafe arena.table(table)
@@ -29,12 +29,12 @@ struct BridgeTests {
         return Array(buffer.prefix(offset))
     }
 
-    /// What librabbitmq reads in bytes, which must be a table.
+    /// The table that librabbitmq decodes from bytes, which must be one.
     private func decodedByLibrary(_ encoded: [UInt8]) throws -> FieldTable {
         try #require(readByLibrary(encoded))
     }
 
-    /// What librabbitmq reads in bytes; `nil` if it refuses them.
+    /// The table that librabbitmq decodes from bytes; `nil` if it refuses them.
     private func readByLibrary(_ encoded: [UInt8]) -> FieldTable? {
         var encoded = encoded
         var pool = unsafe amqp_pool_t()
@@ -53,7 +53,7 @@ struct BridgeTests {
         return status == AMQP_STATUS_OK.rawValue ? unsafe FieldTable(copying: table) : nil
     }
 
-    @Test func `every type goes through librabbitmq and back unchanged`() throws {
+    @Test func `librabbitmq encodes and decodes every type without a change`() throws {
         #expect(try decodedByLibrary(encodedByLibrary(everyType)) == everyType)
     }
 
@@ -65,7 +65,7 @@ struct BridgeTests {
         #expect(try FieldTable(decoding: encodedByLibrary(everyType)) == everyType)
     }
 
-    @Test func `text that is not UTF-8 comes out as bytes`() throws {
+    @Test func `text that is not UTF-8 is copied as bytes`() throws {
         var encoded: [UInt8] = [0, 0, 0, 9, 1, UInt8(ascii: "k"), UInt8(ascii: "S"), 0, 0, 0, 2, 0xFF, 0xFE]
         #expect(try decodedByLibrary(encoded) == ["k": .bytes([0xFF, 0xFE])])
         encoded[6] = UInt8(ascii: "x")
@@ -73,7 +73,7 @@ struct BridgeTests {
     }
 
     @Test
-    func `Whatever changed bytes are, librabbitmq and our copy survive them, and what both decoders read is the same`()
+    func `librabbitmq and our copy survive any corrupted bytes, and both decoders agree on what they accept`()
         throws
     {
         var generator = SeededGenerator(seed: 5)
@@ -86,7 +86,7 @@ struct BridgeTests {
             }
             guard let copy = readByLibrary(bytes), let own = try? FieldTable(decoding: bytes) else { continue }
             readByBoth += 1
-            // Numbers that are none don't equal themselves.
+            // A float that isn't a number doesn't equal itself.
             #expect(copy == own || copy != copy)
         }
         #expect(readByBoth > 500)

@@ -3,7 +3,7 @@ import RabbitMQ
 import Testing
 
 struct BrokerURLTests {
-    @Test func `a full URL is read in all its parts`() throws {
+    @Test func `all parts of a full URL are parsed`() throws {
         let url = try BrokerURL(
             "amqp://ada:p%40ss@broker.example:5673/jobs%2Fnight?heartbeat=15&connection_timeout=2500"
         )
@@ -16,14 +16,14 @@ struct BrokerURLTests {
     }
 
     @Test(arguments: ["amqp://h", "amqp://h/", "amqp://h/%2f", "amqp://h:5672/%2F"])
-    func `the virtual host is / unless another is named`(text: String) throws {
+    func `the virtual host defaults to /`(text: String) throws {
         let url = try BrokerURL(text)
         #expect(url.virtualHost == "/")
         #expect(url.endpoint.port == 5672)
         #expect(url.credentials == .plain(user: "guest", password: "guest"))
     }
 
-    @Test func `amqps means TLS, its own port, and full verification`() throws {
+    @Test func `amqps means TLS, another default port, and full verification`() throws {
         let url = try BrokerURL("amqps://h/?cacertfile=/ca.pem&certfile=/c.pem&keyfile=/k.pem")
         #expect(url.endpoint.port == 5671)
         #expect(
@@ -44,25 +44,25 @@ struct BrokerURLTests {
     }
 
     @Test(arguments: [
-        ("", "no URL"), ("localhost:5672", "scheme"), ("http://h", "scheme"), ("amqp://", "no host"),
+        ("", "isn't a URL"), ("localhost:5672", "scheme"), ("http://h", "scheme"), ("amqp://", "no host"),
         ("amqp://h:99999", "port"), ("amqp://h:0", "port"), ("amqp://h/a/b", "more than one part"),
-        ("amqp://h/%zz", "no URL"),
+        ("amqp://h/%zz", "isn't a URL"),
         ("amqp://h?heartbeat=often", "heartbeat"), ("amqp://h?hearbeat=3", "isn't known"),
         ("amqp://h?cacertfile=/ca.pem", "isn't amqps"), ("amqps://h?verify=maybe", "verify"),
         ("amqps://h?auth_mechanism=magic", "auth_mechanism"), ("amqp://h?connection_timeout=0", "connection_timeout"),
     ])
-    func `a URL that can not be used says why, without the password`(text: String, part: String) {
+    func `an invalid URL is refused with the reason`(text: String, part: String) {
         let error = #expect(throws: AMQPError.self) { try BrokerURL(text) }
         #expect(error?.code == .invalidURL)
         #expect(error?.message.contains(part) == true)
     }
 
-    @Test func `no error about a URL holds its password`() {
+    @Test func `an error about a URL does not contain its password`() {
         let error = #expect(throws: AMQPError.self) { try BrokerURL("amqp://ada:secret@h:99999/x/y") }
         #expect(error?.description.contains("secret") == false)
     }
 
-    @Test func `several URLs are those of a cluster's nodes`() throws {
+    @Test func `a list of URLs is separated by commas`() throws {
         let urls = try BrokerURL.list("amqp://ada:a,b@one:5672/jobs, amqps://two , amqp://three:5673")
         #expect(urls.map(\.endpoint.host) == ["one", "two", "three"])
         #expect(urls.map(\.endpoint.port) == [5672, 5671, 5673])
@@ -70,7 +70,7 @@ struct BrokerURLTests {
     }
 
     @Test(arguments: ["", "amqp://one,", "amqp://one,two:5672", ",amqp://one"])
-    func `a list with something else in it is refused`(text: String) {
+    func `a list that contains anything but URLs is refused`(text: String) {
         #expect(throws: AMQPError.self) { try BrokerURL.list(text) }
     }
 }

@@ -4,7 +4,7 @@ import Testing
 @testable import RabbitMQ
 
 struct ConfirmTrackerTests {
-    /// A tracker for which this many publishes, named 1, 2, 3 …, wait.
+    /// A tracker with this number of waiting publishes, named 1, 2, 3 and so on.
     private func tracker(waiting count: Int) -> ConfirmTracker<Int> {
         var tracker = ConfirmTracker<Int>()
         for number in 1...count { tracker.append(number) }
@@ -29,14 +29,14 @@ struct ConfirmTrackerTests {
         #expect(tracker.takeAll() == [4])
     }
 
-    @Test func `a multiple confirm passes over what was confirmed singly`() {
+    @Test func `a multiple confirm skips what was confirmed singly`() {
         var tracker = tracker(waiting: 4)
         #expect(confirmed(&tracker, 2) == [2])
         #expect(confirmed(&tracker, 4, multiple: true) == [1, 3, 4])
         #expect(tracker.count == 0)
     }
 
-    @Test func `a confirm for a number that does not wait decides nothing`() {
+    @Test func `a confirm for a number that does not wait is ignored`() {
         var tracker = tracker(waiting: 2)
         #expect(confirmed(&tracker, 0) == [])
         #expect(confirmed(&tracker, 3) == [])

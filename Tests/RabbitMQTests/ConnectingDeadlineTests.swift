@@ -9,11 +9,11 @@ import Glibc
 #endif
 
 @Suite(.timeLimit(.minutes(1))) struct ConnectingDeadlineTests {
-    @Test func `a broker that never answers holds no publish longer than its own deadline`() async throws {
+    @Test func `a broker that never answers delays a publish no longer than its own deadline`() async throws {
         let server = MuteServer()
         let client = RabbitMQClient(url: "amqp://127.0.0.1:\(server.port)?connection_timeout=4000")
         let start = ContinuousClock.now
-        // The patient one connects first; the hasty one must not wait with it.
+        // The publish with the long deadline may connect first; the other must not wait with it.
         let ended = await withTaskGroup { group in
             for seconds in [3, 0.2] {
                 group.addTask { (seconds, await outcome(of: client, within: .seconds(seconds))) }
@@ -37,7 +37,7 @@ import Glibc
     }
 }
 
-/// A server on loopback that takes connections and never says a word.
+/// A server on loopback that accepts connections and never sends anything.
 private final class MuteServer {
     let port: UInt16
     private let descriptor: Int32

@@ -5,18 +5,17 @@ import Testing
 @testable import RabbitMQ
 
 @Suite(.timeLimit(.minutes(1))) struct ConnectionThreadTests {
-    /// Looks at a thread without keeping it.
-    private struct Sight {
+    /// A weak reference to a thread.
+    private struct WeakReference {
         weak var thread: ConnectionThread?
     }
 
-    @Test func `A thread that has ended is let go, with its pipe, although the watchdog looked after it`() async throws
-    {
-        let sight = try Self.endedThread()
-        try await until { sight.thread == nil }
+    @Test func `A thread that has ended is released, with its pipe, although the watchdog watched it`() async throws {
+        let reference = try Self.endedThread()
+        try await until { reference.thread == nil }
     }
 
-    private static func endedThread() throws -> Sight {
+    private static func endedThread() throws -> WeakReference {
         let thread = try ConnectionThread(callTimeout: .seconds(30))
         thread.begin(expiry: { _ in }, { _, _ in ConnectionThread.SleepPlan() })
         // From here on it is watched.
@@ -24,6 +23,6 @@ import Testing
             PendingPublish(Message(body: []), to: .queue("nobody's"), mandatory: false, deadline: .now + .seconds(30))
         )
         thread.stop()
-        return Sight(thread: thread)
+        return WeakReference(thread: thread)
     }
 }

@@ -8,8 +8,8 @@ struct ConsumerChannelTests {
     private let stream = DeliveryStream(control: DeliveryStream.Control(cancel: {}, close: {}))
     private let started = Reply<Void>()
 
-    /// A consumer in its `step`th step: 1 opens, 2 sets the prefetch, 3 starts, 4 runs.
-    private func consumer(after step: Int) -> ConsumerChannel {
+    /// A consumer in a step of its life: 1 opens the channel, 2 sets the prefetch, 3 registers, 4 runs.
+    private func consumer(inStep step: Int) -> ConsumerChannel {
         let consumption = ConsumerChannel.Consumption(queue: "letters", prefetch: 5, arguments: [:])
         var consumer = ConsumerChannel(consumption, stream: stream, started: started)
         let answers: [InboundMethod] = [.channelOpenOk, .qosOk, .consumeOk(consumerTag: "tag")]
@@ -17,7 +17,7 @@ struct ConsumerChannelTests {
         return consumer
     }
 
-    private func runAgain(_ consumer: inout ConsumerChannel) {
+    private func restart(_ consumer: inout ConsumerChannel) {
         consumer.opening(ChannelID(number: 1, opening: 2))
         for answer in [InboundMethod.channelOpenOk, .qosOk, .consumeOk(consumerTag: "tag")] {
             _ = consumer.answered(answer)
@@ -25,45 +25,45 @@ struct ConsumerChannelTests {
     }
 
     @Test func `a running consumer survives its connection`() {
-        var consumer = consumer(after: 4)
+        var consumer = consumer(inStep: 4)
         #expect(stream.isRegistered)
-        let goesOn = consumer.connectionLost()
-        #expect(goesOn)
+        let resumes = consumer.connectionLost()
+        #expect(resumes)
         #expect(!stream.isRegistered)
         #expect(!consumer.isAbandoned)
-        runAgain(&consumer)
+        restart(&consumer)
         #expect(stream.isRegistered)
     }
 
-    @Test func `one that was being cancelled ends with its connection`() async throws {
-        var consumer = consumer(after: 4)
+    @Test func `a consumer that is being cancelled ends with its connection`() async throws {
+        var consumer = consumer(inStep: 4)
         let cancelled = Reply<Void>()
         _ = consumer.cancel(cancelled)
-        let goesOn = consumer.connectionLost()
-        #expect(!goesOn)
+        let resumes = consumer.connectionLost()
+        #expect(!resumes)
         #expect(cancelled.isDone)
         #expect(try await stream.nextBatch().isEmpty)
     }
 
     @Test(arguments: 1...3)
-    func `one that was being started is started on the next connection`(step: Int) {
-        var consumer = consumer(after: step)
-        let goesOn = consumer.connectionLost()
-        #expect(goesOn)
+    func `a consumer that is being registered is registered on the next connection`(step: Int) {
+        var consumer = consumer(inStep: step)
+        let resumes = consumer.connectionLost()
+        #expect(resumes)
         #expect(!started.isDone)
-        runAgain(&consumer)
+        restart(&consumer)
         #expect(started.isDone)
     }
 
-    @Test func `one that nobody waits for any more is not started`() {
-        var consumer = consumer(after: 2)
+    @Test func `a consumer for which nobody waits any more is not registered`() {
+        var consumer = consumer(inStep: 2)
         started.finish(.failure(AMQPError(.deadlineExceeded, "")))
         _ = consumer.connectionLost()
         #expect(consumer.isAbandoned)
     }
 
-    @Test func `a queue that is gone is declared again once, and then the reader learns of it`() async {
-        var consumer = consumer(after: 4)
+    @Test func `a queue that is gone is declared again once, and then the stream ends with an error`() async {
+        var consumer = consumer(inStep: 4)
         _ = consumer.connectionLost()
         let missing = BrokerReply(code: 404, text: "NOT_FOUND - no queue 'letters' in vhost '/'")
         let first = consumer.channelClosed(missing)
@@ -74,8 +74,8 @@ struct ConsumerChannelTests {
         #expect(error?.code == .notFound)
     }
 
-    @Test func `a queue that the last connection still holds is tried again later`() {
-        var consumer = consumer(after: 4)
+    @Test func `a queue that the previous connection still holds exclusively is tried again later`() {
+        var consumer = consumer(inStep: 4)
         _ = consumer.connectionLost()
         for _ in 0..<5 {
             let closing = consumer.channelClosed(BrokerReply(code: 405, text: "RESOURCE_LOCKED"))
@@ -83,8 +83,8 @@ struct ConsumerChannelTests {
         }
     }
 
-    @Test func `a channel that the broker closes on a running consumer ends it`() async {
-        var consumer = consumer(after: 4)
+    @Test func `a running consumer ends when the broker closes its channel`() async {
+        var consumer = consumer(inStep: 4)
         let closing = consumer.channelClosed(
             BrokerReply(code: 406, text: "PRECONDITION_FAILED - delivery acknowledgement timed out")
         )

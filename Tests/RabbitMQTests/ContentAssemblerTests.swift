@@ -24,7 +24,7 @@ struct ContentAssemblerTests {
         #expect(content.message.body.isEmpty)
     }
 
-    @Test func `messages follow each other`() throws {
+    @Test func `one assembler handles one message after another`() throws {
         var assembler = ContentAssembler()
         for number in 0..<3 as Range<UInt8> {
             try assembler.begin(start)
@@ -33,7 +33,7 @@ struct ContentAssemblerTests {
         }
     }
 
-    @Test func `frames out of order are an error`() throws {
+    @Test func `a frame out of order is an error`() throws {
         var assembler = ContentAssembler()
         #expect(throws: AMQPError.self) { try assembler.body([1]) }
         #expect(throws: AMQPError.self) { try assembler.header(bodySize: 1, BasicProperties()) }
@@ -41,7 +41,7 @@ struct ContentAssemblerTests {
         #expect(throws: AMQPError.self) { try assembler.begin(start) }
     }
 
-    @Test func `more body than announced is an error`() throws {
+    @Test func `a longer body than announced is an error`() throws {
         var assembler = ContentAssembler()
         try assembler.begin(start)
         _ = try assembler.header(bodySize: 2, BasicProperties())

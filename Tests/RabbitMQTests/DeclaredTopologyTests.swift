@@ -3,7 +3,7 @@ import Testing
 
 @testable import RabbitMQ
 
-/// What is declared again after a connection was lost.
+/// The declarations that are repeated after a lost connection.
 struct DeclaredTopologyTests {
     private func exchange(_ name: String, isDurable: Bool = true) -> OutboundMethod {
         .declareExchange(ExchangeDeclaration(name, kind: .topic, isDurable: isDurable), passive: false)
@@ -17,7 +17,7 @@ struct DeclaredTopologyTests {
         .bind(Binding(from: source, to: .queue(queue), routingKey: "#"))
     }
 
-    @Test func `what is durable is declared again only when all is`() {
+    @Test func `durable queues and exchanges are declared again only when everything is`() {
         var declared = DeclaredTopology()
         let methods = [exchange("news"), queue("letters"), bind("news", "letters")]
         for method in methods { declared.note(method) }
@@ -25,7 +25,8 @@ struct DeclaredTopologyTests {
         #expect(declared.all == methods)
     }
 
-    @Test func `what is not durable is declared again with its bindings, in order`() {
+    @Test
+    func `queues and exchanges that are not durable are declared again with their bindings, in their original order`() {
         var declared = DeclaredTopology()
         declared.note(exchange("news"))
         declared.note(queue("letters"))
@@ -42,7 +43,7 @@ struct DeclaredTopologyTests {
         )
     }
 
-    @Test func `what was deleted or only looked at is not declared again`() {
+    @Test func `queues and exchanges that were deleted or only inspected are not declared again`() {
         var declared = DeclaredTopology()
         for method in [
             exchange("news"), queue("letters"), queue("kept"), bind("news", "letters"), bind("news", "kept"),
@@ -57,7 +58,7 @@ struct DeclaredTopologyTests {
         #expect(declared.all == [queue("kept")])
     }
 
-    @Test func `it is bounded`() {
+    @Test func `the number of declarations kept is limited`() {
         var declared = DeclaredTopology()
         for number in 0..<(DeclaredTopology.limit + 10) { declared.note(queue("q\(number)")) }
         #expect(declared.all.count == DeclaredTopology.limit)

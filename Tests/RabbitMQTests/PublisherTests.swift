@@ -24,17 +24,10 @@ struct PublisherTests {
         )
     }
 
-    /// A publisher whose channel 1 is in confirm mode and has sent these.
-    private func publisher(havingSent publishes: [PendingPublish]) -> Publisher {
-        var publisher = Publisher()
-        _ = publisher.enqueue(publishes)
-        _ = publisher.opened(1)
-        publisher.selected()
-        while publisher.next() != nil {}
-        return publisher
-    }
+    /// Sends the next message that may be sent.
+    private func sendNext(_ publisher: inout Publisher) -> PendingPublish? { publisher.next()?.publish }
 
-    /// How a publish failed, by now.
+    /// The code with which a publish has failed; `nil` if it was confirmed.
     private func failure(of publish: PendingPublish) async -> AMQPError.Code? {
         #expect(publish.reply.isDone)
         do {
@@ -48,32 +41,28 @@ struct PublisherTests {
     @Test func `the first publish opens the channel, and nothing is sent before it confirms`() {
         var publisher = Publisher()
         let first = publish()
-        guard case .openChannel? = publisher.enqueue([first]) else {
-            Issue.record("the channel was not opened")
-            return
-        }
-        if case .some = publisher.enqueue([publish()]) { Issue.record("the channel was opened twice") }
-        if publisher.next() != nil { Issue.record("a message was sent too early") }
-        guard case .send(.confirmSelect, channel: 1) = publisher.opened(1) else {
-            Issue.record("confirms were not turned on")
-            return
-        }
-        if publisher.next() != nil { Issue.record("a message was sent too early") }
+        let firstAction = publisher.enqueue([first])
+        #expect(firstAction == .openChannel)
+        let secondAction = publisher.enqueue([publish()])
+        #expect(secondAction == nil)
+        #expect(sendNext(&publisher) == nil)
+        let openedAction = publisher.opened(1)
+        #expect(openedAction == .send(.confirmSelect, channel: 1))
+        #expect(sendNext(&publisher) == nil)
         publisher.selected()
-        let next = publisher.next()?.publish
-        #expect(next === first)
+        #expect(sendNext(&publisher) === first)
     }
 
-    @Test func `a confirm ends a publish well`() async {
+    @Test func `a confirm makes a publish succeed`() async {
         let publish = publish()
-        var publisher = publisher(havingSent: [publish])
+        var publisher = Publisher.ready(havingSent: [publish])
         publisher.acknowledged(1, multiple: false)
         #expect(await failure(of: publish) == nil)
     }
 
-    @Test func `a nack fails a publish, and its outcome is known`() async {
+    @Test func `a nack fails a publish with a known outcome`() async {
         let publish = publish()
-        var publisher = publisher(havingSent: [publish])
+        var publisher = Publisher.ready(havingSent: [publish])
         publisher.refused(1, multiple: false)
         #expect(await failure(of: publish) == .nacked)
         #expect(AMQPError(.nacked, "").outcomeIsKnown)
@@ -82,21 +71,19 @@ struct PublisherTests {
     @Test func `a returned message fails its own publish although it is acknowledged afterwards`() async {
         let kept = publish(id: "kept")
         let lost = publish(id: "lost")
-        var publisher = publisher(havingSent: [kept, lost])
+        var publisher = Publisher.ready(havingSent: [kept, lost])
         publisher.returned(lost.message, to: lost.destination, BrokerReply(code: 312, text: "NO_ROUTE"))
         publisher.acknowledged(2, multiple: true)
         #expect(await failure(of: lost) == .unroutable)
         #expect(await failure(of: kept) == nil)
     }
 
-    @Test func `while the broker blocks, nothing is sent, and the deadline says why`() async {
-        var publisher = publisher(havingSent: [])
+    @Test func `while the broker blocks publishers, nothing is sent, and the error at the deadline says why`() async {
+        var publisher = Publisher.ready()
         publisher.blockedReason = "low on memory"
         let publish = publish(deadlineIn: 1)
         _ = publisher.enqueue([publish])
-        _ = publisher.opened(1)
-        publisher.selected()
-        if publisher.next() != nil { Issue.record("a message was sent too early") }
+        #expect(sendNext(&publisher) == nil)
         #expect(publisher.nextDeadline == publish.deadline)
         publisher.expire(now: start + .milliseconds(999))
         #expect(!publish.reply.isDone)
@@ -107,40 +94,35 @@ struct PublisherTests {
 
     @Test func `a publish that was sent and not confirmed by its deadline has an unknown outcome`() async {
         let publish = publish(deadlineIn: 1)
-        var publisher = publisher(havingSent: [publish])
+        var publisher = Publisher.ready(havingSent: [publish])
         publisher.expire(now: start + .seconds(2))
         #expect(await failure(of: publish) == .confirmTimedOut)
         #expect(!AMQPError(.confirmTimedOut, "").outcomeIsKnown)
         publisher.acknowledged(1, multiple: false)
     }
 
-    @Test func `a publish past its deadline is not sent any more`() async {
+    @Test func `a publish past its deadline is not sent`() async {
         var publisher = Publisher()
         let late = publish(deadlineIn: 1)
         let early = publish(deadlineIn: 5)
         _ = publisher.enqueue([late, early])
         publisher.expire(now: start + .seconds(2))
         #expect(await failure(of: late) == .deadlineExceeded)
-        _ = publisher.opened(1)
-        publisher.selected()
-        let next = publisher.next()?.publish
-        #expect(next === early)
+        publisher.becomeReady()
+        #expect(sendNext(&publisher) === early)
         #expect(publisher.nextDeadline == early.deadline)
     }
 
     @Test func `a missing exchange fails only the publishes to it, and the others are sent again`() async {
         let wrong = publish(to: Destination(exchange: "nowhere", routingKey: "x"))
         let right = publish()
-        var publisher = publisher(havingSent: [right, wrong])
+        var publisher = Publisher.ready(havingSent: [right, wrong])
         let reply = BrokerReply(code: 404, text: "NOT_FOUND - no exchange 'nowhere' in vhost '/'")
-        guard case .openChannel? = publisher.channelClosed(reply) else {
-            Issue.record("no new channel was opened")
-            return
-        }
+        let action = publisher.channelClosed(reply)
+        #expect(action == .openChannel)
         #expect(await failure(of: wrong) == .notFound)
         #expect(!right.reply.isDone)
-        _ = publisher.opened(2)
-        publisher.selected()
+        publisher.becomeReady(channel: 2)
         let again = publisher.next()
         #expect(again?.publish === right)
         #expect(again?.channel == 2)
@@ -148,41 +130,36 @@ struct PublisherTests {
         #expect(await failure(of: right) == nil)
     }
 
-    @Test func `a channel closed for a reason that names no publish leaves their outcome unknown`() async {
+    @Test func `a channel closed for a reason that concerns no publish leaves all outcomes unknown`() async {
         let publish = publish()
-        var publisher = publisher(havingSent: [publish])
+        var publisher = Publisher.ready(havingSent: [publish])
         _ = publisher.channelClosed(BrokerReply(code: 541, text: "INTERNAL_ERROR"))
         #expect(await failure(of: publish) == .channelLost)
     }
 
-    @Test func `when the connection is lost, what was not confirmed is sent again, before what waits`() async {
+    @Test func `after a lost connection, unconfirmed publishes are sent again before those that wait`() async {
         let sent = publish(id: "sent")
-        var publisher = publisher(havingSent: [sent])
+        var publisher = Publisher.ready(havingSent: [sent])
         publisher.blockedReason = "disk"
         let unsent = publish(id: "unsent")
         _ = publisher.enqueue([unsent])
         let resent = publisher.connectionLost(AMQPError(.connectionLost, "reset by peer"))
         #expect(resent == 1)
         #expect(publisher.blockedReason == nil)
-        if publisher.next() != nil { Issue.record("a message was sent without a connection") }
-        guard case .openChannel? = publisher.connected() else {
-            Issue.record("no channel was opened on the new connection")
-            return
-        }
-        _ = publisher.opened(1)
-        publisher.selected()
-        let first = publisher.next()?.publish
-        let second = publisher.next()?.publish
-        #expect(first === sent)
-        #expect(second === unsent)
+        #expect(sendNext(&publisher) == nil)
+        let action = publisher.connected()
+        #expect(action == .openChannel)
+        publisher.becomeReady()
+        #expect(sendNext(&publisher) === sent)
+        #expect(sendNext(&publisher) === unsent)
         publisher.acknowledged(2, multiple: true)
         #expect(await failure(of: sent) == nil)
         #expect(await failure(of: unsent) == nil)
     }
 
-    @Test func `a deadline that passes without a connection tells what was sent from what was not`() async {
+    @Test func `a deadline that passes without a connection distinguishes what was sent from what was not`() async {
         let sent = publish(deadlineIn: 1)
-        var publisher = publisher(havingSent: [sent])
+        var publisher = Publisher.ready(havingSent: [sent])
         _ = publisher.connectionLost(AMQPError(.connectionLost, "reset by peer"))
         let unsent = publish(deadlineIn: 1)
         _ = publisher.enqueue([unsent])
@@ -193,47 +170,64 @@ struct PublisherTests {
         #expect(!publisher.hasWaiting)
     }
 
-    @Test func `a publish that the broker may have closed the connection for is sent three times at most`() async {
+    @Test func `a publish that may have made the broker close the connection is sent at most three times`() async {
         let publish = publish()
-        var publisher = publisher(havingSent: [publish])
+        var publisher = Publisher.ready(havingSent: [publish])
         let fault = AMQPError(.connectionClosed, "", reply: BrokerReply(code: 541, text: "INTERNAL_ERROR"))
         for _ in 0..<2 {
             _ = publisher.connectionLost(fault)
             #expect(!publish.reply.isDone)
             _ = publisher.connected()
-            _ = publisher.opened(1)
-            publisher.selected()
-            let again = publisher.next()?.publish
-            #expect(again === publish)
+            publisher.becomeReady()
+            #expect(sendNext(&publisher) === publish)
         }
         let resent = publisher.connectionLost(fault)
         #expect(resent == 0)
         #expect(await failure(of: publish) == .connectionLost)
     }
 
-    @Test func `an operator who closes the connection again and again makes no publish fail`() {
+    @Test func `an operator who closes the connection repeatedly makes no publish fail`() {
         let publish = publish()
-        var publisher = publisher(havingSent: [publish])
+        var publisher = Publisher.ready(havingSent: [publish])
         let maintenance = AMQPError(.connectionClosed, "", reply: BrokerReply(code: 320, text: "CONNECTION_FORCED"))
         for _ in 0..<10 {
             let resent = publisher.connectionLost(maintenance)
             #expect(resent == 1)
             _ = publisher.connected()
-            _ = publisher.opened(1)
-            publisher.selected()
-            _ = publisher.next()
+            publisher.becomeReady()
+            #expect(sendNext(&publisher) === publish)
         }
         #expect(!publish.reply.isDone)
     }
 
-    @Test func `when there will be no connection, what was sent is unknown and what was not is known`() async {
+    @Test
+    func `when the connection ends for good, the outcome is unknown for what was sent and known for what was not`()
+        async
+    {
         let sent = publish()
-        var publisher = publisher(havingSent: [sent])
+        var publisher = Publisher.ready(havingSent: [sent])
         publisher.blockedReason = "disk"
         let unsent = publish()
         _ = publisher.enqueue([unsent])
         publisher.end(AMQPError(.connectionLost, "reset by peer"))
         #expect(await failure(of: sent) == .connectionLost)
         #expect(await failure(of: unsent) == .connectionClosed)
+    }
+}
+
+extension Publisher {
+    /// A publisher whose channel 1 is in confirm mode and has sent these.
+    fileprivate static func ready(havingSent publishes: [PendingPublish] = []) -> Publisher {
+        var publisher = Publisher()
+        _ = publisher.enqueue(publishes)
+        publisher.becomeReady()
+        while publisher.next() != nil {}
+        return publisher
+    }
+
+    /// Opens the channel and puts it into confirm mode.
+    fileprivate mutating func becomeReady(channel: UInt16 = 1) {
+        _ = opened(channel)
+        selected()
     }
 }

@@ -3,11 +3,11 @@ import Testing
 
 @testable import RabbitMQ
 
-/// When and where a connection is tried, event by event.
+/// The schedule of attempts to connect, event by event.
 struct ReconnectScheduleTests {
     private let start = ContinuousClock.now
 
-    @Test func `nothing is tried before somebody needs the connection`() {
+    @Test func `no attempt is made before the connection is needed`() {
         var schedule = ReconnectSchedule(endpointCount: 1)
         #expect(schedule.state == .idle)
         #expect(schedule.nextAttempt == nil)
@@ -16,7 +16,7 @@ struct ReconnectScheduleTests {
         #expect(schedule.nextAttempt == start)
     }
 
-    @Test func `before the first success a round of failures over all endpoints is the end of it`() {
+    @Test func `before the first success, it gives up after a round of failures over all endpoints`() {
         var schedule = ReconnectSchedule(endpointCount: 2)
         schedule.demand(at: start)
         let first = schedule.failed(at: start, hasConnectedBefore: false)
@@ -31,7 +31,7 @@ struct ReconnectScheduleTests {
         #expect(schedule.nextAttempt == start)
     }
 
-    @Test func `after a success it never gives up, and pauses a second at most between rounds`() throws {
+    @Test func `after a success it never gives up, and pauses at most a second between rounds`() throws {
         var schedule = ReconnectSchedule(endpointCount: 3)
         schedule.demand(at: start)
         schedule.opened(at: start)
@@ -54,7 +54,7 @@ struct ReconnectScheduleTests {
         }
     }
 
-    @Test func `a connection that is lost as soon as it is made is not tried without pauses`() throws {
+    @Test func `after a connection that is lost as soon as it is made comes a pause`() throws {
         var schedule = ReconnectSchedule(endpointCount: 1)
         schedule.demand(at: start)
         var now = start
@@ -68,20 +68,20 @@ struct ReconnectScheduleTests {
         }
     }
 
-    @Test func `an hour without a broker is told in a dozen lines`() throws {
+    @Test func `an hour without a broker takes a dozen log lines`() throws {
         var schedule = ReconnectSchedule(endpointCount: 1)
         schedule.demand(at: start)
         var now = start
-        var told = 0
+        var logged = 0
         while now < start + .seconds(3_600) {
             _ = schedule.failed(at: now, hasConnectedBefore: true)
-            told += schedule.isWorthLogging ? 1 : 0
+            logged += schedule.isWorthLogging ? 1 : 0
             now = try #require(schedule.nextAttempt)
         }
-        #expect((10...14).contains(told))
+        #expect((10...14).contains(logged))
     }
 
-    @Test func `a client that was connected once recovers also over its other connection`() {
+    @Test func `a client that has connected once also recovers on its other connection`() {
         var schedule = ReconnectSchedule(endpointCount: 1)
         schedule.demand(at: start)
         #expect(schedule.state == .connecting)
@@ -90,7 +90,7 @@ struct ReconnectScheduleTests {
         #expect(schedule.state == .recovering(attempt: 1))
     }
 
-    @Test func `an alarm blocks an open connection, and its end opens it`() {
+    @Test func `an alarm blocks an open connection, and its end unblocks it`() {
         var schedule = ReconnectSchedule(endpointCount: 1)
         schedule.blocked("disk")
         #expect(schedule.state == .idle)

@@ -33,7 +33,7 @@ struct SettlementTrackerTests {
         #expect(flush(&tracker) == [.ack(tag: 1, multiple: false)])
     }
 
-    @Test func `an acknowledgement behind an unsettled delivery goes out alone, at once`() {
+    @Test func `an acknowledgement behind an unsettled delivery is sent alone, at once`() {
         var tracker = tracker(delivered: 1...3)
         _ = tracker.settle(3, .ack)
         #expect(flush(&tracker) == [.ack(tag: 3, multiple: false)])
@@ -42,7 +42,7 @@ struct SettlementTrackerTests {
         #expect(flush(&tracker) == [.ack(tag: 2, multiple: true)])
     }
 
-    @Test func `a run of acknowledgements never covers a delivery that is given back`() {
+    @Test func `a run of acknowledgements never covers a delivery that is requeued`() {
         var tracker = tracker(delivered: 1...3)
         _ = tracker.settle(1, .ack)
         _ = tracker.settle(2, .requeue)
@@ -77,7 +77,7 @@ struct SettlementTrackerTests {
         #expect(flush(&tracker) == [])
     }
 
-    @Test func `an unknown delivery can not be settled`() {
+    @Test func `an unknown delivery cannot be settled`() {
         var tracker = tracker(delivered: 4...5)
         #expect(!settle(&tracker, 3, .ack))
         #expect(!settle(&tracker, 6, .ack))
@@ -85,7 +85,7 @@ struct SettlementTrackerTests {
     }
 
     @Test(arguments: 0..<50 as Range<UInt64>)
-    func `a broker that follows the frames sees each delivery settled as asked`(seed: UInt64) {
+    func `a broker that applies the frames settles each delivery as requested`(seed: UInt64) {
         var random = SeededGenerator(seed: seed)
         let kinds: [DeliverySettlement] = [.ack, .ack, .ack, .ack, .requeue, .discard, .reject(requeue: true)]
         var tracker = SettlementTracker()

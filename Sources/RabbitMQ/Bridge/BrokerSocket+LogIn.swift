@@ -8,7 +8,7 @@ import Glibc
 #endif
 
 extension BrokerSocket {
-    /// Opens the socket, with TLS where asked for.
+    /// Opens the socket, with TLS if the configuration has it.
     func openSocket(_ configuration: ConnectionConfiguration) throws(AMQPError) {
         let endpoint = configuration.endpoint
         let socket = unsafe configuration.tls == nil ? amqp_tcp_socket_new(state) : amqp_ssl_socket_new(state)
@@ -52,7 +52,7 @@ extension BrokerSocket {
         let heartbeat = Int32(configuration.heartbeat.components.seconds)
         let frameSize = Int32(ConnectionConfiguration.frameSize)
         let reply =
-            switch configuration.credentials {
+            switch configuration.credentials.mechanism {
             case .plain(let user, let password):
                 unsafe warren_login_plain(
                     state,
@@ -80,10 +80,10 @@ extension BrokerSocket {
         case AMQP_RESPONSE_SERVER_EXCEPTION:
             guard
                 case .connectionClose(let reply) = unsafe InboundMethod(copying: reply.reply)
-            else { throw Self.closedAtLogIn(configuration, "an answer that is no refusal") }
+            else { throw Self.closedAtLogIn(configuration, "an unexpected answer") }
             throw .refusedAtLogIn(reply, configuration)
         default:
-            // With TLS 1.3 the broker judges the client's certificate when the handshake is over for us.
+            // With TLS 1.3 the broker checks the client's certificate after the client has finished the handshake.
             if let tls = configuration.tls, let fault = TLSFault.last, fault.reason.isAlert {
                 throw AMQPError(.tlsFailed, fault.message(configuration.endpoint, tls))
             }
@@ -91,7 +91,7 @@ extension BrokerSocket {
         }
     }
 
-    /// Sets what TLS needs; returns the CA file in use.
+    /// Sets TLS up on a socket, and returns the CA file in use.
     private func configure(
         _ socket: OpaquePointer,
         _ tls: TLSConfiguration,
@@ -101,7 +101,7 @@ extension BrokerSocket {
         TLSFault.clear()
         try checkTLS(unsafe amqp_ssl_socket_set_cacert(socket, trustFile), "the CA file '\(trustFile)'", endpoint)
         if let certificate = tls.certificateFile, let key = tls.privateKeyFile {
-            // Without a password of ours OpenSSL would ask the terminal for that of an encrypted key.
+            // Without a password from here, OpenSSL would ask the terminal for that of an encrypted key.
             unsafe UnsafeRawPointer(StaticString("").utf8Start).withMemoryRebound(to: CChar.self, capacity: 1) {
                 unsafe amqp_ssl_socket_set_key_passwd(socket, $0)
             }
@@ -111,8 +111,8 @@ extension BrokerSocket {
                 endpoint
             )
         }
-        unsafe amqp_ssl_socket_set_verify_peer(socket, tls.verification == .none ? 0 : 1)
-        unsafe amqp_ssl_socket_set_verify_hostname(socket, tls.verification == .full ? 1 : 0)
+        unsafe amqp_ssl_socket_set_verify_peer(socket, tls.verification.checksAuthority ? 1 : 0)
+        unsafe amqp_ssl_socket_set_verify_hostname(socket, tls.verification.checksHost ? 1 : 0)
         try checkTLS(
             unsafe amqp_ssl_socket_set_ssl_versions(socket, AMQP_TLSv1_2, AMQP_TLSvLATEST),
             "TLS 1.2 or later",
@@ -121,20 +121,20 @@ extension BrokerSocket {
         return trustFile
     }
 
-    private func checkTLS(_ status: Int32, _ what: String, _ endpoint: BrokerEndpoint) throws(AMQPError) {
+    private func checkTLS(_ status: Int32, _ item: String, _ endpoint: BrokerEndpoint) throws(AMQPError) {
         guard status != AMQP_STATUS_OK.rawValue else { return }
         let reason = TLSFault.last?.text ?? Self.text(of: status)
         throw AMQPError(
             .tlsFailed,
-            "The connection to \(endpoint) can't use \(what): \(reason). Files must be PEM, a key unencrypted and the certificate's own."
+            "The connection to \(endpoint) can't use \(item): \(reason). Files must be in PEM form; the key must be unencrypted and belong to the certificate."
         )
     }
 
     private static func noMemory(_ endpoint: BrokerEndpoint) -> AMQPError {
-        AMQPError(.connectionFailed, "There is no memory for a socket to \(endpoint).")
+        AMQPError(.connectionFailed, "Not enough memory for a socket to \(endpoint).")
     }
 
-    /// What librabbitmq says when the handshake itself failed, for whatever reason.
+    /// The statuses with which librabbitmq reports a failed handshake, for any reason.
     private static let tlsFailures = [AMQP_STATUS_SSL_CONNECTION_FAILED.rawValue, AMQP_STATUS_SSL_ERROR.rawValue]
 
     private static func openError(_ status: Int32, _ endpoint: BrokerEndpoint, _ tls: TLSConfiguration?) -> AMQPError {
@@ -153,7 +153,7 @@ extension BrokerSocket {
                 .tlsFailed,
                 """
                 The certificate of \(endpoint) isn't for the host '\(endpoint.host)': connect by a name that it holds\
-                \(endpoint.host.isIPAddress ? ", as this copy of librabbitmq checks no IP addresses" : "").
+                \(endpoint.host.isIPAddress ? ", since this version of librabbitmq can't check IP addresses" : "").
                 """
             )
         case AMQP_STATUS_SSL_PEER_VERIFY_FAILED.rawValue:
@@ -165,8 +165,8 @@ extension BrokerSocket {
             return AMQPError(
                 .tlsFailed,
                 """
-                The TLS handshake with \(endpoint) failed. Either the port doesn't speak TLS (then the URL begins with amqp://), \
-                or the broker's certificate was refused (then check the CA file).
+                The TLS handshake with \(endpoint) failed. Either the port doesn't speak TLS (then use a URL that begins with \
+                amqp://), or the broker's certificate was refused (then check the CA file).
                 """
             )
         default:
@@ -182,26 +182,26 @@ extension BrokerSocket {
             switch configuration.tls {
             case nil: "If the port speaks TLS, the URL must begin with amqps://."
             case let tls? where tls.certificateFile == nil:
-                "Check that the port is RabbitMQ's AMQP port; if the broker wants a client certificate, name one with certfile and keyfile."
+                "Check that the port is RabbitMQ's AMQP port; if the broker requires a client certificate, name one with certfile and keyfile."
             case _?:
                 "Check that the port is RabbitMQ's AMQP port; if the broker refuses the client certificate, its log says why."
             }
         return AMQPError(
             .connectionFailed,
-            "\(configuration.endpoint) ended the connection before log-in: \(reason). \(hint)"
+            "\(configuration.endpoint) closed the connection before log-in: \(reason). \(hint)"
         )
     }
 }
 
 extension AMQPError {
-    /// The broker's refusal at log-in, by its reply.
+    /// The error for a broker's refusal at log-in, by its reply.
     static func refusedAtLogIn(_ reply: BrokerReply, _ configuration: ConnectionConfiguration) -> AMQPError {
         let endpoint = configuration.endpoint
         return switch reply.code {
         case 403:
             AMQPError(
                 .authenticationFailed,
-                "\(endpoint) refuses \(configuration.credentials): check user and password.",
+                "\(endpoint) refuses \(configuration.credentials): check the user name and password.",
                 reply: reply
             )
         case 530 where reply.text.contains("vhost"):
@@ -209,7 +209,7 @@ extension AMQPError {
                 .virtualHostRefused,
                 """
                 \(endpoint) has no virtual host '\(configuration.virtualHost)', or \(configuration.credentials) may not use it: \
-                create it with 'rabbitmqctl add_vhost', or grant it with 'rabbitmqctl set_permissions'.
+                create it with 'rabbitmqctl add_vhost', or grant access with 'rabbitmqctl set_permissions'.
                 """,
                 reply: reply
             )
@@ -224,7 +224,7 @@ extension AMQPError {
 }
 
 extension timeval {
-    /// A duration as C takes it.
+    /// A duration in C's representation.
     init(_ duration: Duration) {
         let (seconds, attoseconds) = duration.components
         self.init(tv_sec: Int(seconds), tv_usec: suseconds_t(attoseconds / 1_000_000_000_000))
@@ -232,18 +232,18 @@ extension timeval {
 }
 
 extension TLSConfiguration {
-    /// Where Linux and macOS keep the CAs they trust; librabbitmq 0.11 looks nowhere by itself.
+    /// The files in which Linux and macOS keep the CAs they trust; librabbitmq 0.11 has no default.
     private static let systemAuthorityFiles = [
         "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem",
     ]
 
-    /// The CA file to use, which can be read.
+    /// Returns the CA file to use, which is readable.
     fileprivate func trustFile() throws(AMQPError) -> String {
         let candidates = authorityFile.map { [$0] } ?? Self.systemAuthorityFiles
         guard let file = candidates.first(where: { unsafe access($0, R_OK) == 0 }) else {
             throw AMQPError(
                 .tlsFailed,
-                "No CA file can be read (\(candidates.joined(separator: ", "))): name one with authorityFile."
+                "No CA file can be read (tried \(candidates.joined(separator: ", "))): name one with authorityFile (cacertfile in a URL)."
             )
         }
         return file

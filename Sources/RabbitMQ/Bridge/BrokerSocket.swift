@@ -7,9 +7,9 @@ import Darwin
 import Glibc
 #endif
 
-/// One connection of librabbitmq: its state, its socket and the memory for its calls.
+/// One connection of librabbitmq: its state, its socket, and the memory for its calls.
 ///
-/// Not copyable, so that there is one owner; that owner is a connection's actor, whose executor is the one thread that may call it.
+/// Not copyable, so that it has one owner: a connection's actor, whose executor is the only thread that may call it.
 /// No pointer leaves this folder.
 @safe struct BrokerSocket: ~Copyable {
     let state: amqp_connection_state_t
@@ -18,10 +18,10 @@ import Glibc
 
     /// Connects and logs in.
     ///
-    /// Blocks, for at most `configuration.connectTimeout` each.
+    /// Blocks for at most `configuration.connectTimeout` in each of the two steps.
     static func connect(_ configuration: ConnectionConfiguration) throws(AMQPError) -> BrokerSocket {
         guard let state = unsafe amqp_new_connection() else {
-            throw AMQPError(.connectionFailed, "There is no memory for a connection to \(configuration.endpoint).")
+            throw AMQPError(.connectionFailed, "Not enough memory for a connection to \(configuration.endpoint).")
         }
         let socket = unsafe BrokerSocket(state: state, usesTLS: configuration.tls != nil)
         try socket.openSocket(configuration)
@@ -41,16 +41,16 @@ import Glibc
     /// The socket's file descriptor, to be polled.
     var descriptor: Int32 { unsafe amqp_get_sockfd(state) }
 
-    /// The agreed heartbeat; zero is none.
+    /// The agreed heartbeat interval; zero means no heartbeats.
     var heartbeat: Duration { unsafe .seconds(Int(amqp_get_heartbeat(state))) }
 
-    /// What the broker says of itself.
+    /// The properties by which the broker describes itself.
     var serverProperties: FieldTable {
         guard let table = unsafe amqp_get_server_properties(state) else { return FieldTable() }
         return unsafe FieldTable(copying: table.pointee)
     }
 
-    /// The next frame that has arrived whole; `nil` if there is none yet.
+    /// Returns the next frame that has arrived in full; `nil` if there is none yet.
     ///
     /// Sends a heartbeat when one is due.
     mutating func nextFrame() throws(AMQPError) -> (channel: UInt16, frame: InboundFrame)? {
@@ -64,13 +64,15 @@ import Glibc
         }
     }
 
-    /// True if ``nextFrame()`` may have a frame although the socket can't be read: part of what was read is still to be taken apart.
+    /// True if ``nextFrame()`` may return a frame although the socket isn't readable, because bytes that were read
+    /// before have yet to be decoded.
     var hasBufferedFrames: Bool {
-        // OpenSSL decrypts whole records, of which poll() knows nothing.
+        // OpenSSL decrypts whole records, so poll() doesn't see what it still holds.
         unsafe usesTLS || amqp_data_in_buffer(state) != 0 || amqp_frames_enqueued(state) != 0
     }
 
-    /// While it is corked, the system sends only full segments: many small frames become few packets.
+    /// Corks or uncorks the socket: while it is corked, the system sends only full segments, so that many small frames
+    /// become few packets.
     func cork(_ isCorked: Bool) {
         #if canImport(Darwin)
         let option = TCP_NOPUSH
@@ -81,7 +83,7 @@ import Glibc
         _ = unsafe setsockopt(descriptor, Int32(IPPROTO_TCP), option, &value, socklen_t(MemoryLayout<Int32>.size))
     }
 
-    /// Gives back the memory of the frames that were read on a channel; they are copied already.
+    /// Releases librabbitmq's memory for the frames that were read on a channel; they have been copied.
     func release(channel: UInt16) {
         unsafe amqp_maybe_release_buffers_on_channel(state, channel)
     }
@@ -93,7 +95,7 @@ import Glibc
         throw AMQPError(code, "\(what): \(Self.text(of: status)).")
     }
 
-    /// librabbitmq's words for a status.
+    /// librabbitmq's description of a status.
     static func text(of status: Int32) -> String {
         unsafe amqp_error_string2(status).map { unsafe String(cString: $0) } ?? "status \(status)"
     }
@@ -102,7 +104,7 @@ import Glibc
 
     /// Sends a method.
     ///
-    /// After an error the connection must be dropped: what was sent of it is unknown.
+    /// After an error the connection must be dropped, since part of the method may have been sent.
     mutating func send(_ method: OutboundMethod, channel: UInt16) throws(AMQPError) {
         defer { arena.reset() }
         switch method {
@@ -209,7 +211,7 @@ import Glibc
         let exchange = unsafe arena.bytes(destination.exchange)
         let routingKey = unsafe arena.bytes(destination.routingKey)
         let status = unsafe message.body.withUnsafeBytes { body in
-            // The library only reads the body, though its type says otherwise.
+            // The library only reads the body, although the parameter's type is mutable.
             let bytes = unsafe amqp_bytes_t(len: body.count, bytes: UnsafeMutableRawPointer(mutating: body.baseAddress))
             return unsafe amqp_basic_publish(
                 state,
@@ -222,7 +224,7 @@ import Glibc
                 bytes
             )
         }
-        try check(status, "A message to \(destination) could not be sent")
+        try check(status, "The message to \(destination) could not be sent")
     }
 
     private mutating func sendBind(_ binding: Binding, channel: UInt16) throws(AMQPError) {

@@ -7,32 +7,31 @@ import Darwin
 import Glibc
 #endif
 
-/// Has OpenSSL check the broker's certificate inside of the handshake, and keeps the reason of a refusal.
+/// A check of the broker's certificate by OpenSSL during the handshake, which keeps the reason for a refusal.
 ///
-/// librabbitmq looks at the certificate only after the handshake, says no more than that it was refused, and knows no IP addresses before
-/// 0.14. What is set here only makes the check stricter: librabbitmq's own comes after it, but for a host that is an IP address and that
-/// OpenSSL has compared.
+/// librabbitmq checks the certificate only after the handshake, reports only that it was refused, and doesn't
+/// understand IP addresses before 0.14. The settings made here only make the check stricter: librabbitmq's own check
+/// follows, except for a host that is an IP address and that OpenSSL has already compared.
 @safe struct CertificateCheck: ~Copyable {
     private let socket: OpaquePointer
-    /// Memory of its own, as OpenSSL keeps the address from `init` to ``end()``.
+    /// Allocated separately, since OpenSSL keeps the address from `init` to ``end()``.
     private let fault: UnsafeMutablePointer<warren_certificate_fault>
 
-    /// Sets the check on a socket that isn't open yet.
+    /// Installs the check on a socket that isn't open yet.
     init(_ socket: OpaquePointer, _ tls: TLSConfiguration, host: String) {
         unsafe self.socket = unsafe socket
         unsafe fault = .allocate(capacity: 1)
         unsafe fault.initialize(to: warren_certificate_fault())
-        switch tls.verification {
-        case .none: break
-        case .authorityOnly: _ = unsafe warren_begin_check(socket, nil, fault)
-        case .full:
+        if tls.verification.checksHost {
             let isHostChecked = unsafe warren_begin_check(socket, host, fault) == 2
-            // librabbitmq 0.11 takes an address for a name and refuses every certificate.
+            // librabbitmq 0.11 treats an address as a name and refuses every certificate.
             if isHostChecked && host.isIPAddress { unsafe amqp_ssl_socket_set_verify_hostname(socket, 0) }
+        } else if tls.verification.checksAuthority {
+            _ = unsafe warren_begin_check(socket, nil, fault)
         }
     }
 
-    /// Takes the check off the socket again, and says why it refused the certificate.
+    /// Removes the check from the socket, and returns why it refused the certificate; `nil` if it didn't.
     consuming func end() -> CertificateFault? {
         unsafe warren_end_check(socket)
         guard unsafe fault.pointee.reason != 0 else { return nil }
@@ -45,7 +44,7 @@ import Glibc
 }
 
 extension CertificateFault {
-    /// A copy of what was fault.
+    /// A copy of the fault that C code recorded.
     fileprivate init(copying fault: warren_certificate_fault) {
         self.init(
             reason: Reason(rawValue: fault.reason),
@@ -59,7 +58,7 @@ extension CertificateFault {
         )
     }
 
-    /// A C array of characters, which Swift has as a tuple, up to its zero.
+    /// The text of a C array of characters, which Swift imports as a tuple, up to its terminating zero.
     private static func text<Characters>(_ characters: Characters) -> String {
         unsafe withUnsafeBytes(of: characters) { bytes in
             unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
@@ -68,23 +67,23 @@ extension CertificateFault {
 }
 
 extension TLSFault {
-    /// What failed last on this thread; `nil` if nothing did, or OpenSSL can't be asked.
+    /// The last failure on this thread; `nil` if there was none, or OpenSSL's errors aren't available.
     static var last: TLSFault? {
         let number = warren_last_tls_fault()
         guard number != 0 else { return nil }
-        // The reason is in the low bits; those of TLS are all below 2^12, which is how many OpenSSL 1.1 has.
+        // The reason is in the low 12 bits, all that OpenSSL 1.1 has; the reasons for TLS failures are all below 2^12.
         return TLSFault(
             reason: Reason(rawValue: Int(number & 0xFFF)),
             text: unsafe warren_tls_fault_text(number).map { unsafe String(cString: $0) } ?? "OpenSSL's error \(number)"
         )
     }
 
-    /// Forgets what failed on this thread.
+    /// Clears this thread's failures.
     static func clear() { warren_forget_tls_faults() }
 }
 
 extension String {
-    /// True for an IPv4 or IPv6 address, in the form that certificates are compared with.
+    /// True for an IPv4 or IPv6 address in the form that is compared with a certificate's.
     var isIPAddress: Bool {
         var memory = in6_addr()
         return [AF_INET, AF_INET6].contains { family in unsafe inet_pton(family, self, &memory) == 1 }

@@ -7,34 +7,46 @@ import Darwin
 import Glibc
 #endif
 
-/// The one thread that may touch a connection: a serial executor that also drains a mailbox and waits on a socket.
+/// The only thread that may touch a connection: a serial executor that also drains a mailbox and polls a socket.
 ///
-/// Jobs (calls into the connection's actor) and mail (publishes and settlements, which are too many for a hop each) come in under one
-/// lock, together with the flag that says whether the thread sleeps. So no wake-up is lost, and none is sent to a thread that is awake.
+/// Two kinds of work arrive: jobs (calls into the connection's actor) and the mailbox's contents (publishes and
+/// settlements, too numerous for an actor hop each). Both are behind one lock, together with the flag that says whether
+/// the thread sleeps. That makes the wake-up protocol simple:
+///
+/// - The thread marks itself as sleeping in the same critical section in which it sees that nothing needs doing now.
+/// - Whoever adds work that can't wait, and finds the mark set, clears it and signals ``WakeUp``; all others know that
+///   the thread is awake or already being woken, and signal nothing. One sleep costs at most one signal.
+/// - A signal sent between the end of that critical section and `poll()` stays in the pipe, so `poll()` returns at
+///   once.
+///
+/// So no wake-up is lost, and none is sent to a thread that is awake.
 final class ConnectionThread: SerialExecutor {
-    /// How long the thread may sleep after a turn: until mail comes, the socket is readable, or the time is up.
+    /// The conditions under which the thread may sleep after an iteration.
+    ///
+    /// It sleeps until work that can't wait is posted, the socket is readable, or the timeout elapses.
     struct SleepPlan {
+        /// The open socket, to be polled.
         var socket: Int32?
-        /// `nil` is for ever.
+        /// The longest sleep; `nil` has no limit.
         var timeout: Duration?
-        /// True if settlements were sent just now: those that follow may wait a moment, to be joined.
+        /// True if settlements were sent in this iteration: later ones may wait briefly, to be sent together.
         var coalescesSettlements = false
-        /// True if the broker has publishes to work on: those that follow may wait for its next confirm, or a moment.
+        /// True if the broker is busy with earlier publishes: later ones may wait briefly, or until its next confirm.
         var coalescesPublishes = false
         /// True if a publish is likely to follow at once, as when one task awaits each of its publishes in turn.
         var expectsPublish = false
-        /// True if callers wait for publishes: the watchdog must not look away.
+        /// True if callers wait for publishes, so that the watchdog must go on watching their deadlines.
         var hasPendingPublishes = false
     }
 
-    /// How long mail may wait to be joined with more; the finest time that `poll()` knows.
+    /// The longest time that the mailbox may wait for more to be sent with it; the shortest that `poll()` can wait.
     private static let coalescingTime = Duration.milliseconds(1)
-    /// How long the thread looks out for an expected publish before it sleeps: about what falling asleep and waking up would take.
+    /// The time to spin for an expected publish before sleeping: about what falling asleep and waking up would take.
     private static let spinTime = Duration.microseconds(50)
-    /// How many publishes make the mail urgent although they might wait.
+    /// The number of waiting publishes that ends coalescing.
     private static let largestPublishBatch = 256
 
-    /// One round of the thread's work.
+    /// One iteration of the connection's run loop.
     typealias Iteration = @Sendable (consuming Mailbox, _ isReadable: Bool) -> SleepPlan
     /// Fails the publishes whose deadlines have passed; called from the watchdog's thread while this one is stuck.
     typealias Expiry = @Sendable (ContinuousClock.Instant) -> Void
@@ -44,14 +56,15 @@ final class ConnectionThread: SerialExecutor {
         var expiry: Expiry?
         var jobs: [UnownedJob] = []
         var mailbox = Mailbox()
-        /// True while the watchdog looks after this thread.
+        /// True while the watchdog watches this thread.
         var isWatched = false
-        /// Since when a turn or job is under way.
+        /// The start of the iteration or job under way.
         var busySince: ContinuousClock.Instant?
-        /// When the thread last had something to do.
+        /// The start of the last iteration.
         var lastWork = ContinuousClock.now
         /// True while callers wait for publishes.
         var hasPendingPublishes = false
+        /// True from the moment the thread decides to sleep until it wakes or somebody undertakes to wake it.
         var isSleeping = false
         var coalescesSettlements = false
         var coalescesPublishes = false
@@ -59,25 +72,28 @@ final class ConnectionThread: SerialExecutor {
 
         var isEmpty: Bool { jobs.isEmpty && mailbox.isEmpty && !isStopped }
 
-        /// Whether the watchdog is to be called.
+        /// Marks this thread as watched, and returns whether the caller must call the watchdog.
         mutating func beginWatch() -> Bool {
             defer { isWatched = true }
             return !isWatched
         }
 
-        /// Marks the mail as urgent.
-        ///
-        /// Returns true if the thread sleeps and must be woken, by the caller alone.
+        /// Marks the thread as awake, and returns whether the caller must signal it.
         mutating func requestWakeUp() -> Bool {
-            mailbox.isUrgent = true
             defer { isSleeping = false }
             return isSleeping
         }
+
+        /// Marks the mailbox as urgent, and returns whether the caller must signal the thread.
+        mutating func requestUrgentWakeUp() -> Bool {
+            mailbox.isUrgent = true
+            return requestWakeUp()
+        }
     }
 
-    /// A turn of this length is no cause for concern.
+    /// The longest iteration that doesn't concern the watchdog.
     private static let normalIteration = Duration.milliseconds(20)
-    /// After how long without work the watchdog may look away.
+    /// The time without work after which the watchdog stops watching.
     private static let idleTime = Duration.seconds(1)
 
     private let state = Mutex(State())
@@ -87,9 +103,10 @@ final class ConnectionThread: SerialExecutor {
     private let socket = Mutex<Int32?>(nil)
     private let callTimeout: Duration
 
-    /// Starts the thread, which has nothing to do yet.
+    /// Starts a thread without work.
     ///
-    /// - Parameter callTimeout: How long a call may be stuck on an open socket before that is shut down.
+    /// - Parameter callTimeout: The longest time that a call may be stuck on an open socket; then the socket is shut
+    ///   down.
     /// - Throws: `connectionFailed` if the system has no thread or no file descriptor left.
     init(callTimeout: Duration) throws(AMQPError) {
         self.callTimeout = callTimeout
@@ -101,10 +118,12 @@ final class ConnectionThread: SerialExecutor {
         try body.start()
     }
 
-    /// Gives the thread its work: `turn` gets the mail that has come, learns whether the socket can be read, and says how long the thread
-    /// may plan.
+    /// Gives the thread its work; called once, before the first post.
     ///
-    /// Once, before the first post.
+    /// - Parameters:
+    ///   - expiry: Fails publishes that are past their deadlines.
+    ///   - iteration: Takes the mailbox's contents and whether the socket is readable; returns how long the thread may
+    ///     sleep.
     func begin(expiry: @escaping Expiry, _ iteration: @escaping Iteration) {
         state.withLock { state in
             state.iteration = iteration
@@ -114,20 +133,21 @@ final class ConnectionThread: SerialExecutor {
 
     /// Ends the thread after the jobs that are waiting.
     ///
-    /// Only the connection's own end may call it: a later job would never run.
+    /// Only the connection's `deinit` may call it: a later job would never run.
     func stop() {
         let wasSleeping = state.withLock { state in
             state.isStopped = true
-            defer { state.isSleeping = false }
-            return state.isSleeping
+            return state.requestWakeUp()
         }
         if wasSleeping { wakeUp.signal() }
     }
 
+    // MARK: Posting
+
     /// Puts a publish into the mailbox.
     ///
-    /// It goes out at once, unless the broker has many to work on: then it waits for the next confirm, which wakes the thread, or a
-    /// millisecond, so that one wake-up sends many.
+    /// It is sent at once unless the broker is busy with many. Then it waits for the next confirm, which wakes the
+    /// thread, or for a millisecond, so that one wake-up sends many.
     func post(_ publish: PendingPublish) {
         let (wasSleeping, needsWatch) = state.withLock { state in
             state.mailbox.publishes.append(publish)
@@ -135,7 +155,7 @@ final class ConnectionThread: SerialExecutor {
             if state.coalescesPublishes && state.mailbox.publishes.count < Self.largestPublishBatch {
                 return (false, needsWatch)
             }
-            return (state.requestWakeUp(), needsWatch)
+            return (state.requestUrgentWakeUp(), needsWatch)
         }
         if wasSleeping { wakeUp.signal() }
         if needsWatch { Watchdog.shared?.watch(self) }
@@ -143,67 +163,36 @@ final class ConnectionThread: SerialExecutor {
 
     /// Puts a settlement into the mailbox.
     ///
-    /// It goes out at once, unless others went out a moment ago: then it waits a millisecond, or until `batch` of them are there, so that
-    /// many become one frame.
+    /// It is sent at once unless others were sent just before. Then it waits for a millisecond, or until there are
+    /// `batch` of them, so that many become one frame.
     func post(_ settlement: SettlementRequest, batch: Int) {
         let (wasSleeping, needsWatch) = state.withLock { state in
             state.mailbox.settlements.append(settlement)
             let needsWatch = state.beginWatch()
             if state.coalescesSettlements && state.mailbox.settlements.count < batch { return (false, needsWatch) }
-            return (state.requestWakeUp(), needsWatch)
+            return (state.requestUrgentWakeUp(), needsWatch)
         }
         if wasSleeping { wakeUp.signal() }
         if needsWatch { Watchdog.shared?.watch(self) }
     }
 
-    /// Puts a call into the mailbox, which the thread makes after what was published and settled before.
+    /// Puts a call into the mailbox; the thread makes it after everything that was published and settled before.
     func post(_ call: @escaping Mailbox.Call) {
         let (wasSleeping, needsWatch) = state.withLock { state in
             state.mailbox.calls.append(call)
-            return (state.requestWakeUp(), state.beginWatch())
+            return (state.requestUrgentWakeUp(), state.beginWatch())
         }
         if wasSleeping { wakeUp.signal() }
         if needsWatch { Watchdog.shared?.watch(self) }
     }
 
-    // MARK: Watchdog
-
-    /// Tells which socket is open; `nil` before it is closed.
-    func setSocket(_ descriptor: Int32?) {
-        socket.withLock { $0 = descriptor }
-    }
-
-    /// Helps where this thread can't help itself.
-    ///
-    /// Returns false if it needs no more watching.
-    func inspect(at now: ContinuousClock.Instant) -> Bool {
-        let (stuckFor, waiting, expiry, goesOn) = state.withLock {
-            state -> (Duration, [PendingPublish], Expiry?, Bool) in
-            // One that has ended was in a turn to the last, and its pipe is closed when nobody holds it any more.
-            if state.isStopped { return (.zero, [], nil, false) }
-            let stuckFor = state.busySince.map { $0.duration(to: now) } ?? .zero
-            if stuckFor >= Self.normalIteration { return (stuckFor, state.mailbox.publishes, state.expiry, true) }
-            let isIdle = state.isEmpty && !state.hasPendingPublishes && state.lastWork.duration(to: now) > Self.idleTime
-            state.isWatched = !isIdle
-            return (stuckFor, [], nil, !isIdle)
-        }
-        for publish in waiting where publish.deadline <= now { publish.failUnsent() }
-        expiry?(now)
-        if stuckFor > callTimeout {
-            // The stuck call returns with an error then; this thread's own reading of it makes a new connection.
-            socket.withLock { descriptor in
-                if let descriptor { _ = shutdown(descriptor, Int32(SHUT_RDWR)) }
-            }
-        }
-        return goesOn
-    }
+    // MARK: Executor
 
     func enqueue(_ job: consuming ExecutorJob) {
         let job = UnownedJob(job)
         let wasSleeping = state.withLock { state in
             state.jobs.append(job)
-            defer { state.isSleeping = false }
-            return state.isSleeping
+            return state.requestWakeUp()
         }
         if wasSleeping { wakeUp.signal() }
     }
@@ -211,13 +200,15 @@ final class ConnectionThread: SerialExecutor {
     func checkIsolated() {
         precondition(
             identity.load(ordering: .acquiring) == Self.currentThread,
-            "A connection's state was touched from another thread than its own."
+            "A connection's state was touched from a thread other than its own."
         )
     }
 
     func isIsolatingCurrentContext() -> Bool? {
         identity.load(ordering: .acquiring) == Self.currentThread
     }
+
+    // MARK: The thread
 
     private func run() {
         var isReadable = false
@@ -229,16 +220,21 @@ final class ConnectionThread: SerialExecutor {
                 state.busySince = .now
                 return taken
             }
-            // The mailbox first: what a task settled or published before it closes something must go before the close.
+            // A task's own calls keep their order: a job was enqueued after everything its task had posted, and both
+            // were taken under one lock. The mailbox goes first, so what a task settled or published before it closes
+            // something is sent before the close.
             let plan = iteration?(mailbox, isReadable) ?? SleepPlan()
             for job in jobs { unsafe job.runSynchronously(on: asUnownedSerialExecutor()) }
             if isStopped && jobs.isEmpty { return }
             if plan.expectsPublish && jobs.isEmpty { spinForWork() }
+            // Never asleep while work is pending: the plan doesn't know what jobs did or what was posted since, so the
+            // thread sleeps only if it ran no job and finds nothing new, or only what may wait for more. It decides
+            // and sets `isSleeping` in one critical section, so whoever posts later sees the mark and signals.
             let maySleep = state.withLock { state in
-                let mayMailWait =
+                let mayMailboxWait =
                     !state.mailbox.isUrgent && (state.mailbox.settlements.isEmpty || plan.coalescesSettlements)
                     && (state.mailbox.publishes.isEmpty || plan.coalescesPublishes)
-                state.isSleeping = jobs.isEmpty && state.jobs.isEmpty && mayMailWait && !state.isStopped
+                state.isSleeping = jobs.isEmpty && state.jobs.isEmpty && mayMailboxWait && !state.isStopped
                 state.coalescesSettlements = plan.coalescesSettlements
                 state.coalescesPublishes = plan.coalescesPublishes
                 state.lastWork = state.busySince ?? state.lastWork
@@ -246,9 +242,12 @@ final class ConnectionThread: SerialExecutor {
                 state.hasPendingPublishes = plan.hasPendingPublishes
                 return state.isSleeping
             }
+            // Posts that may wait send no signal, so while any are allowed to, a sleep lasts a millisecond at most.
             let coalesces = plan.coalescesSettlements || plan.coalescesPublishes
             let longest = coalesces ? min(plan.timeout ?? Self.coalescingTime, Self.coalescingTime) : plan.timeout
+            // With work pending this polls without waiting, so a flood of posts can't keep the socket from being read.
             isReadable = wakeUp.sleep(orUntilReadable: plan.socket, timeout: maySleep ? longest : .zero)
+            // Woken by the socket or the timeout, the mark is still set; nobody needs to signal any more.
             if maySleep { state.withLock { $0.isSleeping = false } }
         }
     }
@@ -267,16 +266,48 @@ final class ConnectionThread: SerialExecutor {
         UInt(pthread_self())
         #endif
     }
+
+    // MARK: Watchdog
+
+    /// Records the open socket for the watchdog; `nil` before it is closed.
+    func setSocket(_ descriptor: Int32?) {
+        socket.withLock { $0 = descriptor }
+    }
+
+    /// Does for this thread what it can't do while it is stuck; called from the watchdog's thread.
+    ///
+    /// Returns false if this thread needs no more watching.
+    func inspect(at now: ContinuousClock.Instant) -> Bool {
+        let (stuckFor, waiting, expiry, goesOn) = state.withLock {
+            state -> (Duration, [PendingPublish], Expiry?, Bool) in
+            // A thread that has ended was busy to the last, and its pipe is closed once nobody holds it any more.
+            if state.isStopped { return (.zero, [], nil, false) }
+            let stuckFor = state.busySince.map { $0.duration(to: now) } ?? .zero
+            if stuckFor >= Self.normalIteration { return (stuckFor, state.mailbox.publishes, state.expiry, true) }
+            let isIdle = state.isEmpty && !state.hasPendingPublishes && state.lastWork.duration(to: now) > Self.idleTime
+            state.isWatched = !isIdle
+            return (stuckFor, [], nil, !isIdle)
+        }
+        for publish in waiting where publish.deadline <= now { publish.failUnsent() }
+        expiry?(now)
+        if stuckFor > callTimeout {
+            // The stuck call then returns with an error, and this thread makes a new connection.
+            socket.withLock { descriptor in
+                if let descriptor { _ = shutdown(descriptor, Int32(SHUT_RDWR)) }
+            }
+        }
+        return goesOn
+    }
 }
 
 extension Connection {
     /// The connection's thread is its executor.
     ///
-    /// The actor keeps the thread alive, so the unowned reference is good as long as the actor.
+    /// The actor keeps the thread alive, so the unowned reference is valid as long as the actor.
     nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe thread.asUnownedSerialExecutor() }
 }
 
-/// What callers ask of the connection thread without waiting for it.
+/// Work that callers leave for the connection's thread without waiting for it.
 struct Mailbox: Sendable {
     /// Something for the connection to do.
     typealias Call = @Sendable (isolated Connection) -> Void
@@ -285,13 +316,13 @@ struct Mailbox: Sendable {
     var settlements: [SettlementRequest] = []
     var calls: [Call] = []
 
-    /// True if the mail shouldn't wait: not for more settlements to join.
+    /// True if the contents must not wait for more to be sent with them.
     var isUrgent = false
 
     var isEmpty: Bool { publishes.isEmpty && settlements.isEmpty && calls.isEmpty }
 }
 
-/// A pipe on whose one end a thread can sleep, together with a socket, and by whose other end other threads wake it.
+/// A pipe: a thread sleeps on one end, together with a socket, and other threads wake it through the other.
 final class WakeUp: Sendable {
     private let readEnd: Int32
     private let writeEnd: Int32
@@ -318,15 +349,15 @@ final class WakeUp: Sendable {
 
     /// Wakes the sleeper, now or when it next goes to sleep.
     ///
-    /// A full pipe wakes it already, so that is no error.
+    /// A write to a full pipe fails, but a full pipe wakes the sleeper anyway.
     func signal() {
         var one: UInt8 = 1
         _ = unsafe write(writeEnd, &one, 1)
     }
 
-    /// Sleeps until `socket` can be read, ``signal()`` is called, or the time is up; `nil` is for ever.
+    /// Sleeps until `socket` is readable, ``signal()`` is called, or the timeout elapses; `nil` means no timeout.
     ///
-    /// May end early, as when a Unix signal interrupts it. Returns whether the socket can be read, or is at its end.
+    /// May end early, as when a Unix signal interrupts it. Returns whether the socket is readable or at its end.
     func sleep(orUntilReadable socket: Int32?, timeout: Duration?) -> Bool {
         var descriptors = [pollfd(fd: readEnd, events: Int16(POLLIN), revents: 0)]
         if let socket { descriptors.append(pollfd(fd: socket, events: Int16(POLLIN), revents: 0)) }

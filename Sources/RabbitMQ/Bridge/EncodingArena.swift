@@ -1,9 +1,9 @@
 import AMQP
 import CRabbitMQ
 
-/// Memory for what one call of librabbitmq reads: strings, tables and their entries, freed together.
+/// Memory for the data that one call of librabbitmq reads (strings, tables and their entries), freed together.
 ///
-/// Blocks stay where they are until ``reset()``, so pointers into them are good until then.
+/// Blocks don't move until ``reset()``, so pointers into them are valid until then.
 @safe struct EncodingArena: ~Copyable {
     private var blocks: [UnsafeMutableRawBufferPointer] = unsafe []
     private var current = 0
@@ -19,9 +19,9 @@ import CRabbitMQ
         for index in unsafe blocks.indices { unsafe blocks[index].deallocate() }
     }
 
-    /// Forgets what was encoded.
+    /// Discards everything that was encoded.
     ///
-    /// Memory beyond the first block goes back to the system.
+    /// Memory beyond the first block is returned to the system.
     mutating func reset() {
         while unsafe blocks.count > 1 { unsafe blocks.removeLast().deallocate() }
         current = 0
@@ -40,13 +40,13 @@ import CRabbitMQ
         return unsafe start
     }
 
-    /// The UTF-8 of a string, as librabbitmq takes it.
+    /// Encodes a string as UTF-8 in librabbitmq's representation.
     mutating func bytes(_ text: String) -> amqp_bytes_t {
         var text = text
         return text.withUTF8 { utf8 in unsafe copy(UnsafeRawBufferPointer(utf8)) }
     }
 
-    /// Bytes, as librabbitmq takes them.
+    /// Encodes bytes in librabbitmq's representation.
     mutating func bytes(_ octets: [UInt8]) -> amqp_bytes_t {
         unsafe octets.withUnsafeBytes { octets in unsafe copy(octets) }
     }
@@ -59,7 +59,7 @@ import CRabbitMQ
         return unsafe amqp_bytes_t(len: source.count, bytes: target)
     }
 
-    /// A field table, as librabbitmq takes it.
+    /// Encodes a field table in librabbitmq's representation.
     mutating func table(_ table: FieldTable) -> amqp_table_t {
         guard !table.isEmpty, let memory = unsafe allocate(table.count * MemoryLayout<amqp_table_entry_t>.stride) else {
             return unsafe amqp_table_t(num_entries: 0, entries: nil)
@@ -141,7 +141,7 @@ import CRabbitMQ
         return unsafe amqp_array_t(num_entries: Int32(elements.count), entries: entries)
     }
 
-    /// Message properties, as librabbitmq takes them.
+    /// Encodes message properties in librabbitmq's representation.
     mutating func properties(_ properties: borrowing BasicProperties) -> amqp_basic_properties_t {
         var target = unsafe amqp_basic_properties_t()
         if let contentType = properties.contentType {

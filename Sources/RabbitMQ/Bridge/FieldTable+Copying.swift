@@ -2,13 +2,13 @@ import AMQP
 import CRabbitMQ
 
 extension FieldTable {
-    /// A copy of librabbitmq's table; what exceeds `limits` is left out.
+    /// A copy of librabbitmq's table, without the values that exceed `limits`.
     init(copying table: amqp_table_t, limits: WireLimits = .standard) {
         var copying = Copying(remaining: limits)
         self = unsafe copying.topLevel(table)
     }
 
-    /// A copy of a message's headers, which holds ``omittedHeaders`` if something was left out.
+    /// A copy of a message's headers, which contains ``omittedHeaders`` if something was left out.
     init(copyingHeaders table: amqp_table_t, limits: WireLimits = .standard) {
         var copying = Copying(remaining: limits)
         self = unsafe copying.topLevel(table)
@@ -16,21 +16,21 @@ extension FieldTable {
     }
 }
 
-/// Copies tables within limits.
+/// A copy of tables within limits.
 ///
-/// librabbitmq has decoded whatever fits into a frame, at any depth, on the connection's thread, whose stack is made for it. All
-/// code behind the copy may rely on the limits.
+/// librabbitmq has decoded whatever fits into a frame, at any depth, on the connection's thread, whose stack is large
+/// enough for it. All code behind the copy may rely on the limits.
 private struct Copying {
-    /// What is left of the limits.
+    /// The part of the limits that isn't used up.
     var remaining: WireLimits
-    /// Why something was left out.
+    /// The reason why something was left out.
     var omission: String?
 
     private struct LimitExceeded: Error {
         let reason: String
     }
 
-    /// Copies the entries that keep to the limits.
+    /// Copies the entries that are within the limits.
     mutating func topLevel(_ table: amqp_table_t) -> FieldTable {
         var copy = unsafe FieldTable(minimumCapacity: Swift.min(Int(table.num_entries), 32))
         guard let entries = unsafe table.entries else { return copy }
@@ -60,7 +60,7 @@ private struct Copying {
         remaining.values -= 1
     }
 
-    /// Copies what is inside of a table or array, one level further down.
+    /// Copies the contents of a table or array, one level further down.
     private mutating func nested<Value>(
         _ copy: (inout Copying) throws(LimitExceeded) -> Value
     ) throws(LimitExceeded) -> Value {
@@ -96,7 +96,7 @@ private struct Copying {
         return elements
     }
 
-    /// A type that librabbitmq doesn't know can't come here: it refuses the frame.
+    /// Copies a value; its type is known, since librabbitmq refuses a frame with a type that it doesn't know.
     private mutating func value(_ field: amqp_field_value_t) throws(LimitExceeded) -> FieldValue {
         let value = unsafe field.value
         switch unsafe field.kind {

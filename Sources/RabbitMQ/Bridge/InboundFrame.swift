@@ -8,7 +8,7 @@ enum InboundFrame: Sendable, Equatable {
     case body([UInt8])
 }
 
-/// A method from the broker: those that a client gets after log-in.
+/// A method that the broker sends to a client after log-in.
 enum InboundMethod: Sendable, Equatable {
     case connectionClose(BrokerReply)
     case connectionCloseOk
@@ -30,15 +30,15 @@ enum InboundMethod: Sendable, Equatable {
     case qosOk
     case consumeOk(consumerTag: String)
     case cancelOk(consumerTag: String)
-    /// The broker ends a consumer; RabbitMQ before 4.3 wants no answer to it.
+    /// The broker ends a consumer; RabbitMQ before 4.3 expects no answer.
     case cancel(consumerTag: String, mustAnswer: Bool)
     case confirmSelectOk
     case getEmpty
     case ack(tag: UInt64, multiple: Bool)
     case nack(tag: UInt64, multiple: Bool)
-    /// The beginning of a message: a header frame and body frames follow on the same channel.
+    /// The beginning of a message, followed by a header frame and body frames on the same channel.
     case content(ContentStart)
-    /// Something this client has no use for.
+    /// A method that this client doesn't use.
     case other(id: UInt32)
 }
 
@@ -51,11 +51,11 @@ enum ContentStart: Sendable, Equatable {
 
 // MARK: Copying
 
-// Deep copies of what librabbitmq decoded. Its memory belongs to the library and goes at the next release, so nothing here keeps a
-// pointer.
+// Deep copies of librabbitmq's decoded data. Its memory belongs to the library, which reuses it after the next release,
+// so nothing here keeps a pointer.
 
 extension InboundFrame {
-    /// A copy of what librabbitmq read; `nil` for a frame type that carries nothing for us.
+    /// A copy of librabbitmq's frame; `nil` for a type of frame that this client doesn't use.
     init?(copying frame: amqp_frame_t) {
         switch unsafe Int32(frame.frame_type) {
         case AMQP_FRAME_METHOD:
@@ -87,9 +87,9 @@ extension Destination {
 }
 
 extension InboundMethod {
-    /// A copy of what librabbitmq decoded.
+    /// A copy of librabbitmq's method.
     ///
-    /// Each method id stands for exactly one C type, which is the proof of each cast.
+    /// Each method id stands for exactly one C type, which proves each cast.
     init(copying method: amqp_method_t) {
         let decoded = unsafe method.decoded
         func fields<Fields>(_ type: Fields.Type) -> Fields? {
@@ -187,7 +187,7 @@ extension InboundMethod {
 extension String {
     /// Text from librabbitmq's bytes.
     ///
-    /// Octets that aren't UTF-8 become replacement characters.
+    /// Bytes that aren't UTF-8 become replacement characters.
     init(copying bytes: amqp_bytes_t) {
         guard let start = unsafe bytes.bytes, unsafe bytes.len > 0 else {
             self = ""

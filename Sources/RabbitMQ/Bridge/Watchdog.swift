@@ -7,16 +7,17 @@ import Darwin
 import Glibc
 #endif
 
-/// Keeps an eye on the connection threads that have work: a thread that is stuck in a call can't watch deadlines itself.
+/// Watches the connection threads that have work, since a thread that is stuck in a call can't watch deadlines itself.
 ///
-/// librabbitmq's calls wait without limit for a peer that takes no bytes, and connecting takes as long as its time limits. Meanwhile this
-/// one thread for the whole process fails the publishes whose deadlines pass, and shuts down a socket that has been stuck for too long, so
-/// that the call returns with an error. It sleeps while no connection has work.
+/// librabbitmq's calls wait without limit for a peer that accepts no bytes, and connecting takes as long as its time
+/// limits. While a thread is stuck, this one thread for the whole process fails the publishes whose deadlines pass, and
+/// shuts down a socket that has been stuck too long, so that the call returns with an error. It sleeps while no
+/// connection has work.
 final class Watchdog: Sendable {
-    /// How often it looks.
+    /// The time between two inspections.
     private static let interval = Duration.milliseconds(20)
 
-    /// The process's one; `nil` if the system had no thread or file descriptor left for it.
+    /// The watchdog of the process; `nil` if the system had no thread or file descriptor left for it.
     static let shared: Watchdog? = try? Watchdog()
 
     private let threads = Mutex<[ConnectionThread]>([])
@@ -27,7 +28,7 @@ final class Watchdog: Sendable {
         try ThreadBody { [self] in run() }.start()
     }
 
-    /// Looks after a thread until it says that it has been idle for a while.
+    /// Watches a thread until it reports that it has been idle for a while.
     func watch(_ thread: ConnectionThread) {
         threads.withLock { $0.append(thread) }
         wakeUp.signal()
@@ -44,19 +45,23 @@ final class Watchdog: Sendable {
     }
 }
 
-/// A closure on its way into a new thread.
+/// A closure that a new thread runs.
 final class ThreadBody: Sendable {
     private let run: @Sendable () -> Void
 
     init(_ run: @escaping @Sendable () -> Void) { self.run = run }
 
-    /// librabbitmq decodes nested tables by recursion, and a frame can nest 26,000 deep: that takes between 2 and 3 MiB of stack, more in
-    /// a build with checks, while macOS gives a thread 512 KiB and a shell's `ulimit -s` may be as small.
+    /// The stack of a thread, in bytes.
+    ///
+    /// librabbitmq decodes nested tables by recursion, and a frame can be nested 26,000 levels deep. That takes 2 to 3
+    /// MiB of stack, more in a build with checks, while macOS gives a thread 512 KiB and a shell's `ulimit -s` may be
+    /// as small.
     private static let stackSize = 16 << 20
 
     /// Starts a detached thread that runs the closure.
     ///
-    /// The thread takes over the one reference that `passRetained` makes; if it can't be started, the reference is given back here.
+    /// The thread takes over the one reference that `passRetained` makes; if it can't be started, the reference is
+    /// released here.
     func start() throws(AMQPError) {
         let context = unsafe Unmanaged.passRetained(self)
         var attributes = pthread_attr_t()
@@ -76,7 +81,7 @@ final class ThreadBody: Sendable {
             unsafe context.release()
             throw AMQPError(
                 .connectionFailed,
-                "The system refuses a thread for a connection (error \(result)): raise the limit, or close connections."
+                "The system refuses to start a thread for a connection (error \(result)): raise the limit, or close some."
             )
         }
     }

@@ -1,6 +1,6 @@
 import AMQP
 
-/// A method to the broker, but for publishing, which carries a message.
+/// A method that the client sends to the broker; publishing, which carries a message, isn't one of these.
 enum OutboundMethod: Sendable, Equatable {
     case connectionClose
     case connectionCloseOk
@@ -27,7 +27,7 @@ enum OutboundMethod: Sendable, Equatable {
 }
 
 extension OutboundMethod {
-    /// What the method does, for an error message.
+    /// The method's purpose, as a verb phrase for error messages.
     var summary: String {
         switch self {
         case .connectionClose, .connectionCloseOk: "close the connection"
@@ -45,7 +45,7 @@ extension OutboundMethod {
         case .qos: "set the prefetch"
         case .consume(let queue, _, _): "consume the queue '\(queue)'"
         case .cancel, .cancelOk: "cancel a consumer"
-        case .confirmSelect: "turn confirms on"
+        case .confirmSelect: "enable publisher confirms"
         case .get(let queue): "get a message from the queue '\(queue)'"
         case .ack, .nack, .reject: "settle a delivery"
         }
@@ -53,7 +53,7 @@ extension OutboundMethod {
 }
 
 extension AMQPError {
-    /// The broker closed a channel because of a method.
+    /// The broker closed the channel because of a method.
     static func refused(_ method: OutboundMethod, _ reply: BrokerReply) -> AMQPError {
         refused(method.summary, reply)
     }

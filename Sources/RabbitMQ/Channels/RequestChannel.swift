@@ -1,37 +1,37 @@
 import AMQP
 import DequeModule
 
-/// A channel for requests that have one answer each: declarations, deletions, gets.
+/// A channel for requests with one answer each: declarations, deletions, gets.
 ///
-/// A state machine: events in, actions out, no I/O. One request is under way at a time, because an error closes the channel: the
-/// request that made it fails, and those behind it go on, on a new channel. When the connection is lost, they all wait for a new one; the
-/// one under way is asked again, since each of these methods may be.
+/// A state machine: events in, actions out, no I/O. One request is under way at a time, because an error closes the
+/// channel: the request that caused it fails, and those behind it continue on a new channel. When the connection is
+/// lost, they all wait for a new one. The request under way is sent again, which is safe for each of these methods.
 struct RequestChannel {
-    /// What the connection should do.
+    /// An action for the connection to perform.
     enum Action: Equatable {
-        /// Open a channel; its number comes back in ``opened(_:)``.
+        /// Open a channel; ``opened(_:)`` reports its number.
         case openChannel
         /// Send a method on the channel.
         case send(OutboundMethod, channel: UInt16)
     }
 
-    /// What the broker answered.
+    /// The broker's answer to a request.
     enum Answer: Sendable {
         case method(InboundMethod)
         case message(ContentStart, Message, ChannelSettler)
     }
 
-    /// A request and who waits for its answer.
+    /// A request and the slot for its answer.
     struct Request: Sendable {
         var method: OutboundMethod
         var deadline: ContinuousClock.Instant
         var reply: Reply<Answer>
-        /// True for what the connection itself declares again.
+        /// True for a declaration that the connection itself repeats.
         var isRedeclaration = false
     }
 
     private enum Phase {
-        /// There is no connection now.
+        /// Without a connection at present.
         case disconnected
         case closed
         case opening
@@ -49,12 +49,12 @@ struct RequestChannel {
     /// True if requests wait.
     var hasWaiting: Bool { !waiting.isEmpty }
 
-    /// The method that waits for its answer.
+    /// The method that has been sent and not yet answered.
     var methodUnderWay: OutboundMethod? {
         if case .busy(_, let request) = phase { request.method } else { nil }
     }
 
-    /// True while the connection declares again what may be gone.
+    /// True while the connection repeats declarations.
     var isRedeclaring: Bool {
         if case .busy(_, let request) = phase, request.isRedeclaration { return true }
         return waiting.contains(where: \.isRedeclaration)
@@ -66,19 +66,19 @@ struct RequestChannel {
         return (waiting.map(\.deadline) + [underway].compactMap(\.self)).min()
     }
 
-    /// Takes a request.
+    /// Adds a request.
     mutating func enqueue(_ request: Request) -> Action? {
         waiting.append(request)
         return advance()
     }
 
-    /// The channel is open.
+    /// Handles the opening of the channel.
     mutating func opened(_ channel: UInt16) -> Action? {
         phase = .idle(channel: channel)
         return advance()
     }
 
-    /// The broker answered the request that is under way.
+    /// Handles the answer to the request that is under way.
     mutating func answered(_ answer: Answer) -> Action? {
         guard case .busy(let channel, let request) = phase else { return nil }
         request.reply.finish(.success(answer))
@@ -86,7 +86,7 @@ struct RequestChannel {
         return advance()
     }
 
-    /// The broker closed the channel: the request that is under way was wrong.
+    /// Handles the close of the channel by the broker, which is due to the request that is under way.
     mutating func channelClosed(_ reply: BrokerReply) -> Action? {
         if case .busy(_, let request) = phase {
             request.reply.finish(.failure(.refused(request.method, reply)))
@@ -95,7 +95,7 @@ struct RequestChannel {
         return advance()
     }
 
-    /// Takes requests that go before all others.
+    /// Adds declarations that precede all other requests.
     mutating func redeclare(_ methods: [OutboundMethod], deadline: ContinuousClock.Instant) -> Action? {
         waiting.prepend(
             contentsOf: methods.map {
@@ -105,29 +105,29 @@ struct RequestChannel {
         return advance()
     }
 
-    /// There is a connection.
+    /// Handles a new connection.
     mutating func connected() -> Action? {
         guard case .disconnected = phase else { return nil }
         phase = .closed
         return advance()
     }
 
-    /// The connection is gone, and a new one is being made.
+    /// Handles the loss of the connection; a new one is being made.
     mutating func connectionLost() {
         if case .busy(_, let request) = phase, !request.reply.isDone { waiting.prepend(request) }
-        // The next connection begins anew to declare what may be gone.
+        // The next connection repeats all declarations that it needs.
         waiting.removeAll(where: \.isRedeclaration)
         phase = .disconnected
     }
 
-    /// There will be no connection.
+    /// Fails everything, since there will be no connection.
     mutating func end(_ error: AMQPError) {
         if case .busy(_, let request) = phase { request.reply.finish(.failure(error)) }
         for request in waiting { request.reply.finish(.failure(error)) }
         self = RequestChannel(isConnected: false)
     }
 
-    /// Fails what has waited past its deadline.
+    /// Fails requests that are past their deadlines.
     ///
     /// A late answer is still matched with its request, and dropped.
     mutating func expire(now: ContinuousClock.Instant) {

@@ -1,14 +1,16 @@
 import AMQP
 import Logging
 
-/// Consumers: a channel each, so that an error or a close of one leaves the others alone.
+/// Consumers, each on its own channel, so that the failure or close of one doesn't affect the others.
 extension Connection {
-    /// How many settlements may be on their way to a quorum queue when its channel is closed.
+    /// The largest number of settlements that may be on their way to a quorum queue when its channel is closed.
     ///
-    /// RabbitMQ's channel keeps those beyond 32 back until the queue has taken the others, and drops them when it ends: seen on 3.10.8.
-    /// A `basic.get` makes it wait for them all; what that takes goes back with the channel.
+    /// RabbitMQ's channel process holds back those beyond 32 until the queue has processed the others, and drops them
+    /// when it ends: seen on 3.10.8. A `basic.get` makes it wait for all of them; the message that the get fetches is
+    /// requeued when the channel closes.
     private static let settlementsInFlightLimit = 16
-    /// How long a consumer rests whose queue another connection has to itself: often this client's own last one, not yet given up.
+    /// The pause before a consumer tries again a queue that another connection holds exclusively: often this client's
+    /// own previous connection, which the broker hasn't given up yet.
     private static let lockedQueuePause = Duration.seconds(1)
 
     /// Registers a consumer and returns its deliveries.
@@ -40,7 +42,7 @@ extension Connection {
                 .deadlineExceeded,
                 "The broker did not register a consumer of the queue '\(consumption.queue)' within the time limit."
             ),
-            cancelled: AMQPError(.cancelled, "The task was cancelled that wanted to consume '\(consumption.queue)'.")
+            cancelled: AMQPError(.cancelled, "Cancelled before the queue '\(consumption.queue)' could be consumed.")
         )
         return stream
     }
@@ -55,16 +57,17 @@ extension Connection {
         else { return }
         let reply = Reply<Void>()
         withConsumer(id.number) { $0.cancel(reply) }
-        try? await reply.value(cancelled: AMQPError(.cancelled, "The task was cancelled that cancelled a consumer."))
+        try? await reply.value(cancelled: AMQPError(.cancelled, "Cancelled before the consumer was cancelled."))
     }
 
     private func closeConsumer(_ ref: ConsumerChannelRef) async {
-        // On a channel that closes, a quorum queue may lose acknowledgements that were sent just before; a cancel waits for them.
+        // A quorum queue may lose acknowledgements that are sent just before the channel closes; a cancel waits for
+        // them.
         await cancelConsumer(ref)
         guard let id = ref.id, channels[id.number]?.id == id else { return }
         let reply = Reply<Void>()
         closeConsumer(id.number, reply)
-        try? await reply.value(cancelled: AMQPError(.cancelled, "The task was cancelled that closed a consumer."))
+        try? await reply.value(cancelled: AMQPError(.cancelled, "Cancelled before the consumer was closed."))
     }
 
     /// Ends a consumer and closes its channel.
@@ -74,7 +77,7 @@ extension Connection {
             return
         }
         consumer.end()
-        // What was settled before goes first. A settlement on a closed channel would cost the whole connection.
+        // Earlier settlements are sent first: a settlement on a closed channel makes the broker close the connection.
         settle(channel)
         channel.settler.invalidate()
         if channel.framesSinceCancel > Self.settlementsInFlightLimit {
@@ -86,14 +89,14 @@ extension Connection {
         }
     }
 
-    /// The broker has taken all settlements that were sent on a channel: now it can be closed.
+    /// Closes a channel on which the broker has processed all settlements.
     func flushed(_ number: UInt16) {
         guard let channel = channels[number], case .flushing(let reply) = channel.role else { return }
         channel.role = .closing(reply)
         send(.channelClose, channel: number)
     }
 
-    /// Lets a consumer's machine take an event, and does what it says.
+    /// Gives a consumer's state machine an event, and performs the action it returns.
     func withConsumer(_ number: UInt16, _ event: (inout ConsumerChannel) -> ConsumerChannel.Action?) {
         guard case .consuming(var consumer)? = channels[number]?.role else { return }
         let action = event(&consumer)
@@ -107,20 +110,20 @@ extension Connection {
 
     // MARK: Settlements
 
-    /// Passes settlements on to their channels and sends what they come to.
+    /// Passes settlements to their channels and sends the resulting frames.
     func settle(_ requests: [SettlementRequest]) {
         guard !requests.isEmpty else { return }
         var late = 0
         for request in requests where channels[request.channel.number]?.enqueue(request) != true { late += 1 }
         if late > 0 {
             counters.count(lateSettlements: late)
-            logger.debug("settlements came after their channel had gone", metadata: ["count": "\(late)"])
+            logger.debug("Settlements arrived after their channel was gone", metadata: [LogKey.count: "\(late)"])
         }
         for channel in channels.open { settle(channel) }
     }
 
-    /// Sends the settlements that a channel has taken.
-    func settle(_ channel: Channel) {
+    /// Sends the settlements that wait on a channel.
+    func settle(_ channel: OpenChannel) {
         guard channel.settlements.hasWork else { return }
         var methods: [OutboundMethod] = []
         channel.settlements.flush { methods.append($0) }
@@ -134,7 +137,7 @@ extension Connection {
 
     // MARK: Recovery
 
-    /// Registers the consumers that rest, once what they need is declared again.
+    /// Registers the suspended consumers, once what they need is declared again.
     func resumeConsumers() {
         guard socket != nil, !suspendedConsumers.isEmpty, requests[.topology]?.isRedeclaring != true else { return }
         if let nextResumption, nextResumption > .now { return }
@@ -146,7 +149,8 @@ extension Connection {
         }
     }
 
-    /// The broker closed a consumer's channel: what it consumed may have to be declared again, or will be free in a moment.
+    /// Handles the close of a consumer's channel by the broker: the queue may have to be declared again, or may be free
+    /// soon.
     func channelClosed(of consumer: consuming ConsumerChannel, _ reply: BrokerReply) {
         switch consumer.channelClosed(reply) {
         case .redeclare:

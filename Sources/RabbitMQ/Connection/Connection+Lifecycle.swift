@@ -2,14 +2,14 @@ import AMQP
 import Logging
 import Synchronization
 
-/// How a connection is made, lost, made again, and closed.
+/// The life of a connection: made, lost, made again, and closed.
 extension Connection {
-    /// How long what is declared again may take; then consumers go on without.
+    /// The longest time that declaring again may take; then consumers resume regardless.
     private static let redeclarationTime = Duration.seconds(30)
 
     // MARK: Opening
 
-    /// Waits until the connection is open, and returns what the broker says of itself.
+    /// Waits until the connection is open, and returns the properties by which the broker describes itself.
     nonisolated func awaitServerProperties(deadline: ContinuousClock.Instant) async throws(AMQPError) -> FieldTable {
         let waiter = Reply<FieldTable>()
         thread.post { $0.addServerPropertiesWaiter(waiter) }
@@ -22,7 +22,7 @@ extension Connection {
             ),
             cancelled: AMQPError(
                 .connectionClosed,
-                "The task was cancelled before the connection was open. Nothing was sent."
+                "Cancelled before the connection was open. Nothing was sent."
             )
         )
     }
@@ -34,9 +34,9 @@ extension Connection {
         serverPropertiesWaiters.append(waiter)
     }
 
-    /// Tries the next endpoint if it is time to, and somebody needs the connection.
+    /// Tries the next endpoint if an attempt is due and something needs the connection.
     ///
-    /// Blocks this connection's own thread, for the time limits of connecting at most.
+    /// Blocks this connection's thread, at most for the time limits of connecting.
     func connectIfDue() {
         guard socket == nil, closeError == nil else { return }
         if isNeeded { schedule.demand(at: .now) }
@@ -64,8 +64,8 @@ extension Connection {
         if let attempt = schedule.state.recoveryAttempt {
             counters.countReconnect()
             logger.info(
-                "connection recovered",
-                metadata: ["endpoint": "\(configuration.endpoint)", "attempt": "\(attempt)"]
+                "Connection recovered",
+                metadata: [LogKey.endpoint: "\(configuration.endpoint)", LogKey.attempt: "\(attempt)"]
             )
         }
         counters.noteConnected()
@@ -91,27 +91,27 @@ extension Connection {
         if givesUp { return failWaiting(error) }
         logger.log(
             level: schedule.isWorthLogging ? .info : .debug,
-            "connection attempt failed",
-            metadata: ["endpoint": "\(endpoint)", "error": "\(error)", "state": "\(schedule.state)"]
+            "Connection attempt failed",
+            metadata: [LogKey.endpoint: "\(endpoint)", LogKey.error: "\(error)", LogKey.state: "\(schedule.state)"]
         )
         publisher.withLock { $0.noteConnectionError(error) }
     }
 
     // MARK: Loss
 
-    /// Drops the socket; what waits will go on over the next one.
+    /// Drops the socket; whatever waits continues on the next one.
     func handleLoss(_ error: AMQPError) {
         guard socket != nil else { return }
         guard closeWaiters.isEmpty else { return end(error) }
         dropSocket()
         schedule.lost(at: .now)
         states.set(schedule.state, of: purpose)
-        logger.info("connection lost, will be made again", metadata: ["error": "\(error)"])
+        logger.info("Connection lost; reconnecting", metadata: [LogKey.error: "\(error)"])
         counters.count(resentPublishes: publisher.withLock { $0.connectionLost(error) })
         for purpose in requests.keys { requests[purpose]?.connectionLost() }
     }
 
-    /// Closes the socket; its channels are gone, and their consumers rest.
+    /// Closes the socket, which ends its channels and suspends their consumers.
     func dropSocket() {
         thread.setSocket(nil)
         socket = nil
@@ -129,7 +129,7 @@ extension Connection {
         channels = ChannelTable()
     }
 
-    /// Fails all that waits for the connection.
+    /// Fails everything that waits for the connection.
     func failWaiting(_ error: AMQPError) {
         publisher.withLock { $0.end(error) }
         for purpose in requests.keys { requests[purpose]?.end(error) }
@@ -139,7 +139,7 @@ extension Connection {
         suspendedConsumers = []
     }
 
-    /// Declares again what may be gone, before anything else that is asked.
+    /// Declares again what may be gone, before all other requests.
     func redeclare(_ methods: [OutboundMethod]) {
         guard !methods.isEmpty else { return }
         let action = requests[.topology, default: RequestChannel()].redeclare(
@@ -151,9 +151,9 @@ extension Connection {
 
     // MARK: Closing
 
-    /// Closes in order: the broker gives back what is unsettled.
+    /// Closes the connection cleanly; the broker requeues unsettled deliveries.
     ///
-    /// Gives up waiting for its answer after a few seconds, also where the connection is just being made.
+    /// Stops waiting for the broker's answer after a few seconds, even while the connection is being made.
     nonisolated func close() async {
         let closed = Reply<Void>()
         thread.post { $0.beginToClose(closed) }
@@ -168,10 +168,10 @@ extension Connection {
             return end(AMQPError.closedByProgram)
         }
         guard isFirst else { return }
-        // A broker that blocks a publisher reads nothing from it, so it may not answer.
+        // A broker that blocks a publisher doesn't read from its connection, so it may not answer.
         let isBlocked = schedule.state.blockedReason != nil
         closingDeadline = .now + .seconds(isBlocked ? 1 : 5)
-        // Asks for no more deliveries first: a quorum queue should have all acknowledgements before the channels go.
+        // Stop deliveries first: a quorum queue should get all acknowledgements before the channels are closed.
         for channel in channels.open {
             guard case .consuming = channel.role else { continue }
             withConsumer(channel.id.number) { $0.cancel(Reply()) }
@@ -179,7 +179,7 @@ extension Connection {
         sendCloseIfQuiet()
     }
 
-    /// Closes the connection, once no consumer is to be cancelled any more.
+    /// Asks the broker to close the connection, once no consumer is being cancelled any more.
     func sendCloseIfQuiet() {
         guard closingDeadline != nil, closeError == nil else { return }
         let isCancelling = channels.open.contains { channel in
@@ -188,7 +188,7 @@ extension Connection {
         if !isCancelling { send(.connectionClose, channel: 0) }
     }
 
-    /// Ends the connection for good: everything that waits learns why.
+    /// Ends the connection for good, and fails everything that waits with the reason.
     func end(_ error: AMQPError) {
         if closeError == nil {
             closeError = error
@@ -202,19 +202,19 @@ extension Connection {
         closeWaiters = []
     }
 
-    /// Takes a method that is about the connection and not about one of its channels.
+    /// Handles a method that concerns the connection as a whole.
     func handleConnectionMethod(_ method: InboundMethod) throws(AMQPError) {
         switch method {
         case .blocked(let reason):
             publisher.withLock { $0.blockedReason = reason }
             schedule.blocked(reason)
             states.set(schedule.state, of: purpose)
-            logger.info("broker blocks publishers", metadata: ["reason": "\(reason)"])
+            logger.info("Broker blocked publishers", metadata: [LogKey.reason: "\(reason)"])
         case .unblocked:
             publisher.withLock { $0.blockedReason = nil }
             schedule.blocked(nil)
             states.set(schedule.state, of: purpose)
-            logger.info("broker takes publishes again")
+            logger.info("Broker unblocked publishers")
         case .connectionClose(let reply):
             send(.connectionCloseOk, channel: 0)
             throw AMQPError(

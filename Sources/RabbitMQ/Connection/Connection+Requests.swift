@@ -1,8 +1,9 @@
 import AMQP
 
-/// Requests that have one answer each.
+/// Requests with one answer each.
 extension Connection {
-    /// Sends a method on the channel for its purpose and waits for the answer, on whatever connection there is until the deadline.
+    /// Sends a method on the channel for its purpose and waits for the answer until the deadline, over as many
+    /// connections as it takes.
     nonisolated func request(
         _ method: OutboundMethod,
         for purpose: RequestPurpose = .topology,
@@ -14,7 +15,7 @@ extension Connection {
         return answer
     }
 
-    /// Takes one message from a queue.
+    /// Fetches one message from a queue; returns `nil` if none is ready.
     nonisolated func get(queue: String, deadline: ContinuousClock.Instant) async throws(AMQPError) -> Delivery? {
         let answer = try await answer(to: .get(queue: queue), for: .gets, deadline: deadline)
         guard case .message(.get(let tag, let isRedelivered, let destination), let message, let settler) = answer
@@ -39,7 +40,7 @@ extension Connection {
         return try await request.reply.value(
             until: deadline,
             late: .unanswered(method),
-            cancelled: AMQPError(.cancelled, "The task was cancelled that wanted to \(method.summary).")
+            cancelled: AMQPError(.cancelled, "Cancelled before the broker answered the request to \(method.summary).")
         )
     }
 
@@ -54,7 +55,7 @@ extension Connection {
         perform(requests[purpose]?.enqueue(request) ?? nil, for: purpose)
     }
 
-    /// The broker answered a request; a declaration that it accepted is one to be made again.
+    /// Handles the answer to a request, and records an accepted declaration so that it can be made again.
     func answered(_ answer: RequestChannel.Answer, for purpose: RequestPurpose) {
         if purpose == .topology, let method = requests[purpose]?.methodUnderWay { declared.note(method) }
         perform(requests[purpose]?.answered(answer) ?? nil, for: purpose)

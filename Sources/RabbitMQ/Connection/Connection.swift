@@ -2,17 +2,17 @@ import AMQP
 import Logging
 import Synchronization
 
-/// One connection to a broker, and its successors: one thread, this actor, whose executor is that thread, and one socket at a time.
+/// One connection to a broker and its successors: one thread, this actor, whose executor is that thread, and one socket
+/// at a time.
 ///
-/// Callers reach it in two ways. Publishes, settlements and requests go through the thread's mailbox, many at a wake-up, so that no caller
-/// waits for a thread that is busy connecting. The rest (consume, close) hops to the actor. The thread takes turns: connect if
-/// need be, read what has arrived, settle, publish, sleep. When the socket is lost, the thread makes a new one, declares and consumes again,
-/// and sends again what wasn't confirmed: `Recovery/` has the rules of it.
+/// Callers reach it in two ways. Publishes, settlements and requests go through the thread's mailbox, many for each
+/// wake-up, so that no caller waits for a thread that is busy connecting. Other calls (consume, cancel) hop to the
+/// actor. The thread repeats ``runLoopIteration(_:isReadable:)``: read, settle, publish, connect if necessary, then
+/// sleep until something is due. When the socket is lost, the thread makes a new connection, declares and consumes
+/// again, and resends what wasn't confirmed; `Recovery/` contains the rules.
 actor Connection {
     nonisolated let thread: ConnectionThread
-    /// True once the connection was closed by this program.
-    ///
-    /// A new one takes its place then.
+    /// True once this program has closed the connection; the client then makes a new one when it needs one.
     nonisolated var isClosed: Bool { closedFlag.load(ordering: .acquiring) }
 
     let purpose: ConnectionPurpose
@@ -24,33 +24,33 @@ actor Connection {
     var schedule: ReconnectSchedule
     var socket: BrokerSocket?
     var channels = ChannelTable()
-    /// Behind a lock only for the watchdog, which sees to deadlines while the thread is stuck in a call.
+    /// Behind a lock only for the watchdog, which enforces deadlines while the thread is stuck in a call.
     nonisolated let publisher = Mutex(Publisher(isConnected: false))
     var requests: [RequestPurpose: RequestChannel] = [:]
     /// Consumers that wait for a connection.
     var suspendedConsumers: [ConsumerChannel] = []
-    /// When resting consumers are tried again although the connection is there: the broker refused them for a passing reason.
+    /// The next attempt to resume suspended consumers that the broker refused for a passing reason.
     var nextResumption: ContinuousClock.Instant?
     var declared = DeclaredTopology()
-    /// Who waits to know the broker's properties.
+    /// Callers that wait for the broker's properties.
     var serverPropertiesWaiters: [Reply<FieldTable>] = []
     var serverProperties: FieldTable?
-    /// Reading stopped with more to read.
+    /// True if reading stopped with more to read.
     var hasMoreToRead = false
-    /// When the library must be called again, so that it sends its heartbeat.
+    /// The next time that the library must be called so that it sends its heartbeat.
     var nextHeartbeat = ContinuousClock.now
-    /// Why there will be no connection any more; `nil` while it is in use.
+    /// The reason for the connection's end; `nil` while it is in use.
     var closeError: AMQPError? {
         didSet { closedFlag.store(closeError != nil, ordering: .releasing) }
     }
     var closingDeadline: ContinuousClock.Instant?
-    /// Who waits for the orderly end; somebody from its beginning on.
+    /// Callers that wait for the connection to close; not empty once closing has begun.
     var closeWaiters: [Reply<Void>] = []
     private nonisolated let lastReceived = Mutex<ContinuousClock.Instant?>(nil)
     private var channelOpenings: UInt64 = 0
     private nonisolated let closedFlag = Atomic(false)
 
-    /// A connection that isn't open yet, to one of several endpoints.
+    /// Creates a connection that isn't open yet, to one of several endpoints.
     ///
     /// - Throws: `connectionFailed` if the system has no thread or no file descriptor left.
     init(
@@ -61,13 +61,13 @@ actor Connection {
         logger: Logger
     ) throws(AMQPError) {
         precondition(!configurations.isEmpty, "A connection needs an endpoint.")
-        // At random, so that the clients of a cluster spread over its nodes.
+        // In random order, so that the clients of a cluster spread over its nodes.
         self.configurations = configurations.shuffled()
         self.purpose = purpose
         self.states = states
         self.counters = counters
         var logger = logger
-        logger[metadataKey: "connection"] = "\(configurations[0].name)"
+        logger[metadataKey: LogKey.connection] = "\(configurations[0].name)"
         self.logger = logger
         schedule = ReconnectSchedule(endpointCount: configurations.count)
         let heartbeat = configurations[0].heartbeat
@@ -85,40 +85,45 @@ actor Connection {
         thread.stop()
     }
 
-    /// When anything last came from the broker.
+    /// The last time that anything came from the broker.
     nonisolated var receivedAt: ContinuousClock.Instant? { lastReceived.withLock(\.self) }
 
     func noteReceived(at now: ContinuousClock.Instant) { lastReceived.withLock { $0 = now } }
 
-    /// The endpoint in use, or whose turn it is.
+    /// The configuration of the endpoint that is in use or tried next.
     var configuration: ConnectionConfiguration { configurations[schedule.endpoint] }
 
-    // MARK: The loop
+    // MARK: The run loop
 
-    /// How many frames a turn reads before it hands over and settles: the broker should get room for more while we decode.
+    /// The number of frames that an iteration reads before it delivers and settles, so that the broker can send more
+    /// while this side decodes.
     private static let framesPerIteration = 128
-    /// How many messages a turn sends before it reads again.
+    /// The number of messages that an iteration sends before it reads again.
     private static let publishesPerIteration = 256
-    /// How many unconfirmed publishes keep the broker busy for longer than new ones wait to be joined.
+    /// The number of unconfirmed publishes that keep the broker busy for longer than new ones wait to be coalesced.
     private static let coalescingThreshold = 64
 
-    /// One turn.
-    ///
-    /// Says how long the thread may rest.
-    func runLoopIteration(_ mailbox: consuming Mailbox, isReadable: Bool) -> ConnectionThread.SleepPlan {
+    /// Does everything that can be done now, in an order that matters, and returns how long the thread may sleep.
+    private func runLoopIteration(_ mailbox: consuming Mailbox, isReadable: Bool) -> ConnectionThread.SleepPlan {
         let now = ContinuousClock.now
-        // First of all, so that the watchdog sees to their deadlines whatever this turn is held up by.
+        // First, because the watchdog enforces the deadlines of the publishes that the publisher knows, even if a later
+        // step of this iteration is stuck in a call.
         enqueue(mailbox.publishes)
         let unconfirmedBefore = publisher.withLock(\.unconfirmedCount)
         if isReadable { noteReceived(at: now) }
+        // Before anything is sent: confirms, closed channels and alarms decide what may be sent.
         if isReadable || hasMoreToRead || now >= nextHeartbeat { read(now) }
         let coalescesSettlements = !mailbox.settlements.isEmpty
+        // Both before the calls: one of them may close the channel or connection that these need.
         settle(mailbox.settlements)
         let isAllConfirmed = unconfirmedBefore > 0 && publisher.withLock(\.unconfirmedCount) == 0
         sendPublishes(isBatch: mailbox.publishes.count > 1, now)
         for call in mailbox.calls { call(self) }
         expireRequests(now)
+        // Last, because connecting may block for seconds.
         if socket == nil { connectIfDue() } else { resumeConsumers() }
+        // The plan is made from what is left after all steps: without a timeout only if nothing has a deadline, with a
+        // timeout of zero if this iteration stopped before its work was done.
         let publishing = publisher.withLock(\.status)
         let nextWork = [publishing.nextDeadline, nextOtherWork].compactMap(\.self).min()
         let isBusy = hasMoreToRead || publishing.isReadyToSend
@@ -132,7 +137,7 @@ actor Connection {
         )
     }
 
-    /// The next time that something other than a publish is due.
+    /// The next time that anything other than a publish is due.
     private var nextOtherWork: ContinuousClock.Instant? {
         let times = [
             socket == nil ? schedule.nextAttempt : nextHeartbeat, nextResumption, closingDeadline,
@@ -141,16 +146,17 @@ actor Connection {
         return times.compactMap(\.self).min()
     }
 
-    /// Reads what has arrived.
+    /// Reads what has arrived, up to a limit, and delivers it.
     private func read(_ now: ContinuousClock.Instant) {
         guard let heartbeat = socket?.heartbeat else { return }
-        // The library sends heartbeats only when it is called: four times in each interval is often enough.
+        // The library sends heartbeats only when it is called; four times in each interval is often enough.
         nextHeartbeat = now + (heartbeat > .zero ? heartbeat / 4 : .seconds(3600))
         hasMoreToRead = false
         do throws(AMQPError) {
             for _ in 0..<Self.framesPerIteration {
                 guard let (channel, frame) = try socket?.nextFrame() else { return deliverBatches() }
                 try handle(frame, channel: channel)
+                // What the library has buffered doesn't make the socket readable, so poll() can't be asked about it.
                 guard socket?.hasBufferedFrames == true else { return deliverBatches() }
             }
             hasMoreToRead = true
@@ -160,7 +166,7 @@ actor Connection {
         }
     }
 
-    /// Gives the deliveries that were read to their readers, a batch each.
+    /// Passes the deliveries that were read to their readers, each in one batch.
     func deliverBatches() {
         for channel in channels.open { channel.deliverBatch() }
     }
@@ -179,7 +185,7 @@ actor Connection {
         }
     }
 
-    /// Sends messages, as many as a turn may.
+    /// Sends messages, as many as an iteration may.
     private func sendPublishes(isBatch: Bool, _ now: ContinuousClock.Instant) {
         let isReady = publisher.withLock { publisher in
             publisher.expire(now: now)
@@ -206,15 +212,15 @@ actor Connection {
     private func expireRequests(_ now: ContinuousClock.Instant) {
         for purpose in requests.keys { requests[purpose]?.expire(now: now) }
         if let closingDeadline, closingDeadline <= now {
-            end(AMQPError(.connectionClosed, "The broker did not answer the close of the connection."))
+            end(AMQPError(.connectionClosed, "The broker did not answer the request to close the connection."))
         }
     }
 
     // MARK: Frames from the broker
 
-    /// Takes one frame.
+    /// Handles one frame.
     ///
-    /// Throws if the broker speaks out of order, which ends the connection.
+    /// Throws if the broker violates the protocol or closes the connection; either loses the connection.
     private func handle(_ frame: InboundFrame, channel number: UInt16) throws(AMQPError) {
         guard number != 0 else {
             if case .method(let method) = frame { try handleConnectionMethod(method) }
@@ -255,7 +261,7 @@ actor Connection {
         }
     }
 
-    /// An answer to something that this client asked on a channel.
+    /// Handles the answer to a method that this client sent on a channel.
     private func answered(_ method: InboundMethod, channel number: UInt16) {
         switch channels[number]?.role {
         case .publishing:
@@ -275,7 +281,7 @@ actor Connection {
         }
     }
 
-    /// A message is complete: a delivery, the answer to a get, or a returned publish.
+    /// Handles a complete message: a delivery, the answer to a get, or a returned publish.
     private func complete(_ content: ContentAssembler.Content, channel number: UInt16) {
         socket?.release(channel: number)
         switch content.start {
@@ -302,7 +308,7 @@ actor Connection {
         }
     }
 
-    /// The broker closed a channel.
+    /// Handles the close of a channel by the broker.
     private func closed(_ number: UInt16, _ reply: BrokerReply) {
         channels[number]?.deliverBatch()
         channels[number]?.settler.invalidate()
@@ -321,8 +327,8 @@ actor Connection {
 
     // MARK: Channels
 
-    /// Takes a free channel number and asks the broker to open it.
-    func openChannel(_ role: Channel.Role) -> ChannelID? {
+    /// Takes a free channel number and asks the broker to open the channel; returns `nil` if none is free.
+    func openChannel(_ role: OpenChannel.Role) -> ChannelID? {
         let isConsumer = if case .consuming = role { true } else { false }
         guard let number = channels.freeNumber(forConsumer: isConsumer) else { return nil }
         channelOpenings += 1
@@ -332,12 +338,12 @@ actor Connection {
             consumer.opening(id)
             role = .consuming(consumer)
         }
-        channels[number] = Channel(id: id, role: role, thread: thread)
+        channels[number] = OpenChannel(id: id, role: role, thread: thread)
         send(.channelOpen, channel: number)
         return id
     }
 
-    /// Sends a method; an error loses the connection.
+    /// Sends a method; on an error, the connection is lost.
     func send(_ method: OutboundMethod, channel: UInt16) {
         do throws(AMQPError) {
             try socket?.send(method, channel: channel)

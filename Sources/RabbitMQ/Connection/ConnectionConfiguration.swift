@@ -1,8 +1,8 @@
 import AMQP
 
-/// How one connection reaches its broker and who it is there.
+/// The endpoint, credentials and limits of one connection.
 struct ConnectionConfiguration: Sendable {
-    /// The size of a frame that is asked for, in bytes; RabbitMQ's own default.
+    /// The frame size that the client requests, in bytes; RabbitMQ's default.
     static let frameSize = 131_072
 
     var endpoint: BrokerEndpoint
@@ -14,10 +14,10 @@ struct ConnectionConfiguration: Sendable {
     /// The name under which the broker's operator sees the connection.
     var name: String
 
-    /// What the client tells the broker of itself.
+    /// The properties by which the client describes itself to the broker.
     ///
-    /// Without the capabilities the broker would close a connection silently instead of saying why, and wouldn't tell
-    /// of cancelled consumers and alarms.
+    /// Without the capabilities the broker would close a connection without a reason, and wouldn't report cancelled
+    /// consumers and alarms.
     var clientProperties: FieldTable {
         [
             "product": "Warren RabbitMQ client",

@@ -1,14 +1,14 @@
 import AMQP
 import Synchronization
 
-/// What one caller waits for: a slot that the broker's answer, a deadline, the connection's end and the caller's cancellation may each
-/// fill.
+/// The result that one caller waits for: a slot that the broker's answer, a deadline, the connection's end, and the
+/// caller's cancellation may each fill.
 ///
-/// The first one counts.
+/// Only the first counts.
 final class Reply<Value: Sendable>: Sendable {
     private typealias Waiter = CheckedContinuation<Result<Value, AMQPError>, Never>
 
-    /// The result is apart from the flag, so that looking whether there is one doesn't copy it.
+    /// The flag is separate from the result, so that checking for a result doesn't copy it.
     private struct State {
         var isDone = false
         var wasSent = false
@@ -23,10 +23,10 @@ final class Reply<Value: Sendable>: Sendable {
     /// True once it is filled.
     var isDone: Bool { state.withLock(\.isDone) }
 
-    /// True once ``markSent()`` was called: what it waits for has been sent.
+    /// True once ``markSent()`` has been called.
     var wasSent: Bool { state.withLock(\.wasSent) }
 
-    /// Notes that what it waits for is sent: from now on its outcome may be unknown.
+    /// Records that the request was sent: from now on its outcome may be unknown.
     func markSent() { state.withLock { $0.wasSent = true } }
 
     /// Waits until it is filled.
@@ -47,15 +47,16 @@ final class Reply<Value: Sendable>: Sendable {
         return try result.get()
     }
 
-    /// Waits until it is filled, or the deadline passes, which fills it with `late`.
+    /// Waits until it is filled, at most until the deadline, which fills it with `late`.
     ///
-    /// For what is asked seldom: it costs a timer.
+    /// For infrequent requests only, since it costs a timer.
     func value(
         until deadline: ContinuousClock.Instant,
         late: @autoclosure @escaping @Sendable () -> AMQPError,
         cancelled: @autoclosure @escaping @Sendable () -> AMQPError
     ) async throws(AMQPError) -> Value {
-        // Unstructured, because the connection's thread, which watches deadlines too, may be in the midst of connecting; ended below.
+        // Unstructured, because the connection's thread, which also enforces deadlines, may be busy connecting. Ended
+        // below.
         let timer = Task {
             try? await Task.sleep(until: deadline, clock: .continuous)
             if !Task.isCancelled { finish(.failure(late())) }
@@ -64,12 +65,12 @@ final class Reply<Value: Sendable>: Sendable {
         return try await value(cancelled: cancelled())
     }
 
-    /// Fills it, if it isn't filled yet.
+    /// Fills it unless it is filled already.
     func finish(_ result: Result<Value, AMQPError>) {
         let waiter = state.withLock { state -> Waiter? in
             guard !state.isDone else { return nil }
             state.isDone = true
-            // Whoever waits already gets it handed over; only one who comes later has to find it here.
+            // A caller that waits already gets the result directly; only one that comes later has to find it here.
             if state.waiter == nil { state.result = result }
             return state.waiter.take()
         }

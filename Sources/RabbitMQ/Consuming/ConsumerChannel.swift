@@ -1,29 +1,29 @@
 import AMQP
 import Synchronization
 
-/// A channel with one consumer on it: from its opening to its end, and again after a lost connection.
+/// A channel with one consumer, from its opening to its end, and again after a lost connection.
 ///
 /// A state machine: events in, actions out, no I/O.
 struct ConsumerChannel {
-    /// What the connection should do.
+    /// An action for the connection to perform.
     enum Action: Equatable {
         /// Send a method on this channel.
         case send(OutboundMethod)
-        /// The channel is no longer needed: close it.
+        /// Close the channel, which isn't needed any more.
         case close
     }
 
-    /// What becomes of a consumer whose channel the broker closed.
+    /// The consequence for a consumer whose channel the broker closed.
     enum CloseOutcome {
-        /// It is over; its reader knows why.
+        /// It has ended, and its reader gets the reason.
         case ended
-        /// Its queue is gone: declare what this client has declared, and consume again.
+        /// Its queue is gone: repeat this client's declarations, and consume again.
         case redeclare
-        /// Its queue belongs to another connection for now: consume again later.
+        /// Another connection has exclusive use of its queue for now: consume again later.
         case retryLater
     }
 
-    /// What is consumed, and how.
+    /// The queue to consume, and how.
     struct Consumption: Sendable {
         var queue: String
         var prefetch: UInt16
@@ -31,7 +31,7 @@ struct ConsumerChannel {
     }
 
     private enum Phase {
-        /// There is no connection now.
+        /// Without a connection at present.
         case suspended
         case opening
         case settingPrefetch
@@ -45,15 +45,15 @@ struct ConsumerChannel {
     let stream: DeliveryStream
     private var phase = Phase.opening
     private var consumerTag = ""
-    /// True once the consumer has run on a connection that was lost.
+    /// True if the consumer was running on a connection that was lost, and isn't registered again yet.
     private var isRecovering = false
-    /// True once the queue was declared again for this recovery.
+    /// True if the queue was declared again during this recovery.
     private var hasRedeclared = false
-    /// Which channel its reader can cancel it by.
+    /// The present channel, by which the reader can cancel the consumer.
     let ref: ConsumerChannelRef
-    /// Who waits for the consumer to be registered.
+    /// The reply for the caller that waits until the consumer is registered.
     let started: Reply<Void>
-    /// Who waits for the broker to say that no more deliveries come.
+    /// The replies for callers that wait until the broker has stopped deliveries.
     private var cancelled: [Reply<Void>] = []
 
     init(
@@ -68,22 +68,22 @@ struct ConsumerChannel {
         self.ref = ref
     }
 
-    /// True while the broker is asked to stop its deliveries.
+    /// True while the broker has been asked to stop deliveries and hasn't answered yet.
     var isCancelling: Bool { phase == .cancelling }
 
-    /// True once its deliveries have stopped, while they may still be settled.
+    /// True once deliveries have stopped; those that came may still be settled.
     var isCancelled: Bool { phase == .ended }
 
-    /// True if nobody reads it: its caller gave up before it ran.
+    /// True if nobody reads the deliveries: the consumer has ended, or its caller gave up before it was registered.
     var isAbandoned: Bool { phase == .ended || started.isDone && !isRecovering }
 
-    /// Its channel is being opened.
+    /// Handles the beginning of the channel's opening.
     mutating func opening(_ id: ChannelID) {
         phase = .opening
         ref.set(id)
     }
 
-    /// The broker answered the step that is under way; the next one.
+    /// Handles the answer to the step that is under way, and returns the next one.
     mutating func answered(_ method: InboundMethod) -> Action? {
         switch (phase, method) {
         case (.opening, .channelOpenOk):
@@ -95,7 +95,7 @@ struct ConsumerChannel {
         case (.starting, .consumeOk(let tag)):
             phase = .running
             consumerTag = tag
-            // Nobody waits any more: the caller was cancelled or its time is up.
+            // The caller doesn't wait any more: it was cancelled, or its deadline passed.
             if started.isDone && !isRecovering { return .close }
             stream.setRegistered(true)
             isRecovering = false
@@ -110,7 +110,7 @@ struct ConsumerChannel {
         }
     }
 
-    /// The user wants no more deliveries.
+    /// Handles the reader's request to stop deliveries.
     mutating func cancel(_ reply: Reply<Void>) -> Action? {
         switch phase {
         case .running:
@@ -120,7 +120,7 @@ struct ConsumerChannel {
         case .cancelling:
             cancelled.append(reply)
         case .suspended, .opening, .settingPrefetch, .starting:
-            // Not registered yet, or not again: there is nothing to cancel, and it shall not be registered any more.
+            // Not registered yet, or not again yet: there is nothing to cancel, and it must not be registered any more.
             end()
             reply.finish(.success(()))
         case .ended:
@@ -129,13 +129,13 @@ struct ConsumerChannel {
         return nil
     }
 
-    /// The broker cancelled the consumer, as it does when the queue is deleted or its leader is lost.
+    /// Handles a cancellation by the broker, as when the queue is deleted or its leader is lost.
     mutating func cancelledByBroker(mustAnswer: Bool) -> Action? {
         end(.consumerCancelled(queue: consumption.queue))
         return mustAnswer ? .send(.cancelOk(consumerTag: consumerTag)) : nil
     }
 
-    /// The broker closed the channel.
+    /// Handles the close of the channel by the broker.
     mutating func channelClosed(_ reply: BrokerReply) -> CloseOutcome {
         if isRecovering {
             if reply.code == 404 && !hasRedeclared {
@@ -159,7 +159,7 @@ struct ConsumerChannel {
         return .ended
     }
 
-    /// The connection is gone, and a new one is being made.
+    /// Handles the loss of the connection; a new one is being made.
     ///
     /// Returns whether the consumer should be registered again.
     mutating func connectionLost() -> Bool {
@@ -176,7 +176,7 @@ struct ConsumerChannel {
         return true
     }
 
-    /// The channel or the connection is gone; without an error, because the user closed it.
+    /// Ends the consumer, with an error unless the user closed it.
     mutating func end(_ error: AMQPError? = nil) {
         phase = .ended
         stream.finish(throwing: error)
@@ -186,7 +186,9 @@ struct ConsumerChannel {
     }
 }
 
-/// Which channel a delivery stream reads; known only once the channel is opened, after the stream is made, and another after a recovery.
+/// A reference to the channel of a delivery stream.
+///
+/// The channel is opened after the stream is created, and replaced by another on recovery.
 final class ConsumerChannelRef: Sendable {
     private let channel = Mutex<ChannelID?>(nil)
 

@@ -1,11 +1,11 @@
 import AMQP
 import DequeModule
 
-/// The unsettled deliveries of a channel, and the fewest frames that settle what was asked for.
+/// The unsettled deliveries of a channel, and the fewest frames that carry out the requested settlements.
 ///
-/// Delivery numbers count from 1 on a channel. An acknowledgement may cover all unsettled deliveries up to its number, so a run of
-/// acknowledged deliveries at the front goes out as one frame. One behind a delivery that still runs goes out alone: waiting for the
-/// other would hold back a result.
+/// Delivery numbers count from 1 on a channel. An acknowledgement may cover all unsettled deliveries up to its number,
+/// so a run of acknowledged deliveries at the front is sent as one frame. One behind an unsettled delivery is sent
+/// alone: waiting for the other would hold back a result.
 struct SettlementTracker {
     private enum Entry {
         case unsettled
@@ -19,19 +19,19 @@ struct SettlementTracker {
 
     init() {}
 
-    /// True if a settlement waits to be sent.
+    /// True if settlements wait to be sent.
     var hasWork: Bool { !askedTags.isEmpty }
 
-    /// Notes a delivery.
+    /// Adds a delivery.
     ///
-    /// The broker numbers them in order.
+    /// The broker numbers deliveries in ascending order.
     mutating func deliver(_ tag: UInt64) {
         if entries.isEmpty { firstTag = tag }
         while firstTag + UInt64(entries.count) < tag { entries.append(.sent) }
         entries.append(.unsettled)
     }
 
-    /// Takes a settlement.
+    /// Adds a settlement to be sent.
     ///
     /// Returns false, and does nothing, if the delivery is unknown or settled already.
     mutating func settle(_ tag: UInt64, _ settlement: DeliverySettlement) -> Bool {
@@ -43,7 +43,7 @@ struct SettlementTracker {
         return true
     }
 
-    /// The frames that settle all that was asked for since the last call.
+    /// Sends the frames that carry out all settlements requested since the last call.
     mutating func flush(_ send: (OutboundMethod) -> Void) {
         guard hasWork else { return }
         defer { askedTags.removeAll(keepingCapacity: true) }

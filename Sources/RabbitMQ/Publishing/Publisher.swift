@@ -1,32 +1,35 @@
 import AMQP
 import DequeModule
 
-/// The publishing side of a connection: one channel in confirm mode, what waits to be sent, and what waits for its confirm.
+/// The publishing side of a connection: one channel in confirm mode, the publishes that wait to be sent, and those that
+/// wait for their confirms.
 ///
-/// A state machine: events in, actions out, no I/O. The channel opens with the first publish. When the broker closes it because of one
-/// message (an exchange that doesn't exist, say), that message's publish fails; the others are sent again on a new channel, since
-/// nobody knows which of them the broker took. The same holds when the connection is lost and made anew. So they are delivered at
-/// least once, within their deadlines, and one bad publish harms no other.
+/// A state machine: events in, actions out, no I/O. The channel opens with the first publish. When the broker closes it
+/// because of one message (for example, the exchange doesn't exist), that message's publish fails; the others are sent
+/// again on a new channel, since it is unknown which of them the broker accepted. The same applies when the connection
+/// is lost and made again. So messages are delivered at least once, within their deadlines, and one bad publish doesn't
+/// affect another.
 struct Publisher {
-    /// What the connection should do.
+    /// An action for the connection to perform.
     enum Action: Equatable {
-        /// Open a channel; its number comes back in ``opened(_:)``.
+        /// Open a channel; ``opened(_:)`` reports its number.
         case openChannel
         /// Send a method on the channel.
         case send(OutboundMethod, channel: UInt16)
     }
 
-    /// How often a publish is sent while the broker answers by closing the connection for a fault: it may be this publish's.
+    /// The number of times that a publish is sent if the broker closes the connection for an error each time: this
+    /// publish may be the cause.
     private static let sendsDespiteFaults = 3
 
-    /// A publish that waits to be sent, perhaps again.
+    /// A publish and the number of times that it has been sent.
     private struct Waiting {
         var publish: PendingPublish
         var sends = 0
     }
 
     private enum Phase {
-        /// There is no connection now.
+        /// Without a connection at present.
         case disconnected
         case closed
         case opening
@@ -37,18 +40,19 @@ struct Publisher {
     private var phase: Phase
     private var outgoing: Deque<Waiting> = []
     private var unconfirmed = ConfirmTracker<Waiting>()
-    /// Why there is no connection, for those whose deadlines pass meanwhile.
+    /// The error with which the connection was lost or couldn't be made, for publishes whose deadlines pass before a
+    /// new one is open.
     private var connectionError: AMQPError?
-    /// Not later than the first deadline of all that wait; `nil` if none does.
+    /// At or before the earliest deadline of all publishes that wait; `nil` if none does.
     private(set) var nextDeadline: ContinuousClock.Instant?
-    /// Why the broker takes no publishes now, if it doesn't.
+    /// The reason why the broker accepts no publishes at present; `nil` if it does.
     var blockedReason: String?
 
     init(isConnected: Bool = true) {
         phase = isConnected ? .closed : .disconnected
     }
 
-    /// What the connection's thread must know before it rests.
+    /// The facts from which the run loop plans the thread's sleep.
     struct Status {
         var unconfirmedCount: Int
         var isReadyToSend: Bool
@@ -68,10 +72,10 @@ struct Publisher {
     /// True if publishes wait to be sent.
     var hasWaiting: Bool { !outgoing.isEmpty }
 
-    /// How many messages the broker has and hasn't confirmed.
+    /// The number of messages that were sent and not yet confirmed.
     var unconfirmedCount: Int { unconfirmed.count }
 
-    /// True if messages wait that could be sent now.
+    /// True if messages wait that can be sent now.
     var isReadyToSend: Bool { readyChannel != nil && !outgoing.isEmpty }
 
     private var readyChannel: UInt16? {
@@ -79,7 +83,7 @@ struct Publisher {
         return channel
     }
 
-    /// Takes new publishes.
+    /// Adds new publishes.
     mutating func enqueue(_ publishes: [PendingPublish]) -> Action? {
         for publish in publishes {
             nextDeadline = min(nextDeadline ?? publish.deadline, publish.deadline)
@@ -88,21 +92,21 @@ struct Publisher {
         return openIfNeeded()
     }
 
-    /// The channel is open.
+    /// Handles the opening of the channel.
     mutating func opened(_ channel: UInt16) -> Action {
         phase = .selecting(channel: channel)
         return .send(.confirmSelect, channel: channel)
     }
 
-    /// The channel is in confirm mode.
+    /// Handles the channel's change to confirm mode.
     mutating func selected() {
         guard case .selecting(let channel) = phase else { return }
         phase = .ready(channel: channel)
     }
 
-    /// The next message to send and its channel; it waits for its confirm from now on.
+    /// Returns the next message to send and its channel; `nil` if there is none to send now.
     ///
-    /// `nil` if there is none to send now.
+    /// The message waits for its confirm from now on.
     mutating func next() -> (publish: PendingPublish, channel: UInt16)? {
         guard let channel = readyChannel else { return nil }
         while var waiting = outgoing.popFirst() {
@@ -115,21 +119,21 @@ struct Publisher {
         return nil
     }
 
-    /// The broker confirmed.
+    /// Handles a confirm.
     mutating func acknowledged(_ tag: UInt64, multiple: Bool) {
         unconfirmed.confirm(tag, multiple: multiple) { $0.publish.reply.finish(.success(())) }
     }
 
-    /// The broker refused.
+    /// Handles a refusal (`basic.nack`).
     mutating func refused(_ tag: UInt64, multiple: Bool) {
         unconfirmed.confirm(tag, multiple: multiple) { waiting in
             waiting.publish.fail(.nacked(to: waiting.publish.destination))
         }
     }
 
-    /// The broker returned a message that no queue takes.
+    /// Handles the return of a message that reached no queue.
     ///
-    /// Its confirm follows, and finds the publish failed.
+    /// Its confirm follows, and finds that the publish has already failed.
     mutating func returned(_ message: Message, to destination: Destination, _ reply: BrokerReply) {
         unconfirmed.visit { waiting in
             let publish = waiting.publish
@@ -141,7 +145,7 @@ struct Publisher {
         }
     }
 
-    /// Fails what has waited past its deadline.
+    /// Fails publishes that are past their deadlines.
     mutating func expire(now: ContinuousClock.Instant) {
         guard let nextDeadline, nextDeadline <= now else { return }
         var next: ContinuousClock.Instant?
@@ -158,7 +162,7 @@ struct Publisher {
             check(waiting.publish) { fail(unsent: $0) }
         }
         self.nextDeadline = next
-        // A broker that is away for long must not make the late ones pile up here.
+        // Otherwise expired publishes would accumulate during a long outage of the broker.
         unconfirmed.discard { $0.publish.reply.isDone }
         outgoing.removeAll { $0.publish.reply.isDone }
     }
@@ -170,12 +174,13 @@ struct Publisher {
             publish.fail(.publishBlocked(reason: blockedReason))
         } else {
             publish.failUnsent(
-                connectionError.map { ", because the connection was lost and is not back: \($0.message)" } ?? ""
+                connectionError.map { ", because the connection was lost and has not been recovered: \($0.message)" }
+                    ?? ""
             )
         }
     }
 
-    /// The broker closed the channel.
+    /// Handles the close of the channel by the broker.
     mutating func channelClosed(_ reply: BrokerReply) -> Action? {
         phase = .closed
         let sent = unconfirmed.takeAll().filter { !$0.publish.reply.isDone }
@@ -198,7 +203,7 @@ struct Publisher {
         return openIfNeeded()
     }
 
-    /// There is a connection.
+    /// Handles a new connection.
     mutating func connected() -> Action? {
         guard case .disconnected = phase else { return nil }
         phase = .closed
@@ -206,9 +211,9 @@ struct Publisher {
         return openIfNeeded()
     }
 
-    /// The connection is gone, and a new one is being made: what was sent and not confirmed will be sent again, first.
+    /// Handles the loss of the connection; a new one is being made, and unconfirmed publishes will be sent again first.
     ///
-    /// Returns how many those are.
+    /// Returns the number of publishes to be sent again.
     mutating func connectionLost(_ error: AMQPError) -> Int {
         phase = .disconnected
         connectionError = error
@@ -226,10 +231,11 @@ struct Publisher {
         return again.count
     }
 
-    /// Another attempt to connect failed.
+    /// Records that another attempt to connect failed.
     mutating func noteConnectionError(_ error: AMQPError) { connectionError = error }
 
-    /// There will be no connection: what was sent has an unknown outcome, what was not sent a known one.
+    /// Fails everything, since there will be no connection: a publish that was sent has an unknown outcome, any other a
+    /// known one.
     mutating func end(_ error: AMQPError) {
         for waiting in unconfirmed.takeAll() { waiting.publish.failLost(error) }
         for waiting in outgoing {
@@ -252,7 +258,7 @@ struct Publisher {
         return .openChannel
     }
 
-    /// True if the broker's words are about this publish.
+    /// True if the broker's reply concerns this publish.
     private static func isRejected(_ publish: PendingPublish, by reply: BrokerReply) -> Bool {
         reply.text.contains("exchange '\(publish.destination.exchange)' in vhost")
             || reply.text.contains("message size \(publish.message.body.count) ")
@@ -260,11 +266,12 @@ struct Publisher {
 }
 
 extension BrokerReply {
-    /// True if the broker closed the connection for a fault, perhaps one of ours, and not because its operator wanted it closed (320).
+    /// True if the broker closed the connection because of an error, perhaps ours, and not at its operator's request
+    /// (320).
     fileprivate var isFault: Bool { code >= 400 }
 }
 
-/// A publish on its way to its confirm, and the reply that its caller waits for.
+/// A publish on its way to its confirm, and the reply for which its caller waits.
 final class PendingPublish: Sendable {
     let message: Message
     let destination: Destination
@@ -281,15 +288,13 @@ final class PendingPublish: Sendable {
 
     /// Waits for the outcome.
     func outcome() async throws(AMQPError) {
-        try await reply.value(
-            cancelled: .publishCancelled(to: self.destination)
-        )
+        try await reply.value(cancelled: .publishCancelled(to: self.destination))
     }
 
-    /// Tells the caller that the deadline passed before the message was sent.
+    /// Fails the publish because the deadline passed before the message was sent.
     func failUnsent(_ cause: String = "") { fail(.publishDeadlinePassed(to: destination, cause)) }
 
-    /// Tells the caller that the publish failed.
+    /// Fails the publish with an error that quotes the broker's reply, if there is one.
     func fail(_ code: AMQPError.Code, _ message: String, reply brokerReply: BrokerReply? = nil) {
         fail(AMQPError(code, message, reply: brokerReply))
     }
@@ -300,8 +305,8 @@ final class PendingPublish: Sendable {
         fail(
             .confirmTimedOut,
             """
-            The broker did not confirm the message to \(destination) by the deadline. It may have taken it: publishing again can make \
-            a duplicate.
+            The broker did not confirm the message to \(destination) by the deadline. It may have accepted it: publishing again can \
+            create a duplicate.
             """
         )
     }
@@ -315,27 +320,27 @@ final class PendingPublish: Sendable {
     }
 }
 
-/// Which publishes on a channel in confirm mode still wait for the broker's answer.
+/// The publishes on a channel in confirm mode that still wait for the broker's answer.
 ///
-/// Confirms name messages by number: the first on a channel is 1. One answer may cover all up to its number.
-/// (<https://www.rabbitmq.com/docs/confirms#publisher-confirms>)
+/// Confirms identify messages by number: the first on a channel is 1. One answer may cover all messages up to its
+/// number (<https://www.rabbitmq.com/docs/confirms#publisher-confirms>).
 struct ConfirmTracker<Publish> {
     private var waiting: Deque<Publish?> = []
     private var firstTag: UInt64 = 1
 
     init() {}
 
-    /// How many wait for an answer, or were answered before an older one.
+    /// The number of publishes that wait for an answer, or were answered before an older one.
     var count: Int { waiting.count }
 
-    /// Notes a publish that is sent now.
+    /// Adds a publish that is sent now.
     mutating func append(_ publish: Publish) {
         waiting.append(publish)
     }
 
-    /// Takes an answer of the broker, and passes the publishes that it decides to `decide`, oldest first.
+    /// Handles an answer from the broker, and passes the publishes that it decides to `decide`, oldest first.
     ///
-    /// An answer to a number that doesn't wait decides nothing.
+    /// An answer to a number that doesn't wait is ignored.
     mutating func confirm(_ tag: UInt64, multiple: Bool, _ decide: (Publish) -> Void) {
         guard tag >= firstTag, tag - firstTag < UInt64(waiting.count) else { return }
         let index = Int(tag - firstTag)
@@ -351,7 +356,7 @@ struct ConfirmTracker<Publish> {
         dropAnswered()
     }
 
-    /// Forgets those that nobody waits for any more; their answers, should they come, decide nothing.
+    /// Removes the publishes for which nobody waits any more; if their answers still come, they are ignored.
     mutating func discard(where isUnwanted: (Publish) -> Bool) {
         for index in waiting.indices {
             if let publish = waiting[index], isUnwanted(publish) { waiting[index] = nil }
@@ -366,7 +371,7 @@ struct ConfirmTracker<Publish> {
         }
     }
 
-    /// All that wait, oldest first; none waits afterwards.
+    /// Removes all publishes that wait, and returns them, oldest first.
     ///
     /// For a channel that is gone.
     mutating func takeAll() -> [Publish] {

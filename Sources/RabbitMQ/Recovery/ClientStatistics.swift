@@ -1,12 +1,13 @@
 import Synchronization
 
-/// How often a client had to recover, and what came of it.
+/// Counts of a client's recoveries from lost connections, and of their consequences.
 public struct ClientStatistics: Sendable, Hashable, Codable {
-    /// Connections that were made anew after one was lost.
+    /// Connections that were made after one was lost.
     public var reconnects = 0
     /// Publishes that were sent again because their connection was lost before the broker confirmed them.
     public var resentPublishes = 0
-    /// Settlements of deliveries whose channel was gone: they did nothing, and the broker delivers those messages again.
+    /// Settlements of deliveries whose channel was gone: they had no effect, and the broker delivers those messages
+    /// again.
     public var lateSettlements = 0
 }
 

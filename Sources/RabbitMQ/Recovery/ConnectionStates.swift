@@ -1,9 +1,9 @@
 import AMQP
 import Synchronization
 
-/// The states of a client's connections, and who watches them.
+/// The states of a client's connections, and the streams that report their changes.
 final class ConnectionStates: Sendable {
-    /// How many changes a slow watcher may be behind; then it misses the oldest.
+    /// The number of changes that a slow watcher may be behind; beyond it, the watcher misses the oldest.
     private static let backlog = 16
 
     private struct State {
@@ -17,12 +17,12 @@ final class ConnectionStates: Sendable {
 
     private let state = Mutex(State())
 
-    /// The states now.
+    /// The present states.
     var health: TransportHealth { state.withLock(\.health) }
 
-    /// Notes a change.
+    /// Sets the state of a connection, and reports it to the watchers if it is new.
     func set(_ new: ConnectionState, of purpose: ConnectionPurpose) {
-        // Under the lock, so that watchers see the changes in their order; a watcher only takes it into its buffer.
+        // Under the lock, so that watchers see the changes in order; yielding only adds to a watcher's buffer.
         state.withLock { state in
             let old = purpose == .publishing ? state.publishing : state.consuming
             guard old != new else { return }
@@ -31,7 +31,7 @@ final class ConnectionStates: Sendable {
         }
     }
 
-    /// The states now and whenever one changes, until the watching task ends.
+    /// Returns a stream of the present states and each later change, until the watching task ends.
     func watch() -> AsyncStream<TransportHealth> {
         let (stream, continuation) = AsyncStream.makeStream(
             of: TransportHealth.self,
@@ -50,7 +50,7 @@ final class ConnectionStates: Sendable {
     }
 }
 
-/// What a connection is for.
+/// The purpose of a connection.
 enum ConnectionPurpose: String, Sendable {
     case publishing = "publish"
     case consuming = "consume"

@@ -1,12 +1,13 @@
 import AMQP
 
-/// What this client has declared, to be declared again after its connection was lost.
+/// The exchanges, queues and bindings that this client has declared, to be declared again after a lost connection.
 ///
-/// What isn't durable may have gone with the connection or the broker, so it is declared again each time. What is durable is still
-/// there as a rule, and a thousand clients that declare all of theirs at once would hold up a broker that has just come back: it
-/// is declared again only when something turns out to be missing.
+/// Those that aren't durable may have disappeared with the connection or the broker, so they are declared again each
+/// time. Durable ones normally still exist, and a thousand clients declaring all of theirs at once would delay a broker
+/// that has just restarted; they are declared again only if one turns out to be missing.
 struct DeclaredTopology {
-    /// A bound, so that a client which declares new names for ever doesn't grow for ever.
+    /// The largest number of declarations kept, so that a client that keeps declaring new names doesn't grow without
+    /// limit.
     static let limit = 10_000
 
     fileprivate enum Key: Hashable {
@@ -20,7 +21,7 @@ struct DeclaredTopology {
 
     init() {}
 
-    /// Notes a method that the broker has accepted.
+    /// Records a method that the broker has accepted.
     mutating func note(_ method: OutboundMethod) {
         switch method {
         case .declareExchange(let exchange, passive: false): add(.exchange(exchange.name), method)
@@ -33,7 +34,7 @@ struct DeclaredTopology {
         }
     }
 
-    /// What may be gone with a connection, in the order it was declared.
+    /// The declarations that may be gone with a connection, in their original order.
     var transient: [OutboundMethod] {
         guard methods.values.contains(where: { $0.method.isTransient }) else { return [] }
         return inOrder { entry in
@@ -43,7 +44,7 @@ struct DeclaredTopology {
         }
     }
 
-    /// All of it, in the order it was declared.
+    /// All declarations, in their original order.
     var all: [OutboundMethod] { inOrder { _ in true } }
 
     private func inOrder(_ isWanted: (OutboundMethod) -> Bool) -> [OutboundMethod] {
@@ -68,7 +69,7 @@ struct DeclaredTopology {
 }
 
 extension OutboundMethod {
-    /// True for the declaration of what may not outlive its connection or a restart of the broker.
+    /// True for the declaration of an exchange or queue that may not outlive its connection or a restart of the broker.
     fileprivate var isTransient: Bool {
         switch self {
         case .declareExchange(let exchange, _): !exchange.isDurable || exchange.isAutoDelete

@@ -1,15 +1,15 @@
 import AMQP
 
-/// When a connection is to be tried, and at which of its endpoints.
+/// The schedule of attempts to connect: when, and to which endpoint.
 ///
-/// A state machine: events in, state out, no clock and no I/O. All endpoints are tried in turn without a pause between; after a round of
-/// failures comes a pause, which grows to a second: little enough that a broker which returns is at work again at once, and spread at
-/// random, so that a thousand clients don't return in step.
+/// A state machine: events in, state out, no clock and no I/O. All endpoints are tried one after another without a
+/// pause; each round of failures is followed by a pause that grows to a second. That is short enough for a broker that
+/// returns to be in use again at once, and random, so that a thousand clients don't return in step.
 ///
-/// Before the first success a round of failures ends the attempt: the address is probably wrong, and who waits should know. After it the
-/// schedule never gives up.
+/// Before the first success, a round of failures ends the attempt: the address is probably wrong, and callers that wait
+/// should know. After it, the schedule never gives up.
 struct ReconnectSchedule {
-    /// After how long a connection counts as a good one, whose loss may be answered without a pause.
+    /// The time after which a connection counts as stable, so that its loss is followed by an attempt without a pause.
     static let stableAfter = Duration.seconds(5)
 
     private let endpointCount: Int
@@ -18,26 +18,27 @@ struct ReconnectSchedule {
     private var attempt = 0
     private var openedAt: ContinuousClock.Instant?
     private(set) var state = ConnectionState.idle
-    /// The endpoint whose turn it is.
+    /// The index of the endpoint that is in use or tried next.
     private(set) var endpoint = 0
-    /// When to try; `nil` if there is nothing to be tried.
+    /// The time of the next attempt; `nil` if none is planned.
     private(set) var nextAttempt: ContinuousClock.Instant?
 
     init(endpointCount: Int) {
         self.endpointCount = endpointCount
     }
 
-    /// Whether an operator should hear of the attempt: the 1st, 2nd, 4th, 8th and so on, a dozen lines for an hour without a broker.
+    /// Whether an operator should see the attempt: the 1st, 2nd, 4th, 8th and so on, a dozen lines for an hour without
+    /// a broker.
     var isWorthLogging: Bool { attempt & (attempt - 1) == 0 }
 
-    /// Somebody needs the connection.
+    /// Handles the need for a connection.
     mutating func demand(at now: ContinuousClock.Instant) {
         guard state == .idle else { return }
         state = .connecting
         nextAttempt = now
     }
 
-    /// The connection is open.
+    /// Handles the opening of the connection.
     mutating func opened(at now: ContinuousClock.Instant) {
         state = .open
         nextAttempt = nil
@@ -45,17 +46,19 @@ struct ReconnectSchedule {
         failuresInRound = 0
     }
 
-    /// The broker takes publishes, or doesn't, for a reason.
+    /// Handles the broker's blocking of publishers, or its end if the reason is `nil`.
     mutating func blocked(_ reason: String?) {
         guard state.isConnected else { return }
         state = reason.map { .blocked(reason: $0) } ?? .open
     }
 
-    /// An attempt failed.
+    /// Handles a failed attempt.
     ///
-    /// - Parameter hasConnectedBefore: Whether any connection of this client has ever been open.
+    /// Returns true if it gives up: everything that waits for the connection should fail too.
     ///
-    /// Returns true if that was all: what waits for the connection should fail too.
+    /// - Parameters:
+    ///   - now: The present time.
+    ///   - hasConnectedBefore: Whether any connection of this client has ever been open.
     mutating func failed(at now: ContinuousClock.Instant, hasConnectedBefore: Bool) -> Bool {
         endpoint = (endpoint + 1) % endpointCount
         failuresInRound += 1
@@ -73,7 +76,7 @@ struct ReconnectSchedule {
         return false
     }
 
-    /// The open connection was lost.
+    /// Handles the loss of the open connection.
     mutating func lost(at now: ContinuousClock.Instant) {
         let wasStable = openedAt.map { $0.duration(to: now) >= Self.stableAfter } ?? false
         openedAt = nil
@@ -84,7 +87,7 @@ struct ReconnectSchedule {
         recover(at: now + (wasStable ? .milliseconds(Int.random(in: 0...50)) : backoff.next()))
     }
 
-    /// This program wants no connection any more.
+    /// Handles the close of the connection by this program.
     mutating func closed() {
         state = .closed
         nextAttempt = nil

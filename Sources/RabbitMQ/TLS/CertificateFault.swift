@@ -1,6 +1,6 @@
-/// Why a broker's certificate was refused here.
+/// The reason for which a broker's certificate was refused here.
 struct CertificateFault: Sendable, Hashable {
-    /// OpenSSL's number for it (`openssl/x509_vfy.h`, whose numbers never change).
+    /// OpenSSL's number for a reason (`openssl/x509_vfy.h`, whose numbers never change).
     struct Reason: RawRepresentable, Sendable, Hashable {
         let rawValue: Int32
 
@@ -19,27 +19,27 @@ struct CertificateFault: Sendable, Hashable {
     }
 
     let reason: Reason
-    /// OpenSSL's words for it.
+    /// OpenSSL's description of the reason.
     var text = ""
-    /// How far up the chain the certificate is: 0 is the broker's own.
+    /// The certificate's position in the chain: 0 is the broker's own.
     var depth = 0
-    /// Whose certificate it is, as `/CN=name`.
+    /// The certificate's subject, as `/CN=name`.
     var subject = ""
-    /// Who signed it.
+    /// The CA that signed the certificate, as `/CN=name`.
     var issuer = ""
-    /// From when it is valid.
+    /// The start of the certificate's validity.
     var validFrom: String?
-    /// Until when it is valid.
+    /// The end of the certificate's validity.
     var validUntil: String?
-    /// True if the CA file holds a CA that has the issuer's name.
+    /// True if the CA file contains a CA with the issuer's name.
     var issuerNameIsTrusted = false
 }
 
 extension CertificateFault {
-    /// What happened and what to do, in words.
+    /// An error message: what happened and what to do.
     func message(_ endpoint: BrokerEndpoint, authorityFile: String) -> String {
         let own = "The certificate of \(endpoint) (\(subject))"
-        let it = depth == 0 ? own : "The CA certificate '\(subject)', on which that of \(endpoint) rests,"
+        let it = depth == 0 ? own : "The CA certificate '\(subject)' in the chain of \(endpoint)"
         switch reason {
         case .expired:
             let renewal = depth == 0 ? "renew it on the broker" : "renew the CA, also in the CA file '\(authorityFile)'"
@@ -49,14 +49,14 @@ extension CertificateFault {
                 "\(it) is not valid yet\(validFrom.map { ", only from \($0)" } ?? ""): check the clocks of both machines."
         case .selfSigned:
             return """
-                \(own) is self-signed: have it signed by a CA that the CA file '\(authorityFile)' holds, or, if you trust this very \
-                certificate, add it to the file.
+                \(own) is self-signed: have it signed by a CA that the CA file '\(authorityFile)' contains, or, if you trust \
+                this certificate itself, add it to the file.
                 """
         case .wrongHost, .wrongAddress:
             return wrongHost(endpoint)
         case .invalidPurpose:
             return
-                "\(it) may not be used by a server: it needs the extended key usage serverAuth, and its CA must be one."
+                "\(it) may not be used by a server: it needs the extended key usage serverAuth, and its issuer must be a CA."
         case .noIssuer, .noLocalIssuer, .unverifiable, .selfSignedAuthority, .wrongSignature, .otherAuthorityKey:
             return unknownAuthority(endpoint, authorityFile)
         default:
@@ -67,9 +67,9 @@ extension CertificateFault {
     private func unknownAuthority(_ endpoint: BrokerEndpoint, _ authorityFile: String) -> String {
         if issuerNameIsTrusted {
             return """
-                The certificate of \(endpoint) was not signed by the CA '\(issuer)' that the CA file '\(authorityFile)' holds, but by \
-                another of the same name: the CA was replaced, or somebody else uses its name. Put today's CA into the file, or have \
-                the broker's certificate signed again by the file's CA.
+                The certificate of \(endpoint) was not signed by the CA '\(issuer)' that the CA file '\(authorityFile)' contains, \
+                but by another of the same name: the CA was replaced, or somebody else uses its name. Put the current CA into the \
+                file, or have the broker's certificate signed again by the file's CA.
                 """
         }
         return """

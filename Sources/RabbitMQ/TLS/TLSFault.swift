@@ -1,10 +1,11 @@
-/// Why TLS failed, as OpenSSL says it: a fault found here, or an alert that the broker sent.
+/// A failure of TLS as OpenSSL reports it: an error found here, or an alert that the broker sent.
 struct TLSFault: Sendable, Hashable {
-    /// OpenSSL's number for it (`openssl/sslerr.h`): 1000 and more are the broker's alerts, by their numbers in RFC 8446, 6.
+    /// OpenSSL's number for a reason (`openssl/sslerr.h`): from 1000 on, the broker's alerts, by their numbers in RFC
+    /// 8446, 6.
     struct Reason: RawRepresentable, Sendable, Hashable {
         let rawValue: Int
 
-        /// What came is not TLS.
+        /// The data received isn't TLS.
         static let wrongVersionNumber = Reason(rawValue: 267)
         static let unsupportedProtocol = Reason(rawValue: 258)
         static let unexpectedEnd = Reason(rawValue: 294)
@@ -20,36 +21,36 @@ struct TLSFault: Sendable, Hashable {
         static let insufficientSecurityAlert = Reason(rawValue: 1071)
         static let certificateRequiredAlert = Reason(rawValue: 1116)
 
-        /// True for what the broker said, and not found here.
+        /// True if the broker sent the reason, false if it was found here.
         var isAlert: Bool { rawValue >= 1000 && rawValue < 1256 }
     }
 
     let reason: Reason
-    /// OpenSSL's words for it.
+    /// OpenSSL's description of the reason.
     let text: String
 }
 
 extension TLSFault {
-    /// What happened and what to do, in words.
+    /// An error message: what happened and what to do.
     func message(_ endpoint: BrokerEndpoint, _ tls: TLSConfiguration) -> String {
         switch reason {
         case .wrongVersionNumber:
             return "\(endpoint) doesn't speak TLS: use its TLS port, or a URL that begins with amqp://."
         case .unexpectedEnd:
             return """
-                \(endpoint) ended the connection in the TLS handshake. Either the port doesn't speak TLS (then the URL begins with amqp://), \
-                or the broker's log says why.
+                \(endpoint) closed the connection during the TLS handshake. Either the port doesn't speak TLS (then use a URL \
+                that begins with amqp://), or the broker's log says why.
                 """
         case .protocolVersionAlert, .unsupportedProtocol:
             return """
-                \(endpoint) speaks neither TLS 1.2 nor TLS 1.3, and older versions aren't safe: allow one of them in the broker's \
+                \(endpoint) speaks neither TLS 1.2 nor TLS 1.3, and older versions aren't secure: allow one of them in the broker's \
                 ssl_options.versions.
                 """
         case .handshakeFailureAlert, .insufficientSecurityAlert:
             return """
                 \(endpoint) refuses the TLS handshake (\(text)): \
                 \(tls.certificateFile == nil ? "it wants a client certificate (name one with certfile and keyfile), or " : "")\
-                it has no cipher in common with this client (look at the broker's ssl_options.ciphers).
+                it has no cipher in common with this client (check the broker's ssl_options.ciphers).
                 """
         default:
             return clientCertificateMessage(endpoint, tls) ?? "The TLS handshake with \(endpoint) failed: \(text)."

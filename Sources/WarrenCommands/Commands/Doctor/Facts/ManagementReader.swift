@@ -132,7 +132,7 @@ struct ManagementURL: Sendable {
         }
         if let user = parts.user {
             authorization = Self.basic(user, parts.password ?? "")
-        } else if case .plain(let user, let password) = credentials {
+        } else if let (user, password) = credentials.userAndPassword {
             authorization = Self.basic(user, password)
         } else {
             authorization = nil
