@@ -20,6 +20,13 @@ let package = Package(
         .executable(name: "digest", targets: ["Digest"]),
         .executable(name: "publish-and-consume", targets: ["PublishAndConsume"]),
     ],
+    traits: [
+        .default(enabledTraits: ["RabbitMQ"]),
+        .trait(
+            name: "RabbitMQ",
+            description: "`import Warren` brings `Broker.open` too. Without this trait, Warren needs no librabbitmq."
+        ),
+    ],
     dependencies: [
         // Each line says what it saves us from writing.
         // Logging that the application, not the library, sends where it belongs.
@@ -84,6 +91,8 @@ let package = Package(
             name: "Warren",
             dependencies: [
                 "AMQP", "FileLock",
+                // Re-exported, nothing else: see Exports.swift.
+                .target(name: "Brokers", condition: .when(traits: ["RabbitMQ"])),
                 .product(name: "DequeModule", package: "swift-collections"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Metrics", package: "swift-metrics"),
@@ -151,7 +160,7 @@ let package = Package(
         ),
         .executableTarget(
             name: "QuickStart",
-            dependencies: ["AMQP", "Brokers", "Warren"],
+            dependencies: ["Warren"],
             path: "Examples/QuickStart",
             exclude: ["README.md"]
         ),

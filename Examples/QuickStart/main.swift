@@ -1,5 +1,3 @@
-import AMQP
-import Brokers
 import Foundation
 import Warren
 
@@ -11,7 +9,7 @@ struct Greet: Job {
 }
 
 // A broker in this process; with WARREN_BROKER_URL=amqp://guest:guest@127.0.0.1:5672/%2f it is RabbitMQ.
-let broker = try Broker.open(ProcessInfo.processInfo.environment["WARREN_BROKER_URL"] ?? "memory://")
+let broker = try await Broker.open(ProcessInfo.processInfo.environment["WARREN_BROKER_URL"] ?? "memory://")
 
 let jobs = JobClient(broker)
 try await jobs.enqueue(Greet(who: "Ada"), delay: .seconds(2))

@@ -3,38 +3,50 @@ import EmbeddedBroker
 public import Logging
 import RabbitMQ
 
-/// Where a program's broker is, by a URL: RabbitMQ, or one in the program itself.
+/// The one way to open a broker, by its URL: RabbitMQ, or a broker inside this process.
 ///
 /// ```swift
-/// let broker = try Broker.open(ProcessInfo.processInfo.environment["WARREN_BROKER_URL"] ?? "memory://")
+/// let broker = try await Broker.open("amqp://localhost")
+/// let jobs = JobClient(broker)
+/// let worker = Worker(broker, queues: ["emails"], concurrency: 16) { … }
+/// …
+/// await broker.close()
 /// ```
 ///
-/// | URL | is |
+/// Whoever opens a broker closes it; clients and workers share it and leave it open.
+///
+/// | URL | Broker |
 /// |---|---|
-/// | `amqp://user:password@host:5672/vhost`, `amqps://…`, or several with commas between | RabbitMQ |
+/// | `amqp://user:password@host:5672/vhost`, `amqps://…`, or several separated by commas | RabbitMQ |
 /// | `memory://` | an `EmbeddedBroker` of this process, which ends with it |
 ///
-/// A broker in a file is opened with the module `EmbeddedStore`, so that nobody else needs SQLite.
+/// To open a broker in a file (`file:///…`), use the module `EmbeddedStore`, which keeps SQLite out of every other program.
 public enum Broker {
-    /// The broker at a URL; nothing is connected before it is used.
+    /// Opens the broker at a URL; nothing connects before its first use.
     ///
-    /// - Parameter name: How the broker's operator sees the connection.
+    /// - Parameters:
+    ///   - url: One of the URLs above.
+    ///   - name: The connection's name in RabbitMQ's management interface.
+    ///   - logger: Logs lost and recovered connections.
     /// - Throws: `invalidURL`.
     public static func open(
         _ url: String,
         name: String = "warren",
         logger: Logger = Logger(label: "warren.rabbitmq")
-    ) throws(AMQPError) -> any Transport {
+    ) async throws(AMQPError) -> any Transport {
         if url == "memory://" { return EmbeddedBroker() }
         if url.hasPrefix("memory:") {
-            throw AMQPError(.invalidURL, "'\(url)' is no broker: one in this process is just 'memory://'.")
+            throw AMQPError(
+                .invalidURL,
+                "'\(url)' is not a broker URL. A broker in this process is 'memory://', without a name."
+            )
         }
         if url.hasPrefix("file:") {
             throw AMQPError(
                 .invalidURL,
                 """
-                '\(url)' is a broker in a file, and this program can't open those: let it do so with the module EmbeddedStore, which needs \
-                SQLite (for its commands, in WarrenApplication.openBroker).
+                '\(url)' is a broker in a file, which this program cannot open. Open it with the module EmbeddedStore, which \
+                needs SQLite; an application's commands do so in WarrenApplication.openBroker.
                 """
             )
         }

@@ -1,4 +1,4 @@
-import AMQP
+public import AMQP
 import FileLock
 import GRDB
 
@@ -7,6 +7,13 @@ import FoundationEssentials
 #else
 import Foundation
 #endif
+
+extension AMQPError.Code {
+    /// A durable broker could not write to its file. The message or declaration is in memory and may still be stored later.
+    public static let notPersisted = AMQPError.Code("notPersisted", retriable: true, outcomeIsKnown: false)
+    /// A durable broker's file can't be opened: it belongs to another program, is broken, is of a later version, or can't be reached.
+    public static let storeUnusable = AMQPError.Code("storeUnusable")
+}
 
 extension AMQPError {
     /// A write failed.

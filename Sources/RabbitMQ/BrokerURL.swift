@@ -139,3 +139,36 @@ extension String {
         hasPrefix("[") && hasSuffix("]") ? String(dropFirst().dropLast()) : self
     }
 }
+
+/// A broker's address.
+public struct BrokerEndpoint: Sendable, Hashable, CustomStringConvertible {
+    /// The host's name or IP address.
+    public var host: String
+    /// The TCP port; RabbitMQ's defaults are 5672, and 5671 with TLS.
+    public var port: UInt16
+
+    /// An address by host and port.
+    public init(host: String, port: UInt16) {
+        self.host = host
+        self.port = port
+    }
+
+    /// The address as `host:port`.
+    public var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
+}
+
+/// Who a client is to the broker.
+public enum Credentials: Sendable, Hashable, CustomStringConvertible {
+    /// A user with a password.
+    case plain(user: String, password: String)
+    /// The user that the broker reads from the client's TLS certificate.
+    case external
+
+    /// Who it is, without the password.
+    public var description: String {
+        switch self {
+        case .plain(let user, _): "user '\(user)'"
+        case .external: "the client certificate's user"
+        }
+    }
+}

@@ -57,7 +57,7 @@ public final class RabbitMQClient: Transport {
     private let logger: Logger
     private let maximumBodySize: Int
     private let connections = Mutex(Connections())
-    private let board = StateBoard()
+    private let states = ConnectionStates()
     private let counters = ClientCounters()
     private let messageNumber = Atomic<UInt64>(0)
     private let messagePrefix = String(UInt64.random(in: 0 ... .max), radix: 36)
@@ -86,7 +86,7 @@ public final class RabbitMQClient: Transport {
 
     /// The broker at the other end.
     public func broker() async throws(AMQPError) -> BrokerIdentity {
-        let properties = try await connection(.consuming).greeting(deadline: requestDeadline())
+        let properties = try await connection(.consuming).awaitServerProperties(deadline: requestDeadline())
         return BrokerIdentity(
             product: properties["product"]?.stringValue ?? "unknown",
             version: properties["version"]?.stringValue.flatMap(BrokerVersion.init) ?? BrokerVersion(0, 0)
@@ -223,8 +223,8 @@ public final class RabbitMQClient: Transport {
 
     /// How the two connections are now.
     public var health: TransportHealth {
-        var health = board.health
-        health.lastReceived = connections.withLock { $0[.consuming] }?.heardAt
+        var health = states.health
+        health.lastReceived = connections.withLock { $0[.consuming] }?.receivedAt
         if let heartbeat = try? configuration.get().urls[0].heartbeat, heartbeat > .zero {
             health.heartbeatTimeout = heartbeat * 2
         }
@@ -234,7 +234,7 @@ public final class RabbitMQClient: Transport {
     /// The states of the two connections: now, and whenever one of them changes.
     ///
     /// The sequence ends with the task that reads it. A reader that is more than 16 changes behind misses the oldest.
-    public func healthChanges() -> AsyncStream<TransportHealth> { board.watch() }
+    public func healthChanges() -> AsyncStream<TransportHealth> { states.watch() }
 
     /// What the client had to recover from so far.
     public var statistics: ClientStatistics { counters.statistics }
@@ -249,7 +249,7 @@ public final class RabbitMQClient: Transport {
             let connection = try Connection(
                 configuration.urls.map { configuration.forConnection($0, purpose) },
                 purpose: purpose,
-                board: board,
+                states: states,
                 counters: counters,
                 logger: logger
             )
@@ -313,5 +313,44 @@ extension Transport where Self == RabbitMQClient {
     /// A URL that can't be used is told at the first use, as `invalidURL`.
     public static func rabbitMQ(_ url: String) -> RabbitMQClient {
         RabbitMQClient(url: url)
+    }
+}
+
+extension BasicProperties {
+    /// Throws if the properties may not fit into one frame, as AMQP demands of a content header.
+    ///
+    /// librabbitmq would notice only after the frame before it was sent, and the connection would be lost with all that is under way.
+    fileprivate func checkFitsFrame(for destination: Destination) throws(AMQPError) {
+        let strings = [
+            contentType, contentEncoding, correlationID, replyTo, expiration, messageID, type, userID, appID,
+        ]
+        let size = strings.reduce(64) { $0 + ($1?.utf8.count ?? 0) + 1 } + (headers?.largestWireSize ?? 0)
+        guard size > ConnectionConfiguration.frameSize else { return }
+        throw AMQPError(
+            .messageTooLarge,
+            """
+            The message to \(destination) has headers of about \(size) bytes, and \(ConnectionConfiguration.frameSize) is the limit: \
+            put the data into the body. Nothing was sent.
+            """
+        )
+    }
+}
+
+extension FieldTable {
+    /// Not less than the table's size on the wire.
+    fileprivate var largestWireSize: Int {
+        reduce(4) { $0 + $1.name.utf8.count + 1 + $1.value.largestWireSize }
+    }
+}
+
+extension FieldValue {
+    fileprivate var largestWireSize: Int {
+        switch self {
+        case .string(let text): 5 + text.utf8.count
+        case .bytes(let octets): 5 + octets.count
+        case .array(let elements): elements.reduce(5) { $0 + $1.largestWireSize }
+        case .table(let table): 1 + table.largestWireSize
+        default: 9
+        }
     }
 }

@@ -28,7 +28,7 @@ struct WarrenTool: WarrenApplication {
     static func handlers(_ setup: WorkerSetup<NoOptions>) -> [JobRegistration] {}
 
     static func openBroker(at url: String, name: String) async throws -> any Transport {
-        url.hasPrefix("file:") ? try await EmbeddedBroker.open(url: url) : try Broker.open(url, name: name)
+        url.hasPrefix("file:") ? try await EmbeddedBroker.open(url: url) : try await Broker.open(url, name: name)
     }
 
     struct TopologyOptions: ParsableArguments {

@@ -51,7 +51,7 @@ import Testing
             #expect(confirmed.count > 10)
 
             // It says so, and takes no more.
-            guard case .blocked(let reason) = broker.health.publishing else {
+            guard let reason = broker.health.publishing.blockedReason else {
                 Issue.record("not blocked")
                 return
             }

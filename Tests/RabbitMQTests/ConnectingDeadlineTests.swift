@@ -2,6 +2,12 @@ import AMQP
 import RabbitMQ
 import Testing
 
+#if canImport(Darwin)
+import Darwin
+#else
+import Glibc
+#endif
+
 @Suite(.timeLimit(.minutes(1))) struct ConnectingDeadlineTests {
     @Test func `a broker that never answers holds no publish longer than its own deadline`() async throws {
         let server = MuteServer()
@@ -29,4 +35,33 @@ import Testing
             return error
         }
     }
+}
+
+/// A server on loopback that takes connections and never says a word.
+private final class MuteServer {
+    let port: UInt16
+    private let descriptor: Int32
+
+    init() {
+        #if canImport(Darwin)
+        descriptor = socket(AF_INET, SOCK_STREAM, 0)
+        #else
+        descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        #endif
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let descriptor = descriptor
+        unsafe withUnsafeMutablePointer(to: &address) { address in
+            unsafe address.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
+                _ = unsafe bind(descriptor, address, length)
+                _ = listen(descriptor, 8)
+                _ = unsafe getsockname(descriptor, address, &length)
+            }
+        }
+        port = UInt16(bigEndian: address.sin_port)
+    }
+
+    deinit { close(descriptor) }
 }

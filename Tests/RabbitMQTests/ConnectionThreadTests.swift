@@ -17,8 +17,8 @@ import Testing
     }
 
     private static func endedThread() throws -> Sight {
-        let thread = try ConnectionThread(longestCall: .seconds(30))
-        thread.begin(expiry: { _ in }, { _, _ in ConnectionThread.Rest() })
+        let thread = try ConnectionThread(callTimeout: .seconds(30))
+        thread.begin(expiry: { _ in }, { _, _ in ConnectionThread.SleepPlan() })
         // From here on it is watched.
         thread.post(
             PendingPublish(Message(body: []), to: .queue("nobody's"), mandatory: false, deadline: .now + .seconds(30))

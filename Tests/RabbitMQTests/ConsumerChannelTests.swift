@@ -30,7 +30,7 @@ struct ConsumerChannelTests {
         let goesOn = consumer.connectionLost()
         #expect(goesOn)
         #expect(!stream.isRegistered)
-        #expect(!consumer.isUnwanted)
+        #expect(!consumer.isAbandoned)
         runAgain(&consumer)
         #expect(stream.isRegistered)
     }
@@ -59,7 +59,7 @@ struct ConsumerChannelTests {
         var consumer = consumer(after: 2)
         started.finish(.failure(AMQPError(.deadlineExceeded, "")))
         _ = consumer.connectionLost()
-        #expect(consumer.isUnwanted)
+        #expect(consumer.isAbandoned)
     }
 
     @Test func `a queue that is gone is declared again once, and then the reader learns of it`() async {
@@ -79,7 +79,7 @@ struct ConsumerChannelTests {
         _ = consumer.connectionLost()
         for _ in 0..<5 {
             let closing = consumer.channelClosed(BrokerReply(code: 405, text: "RESOURCE_LOCKED"))
-            #expect(closing == .rest)
+            #expect(closing == .retryLater)
         }
     }
 

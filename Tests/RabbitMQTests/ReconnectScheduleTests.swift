@@ -19,11 +19,11 @@ struct ReconnectScheduleTests {
     @Test func `before the first success a round of failures over all endpoints is the end of it`() {
         var schedule = ReconnectSchedule(endpointCount: 2)
         schedule.demand(at: start)
-        let first = schedule.failed(at: start, wasReached: false)
+        let first = schedule.failed(at: start, hasConnectedBefore: false)
         #expect(!first)
         #expect(schedule.endpoint == 1)
         #expect(schedule.nextAttempt == start)
-        let second = schedule.failed(at: start, wasReached: false)
+        let second = schedule.failed(at: start, hasConnectedBefore: false)
         #expect(second)
         #expect(schedule.state == .idle)
         #expect(schedule.nextAttempt == nil)
@@ -41,12 +41,12 @@ struct ReconnectScheduleTests {
         for round in 1...20 {
             #expect(schedule.state == .recovering(attempt: round))
             for _ in 0..<2 {
-                let isOver = schedule.failed(at: now, wasReached: true)
-                #expect(!isOver)
+                let givesUp = schedule.failed(at: now, hasConnectedBefore: true)
+                #expect(!givesUp)
                 #expect(schedule.nextAttempt == now)
             }
-            let isOver = schedule.failed(at: now, wasReached: true)
-            #expect(!isOver)
+            let givesUp = schedule.failed(at: now, hasConnectedBefore: true)
+            #expect(!givesUp)
             let next = try #require(schedule.nextAttempt)
             #expect(next > now && next - now <= .seconds(1))
             if round > 6 { #expect(next - now >= .milliseconds(500)) }
@@ -74,8 +74,8 @@ struct ReconnectScheduleTests {
         var now = start
         var told = 0
         while now < start + .seconds(3_600) {
-            _ = schedule.failed(at: now, wasReached: true)
-            told += schedule.isWorthTelling ? 1 : 0
+            _ = schedule.failed(at: now, hasConnectedBefore: true)
+            told += schedule.isWorthLogging ? 1 : 0
             now = try #require(schedule.nextAttempt)
         }
         #expect((10...14).contains(told))
@@ -85,8 +85,8 @@ struct ReconnectScheduleTests {
         var schedule = ReconnectSchedule(endpointCount: 1)
         schedule.demand(at: start)
         #expect(schedule.state == .connecting)
-        let isOver = schedule.failed(at: start, wasReached: true)
-        #expect(!isOver)
+        let givesUp = schedule.failed(at: start, hasConnectedBefore: true)
+        #expect(!givesUp)
         #expect(schedule.state == .recovering(attempt: 1))
     }
 

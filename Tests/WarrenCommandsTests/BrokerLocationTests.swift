@@ -41,17 +41,17 @@ struct BrokerLocationTests {
             "amqp://me:sesame@host?x=sesame",
         ]
     )
-    func noPassword(text: String) {
-        let error = #expect(throws: AMQPError.self) { try Broker.open(text) }
+    func noPassword(text: String) async {
+        let error = await #expect(throws: AMQPError.self) { try await Broker.open(text) }
         #expect(error.flatMap { ErrorLine.text(for: $0) }?.contains("sesame") == false)
     }
 
     @Test("A broker in this process has a URL too")
-    func embedded() throws {
-        #expect(try Broker.open("memory://") is EmbeddedBroker)
-        #expect(try Broker.open("amqp://host") is RabbitMQClient)
+    func embedded() async throws {
+        #expect(try await Broker.open("memory://") is EmbeddedBroker)
+        #expect(try await Broker.open("amqp://host") is RabbitMQClient)
         for text in ["memory:", "memory://jobs", "file:///tmp/jobs.db"] {
-            #expect(throws: AMQPError.self) { try Broker.open(text) }
+            await #expect(throws: AMQPError.self) { try await Broker.open(text) }
         }
     }
 }

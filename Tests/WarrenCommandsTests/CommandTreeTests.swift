@@ -68,7 +68,7 @@ struct CommandTreeTests {
         ])
         let worker = try #require(command as? WorkerCommand<SampleApplication>)
         #expect(worker.appOptions.smtp == "mail.example.com")
-        #expect(worker.target.named == [.init(name: "emails", concurrency: 2), .init(name: "reports")])
+        #expect(worker.target.namedQueues == [.init(name: "emails", concurrency: 2), .init(name: "reports")])
         #expect(worker.lanePolicy == .weighted([.high: 6, .low: 1]))
         #expect(worker.prefetch == 9)
         #expect(worker.shutdownTimeout.duration == .seconds(60))
@@ -87,7 +87,7 @@ struct CommandTreeTests {
     func repeatedQueue() throws {
         let command = try PlainApplication.parseAsRoot(["worker", "--queues", "b,a", "--queues", "b"])
         let worker = try #require(command as? WorkerCommand<PlainApplication>)
-        #expect(worker.target.named.map(\.name) == ["b", "a"])
+        #expect(worker.target.namedQueues.map(\.name) == ["b", "a"])
     }
 
     @Test("A worker logs from info on, other commands from warning on")

@@ -4,7 +4,7 @@ import Testing
 
 @Suite struct SupervisorMachineTests {
     private func working(_ count: Int = 2) -> SupervisorMachine {
-        var machine = SupervisorMachine(children: count, patience: .seconds(37))
+        var machine = SupervisorMachine(children: count, stopTimeout: .seconds(37))
         for index in 0..<count { _ = machine.handle(.started(index)) }
         return machine
     }
@@ -15,7 +15,7 @@ import Testing
     }
 
     @Test func `It begins by starting all children`() {
-        #expect(SupervisorMachine(children: 2, patience: .zero).begin() == [.start(0), .start(1)])
+        #expect(SupervisorMachine(children: 2, stopTimeout: .zero).begin() == [.start(0), .start(1)])
     }
 
     @Test func `A child that ends unasked is started again after a pause that grows and is bounded`() throws {
@@ -69,8 +69,8 @@ import Testing
         _ = machine.handle(.stop)
         #expect(machine.handle(.stop) == [.stopNow(0), .wait(.seconds(5))])
         #expect(machine.handle(.stop) == [])
-        #expect(machine.handle(.patienceEnded) == [.kill(0)])
-        #expect(machine.handle(.patienceEnded) == [])
+        #expect(machine.handle(.stopTimeoutElapsed) == [.kill(0)])
+        #expect(machine.handle(.stopTimeoutElapsed) == [])
         #expect(machine.handle(.ended(0, .signalled(9), ran: .seconds(1))) == [.finish(1)])
     }
 
@@ -78,12 +78,12 @@ import Testing
         var machine = working()
         _ = machine.handle(.stop)
         _ = machine.handle(.ended(0, .exited(0), ran: .seconds(1)))
-        #expect(machine.handle(.patienceEnded) == [.kill(1)])
+        #expect(machine.handle(.stopTimeoutElapsed) == [.kill(1)])
         #expect(machine.handle(.ended(1, .signalled(9), ran: .seconds(1))) == [.finish(1)])
     }
 
     @Test func `A child that was on its way when the order came gets it as soon as it is there`() {
-        var machine = SupervisorMachine(children: 1, patience: .seconds(37))
+        var machine = SupervisorMachine(children: 1, stopTimeout: .seconds(37))
         #expect(machine.handle(.stop) == [.wait(.seconds(37))])
         #expect(machine.handle(.started(0)) == [.stop(0)])
         #expect(machine.handle(.ended(0, .exited(0), ran: .zero)) == [.finish(0)])

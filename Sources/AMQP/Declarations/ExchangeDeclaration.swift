@@ -1,21 +1,21 @@
-/// What an exchange should be.
+/// The declaration of an exchange: its name, kind and properties.
 public struct ExchangeDeclaration: Sendable, Hashable {
     /// The exchange's name, at most 255 bytes.
     public var name: String
-    /// How the exchange picks queues.
+    /// The kind, which decides how the exchange selects queues.
     public var kind: ExchangeKind
     /// Whether the exchange survives a restart of the broker.
     public var isDurable: Bool
-    /// Whether the broker deletes the exchange when its last binding goes.
+    /// Whether the broker deletes the exchange when its last binding is removed.
     public var isAutoDelete: Bool
     /// Whether only other exchanges may publish to it.
     public var isInternal: Bool
-    /// The exchange that takes what this one can't route.
+    /// The exchange that receives the messages this one can't route.
     public var alternateExchange: String?
-    /// Arguments that have no property of their own here.
+    /// Arguments for which this type has no property.
     public var otherArguments: FieldTable
 
-    /// Declares an exchange; without further words it is durable and stays.
+    /// Creates a declaration; by default the exchange is durable and is never deleted automatically.
     public init(
         _ name: String,
         kind: ExchangeKind,
@@ -34,7 +34,7 @@ public struct ExchangeDeclaration: Sendable, Hashable {
         self.otherArguments = otherArguments
     }
 
-    /// The arguments as they go over the wire.
+    /// The arguments as they are sent.
     public var arguments: FieldTable {
         var table = FieldTable()
         table["alternate-exchange"] = alternateExchange.map(FieldValue.string)
@@ -42,20 +42,75 @@ public struct ExchangeDeclaration: Sendable, Hashable {
     }
 }
 
-/// How an exchange picks queues for a message.
+extension ExchangeDeclaration {
+    /// Throws if no supported broker would accept the declaration, before anything is sent.
+    ///
+    /// - Throws: `invalidArgument`, naming the exchange, what is wrong with it, and what to do.
+    public func validate() throws(AMQPError) {
+        guard !name.isEmpty else {
+            throw AMQPError(
+                .invalidArgument,
+                "An exchange without a name can't be declared: that is the default exchange, which always exists. Give it a name."
+            )
+        }
+        try ShortString.validateName(name, "An exchange's name")
+        try ShortString.validate(kind.rawValue, "The kind of exchange '\(name)'")
+        if let alternateExchange {
+            try ShortString.validateName(alternateExchange, "The alternate exchange of exchange '\(name)'")
+        }
+        for (argument, _) in otherArguments {
+            try ShortString.validate(argument, "The name of an argument of exchange '\(name)'")
+        }
+    }
+}
+
+extension ExchangeDeclaration {
+    /// Returns this declaration with the existing exchange's value, so that declaring it again finds the next
+    /// difference.
+    ///
+    /// - Returns: `nil` if the difference can't be adopted: it concerns another object, or the broker's text was
+    ///   truncated or can't be read.
+    public func adopting(_ mismatch: DeclarationMismatch) -> ExchangeDeclaration? {
+        guard mismatch.object == .exchange, !mismatch.isCut else { return nil }
+        var adopted = self
+        let text = mismatch.current?.text
+        switch mismatch.argument {
+        case "type":
+            guard let text else { return nil }
+            adopted.kind = ExchangeKind(rawValue: text)
+        case "durable":
+            guard let truth = text.flatMap(Bool.init) else { return nil }
+            adopted.isDurable = truth
+        case "auto_delete":
+            guard let truth = text.flatMap(Bool.init) else { return nil }
+            adopted.isAutoDelete = truth
+        case "internal":
+            guard let truth = text.flatMap(Bool.init) else { return nil }
+            adopted.isInternal = truth
+        case "alternate-exchange":
+            adopted.otherArguments["alternate-exchange"] = nil
+            adopted.alternateExchange = text
+        default:
+            return nil
+        }
+        return adopted == self ? nil : adopted
+    }
+}
+
+/// The kind of an exchange, which decides how it selects queues for a message.
 public struct ExchangeKind: RawRepresentable, Sendable, Hashable {
     /// The kind's name on the wire.
     public var rawValue: String
 
-    /// A kind by its name on the wire, for those that plug-ins add.
+    /// A kind by its name on the wire, for kinds that plug-ins add.
     public init(rawValue: String) { self.rawValue = rawValue }
 
-    /// The routing key is the binding's key.
+    /// Queues whose binding key equals the routing key.
     public static let direct = ExchangeKind(rawValue: "direct")
     /// Every bound queue.
     public static let fanout = ExchangeKind(rawValue: "fanout")
-    /// The routing key matches the binding's pattern of words, `*` and `#`.
+    /// Queues whose binding pattern of words, `*` and `#` matches the routing key.
     public static let topic = ExchangeKind(rawValue: "topic")
-    /// The headers match the binding's arguments.
+    /// Queues whose binding arguments match the message's headers.
     public static let headers = ExchangeKind(rawValue: "headers")
 }

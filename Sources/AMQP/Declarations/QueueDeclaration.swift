@@ -1,17 +1,17 @@
-/// What a queue should be.
+/// The declaration of a queue: its name, properties and arguments.
 public struct QueueDeclaration: Sendable, Hashable {
-    /// The queue's name, at most 255 bytes; with the empty one, the broker makes a name up.
+    /// The queue's name, at most 255 bytes; if it is empty, the broker generates one.
     public var name: String
     /// Whether the queue survives a restart of the broker.
     public var isDurable: Bool
-    /// Whether only this connection may use the queue, which goes when the connection goes.
+    /// Whether only this connection may use the queue; the broker deletes it when the connection closes.
     public var isExclusive: Bool
-    /// Whether the broker deletes the queue when its last consumer goes.
+    /// Whether the broker deletes the queue when its last consumer ends.
     public var isAutoDelete: Bool
     /// The queue's type and limits.
     public var arguments: QueueArguments
 
-    /// Declares a queue; without further words it is durable and stays.
+    /// Creates a declaration; by default the queue is durable and is never deleted automatically.
     public init(
         _ name: String,
         isDurable: Bool = true,
@@ -24,5 +24,97 @@ public struct QueueDeclaration: Sendable, Hashable {
         self.isExclusive = isExclusive
         self.isAutoDelete = isAutoDelete
         self.arguments = arguments
+    }
+
+    /// Creates a declaration of a durable queue of a kind, with its limits set in `configure`.
+    ///
+    /// ```swift
+    /// QueueDeclaration("greetings", kind: .quorum) { $0.deliveryLimit = 5 }
+    /// ```
+    public init(_ name: String, kind: QueueKind, _ configure: (inout QueueArguments) -> Void = { _ in }) {
+        self.init(name, arguments: QueueArguments(kind, configure))
+    }
+}
+
+extension QueueDeclaration {
+    /// Throws if no supported broker would accept the declaration, before anything is sent.
+    ///
+    /// - Throws: `invalidArgument`, naming the queue, what is wrong with it, and what to do.
+    public func validate() throws(AMQPError) {
+        try ShortString.validateName(name, "A queue's name")
+        do throws(AMQPError) {
+            try arguments.validate()
+        } catch {
+            throw AMQPError(.invalidArgument, "Queue '\(name)': \(error.message)", file: error.file, line: error.line)
+        }
+        guard let kind = arguments.kind, kind == .quorum || kind == .stream else { return }
+        if name.isEmpty {
+            throw refused("has no name, and the broker generates names only for classic queues", "Name it.")
+        }
+        if !isDurable { throw refused("is not durable, and a \(kind.rawValue) queue always is", "Make it durable.") }
+        if isExclusive { throw refused("is exclusive, and a \(kind.rawValue) queue can't be", "Use a classic queue.") }
+        if isAutoDelete {
+            throw refused("is auto-delete, and a \(kind.rawValue) queue can't be", "Use expires, or a classic queue.")
+        }
+    }
+
+    private func refused(_ what: String, _ advice: String) -> AMQPError {
+        AMQPError(.invalidArgument, "Queue '\(name)' \(what). \(advice)")
+    }
+}
+
+extension QueueDeclaration {
+    /// Returns this declaration with the existing queue's value, so that declaring it again finds the next difference.
+    ///
+    /// The result holds all its arguments in ``QueueArguments/other``, which isn't validated: an existing queue may
+    /// have arguments that nobody would declare.
+    ///
+    /// - Returns: `nil` if the difference can't be adopted: it concerns another object, or the broker's text was
+    ///   truncated or holds a value that can't be read back.
+    public func adopting(_ mismatch: DeclarationMismatch) -> QueueDeclaration? {
+        guard mismatch.object == .queue, !mismatch.isCut else { return nil }
+        var adopted = self
+        var table = arguments.arguments
+        switch mismatch.argument {
+        case "durable":
+            guard let truth = mismatch.current.flatMap({ Bool($0.text) }) else { return nil }
+            adopted.isDurable = truth
+        case "auto_delete":
+            guard let truth = mismatch.current.flatMap({ Bool($0.text) }) else { return nil }
+            adopted.isAutoDelete = truth
+        case let argument:
+            if let current = mismatch.current {
+                guard let value = current.fieldValue(like: table[argument]) else { return nil }
+                table[argument] = value
+            } else {
+                // A queue declared before types had to be named is a classic queue.
+                table[argument] = argument == QueueArgumentName.queueType.rawValue ? "classic" : nil
+            }
+        }
+        adopted.arguments = QueueArguments()
+        adopted.arguments.other = table
+        return adopted.isAsDeclared(by: self) ? nil : adopted
+    }
+
+    private func isAsDeclared(by other: QueueDeclaration) -> Bool {
+        isDurable == other.isDurable && isAutoDelete == other.isAutoDelete
+            && arguments.arguments == other.arguments.arguments
+    }
+}
+
+/// The broker's report on a queue: its name and the numbers of messages and consumers.
+public struct QueueStatus: Sendable, Hashable {
+    /// The queue's name, generated by the broker if the declaration had none.
+    public var name: String
+    /// The number of messages ready for delivery, without those delivered and unsettled.
+    public var messageCount: Int
+    /// The number of consumers.
+    public var consumerCount: Int
+
+    /// A status as the broker reports it.
+    public init(name: String, messageCount: Int, consumerCount: Int) {
+        self.name = name
+        self.messageCount = messageCount
+        self.consumerCount = consumerCount
     }
 }

@@ -1,40 +1,40 @@
 /// The properties of a message: AMQP's content header for class `basic`.
 ///
-/// All are optional on the wire. The broker interprets ``deliveryMode``, ``priority``, ``expiration`` and ``userID``; the rest is
-/// for the applications. Short strings hold at most 255 bytes of UTF-8.
+/// All are optional on the wire. The broker interprets ``deliveryMode``, ``priority``, ``expiration`` and ``userID``;
+/// the rest is for the applications. Short strings hold at most 255 bytes of UTF-8.
 public struct BasicProperties: Sendable, Hashable {
     /// The body's MIME type, such as `application/json`.
     public var contentType: String?
     /// The body's encoding, such as `utf-8`.
     public var contentEncoding: String?
-    /// Named values of the application's own.
+    /// Named values that the application defines.
     public var headers: FieldTable?
     /// Whether the message survives a restart of the broker.
     public var deliveryMode: DeliveryMode?
-    /// The message's priority, for a queue that has them.
+    /// The message's priority, in queues that support priorities.
     public var priority: UInt8?
-    /// Which request a message answers.
+    /// The id of the request that the message answers.
     public var correlationID: String?
-    /// Where an answer should go.
+    /// The address for an answer, usually the name of a queue.
     public var replyTo: String?
     /// The message's time to live in a queue: a decimal number of milliseconds, as text.
     public var expiration: String?
-    /// The message's own id.
+    /// The message's id.
     public var messageID: String?
-    /// When the message was made: whole seconds since 1970.
+    /// The time at which the message was created, in whole seconds since 1970.
     public var timestamp: UInt64?
-    /// The kind of message.
+    /// The type of the message, as the application names it.
     public var type: String?
-    /// The user that publishes; the broker refuses any but the connection's own.
+    /// The publishing user; the broker refuses any name other than the connection's user.
     public var userID: String?
-    /// The application that publishes.
+    /// The publishing application.
     public var appID: String?
 
-    /// Properties of which none is set.
+    /// Creates properties of which none is set.
     public init() {}
 }
 
-/// Whether a message survives a restart of the broker.
+/// The durability of a message: whether it survives a restart of the broker.
 public struct DeliveryMode: RawRepresentable, Sendable, Hashable {
     /// The number on the wire.
     public var rawValue: UInt8
@@ -44,6 +44,244 @@ public struct DeliveryMode: RawRepresentable, Sendable, Hashable {
 
     /// The message may be lost when the broker restarts.
     public static let transient = DeliveryMode(rawValue: 1)
-    /// A durable queue keeps the message over a restart.
+    /// The message survives a restart of the broker if its queue is durable.
     public static let persistent = DeliveryMode(rawValue: 2)
+}
+
+extension BasicProperties {
+    /// Throws if AMQP can't encode the properties, or if RabbitMQ would close the connection on receiving them.
+    ///
+    /// RabbitMQ does so for an infinite number or NaN in the headers: Erlang has no such numbers, and the broker fails
+    /// with 541 (tried with 3.10.8 and 4.3.6).
+    ///
+    /// - Throws: `invalidArgument`, naming the property or header, what is wrong with it, and what to do.
+    public func validate() throws(AMQPError) {
+        try validate(contentType, "content-type")
+        try validate(contentEncoding, "content-encoding")
+        try validate(correlationID, "correlation-id")
+        try validate(replyTo, "reply-to")
+        try validate(expiration, "expiration")
+        try validate(messageID, "message-id")
+        try validate(type, "type")
+        try validate(userID, "user-id")
+        try validate(appID, "app-id")
+        if let expiration { try Self.validateExpiration(expiration) }
+        guard let headers else { return }
+        do throws(WireFault) {
+            var room = WireLimits.standard
+            try Self.validate(headers, &room)
+        } catch { throw error.inside("headers").error(.invalidArgument, "A message's properties can't be sent") }
+    }
+
+    private func validate(_ text: String?, _ property: String) throws(AMQPError) {
+        guard let text else { return }
+        try ShortString.validate(text, "The message property \(property)")
+    }
+
+    private static func validateExpiration(_ text: String) throws(AMQPError) {
+        let isDigits = text.utf8.allSatisfy { UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 }
+        guard isDigits, let milliseconds = Int64(text), milliseconds <= 315_360_000_000 else {
+            throw AMQPError(
+                .invalidArgument,
+                "The message property expiration is '\(text)'; RabbitMQ accepts a whole number of milliseconds from 0 to "
+                    + "315360000000 (ten years), as decimal digits."
+            )
+        }
+    }
+
+    private static func validate(_ value: FieldValue, _ room: inout WireLimits) throws(WireFault) {
+        switch value {
+        case .float(let number) where !number.isFinite: throw notFinite("\(number)")
+        case .double(let number) where !number.isFinite: throw notFinite("\(number)")
+        case .table(let table): try validate(table, &room)
+        case .array(let elements):
+            try room.enter()
+            for index in elements.indices {
+                do throws(WireFault) { try validate(elements[index], &room) } catch { throw error.inside(index) }
+            }
+            room.leave()
+        default: break
+        }
+    }
+
+    private static func validate(_ table: FieldTable, _ room: inout WireLimits) throws(WireFault) {
+        try room.enter()
+        for (name, value) in table.entries {
+            do throws(WireFault) {
+                guard name.utf8.count <= ShortString.maximumLength else {
+                    throw WireFault("its name has \(name.utf8.count) bytes; AMQP allows \(ShortString.maximumLength).")
+                }
+                try validate(value, &room)
+            } catch { throw error.inside(name) }
+        }
+        room.leave()
+    }
+
+    private static func notFinite(_ number: String) -> WireFault {
+        WireFault("is \(number), which RabbitMQ can't read. Send it as text.")
+    }
+}
+
+extension BasicProperties {
+    /// Encodes the properties as a content header: two bytes of flags, then the values that are set.
+    ///
+    /// - Throws: `invalidArgument`, naming the property, if a text is longer than 255 bytes or the headers exceed
+    ///   `limits`.
+    package func encoded(limits: WireLimits = .standard) throws(AMQPError) -> [UInt8] {
+        var writer = WireWriter(capacity: 128 + 32 * (headers?.count ?? 0))
+        try writer.write(self, limits: limits)
+        return writer.bytes
+    }
+
+    /// Decodes properties from a content header that fills `bytes` to the end.
+    ///
+    /// - Throws: `malformed`, naming the property or header, if the bytes don't follow AMQP's format.
+    package init(decoding bytes: [UInt8], limits: WireLimits = .standard) throws(AMQPError) {
+        var reader = WireReader(bytes)
+        self = try reader.readProperties(limits: limits)
+        try reader.expectEnd(after: "A content header")
+    }
+}
+
+extension WireWriter {
+    /// Writes the properties of a message.
+    ///
+    /// - Throws: `invalidArgument`, naming the property, if a text is longer than 255 bytes or the headers exceed
+    ///   `limits`; nothing is written then.
+    package mutating func write(_ properties: BasicProperties, limits: WireLimits = .standard) throws(AMQPError) {
+        let start = bytes.count
+        do throws(WireFault) {
+            try writeValues(of: properties, limits)
+        } catch {
+            truncate(to: start)
+            throw error.error(.invalidArgument, "A message's properties can't be sent")
+        }
+    }
+
+    private mutating func writeValues(of properties: BasicProperties, _ limits: WireLimits) throws(WireFault) {
+        write(PropertyFlags(properties).rawValue)
+        try write(short: properties.contentType, "content-type")
+        try write(short: properties.contentEncoding, "content-encoding")
+        if let headers = properties.headers {
+            var room = limits
+            do throws(WireFault) { try write(table: headers, &room) } catch { throw error.inside("headers") }
+        }
+        if let mode = properties.deliveryMode { write(mode.rawValue) }
+        if let priority = properties.priority { write(priority) }
+        try write(short: properties.correlationID, "correlation-id")
+        try write(short: properties.replyTo, "reply-to")
+        try write(short: properties.expiration, "expiration")
+        try write(short: properties.messageID, "message-id")
+        if let timestamp = properties.timestamp { write(timestamp) }
+        try write(short: properties.type, "type")
+        try write(short: properties.userID, "user-id")
+        try write(short: properties.appID, "app-id")
+    }
+
+    private mutating func write(short text: String?, _ property: String) throws(WireFault) {
+        guard let text else { return }
+        do throws(WireFault) { try write(short: text) } catch { throw error.inside(property) }
+    }
+}
+
+extension WireReader {
+    /// Reads the properties of a message, skipping `cluster-id`, which has no meaning.
+    ///
+    /// - Throws: `malformed`, naming the property or header, if the bytes don't follow AMQP's format.
+    package mutating func readProperties(limits: WireLimits = .standard) throws(AMQPError) -> BasicProperties {
+        do throws(WireFault) {
+            return try properties(limits)
+        } catch { throw error.error(.malformed, "A content header") }
+    }
+
+    private mutating func properties(_ limits: WireLimits) throws(WireFault) -> BasicProperties {
+        let flags = PropertyFlags(rawValue: try number())
+        guard flags.isSubset(of: .all) else {
+            throw WireFault("has flags \(String(flags.rawValue, radix: 2)), some of which class basic doesn't define.")
+        }
+        var properties = BasicProperties()
+        properties.contentType = try shortString(flags, .contentType, "content-type")
+        properties.contentEncoding = try shortString(flags, .contentEncoding, "content-encoding")
+        if flags.contains(.headers) {
+            var room = limits
+            do throws(WireFault) { properties.headers = try table(&room) } catch { throw error.inside("headers") }
+        }
+        properties.deliveryMode = try octet(flags, .deliveryMode, "delivery-mode").map(DeliveryMode.init(rawValue:))
+        properties.priority = try octet(flags, .priority, "priority")
+        properties.correlationID = try shortString(flags, .correlationID, "correlation-id")
+        properties.replyTo = try shortString(flags, .replyTo, "reply-to")
+        properties.expiration = try shortString(flags, .expiration, "expiration")
+        properties.messageID = try shortString(flags, .messageID, "message-id")
+        if flags.contains(.timestamp) {
+            do throws(WireFault) { properties.timestamp = try number() } catch { throw error.inside("timestamp") }
+        }
+        properties.type = try shortString(flags, .type, "type")
+        properties.userID = try shortString(flags, .userID, "user-id")
+        properties.appID = try shortString(flags, .appID, "app-id")
+        _ = try shortString(flags, .clusterID, "cluster-id")
+        return properties
+    }
+
+    private mutating func shortString(
+        _ flags: PropertyFlags,
+        _ flag: PropertyFlags,
+        _ property: String
+    ) throws(WireFault) -> String? {
+        guard flags.contains(flag) else { return nil }
+        do throws(WireFault) { return try shortString() } catch { throw error.inside(property) }
+    }
+
+    private mutating func octet(
+        _ flags: PropertyFlags,
+        _ flag: PropertyFlags,
+        _ property: String
+    ) throws(WireFault) -> UInt8? {
+        guard flags.contains(flag) else { return nil }
+        do throws(WireFault) { return try number() } catch { throw error.inside(property) }
+    }
+}
+
+/// The properties present in a content header of class `basic`, in the order in which they follow, from the highest bit
+/// down.
+private struct PropertyFlags: OptionSet {
+    let rawValue: UInt16
+
+    static let contentType = PropertyFlags(rawValue: 1 << 15)
+    static let contentEncoding = PropertyFlags(rawValue: 1 << 14)
+    static let headers = PropertyFlags(rawValue: 1 << 13)
+    static let deliveryMode = PropertyFlags(rawValue: 1 << 12)
+    static let priority = PropertyFlags(rawValue: 1 << 11)
+    static let correlationID = PropertyFlags(rawValue: 1 << 10)
+    static let replyTo = PropertyFlags(rawValue: 1 << 9)
+    static let expiration = PropertyFlags(rawValue: 1 << 8)
+    static let messageID = PropertyFlags(rawValue: 1 << 7)
+    static let timestamp = PropertyFlags(rawValue: 1 << 6)
+    static let type = PropertyFlags(rawValue: 1 << 5)
+    static let userID = PropertyFlags(rawValue: 1 << 4)
+    static let appID = PropertyFlags(rawValue: 1 << 3)
+    static let clusterID = PropertyFlags(rawValue: 1 << 2)
+
+    /// All flags of class `basic`; bit 1 has no meaning, and bit 0 would announce more flags.
+    static let all = PropertyFlags(rawValue: 0xFFFC)
+
+    init(rawValue: UInt16) { self.rawValue = rawValue }
+
+    /// The flags of the properties that are set.
+    init(_ properties: BasicProperties) {
+        var flags: PropertyFlags = []
+        if properties.contentType != nil { flags.insert(.contentType) }
+        if properties.contentEncoding != nil { flags.insert(.contentEncoding) }
+        if properties.headers != nil { flags.insert(.headers) }
+        if properties.deliveryMode != nil { flags.insert(.deliveryMode) }
+        if properties.priority != nil { flags.insert(.priority) }
+        if properties.correlationID != nil { flags.insert(.correlationID) }
+        if properties.replyTo != nil { flags.insert(.replyTo) }
+        if properties.expiration != nil { flags.insert(.expiration) }
+        if properties.messageID != nil { flags.insert(.messageID) }
+        if properties.timestamp != nil { flags.insert(.timestamp) }
+        if properties.type != nil { flags.insert(.type) }
+        if properties.userID != nil { flags.insert(.userID) }
+        if properties.appID != nil { flags.insert(.appID) }
+        self = flags
+    }
 }

@@ -1,12 +1,13 @@
-/// A message that the broker delivered and that waits to be settled: acknowledged, given back, or rejected.
+/// A delivered message that has yet to be settled: acknowledged, requeued or rejected.
 ///
-/// Settle each delivery once. Settling returns at once and never fails: the client sends it as soon as it can, joined with others.
-/// If the channel on which the delivery came is gone, the broker has already taken the message back and will deliver it again, so
-/// settling does nothing then. A second settlement of the same delivery does nothing either.
+/// Settle each delivery once. Settling returns immediately and never fails: the client sends the settlement as soon as
+/// it can, together with others. If the delivery's channel is gone, the broker has already requeued the message and
+/// will deliver it again, so settling does nothing. Neither does a second settlement of the same delivery.
 public struct Delivery: Sendable {
     /// The message.
     public var message: Message
-    /// Where the message was published to, as the broker says: after dead-lettering, the dead-letter exchange and key.
+    /// The destination to which the message was published, as the broker reports it: after dead-lettering, the
+    /// dead-letter exchange and key.
     public var destination: Destination
     /// The queue from which the delivery came.
     public var queue: String
@@ -16,7 +17,7 @@ public struct Delivery: Sendable {
     public var tag: UInt64
     @usableFromInline let settler: any DeliverySettler
 
-    /// A delivery as a transport hands it over; `settler` is the channel it came on.
+    /// Creates a delivery, for transports; `settler` is the channel on which it arrived.
     public init(
         message: Message,
         destination: Destination,
@@ -33,49 +34,51 @@ public struct Delivery: Sendable {
         self.settler = settler
     }
 
-    /// True once the channel on which the delivery came is gone: settling does nothing any more, and the broker delivers the message
+    /// True once the delivery's channel is gone: settling no longer has an effect, and the broker delivers the message
     /// again.
     ///
-    /// Work on it that hasn't begun is better not begun.
+    /// Don't start work on a lost delivery.
     public var isLost: Bool { settler.isGone }
 
-    /// Tells the broker that the message is done with.
+    /// Acknowledges the message: the broker removes it from its queue.
     @inlinable
     public func ack() { settler.settle(tag, .ack) }
 
-    /// Hands the message back: to the queue, to be delivered again, or else to the queue's dead-letter exchange.
+    /// Returns the message by `basic.nack`: to its queue, to be delivered again, or else to the queue's dead-letter
+    /// exchange.
     ///
-    /// Whether a requeue by `nack` counts towards the delivery limit of a quorum queue depends on the version
-    /// (``BrokerFeatures/nackCountsTowardsDeliveryLimit``); `reject` is counted everywhere.
+    /// A requeue by `nack` counts towards the delivery limit of a quorum queue before RabbitMQ 4.3, and not since; a
+    /// requeue by `reject` counts on every version.
     @inlinable
     public func nack(requeue: Bool) { settler.settle(tag, requeue ? .requeue : .discard) }
 
-    /// Rejects the message: back to the queue, or else to the queue's dead-letter exchange.
+    /// Rejects the message by `basic.reject`: it returns to its queue, or else goes to the queue's dead-letter
+    /// exchange.
     @inlinable
     public func reject(requeue: Bool) { settler.settle(tag, .reject(requeue: requeue)) }
 }
 
-/// What becomes of a delivery at the broker.
+/// The settlement of a delivery.
 public enum DeliverySettlement: Sendable, Hashable {
     /// `basic.ack`: done.
     case ack
     /// `basic.nack` with requeue: back to the queue.
     case requeue
-    /// `basic.nack` without requeue: to the dead-letter exchange, or gone.
+    /// `basic.nack` without requeue: dead-lettered, or dropped.
     case discard
     /// `basic.reject`.
     case reject(requeue: Bool)
 }
 
-/// The channel a delivery came on: what its settlements go through.
+/// The channel on which a delivery arrived, and through which it is settled.
 public protocol DeliverySettler: AnyObject, Sendable {
-    /// Takes a settlement, to be sent soon; does nothing if the channel is gone or the tag was settled before.
+    /// Accepts a settlement, to be sent soon; does nothing if the channel is gone or the tag was settled before.
     func settle(_ tag: UInt64, _ settlement: DeliverySettlement)
     /// True once the channel is gone.
     var isGone: Bool { get }
 }
 
 extension DeliverySettler {
-    /// A channel that is never lost.
+    /// False, for a channel that is never lost.
     public var isGone: Bool { false }
 }

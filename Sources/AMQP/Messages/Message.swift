@@ -1,16 +1,24 @@
 /// A message: its properties and its body.
 public struct Message: Sendable, Hashable {
-    /// The largest body that every supported RabbitMQ takes, in bytes: 16 MiB, the default `max_message_size` since 4.0.
+    /// The largest body that every supported RabbitMQ accepts, in bytes: 16 MiB, the default `max_message_size` since
+    /// 4.0.
     public static let maximumBodySize = 16 * 1024 * 1024
 
-    /// What the content header says.
+    /// The properties, which are sent in the content header.
     public var properties: BasicProperties
-    /// The payload, which neither client nor broker looks into.
+    /// The payload, which is opaque to client and broker.
     public var body: [UInt8]
 
     /// A message with these properties and this body.
     public init(properties: BasicProperties = BasicProperties(), body: [UInt8]) {
         self.properties = properties
         self.body = body
+    }
+
+    /// A message whose body is this text, as UTF-8.
+    ///
+    /// No property is set: neither a content type nor an encoding is sent.
+    public init(_ text: String) {
+        self.init(body: Array(text.utf8))
     }
 }

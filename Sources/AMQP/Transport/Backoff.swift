@@ -1,6 +1,6 @@
-/// Growing pauses between attempts: each is drawn at random from the upper half of a limit that doubles.
+/// Growing pauses between attempts, each drawn at random from the upper half of a limit that doubles.
 ///
-/// The randomness keeps processes that lost the same broker from coming back in step.
+/// The randomness keeps processes that lost the same broker from reconnecting in step.
 package struct Backoff: Sendable {
     private let first: Duration
     private let longest: Duration

@@ -1,21 +1,23 @@
-/// What differs between versions of RabbitMQ, as far as client and framework care: the one table of it.
+/// The differences between versions of RabbitMQ on which client and framework depend, in one table.
 ///
-/// Nothing else compares versions. A row names its source; "tried" means with 3.10.8 and 4.3.6, by hand or by the integration tests.
-/// What a broker says of itself in the protocol (its capabilities, the bits of a method) is not here: it needs no version.
-public struct BrokerFeatures: Sendable, Hashable {
-    /// The oldest version on which everything holds: quorum queues learned a time to live and at-least-once dead-lettering in it.
+/// Nothing else compares versions. Each row names its source; "tried" means with 3.10.8 and 4.3.6, by hand or by the
+/// integration tests. What a broker announces in the protocol (its capabilities, the bits of a method) is not here,
+/// because it needs no version.
+package struct BrokerFeatures: Sendable, Hashable {
+    /// The oldest version on which all guarantees hold: the first whose quorum queues have a time to live and
+    /// at-least-once dead-lettering.
     ///
     /// Source: <https://github.com/rabbitmq/rabbitmq-server/blob/main/release-notes/3.10.0.md>.
-    public static let oldestSupportedVersion = BrokerVersion(3, 10)
+    package static let oldestSupportedVersion = BrokerVersion(3, 10)
 
     /// The series that the tests are run on.
-    public static let testedSeries = [BrokerVersion(3, 10), BrokerVersion(4, 0), BrokerVersion(4, 3)]
+    package static let testedSeries = [BrokerVersion(3, 10), BrokerVersion(4, 0), BrokerVersion(4, 3)]
 
-    /// The version this is about.
-    public var version: BrokerVersion
+    /// The version that is described.
+    package var version: BrokerVersion
 
-    /// What a broker of this version does.
-    public init(_ version: BrokerVersion) {
+    /// The features of a broker of this version.
+    package init(_ version: BrokerVersion) {
         self.version = version
     }
 
@@ -23,122 +25,129 @@ public struct BrokerFeatures: Sendable, Hashable {
     private static let fourThree = BrokerVersion(4, 3)
 
     /// Whether the guarantees hold on this version.
-    public var isSupported: Bool { version >= Self.oldestSupportedVersion }
+    package var isSupported: Bool { version >= Self.oldestSupportedVersion }
 
     /// Whether the tests are run on this version's series.
-    public var isTested: Bool {
+    package var isTested: Bool {
         Self.testedSeries.contains { $0.major == version.major && $0.minor == version.minor }
     }
 
     /// Whether this version's series came after all that the tests are run on.
-    public var isNewerThanTested: Bool { !isTested && Self.testedSeries.allSatisfy { $0 < version } }
+    package var isNewerThanTested: Bool { !isTested && Self.testedSeries.allSatisfy { $0 < version } }
 
     // MARK: Redelivery
 
-    /// After how many returns a quorum queue without `x-delivery-limit` dead-letters or drops a message; `nil` for never.
+    /// The number of returns after which a quorum queue without `x-delivery-limit` dead-letters or drops a message;
+    /// `nil` for no limit.
     ///
     /// Source: <https://github.com/rabbitmq/rabbitmq-server/blob/main/release-notes/4.0.1.md>.
-    public var defaultDeliveryLimit: Int? { version >= Self.four ? 20 : nil }
+    package var defaultDeliveryLimit: Int? { version >= Self.four ? 20 : nil }
 
-    /// The `x-delivery-limit` that means "no limit", or `nil` where that is said by leaving the argument out.
+    /// The `x-delivery-limit` that means "no limit", or `nil` where leaving the argument out means that.
     ///
-    /// Until 3.13 a quorum queue without the argument has no limit, and -1 is not documented. Since 4.0 it would have a limit of 20,
-    /// after which a queue without a dead-letter exchange drops the message; -1 lifts it.
+    /// Until 3.13 a quorum queue without the argument has no limit, and -1 is not documented. Since 4.0 it would have a
+    /// limit of 20, after which a queue without a dead-letter exchange drops the message; -1 lifts it.
     ///
     /// Source: <https://github.com/rabbitmq/rabbitmq-server/blob/main/release-notes/4.0.1.md>; tried.
-    public var unlimitedDeliveryLimit: Int? { version >= Self.four ? -1 : nil }
+    package var unlimitedDeliveryLimit: Int? { version >= Self.four ? -1 : nil }
 
-    /// Whether a delivery given back with `nack` counts towards a quorum queue's delivery limit.
+    /// Whether a requeue by `nack` counts towards a quorum queue's delivery limit.
     ///
-    /// One given back with `reject` counts on every version, and so does one whose consumer died.
+    /// A requeue by `reject`, or because the consumer was lost, counts on every version.
     ///
     /// Source: <https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling>; tried.
-    public var nackCountsTowardsDeliveryLimit: Bool { version < Self.fourThree }
+    package var nackCountsTowardsDeliveryLimit: Bool { version < Self.fourThree }
 
-    /// Where a quorum queue puts a message that was given back; those of a lost channel go to the front on every version.
+    /// The position at which a quorum queue puts a requeued message; those of a lost channel are put at the front on
+    /// every version.
     ///
     /// - Parameter hasDeliveryLimit: Whether the queue has a limit, by argument, policy or ``defaultDeliveryLimit``.
     ///
-    /// The documentation of 4.0 says "to its original position"; 3.10.8, 4.0.5 and 4.3.6 were all seen to keep the order of return.
+    /// The documentation of 4.0 says "to its original position"; when tried, 3.10.8, 4.0.5 and 4.3.6 all kept the order
+    /// of return.
     ///
     /// Source: <https://www.rabbitmq.com/docs/quorum-queues>, of each version; tried.
-    public func requeuePosition(hasDeliveryLimit: Bool) -> RequeuePosition {
+    package func requeuePosition(hasDeliveryLimit: Bool) -> RequeuePosition {
         hasDeliveryLimit || version >= Self.four ? .orderOfReturn : .back
     }
 
-    /// A place in a queue for a message that was given back.
-    public enum RequeuePosition: Sendable, Hashable {
+    /// The position of a requeued message in its queue.
+    package enum RequeuePosition: Sendable, Hashable {
         /// Behind all others.
         case back
-        /// Where it was, if it can be. Tried: 3.10.8 and 4.0.5 put what was given back before all others, in the order in which it was.
+        /// Its original position, if possible. Tried: 3.10.8 and 4.0.5 put requeued messages before all others, in
+        /// their original order.
         case originalPlace
-        /// Before those not yet delivered, in the order in which messages were given back.
+        /// Before those not yet delivered, in the order in which they were requeued.
         case orderOfReturn
     }
 
     // MARK: Consumers
 
-    /// Whether a consumer can outlive its queue and be dead, without a word from the broker.
+    /// Whether a consumer can outlive its queue and receive nothing more, without notice from the broker.
     ///
-    /// Where a quorum queue is deleted and declared again within some 50 ms, the channel registers its consumer at the new queue and then
-    /// drops what that delivers to it: a full prefetch is out and never arrives, until the channel closes. Tried: 3.10.8 does so; 4.0.5 and
-    /// 4.3.6 cancel the consumer each time. What lies between was not tried.
-    public var mayKeepDeadConsumers: Bool { version < Self.four }
+    /// If a quorum queue is deleted and declared again within some 50 ms, the channel registers its consumer at the new
+    /// queue and then drops that queue's deliveries: a full prefetch counts as delivered and never arrives, until the
+    /// channel closes. Tried: 3.10.8 does so; 4.0.5 and 4.3.6 cancel the consumer each time. Versions in between were
+    /// not tried.
+    package var mayKeepDeadConsumers: Bool { version < Self.four }
 
-    /// Whether a quorum queue with a single active consumer lets a new one of a higher priority take over, once the active one has settled
-    /// what it has.
+    /// Whether a quorum queue with a single active consumer lets a new one of a higher priority take over, once the
+    /// active one has settled its deliveries.
     ///
     /// Source: <https://www.rabbitmq.com/docs/consumers#sac-priority>.
-    public var prefersHigherPriorityActiveConsumer: Bool { version >= Self.four }
+    package var prefersHigherPriorityActiveConsumer: Bool { version >= Self.four }
 
     // MARK: Consumer timeout
 
-    /// How long a delivery may stay unsettled where nobody configured it; `nil` where queues of this kind have no such limit.
+    /// The time for which a delivery may stay unsettled by default; `nil` if queues of this kind have no such limit.
     ///
     /// Sources: <https://www.rabbitmq.com/docs/consumers#acknowledgement-timeout>,
-    /// <https://github.com/rabbitmq/rabbitmq-server/releases/tag/v4.3.0> ("No Longer Evaluated for Classic Queues"); read from the
-    /// running brokers' settings.
-    public func defaultConsumerTimeout(of kind: QueueKind) -> Duration? {
+    /// <https://github.com/rabbitmq/rabbitmq-server/releases/tag/v4.3.0> ("No Longer Evaluated for Classic Queues");
+    /// read from the running brokers' settings.
+    package func defaultConsumerTimeout(of kind: QueueKind) -> Duration? {
         hasConsumerTimeout(of: kind) ? .seconds(1_800) : nil
     }
 
     /// Whether the broker limits how long a delivery of a queue of this kind may stay unsettled.
     ///
     /// Source: as of ``defaultConsumerTimeout(of:)``.
-    public func hasConsumerTimeout(of kind: QueueKind) -> Bool { version < Self.fourThree || kind == .quorum }
+    package func hasConsumerTimeout(of kind: QueueKind) -> Bool { version < Self.fourThree || kind == .quorum }
 
-    /// What the broker does to a consumer that let the timeout pass.
+    /// The broker's response to a consumer that exceeds the timeout.
     ///
     /// Sources: <https://github.com/rabbitmq/rabbitmq-server/blob/main/consumer_timeouts.md>; since 4.3.7 the broker's
-    /// `consumer_timeout_response` can ask for the old way (<https://github.com/rabbitmq/rabbitmq-server/releases/tag/v4.3.7>).
-    public var consumerTimeoutResponse: ConsumerTimeoutResponse {
+    /// `consumer_timeout_response` can restore the old behaviour
+    /// (<https://github.com/rabbitmq/rabbitmq-server/releases/tag/v4.3.7>).
+    package var consumerTimeoutResponse: ConsumerTimeoutResponse {
         version >= Self.fourThree ? .cancelsConsumer : .closesChannel
     }
 
-    /// The end of a consumer that kept a delivery too long.
-    public enum ConsumerTimeoutResponse: Sendable, Hashable {
+    /// A response to a consumer that keeps a delivery too long.
+    package enum ConsumerTimeoutResponse: Sendable, Hashable {
         /// The channel is closed with 406, and all its consumers with it.
         case closesChannel
         /// The consumer gets `basic.cancel`, if the client advertised `consumer_cancel_notify`, as this one does.
         case cancelsConsumer
     }
 
-    /// What a queue of this kind does with the argument `x-consumer-timeout`, and with the policy key `consumer-timeout`.
+    /// The effect of the argument `x-consumer-timeout`, and of the policy key `consumer-timeout`, on a queue of this
+    /// kind.
     ///
-    /// Sources: <https://www.rabbitmq.com/docs/consumers#per-queue-configuration>; tried: 3.10.8 takes the argument and ignores it, 4.3.6
-    /// refuses it on a classic queue with 406.
-    public func consumerTimeoutArgument(of kind: QueueKind) -> ArgumentEffect {
+    /// Sources: <https://www.rabbitmq.com/docs/consumers#per-queue-configuration>; tried: 3.10.8 accepts the argument
+    /// and ignores it, 4.3.6 refuses it on a classic queue with 406.
+    package func consumerTimeoutArgument(of kind: QueueKind) -> ArgumentEffect {
         if version < BrokerVersion(3, 12) { return .ignored }
         return hasConsumerTimeout(of: kind) ? .obeyed : .refused
     }
 
-    /// What becomes of an argument.
-    public enum ArgumentEffect: Sendable, Hashable {
-        /// Taken, without effect.
+    /// The effect of an argument.
+    package enum ArgumentEffect: Sendable, Hashable {
+        /// Accepted, without effect.
         case ignored
-        /// Taken, and done.
+        /// Accepted and applied.
         case obeyed
-        /// Answered with 406.
+        /// Refused with 406.
         case refused
     }
 
@@ -147,87 +156,96 @@ public struct BrokerFeatures: Sendable, Hashable {
     /// Whether a quorum queue writes `x-delivery-count` also when it delivers a message for the first time, as 0.
     ///
     /// Tried: 3.10.8 does; 4.0.5 and 4.3.6 write it only once something has counted.
-    public var countsFirstDelivery: Bool { version < Self.four }
+    package var countsFirstDelivery: Bool { version < Self.four }
 
-    /// Whether a quorum queue writes into `x-acquired-count` how often a message was delivered before, whatever counted.
+    /// Whether a quorum queue writes the number of all earlier deliveries of a message, counted or not, into
+    /// `x-acquired-count`.
     ///
     /// Tried: 4.3.6 does, 3.10.8 and 4.0.5 don't.
-    public var marksAcquiredCount: Bool { version >= Self.fourThree }
+    package var marksAcquiredCount: Bool { version >= Self.fourThree }
 
-    /// What of a message's deliveries goes with it from the queue it died in: if that is any, it is redelivered in its new queue, and a
-    /// quorum queue counts on from there.
+    /// The deliveries of a message that stay counted when it is dead-lettered.
     ///
-    /// Tried with 3.10.8, 4.0.5 and 4.3.6, both kinds of queue on either side, and what a consumer can do before and at the end.
-    public func deadLetterCount(from source: QueueKind, to target: QueueKind) -> DeadLetterCount {
+    /// If there are any, the message is redelivered in its new queue, and a quorum queue continues the count.
+    ///
+    /// Tried with 3.10.8, 4.0.5 and 4.3.6, with both kinds of queue on either side, and with every way in which a
+    /// consumer can settle or lose the deliveries.
+    package func deadLetterCount(from source: QueueKind, to target: QueueKind) -> DeadLetterCount {
         if version >= Self.fourThree { return .lossesAndRejects }
         return version >= Self.four && source == .quorum && target == .quorum ? .lossesAndDiscard : .nothing
     }
 
-    /// Whether a quorum queue that has too many messages at one time, as when a lost consumer gives some back, dead-letters the last of them
-    /// first.
+    /// Whether a quorum queue that exceeds its limit by several messages at once, as when those of a lost consumer are
+    /// requeued, dead-letters the last of them first.
     ///
     /// Tried: 3.10.8 and 4.0.5 do, 4.3.6 doesn't.
-    public var deadLettersSurplusInReverse: Bool { version < Self.fourThree }
+    package var deadLettersSurplusInReverse: Bool { version < Self.fourThree }
 
-    /// What counts of the deliveries of a dead letter.
-    public enum DeadLetterCount: Sendable, Hashable {
+    /// The deliveries of a dead letter that stay counted.
+    package enum DeadLetterCount: Sendable, Hashable {
         /// None of them.
         case nothing
-        /// Those whose consumer was lost, and the last one if its consumer discarded the message, by `reject` or `nack`.
+        /// Those whose consumer was lost, and the last one if its consumer discarded the message, by `reject` or
+        /// `nack`.
         case lossesAndDiscard
-        /// Those whose consumer was lost or rejected the message, to the queue or not; no `nack`.
+        /// Those whose consumer was lost or used `reject`, with or without requeue; not those ended by `nack`.
         case lossesAndRejects
     }
 
-    /// Whether the broker reads `x-death` headers that a publisher sends, and silently drops the message if they look like a cycle.
+    /// Whether the broker reads `x-death` headers that a publisher sends, and silently drops the message if they look
+    /// like a cycle.
     ///
     /// Source: <https://github.com/rabbitmq/rabbitmq-server/blob/main/release-notes/4.0.1.md>.
-    public var interpretsPublishedDeathHeaders: Bool { version < Self.four }
+    package var interpretsPublishedDeathHeaders: Bool { version < Self.four }
 
     /// Whether a dead-lettered message has `x-last-death-` headers beside the `x-first-death-` ones.
     ///
     /// Tried: 3.10.8 sets none, 4.0.5 and 4.3.6 do.
-    public var marksLastDeath: Bool { version >= BrokerVersion(3, 13) }
+    package var marksLastDeath: Bool { version >= BrokerVersion(3, 13) }
 
-    /// The largest message the broker takes by default, in bytes; ``Message/maximumBodySize`` is the least of all versions.
+    /// The largest message that the broker accepts by default, in bytes; ``Message/maximumBodySize`` is the smallest of
+    /// all versions.
     ///
-    /// Source: <https://github.com/rabbitmq/rabbitmq-server/blob/main/release-notes/4.0.1.md>; read from the running brokers' settings.
-    public var maximumMessageSize: Int { (version >= Self.four ? 16 : 128) * 1024 * 1024 }
+    /// Source: <https://github.com/rabbitmq/rabbitmq-server/blob/main/release-notes/4.0.1.md>; read from the running
+    /// brokers' settings.
+    package var maximumMessageSize: Int { (version >= Self.four ? 16 : 128) * 1024 * 1024 }
 
-    /// How many priorities a quorum queue tells apart, without an argument; 1 is none.
+    /// The number of priorities that a quorum queue distinguishes without an argument; 1 means none.
     ///
     /// Source: <https://www.rabbitmq.com/blog/2026/04/23/rabbitmq-4.3-release>.
-    public var quorumQueuePriorities: Int {
+    package var quorumQueuePriorities: Int {
         if version >= Self.fourThree { return 32 }
         return version >= Self.four ? 2 : 1
     }
 
     // MARK: Declarations
 
-    /// Whether a queue that was declared without a type has the name of its type all the same.
+    /// Whether a queue that was declared without a type nevertheless reports one.
     ///
-    /// Tried, by the words of the refusal of another type: 4.3.6 says `classic`, 3.10.8 and 4.0.5 none.
-    public var namesDefaultQueueType: Bool { version >= Self.fourThree }
+    /// Tried, by the text that refuses another type: 4.3.6 says `classic`, 3.10.8 and 4.0.5 say none.
+    package var namesDefaultQueueType: Bool { version >= Self.fourThree }
 
-    /// How many `#` the pattern of a binding to a topic exchange may have; `nil` for any number.
+    /// The greatest number of `#` in the pattern of a binding to a topic exchange; `nil` for any number.
     ///
     /// Tried: 4.3.6 refuses a third with 406, 3.10.8 and 4.0.5 don't.
-    public var maximumHashesInPattern: Int? { version >= Self.fourThree ? 2 : nil }
+    package var maximumHashesInPattern: Int? { version >= Self.fourThree ? 2 : nil }
 
-    /// Whether every broker of this version takes a queue that is neither durable nor exclusive, unless it is configured not to.
+    /// Whether every broker of this version accepts a queue that is neither durable nor exclusive, unless it is
+    /// configured not to.
     ///
-    /// 4.3.0 refuses it (<https://github.com/rabbitmq/rabbitmq-server/releases/tag/v4.3.0>, "Deprecated Features are Now Disabled by
-    /// Default"); Debian's 4.3.6 took it when tried.
-    public var takesTransientSharedQueues: Bool { version < Self.fourThree }
+    /// 4.3.0 refuses it (<https://github.com/rabbitmq/rabbitmq-server/releases/tag/v4.3.0>, "Deprecated Features are
+    /// Now Disabled by Default"); Debian's 4.3.6 accepted it when tried.
+    package var takesTransientSharedQueues: Bool { version < Self.fourThree }
 
-    /// Whether a consumer of a quorum queue on a channel with a prefetch for the whole channel is refused; if not, the prefetch is taken as one
-    /// for each consumer, without a word.
+    /// Whether a consumer of a quorum queue is refused on a channel with a prefetch for the whole channel; if not, the
+    /// prefetch silently applies to each consumer.
     ///
-    /// Sources: <https://www.rabbitmq.com/docs/quorum-queues#global-qos>, <https://www.rabbitmq.com/docs/deprecated-features>; tried.
-    public var refusesGlobalPrefetch: Bool { version < Self.fourThree }
+    /// Sources: <https://www.rabbitmq.com/docs/quorum-queues#global-qos>,
+    /// <https://www.rabbitmq.com/docs/deprecated-features>; tried.
+    package var refusesGlobalPrefetch: Bool { version < Self.fourThree }
 
     /// Whether a policy can mirror classic queues (`ha-mode`).
     ///
     /// Source: <https://github.com/rabbitmq/rabbitmq-server/blob/main/release-notes/4.0.1.md>.
-    public var mirrorsClassicQueues: Bool { version < Self.four }
+    package var mirrorsClassicQueues: Bool { version < Self.four }
 }

@@ -2,25 +2,27 @@ import Synchronization
 
 /// The deliveries of one consumer, in the order the broker sent them.
 ///
-/// The stream ends after ``cancel()``, when what had arrived has been read, and throws if the broker cancelled the consumer or closed its
-/// channel. A transport may recover a lost connection: then the stream goes on, and what came before is lost (``Delivery/isLost``)
-/// and delivered again. The broker's prefetch bounds what waits here: it sends no more until deliveries are settled.
+/// After ``cancel()`` the stream ends once all deliveries that had arrived have been read. It throws if the broker
+/// cancels the consumer or closes its channel. If the transport recovers a lost connection, the stream continues;
+/// earlier deliveries are lost (``Delivery/isLost``) and are delivered again. The prefetch bounds the number of
+/// deliveries that wait here: the broker sends no more until some are settled.
 ///
-/// One task reads a stream. A transport hands deliveries over in batches, so most calls of `next()` neither suspend nor lock.
+/// A stream has one reading task. Transports pass deliveries in batches, so most calls of `next()` neither suspend nor
+/// lock.
 public final class DeliveryStream: AsyncSequence, Sendable {
     /// A delivery.
     public typealias Element = Delivery
-    /// What can end the stream early.
+    /// The error that can end the stream early.
     public typealias Failure = AMQPError
 
-    /// What a transport does when the reader wants no more.
+    /// The transport's actions for ending a consumer.
     public struct Control: Sendable {
-        /// Asks the broker for no more deliveries; those that came can still be settled.
+        /// Asks the broker for no more deliveries; those that arrived can still be settled.
         public var cancel: @Sendable () async -> Void
-        /// Ends the consumer's channel: what is unsettled goes back to the queue.
+        /// Closes the consumer's channel: the broker requeues unsettled deliveries.
         public var close: @Sendable () async -> Void
 
-        /// The two ways to end.
+        /// Creates a control from its two actions.
         public init(cancel: @escaping @Sendable () async -> Void, close: @escaping @Sendable () async -> Void) {
             self.cancel = cancel
             self.close = close
@@ -35,25 +37,25 @@ public final class DeliveryStream: AsyncSequence, Sendable {
     }
 
     private enum Wake {
-        case look
+        case read
         case cancelled
     }
 
     private let state = Mutex(State())
     private let control: Control
 
-    /// A stream that a transport feeds with ``yield(_:)`` and ends with ``finish(throwing:)``.
+    /// Creates a stream that a transport feeds with ``yield(_:)`` and ends with ``finish(throwing:)``.
     public init(control: Control) {
         self.control = control
     }
 
-    /// True while the consumer is registered at the broker: false after the stream's end, and while a transport recovers a lost
-    /// connection.
+    /// True while the consumer is registered at the broker: false after the stream's end, and while a transport
+    /// recovers a lost connection.
     public var isRegistered: Bool { state.withLock { $0.isRegistered && $0.end == nil } }
 
-    /// Says whether the consumer is registered at the broker, for transports that recover.
+    /// Sets whether the consumer is registered at the broker, for transports that recover.
     ///
-    /// When it isn't any more, what was handed over and not yet read is dropped: the broker delivers it again.
+    /// Setting it to false drops the deliveries that have not been read: the broker delivers them again.
     public func setRegistered(_ isRegistered: Bool) {
         state.withLock { state in
             state.isRegistered = isRegistered
@@ -63,37 +65,37 @@ public final class DeliveryStream: AsyncSequence, Sendable {
 
     /// Asks the broker for no more deliveries.
     ///
-    /// The stream ends once what had arrived has been read; it can all still be settled.
+    /// The stream ends once all deliveries that had arrived have been read; they can still be settled.
     public func cancel() async { await control.cancel() }
 
-    /// Ends the consumer and its channel.
+    /// Ends the consumer and closes its channel.
     ///
-    /// What is unsettled goes back to the queue.
+    /// The broker requeues unsettled deliveries.
     public func close() async { await control.close() }
 
-    /// Makes the iterator; a stream has one reader.
+    /// Creates the iterator; a stream has one reader.
     public func makeAsyncIterator() -> Iterator { Iterator(stream: self) }
 
-    /// Hands deliveries to the reader, for transports.
+    /// Passes deliveries to the reader, for transports.
     public func yield(_ deliveries: [Delivery]) {
         let reader = state.withLock { state in
             guard state.end == nil else { return nil as CheckedContinuation<Wake, Never>? }
             if state.waiting.isEmpty { state.waiting = deliveries } else { state.waiting += deliveries }
             return state.reader.take()
         }
-        reader?.resume(returning: .look)
+        reader?.resume(returning: .read)
     }
 
-    /// Ends the stream after what was handed over has been read, for transports; the first end counts.
+    /// Ends the stream once the deliveries passed before have been read, for transports; only the first call counts.
     public func finish(throwing error: AMQPError? = nil) {
         let reader = state.withLock { state in
             if state.end == nil { state.end = error.map(Result.failure) ?? .success(()) }
             return state.reader.take()
         }
-        reader?.resume(returning: .look)
+        reader?.resume(returning: .read)
     }
 
-    /// All deliveries that wait; suspends until there is one.
+    /// Returns all waiting deliveries; suspends until there is at least one.
     ///
     /// An empty array means the stream has ended, or the reading task was cancelled.
     public func nextBatch() async throws(AMQPError) -> [Delivery] {
@@ -117,7 +119,7 @@ public final class DeliveryStream: AsyncSequence, Sendable {
             await withCheckedContinuation { continuation in
                 let wake: Wake? = state.withLock { state in
                     if Task.isCancelled { return .cancelled }
-                    if !state.waiting.isEmpty || state.end != nil { return .look }
+                    if !state.waiting.isEmpty || state.end != nil { return .read }
                     precondition(state.reader == nil, "A DeliveryStream has one reader; a second one began to read.")
                     state.reader = continuation
                     return nil
@@ -129,10 +131,11 @@ public final class DeliveryStream: AsyncSequence, Sendable {
         }
     }
 
-    /// Reads a ``DeliveryStream``.
+    /// The iterator of a ``DeliveryStream``.
     public struct Iterator: AsyncIteratorProtocol {
         private let stream: DeliveryStream
-        /// What is still to be read of a batch, the first last: taking the last out of an array moves it and copies nothing.
+        /// The unread deliveries of a batch in reverse order: removing an array's last element moves it and copies
+        /// nothing.
         private var batch: [Delivery] = []
 
         init(stream: DeliveryStream) { self.stream = stream }
@@ -146,7 +149,7 @@ public final class DeliveryStream: AsyncSequence, Sendable {
         public mutating func next(isolation actor: isolated (any Actor)?) async throws(AMQPError) -> Delivery? {
             while true {
                 while let delivery = batch.popLast() {
-                    // One that was lost while it waited here comes again.
+                    // A delivery that was lost while it waited here is delivered again.
                     if !delivery.isLost { return delivery }
                 }
                 batch = try await stream.nextBatch()

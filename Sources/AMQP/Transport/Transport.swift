@@ -1,42 +1,47 @@
-/// The seam between a framework and a broker: what AMQP 0-9-1 and RabbitMQ's additions offer, as Warren uses it.
+/// The interface between a framework and a broker: the operations of AMQP 0-9-1 and RabbitMQ's additions that Warren
+/// uses.
 ///
-/// RabbitMQ's client implements it over a network; an embedded broker can implement it in the same process. It stands at AMQP's
-/// level (exchange, queue, binding, publish, consume, settle), not at the level of jobs, so that dead-lettering, delays and priorities
-/// are one code path whatever is behind it.
+/// RabbitMQ's client implements it over a network, the embedded broker in the same process. It works at AMQP's level
+/// (exchange, queue, binding, publish, consume, settle), not at the level of jobs, so that dead-lettering, delays and
+/// priorities take one code path on every broker.
 ///
-/// A transport connects when it is first used. Publishing doesn't wait behind consuming.
+/// A transport connects on first use. Publishing doesn't wait behind consuming.
 public protocol Transport: Sendable {
-    /// The broker at the other end, connecting if need be.
+    /// Returns the broker at the other end, connecting first if necessary.
     func broker() async throws(AMQPError) -> BrokerIdentity
 
-    /// Declares an exchange. Throws `declarationMismatch` if it exists and is different.
+    /// Declares an exchange. Throws `declarationMismatch` if it exists and differs.
     func declare(_ exchange: ExchangeDeclaration) async throws(AMQPError)
-    /// Declares a queue. Throws `declarationMismatch` if it exists and is different.
+    /// Declares a queue. Throws `declarationMismatch` if it exists and differs.
     @discardableResult
     func declare(_ queue: QueueDeclaration) async throws(AMQPError) -> QueueStatus
     /// Adds a binding. Throws `notFound` if an end of it doesn't exist.
     func bind(_ binding: Binding) async throws(AMQPError)
-    /// Removes a binding; one that doesn't exist is no error.
+    /// Removes a binding; does nothing if it doesn't exist.
     func unbind(_ binding: Binding) async throws(AMQPError)
-    /// Deletes an exchange; one that doesn't exist is no error.
+    /// Deletes an exchange; does nothing if it doesn't exist.
     func deleteExchange(_ name: String) async throws(AMQPError)
-    /// Deletes a queue with what is in it, and says how many messages that were; a queue that doesn't exist is no error.
+    /// Deletes a queue with its messages, and returns their number; does nothing if the queue doesn't exist.
     @discardableResult
     func deleteQueue(_ name: String) async throws(AMQPError) -> Int
-    /// Removes the ready messages of a queue, and says how many they were.
+    /// Removes the ready messages of a queue, and returns their number.
     @discardableResult
     func purgeQueue(_ name: String) async throws(AMQPError) -> Int
-    /// What is in a queue and who reads it. Throws `notFound` if it doesn't exist.
+    /// Returns the numbers of messages and consumers of a queue. Throws `notFound` if it doesn't exist.
     func status(ofQueue name: String) async throws(AMQPError) -> QueueStatus
-    /// Whether an exchange exists.
+    /// Returns whether an exchange exists.
     func exchangeExists(_ name: String) async throws(AMQPError) -> Bool
 
     /// Publishes a message and returns when the broker has taken responsibility for it.
     ///
-    /// - Parameter mandatory: Whether a message that no queue takes is an error (`unroutable`).
-    /// - Parameter deadline: When to give up. It never waits longer.
-    /// - Throws: `unroutable`, `nacked`, `blocked`, `deadlineExceeded`, `confirmTimedOut`, `notFound` (no such exchange),
-    ///   `messageTooLarge`, `connectionLost`, `connectionClosed`, `cancelled`; each knows whether the outcome is known.
+    /// - Parameters:
+    ///   - message: The message.
+    ///   - destination: The exchange and routing key, or the queue, to publish to.
+    ///   - mandatory: Whether a message that reaches no queue is an error (`unroutable`).
+    ///   - deadline: The instant at which to give up; the call never waits longer.
+    /// - Throws: `unroutable`, `nacked`, `blocked`, `deadlineExceeded`, `confirmTimedOut`, `notFound` (no such
+    ///   exchange), `messageTooLarge`, `connectionLost`, `connectionClosed`, `cancelled`; ``AMQPError/outcomeIsKnown``
+    ///   says of each whether the outcome is known.
     func publish(
         _ message: Message,
         to destination: Destination,
@@ -44,27 +49,31 @@ public protocol Transport: Sendable {
         deadline: ContinuousClock.Instant
     ) async throws(AMQPError)
 
-    /// Consumes a queue. Not more than `prefetch` deliveries are unsettled at a time.
+    /// Consumes a queue, with at most `prefetch` deliveries unsettled at a time.
     ///
-    /// - Parameter arguments: The consumer's arguments, such as `x-stream-offset`.
+    /// - Parameters:
+    ///   - queue: The queue's name.
+    ///   - prefetch: The largest number of unsettled deliveries.
+    ///   - arguments: The consumer's arguments, such as `x-stream-offset`.
     func consume(queue: String, prefetch: UInt16, arguments: FieldTable) async throws(AMQPError) -> DeliveryStream
 
-    /// Takes one message from a queue, or `nil` if none is ready. Settle it as any delivery.
+    /// Fetches one message from a queue, or `nil` if none is ready. Settle it like any delivery.
     func get(queue: String) async throws(AMQPError) -> Delivery?
 
-    /// How the way to the broker is now.
+    /// The present state of the connections to the broker.
     var health: TransportHealth { get }
 
-    /// Ends all use: sends what is waiting, closes in order. Unsettled deliveries go back to their queues.
+    /// Closes the transport cleanly: sends what is waiting, then closes the connections. The broker requeues unsettled
+    /// deliveries.
     func close() async
 }
 
 extension Transport {
-    /// A way to the broker that can't fail, as within one process.
+    /// Connections that are always open, as to a broker in this process.
     public var health: TransportHealth { TransportHealth(publishing: .open, consuming: .open) }
 }
 
-/// Which broker a transport is connected to.
+/// The product and version of a broker.
 public struct BrokerIdentity: Sendable, Hashable {
     /// The product, such as `RabbitMQ`.
     public var product: String

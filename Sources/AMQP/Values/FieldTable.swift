@@ -1,7 +1,8 @@
 /// An AMQP field table: named values, as in message headers and in the arguments of a queue.
 ///
-/// Entries keep the order in which they were set, which is the order on the wire. Two tables are equal when they hold the same
-/// names and values in any order. Tables are small (tens of entries), so a look-up walks them: that is faster than hashing.
+/// Entries keep the order in which they were set, which is the order on the wire. Two tables are equal when they hold
+/// the same names and values in any order. Tables are small (tens of entries), so a lookup scans them, which is faster
+/// than hashing.
 public struct FieldTable: Sendable {
     @usableFromInline var entries: [(name: String, value: FieldValue)]
 
@@ -34,9 +35,9 @@ public struct FieldTable: Sendable {
         }
     }
 
-    /// Adds an entry that the caller knows to be new, without looking for one of that name.
+    /// Appends an entry whose name the caller knows to be new, without looking for a duplicate.
     @inlinable
-    public mutating func append(_ value: FieldValue, uniqueName name: String) {
+    package mutating func append(_ value: FieldValue, uniqueName name: String) {
         entries.append((name, value))
     }
 
@@ -63,7 +64,7 @@ extension FieldTable: RandomAccessCollection {
 }
 
 extension FieldTable: ExpressibleByDictionaryLiteral {
-    /// A table of these entries; of two with one name the later counts.
+    /// A table of these entries; of two with the same name, the later one wins.
     public init(dictionaryLiteral elements: (String, FieldValue)...) {
         self.init(minimumCapacity: elements.count)
         for (name, value) in elements { self[name] = value }
@@ -71,16 +72,242 @@ extension FieldTable: ExpressibleByDictionaryLiteral {
 }
 
 extension FieldTable: Hashable {
-    /// True if both hold the same names and values, in whatever order.
+    /// True if both hold the same names and values, in any order.
     public static func == (one: FieldTable, other: FieldTable) -> Bool {
         one.count == other.count && one.allSatisfy { other[$0.name] == $0.value }
     }
 
-    /// Feeds the entries into `hasher` in an order of their own, so that equal tables hash alike.
+    /// Feeds the entries into `hasher` sorted by name, so that equal tables have equal hashes.
     public func hash(into hasher: inout Hasher) {
         for entry in entries.sorted(by: { $0.name < $1.name }) {
             hasher.combine(entry.name)
             hasher.combine(entry.value)
         }
+    }
+}
+
+extension FieldTable {
+    /// The name of the header that a transport adds to a message from which it had to omit headers; its text gives the
+    /// reason.
+    ///
+    /// Foreign headers may exceed 32 levels or 65,536 values. Such a message is still delivered, with the headers that
+    /// can be read, so that its consumer can set it aside.
+    public static let omittedHeaders = "warren-omitted-headers"
+}
+
+extension FieldTable {
+    /// Encodes the table as AMQP does: its length in four bytes, then the entries.
+    ///
+    /// - Throws: `invalidArgument` if a name is longer than 255 bytes or the table exceeds `limits`.
+    package func encoded(limits: WireLimits = .standard) throws(AMQPError) -> [UInt8] {
+        var writer = WireWriter(capacity: 64 + 24 * count)
+        try writer.write(self, limits: limits)
+        return writer.bytes
+    }
+
+    /// Decodes a table, length first, that fills `bytes` to the end.
+    ///
+    /// - Throws: `malformed` with the field's name and what is wrong with it; see
+    ///   ``WireReader/readFieldTable(limits:)``.
+    package init(decoding bytes: [UInt8], limits: WireLimits = .standard) throws(AMQPError) {
+        var reader = WireReader(bytes)
+        self = try reader.readFieldTable(limits: limits)
+        try reader.expectEnd(after: "A field table")
+    }
+}
+
+extension WireReader {
+    /// Reads a field table.
+    ///
+    /// Of two entries with the same name the first wins, as in the broker. `L` is read as a signed 64-bit integer, and
+    /// a string whose octets are not UTF-8 as bytes.
+    ///
+    /// - Throws: `malformed` with the field's name and what is wrong with it: the bytes end too early, a name is not
+    ///   UTF-8, a type is unknown, or the table exceeds `limits`.
+    package mutating func readFieldTable(limits: WireLimits = .standard) throws(AMQPError) -> FieldTable {
+        do throws(WireFault) {
+            var room = limits
+            return try table(&room)
+        } catch { throw error.error(.malformed, "A field table") }
+    }
+
+    mutating func table(_ room: inout WireLimits) throws(WireFault) -> FieldTable {
+        try room.enter()
+        let outer = try narrow()
+        var table = FieldTable(minimumCapacity: Swift.min(remaining / 8, 32))
+        var names = SeenNames()
+        while remaining > 0 {
+            try room.count()
+            let name: String
+            do throws(WireFault) { name = try shortString() } catch { throw error.inside("name \(table.count)") }
+            do throws(WireFault) {
+                let value = try field(&room)
+                if names.isNew(name, in: table) { table.append(value, uniqueName: name) }
+            } catch { throw error.inside(name) }
+        }
+        widen(to: outer)
+        room.leave()
+        return table
+    }
+
+    private mutating func array(_ room: inout WireLimits) throws(WireFault) -> [FieldValue] {
+        try room.enter()
+        let outer = try narrow()
+        var elements: [FieldValue] = []
+        while remaining > 0 {
+            do throws(WireFault) {
+                try room.count()
+                elements.append(try field(&room))
+            } catch { throw error.inside(elements.count) }
+        }
+        widen(to: outer)
+        room.leave()
+        return elements
+    }
+
+    private mutating func field(_ room: inout WireLimits) throws(WireFault) -> FieldValue {
+        let tag: UInt8 = try number()
+        switch tag {
+        case FieldTag.string: return textOrBytes(try longString())
+        case FieldTag.bool: return .bool(try number(UInt8.self) != 0)
+        case FieldTag.int8: return .int8(try number())
+        case FieldTag.uint8: return .uint8(try number())
+        case FieldTag.int16: return .int16(try number())
+        case FieldTag.uint16: return .uint16(try number())
+        case FieldTag.int32: return .int32(try number())
+        case FieldTag.uint32: return .uint32(try number())
+        case FieldTag.int64, FieldTag.otherInt64: return .int64(try number())
+        case FieldTag.float: return .float(Float(bitPattern: try number()))
+        case FieldTag.double: return .double(Double(bitPattern: try number()))
+        case FieldTag.decimal: return .decimal(FieldDecimal(scale: try number(), value: try number()))
+        case FieldTag.bytes: return .bytes(Array(try longString()))
+        case FieldTag.timestamp: return .timestamp(try number())
+        case FieldTag.array: return .array(try array(&room))
+        case FieldTag.table: return .table(try table(&room))
+        case FieldTag.void: return .void
+        default: throw WireFault("has type \(tag) ('\(Character(UnicodeScalar(tag)))'), which AMQP doesn't define.")
+        }
+    }
+
+    private func textOrBytes(_ octets: ArraySlice<UInt8>) -> FieldValue {
+        Self.text(octets).map(FieldValue.string) ?? .bytes(Array(octets))
+    }
+}
+
+extension WireWriter {
+    /// Writes a field table: its length in four bytes, then each entry's name, type letter and value.
+    ///
+    /// - Throws: `invalidArgument` if a name is longer than 255 bytes or the table exceeds `limits`; nothing is written
+    ///   then.
+    package mutating func write(_ table: FieldTable, limits: WireLimits = .standard) throws(AMQPError) {
+        let start = bytes.count
+        do throws(WireFault) {
+            var room = limits
+            try write(table: table, &room)
+        } catch {
+            truncate(to: start)
+            throw error.error(.invalidArgument, "A field table can't be sent")
+        }
+    }
+
+    mutating func write(table: FieldTable, _ room: inout WireLimits) throws(WireFault) {
+        try room.enter()
+        let start = bytes.count
+        write(UInt32(0))
+        for (name, value) in table.entries {
+            do throws(WireFault) {
+                try room.count()
+                try write(short: name)
+                try write(field: value, &room)
+            } catch { throw error.inside(name) }
+        }
+        try fillLength(at: start)
+        room.leave()
+    }
+
+    private mutating func write(array: [FieldValue], _ room: inout WireLimits) throws(WireFault) {
+        try room.enter()
+        let start = bytes.count
+        write(UInt32(0))
+        for index in array.indices {
+            do throws(WireFault) {
+                try room.count()
+                try write(field: array[index], &room)
+            } catch { throw error.inside(index) }
+        }
+        try fillLength(at: start)
+        room.leave()
+    }
+
+    private mutating func write(field value: FieldValue, _ room: inout WireLimits) throws(WireFault) {
+        switch value {
+        case .bool(let truth): write(FieldTag.bool, UInt8(truth ? 1 : 0))
+        case .int8(let number): write(FieldTag.int8, number)
+        case .uint8(let number): write(FieldTag.uint8, number)
+        case .int16(let number): write(FieldTag.int16, number)
+        case .uint16(let number): write(FieldTag.uint16, number)
+        case .int32(let number): write(FieldTag.int32, number)
+        case .uint32(let number): write(FieldTag.uint32, number)
+        case .int64(let number): write(FieldTag.int64, number)
+        case .float(let number): write(FieldTag.float, number.bitPattern)
+        case .double(let number): write(FieldTag.double, number.bitPattern)
+        case .decimal(let number):
+            write(FieldTag.decimal, number.scale)
+            write(number.value)
+        case .string(let text):
+            append(FieldTag.string)
+            try write(long: text.utf8)
+        case .bytes(let octets):
+            append(FieldTag.bytes)
+            try write(long: octets)
+        case .timestamp(let seconds): write(FieldTag.timestamp, seconds)
+        case .array(let elements):
+            append(FieldTag.array)
+            try write(array: elements, &room)
+        case .table(let table):
+            append(FieldTag.table)
+            try write(table: table, &room)
+        case .void: append(FieldTag.void)
+        }
+    }
+
+    private mutating func write(_ tag: UInt8, _ number: some FixedWidthInteger) {
+        append(tag)
+        write(number)
+    }
+}
+
+/// Finds duplicate names while a table is read, without comparing each name with all the others.
+package struct SeenNames {
+    /// A bit for each name seen: most new names find their bit unset.
+    ///
+    /// A name outside ASCII can be equal to one in it (the Kelvin sign and `K`), so it sets and checks all bits.
+    private var sketch: UInt64 = 0
+    /// The names themselves, once there are many.
+    private var names: Set<String> = []
+
+    private static let few = 64
+
+    package init() {}
+
+    /// Returns true for a name that `table` doesn't hold; each name in the table must have been passed to this method
+    /// before.
+    package mutating func isNew(_ name: String, in table: FieldTable) -> Bool {
+        if table.count < Self.few {
+            let bits = Self.bits(of: name)
+            defer { sketch |= bits }
+            return sketch & bits == 0 || table[name] == nil
+        }
+        if names.isEmpty { names = Set(table.lazy.map(\.name)) }
+        return names.insert(name).inserted
+    }
+
+    private static func bits(of name: String) -> UInt64 {
+        var hash: UInt32 = 5381
+        for octet in name.utf8 {
+            guard octet < 128 else { return .max }
+            hash = hash &* 33 ^ UInt32(octet)
+        }
+        return 1 << UInt64((hash ^ hash >> 6 ^ hash >> 12) & 63)
     }
 }

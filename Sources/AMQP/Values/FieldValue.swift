@@ -1,7 +1,8 @@
 /// A value in an AMQP field table: every type of AMQP 0-9-1 and of RabbitMQ's additions to it.
 ///
 /// The letter after each case is its tag on the wire, as RabbitMQ reads it
-/// (<https://www.rabbitmq.com/docs/amqp-0-9-1-errata#section_3>). Where RabbitMQ and the 0-9-1 text differ, RabbitMQ is right.
+/// (<https://www.rabbitmq.com/docs/amqp-0-9-1-errata#section_3>). Where RabbitMQ and the text of 0-9-1 differ,
+/// RabbitMQ's reading applies.
 public enum FieldValue: Sendable, Hashable {
     /// `t`
     case bool(Bool)
@@ -17,7 +18,7 @@ public enum FieldValue: Sendable, Hashable {
     case int32(Int32)
     /// `i`
     case uint32(UInt32)
-    /// `l`; `L`, which Python's clients send, is read as this too: RabbitMQ takes both as signed.
+    /// `l`; `L`, which Python's clients send, is also read as this: RabbitMQ reads both as signed.
     case int64(Int64)
     /// `f`
     case float(Float)
@@ -41,7 +42,7 @@ public enum FieldValue: Sendable, Hashable {
 
 /// A decimal number as AMQP sends it: `value` divided by ten to the power of `scale`.
 public struct FieldDecimal: Sendable, Hashable {
-    /// How many decimal places `value` has.
+    /// The number of decimal places of `value`.
     public var scale: UInt8
     /// The number without its decimal point.
     public var value: UInt32
@@ -75,7 +76,7 @@ extension FieldValue {
         }
     }
 
-    /// The truth value, if this is one.
+    /// The Boolean, if this is one.
     public var boolValue: Bool? {
         guard case .bool(let truth) = self else { return nil }
         return truth
@@ -106,7 +107,7 @@ extension FieldValue: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, E
     public init(stringLiteral value: String) { self = .string(value) }
     /// An integer field of 32 bits where the number fits, else of 64.
     public init(integerLiteral value: Int64) { self = .integer(value) }
-    /// A truth value.
+    /// A Boolean field.
     public init(booleanLiteral value: Bool) { self = .bool(value) }
     /// An array field.
     public init(arrayLiteral elements: FieldValue...) { self = .array(elements) }
@@ -116,4 +117,29 @@ extension FieldValue: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, E
         for (name, value) in elements { table[name] = value }
         self = .table(table)
     }
+}
+
+/// The letters that name a field's type on the wire, as RabbitMQ reads and writes them.
+///
+/// Source: <https://www.rabbitmq.com/docs/amqp-0-9-1-errata#section_3> and `rabbit_binary_parser.erl`.
+enum FieldTag {
+    static let bool = UInt8(ascii: "t")
+    static let int8 = UInt8(ascii: "b")
+    static let uint8 = UInt8(ascii: "B")
+    static let int16 = UInt8(ascii: "s")
+    static let uint16 = UInt8(ascii: "u")
+    static let int32 = UInt8(ascii: "I")
+    static let uint32 = UInt8(ascii: "i")
+    static let int64 = UInt8(ascii: "l")
+    /// Read and never written; RabbitMQ reads it as signed, and so do we.
+    static let otherInt64 = UInt8(ascii: "L")
+    static let float = UInt8(ascii: "f")
+    static let double = UInt8(ascii: "d")
+    static let decimal = UInt8(ascii: "D")
+    static let string = UInt8(ascii: "S")
+    static let bytes = UInt8(ascii: "x")
+    static let timestamp = UInt8(ascii: "T")
+    static let array = UInt8(ascii: "A")
+    static let table = UInt8(ascii: "F")
+    static let void = UInt8(ascii: "V")
 }

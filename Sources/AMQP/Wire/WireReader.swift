@@ -1,43 +1,44 @@
-/// Reads AMQP's elementary types from bytes, one after the other.
+/// Reads AMQP's elementary types from bytes, one after another.
 ///
-/// Bytes may come from anyone: whatever they are, reading ends in a value or an error. After an error the reader is of no more use.
-public struct WireReader: Sendable {
+/// The bytes may come from anyone: whatever they are, reading yields a value or an error. Discard the reader after an
+/// error.
+package struct WireReader: Sendable {
     private let bytes: ArraySlice<UInt8>
     private var position: Int
-    /// Where the part being read ends: the bytes' end, or that of the innermost table or array.
+    /// The end of the part being read: that of the bytes, or of the innermost table or array.
     private var end: Int
 
-    /// A reader at the first of these bytes.
-    public init(_ bytes: ArraySlice<UInt8>) {
+    /// Creates a reader at the first of these bytes.
+    package init(_ bytes: ArraySlice<UInt8>) {
         self.bytes = bytes
         position = bytes.startIndex
         end = bytes.endIndex
     }
 
-    /// A reader at the first of these bytes.
-    public init(_ bytes: [UInt8]) { self.init(bytes[...]) }
+    /// Creates a reader at the first of these bytes.
+    package init(_ bytes: [UInt8]) { self.init(bytes[...]) }
 
-    /// How many bytes are left to read.
-    public var remaining: Int { end - position }
+    /// The number of bytes left to read.
+    package var remaining: Int { end - position }
 
     /// Reads an integer in network order.
     ///
     /// - Throws: `malformed` if the bytes end before it does.
-    public mutating func read<Number: FixedWidthInteger>(_ type: Number.Type) throws(AMQPError) -> Number {
+    package mutating func read<Number: FixedWidthInteger>(_ type: Number.Type) throws(AMQPError) -> Number {
         do throws(WireFault) { return try number() } catch { throw error.error(.malformed, "An integer") }
     }
 
     /// Reads a short string: a length in one byte, then UTF-8.
     ///
     /// - Throws: `malformed` if the bytes end before it does, or are not UTF-8.
-    public mutating func readShortString() throws(AMQPError) -> String {
+    package mutating func readShortString() throws(AMQPError) -> String {
         do throws(WireFault) { return try shortString() } catch { throw error.error(.malformed, "A short string") }
     }
 
     /// Reads a long string: a length in four bytes, then bytes of any kind.
     ///
     /// - Throws: `malformed` if the bytes end before it does.
-    public mutating func readLongString() throws(AMQPError) -> ArraySlice<UInt8> {
+    package mutating func readLongString() throws(AMQPError) -> ArraySlice<UInt8> {
         do throws(WireFault) { return try longString() } catch { throw error.error(.malformed, "A long string") }
     }
 
@@ -56,7 +57,8 @@ public struct WireReader: Sendable {
 
     /// The octets as text; `nil` if they are not UTF-8.
     ///
-    /// `String(validating:as:)` looks types up at run time, which took a third of all decoding; nearly all text is ASCII.
+    /// `String(validating:as:)` looks up types at run time, which took a third of all decoding; nearly all text is
+    /// ASCII.
     static func text(_ octets: ArraySlice<UInt8>) -> String? {
         octets.allSatisfy { $0 < 128 }
             ? String(decoding: octets, as: UTF8.self) : String(validating: octets, as: UTF8.self)
@@ -66,7 +68,8 @@ public struct WireReader: Sendable {
         try take(Int(number(UInt32.self)))
     }
 
-    /// Reads a length in four bytes, and narrows the reader to as many; ``widen(to:)`` with the result undoes that.
+    /// Reads a length in four bytes and narrows the reader to that many bytes; ``widen(to:)`` with the result undoes
+    /// it.
     mutating func narrow() throws(WireFault) -> Int {
         let length = Int(try number(UInt32.self))
         guard length <= remaining else { throw WireFault("says it has \(length) bytes, and \(remaining) are left.") }
@@ -77,10 +80,16 @@ public struct WireReader: Sendable {
 
     mutating func widen(to outer: Int) { end = outer }
 
-    mutating func take(_ count: Int) throws(WireFault) -> ArraySlice<UInt8> {
+    private mutating func take(_ count: Int) throws(WireFault) -> ArraySlice<UInt8> {
         guard count <= remaining else { throw WireFault("needs \(count) bytes, and \(remaining) are left.") }
         let start = position
         position += count
         return bytes[start..<position]
+    }
+
+    func expectEnd(after what: String) throws(AMQPError) {
+        guard remaining == 0 else {
+            throw AMQPError(.malformed, "\(what) is followed by \(remaining) bytes that are not part of it.")
+        }
     }
 }

@@ -1,18 +1,18 @@
-/// Writes AMQP's elementary types as bytes, in network order, one after the other.
+/// Writes AMQP's elementary types as bytes, in network order, one after another.
 ///
-/// What it writes, ``WireReader`` reads. A field table or properties written after each other need no separator.
-public struct WireWriter: Sendable {
-    /// What was written so far.
-    public private(set) var bytes: [UInt8] = []
+/// ``WireReader`` reads what it writes. Values need no separator between them.
+package struct WireWriter: Sendable {
+    /// The bytes written so far.
+    package private(set) var bytes: [UInt8] = []
 
-    /// A writer with room for `capacity` bytes before it has to grow.
-    public init(capacity: Int = 256) {
+    /// Creates a writer with room for `capacity` bytes before it has to grow.
+    package init(capacity: Int = 256) {
         bytes.reserveCapacity(capacity)
     }
 
     /// Writes an integer in network order.
     @inlinable
-    public mutating func write<Number: FixedWidthInteger>(_ number: Number) {
+    package mutating func write<Number: FixedWidthInteger>(_ number: Number) {
         var shift = Number.bitWidth - 8
         while shift >= 0 {
             append(UInt8(truncatingIfNeeded: number >> Number(truncatingIfNeeded: shift)))
@@ -23,14 +23,14 @@ public struct WireWriter: Sendable {
     /// Writes a short string: its length in one byte, then its UTF-8.
     ///
     /// - Throws: `invalidArgument` if `text` is longer than 255 bytes; nothing is written then.
-    public mutating func write(shortString text: String) throws(AMQPError) {
+    package mutating func write(shortString text: String) throws(AMQPError) {
         do throws(WireFault) { try write(short: text) } catch { throw error.error(.invalidArgument, "A short string") }
     }
 
     /// Writes a long string: its length in four bytes, then the bytes as they are.
     ///
     /// - Throws: `invalidArgument` if there are more than 2^32 - 1 bytes; nothing is written then.
-    public mutating func write(longString octets: some Collection<UInt8>) throws(AMQPError) {
+    package mutating func write(longString octets: some Collection<UInt8>) throws(AMQPError) {
         do throws(WireFault) {
             try write(long: octets)
         } catch { throw error.error(.invalidArgument, "A long string") }
@@ -53,14 +53,14 @@ public struct WireWriter: Sendable {
         bytes.append(contentsOf: octets)
     }
 
-    /// Puts the number of bytes written since into the four bytes that were left for it at `start`.
-    mutating func measure(from start: Int) throws(WireFault) {
+    /// Writes the number of bytes that follow the four reserved at `start` into those four.
+    mutating func fillLength(at start: Int) throws(WireFault) {
         let length = try lengthField(bytes.count - start - 4)
         for place in 0..<4 { bytes[start + place] = UInt8(truncatingIfNeeded: length >> (24 - 8 * UInt32(place))) }
     }
 
-    /// Removes what was written since there were `count` bytes, after a failure.
-    mutating func takeBack(to count: Int) { bytes.removeSubrange(count...) }
+    /// Removes everything after the first `count` bytes, after a failure.
+    mutating func truncate(to count: Int) { bytes.removeSubrange(count...) }
 
     private func lengthField(_ count: Int) throws(WireFault) -> UInt32 {
         guard let length = UInt32(exactly: count) else {

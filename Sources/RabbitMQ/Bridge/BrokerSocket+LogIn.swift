@@ -29,7 +29,7 @@ extension BrokerSocket {
         let endpoint = configuration.endpoint
         let trustFile = try unsafe configure(socket, tls, endpoint)
         let check = unsafe CertificateCheck(socket, tls, host: endpoint.host)
-        TLSFault.forget()
+        TLSFault.clear()
         let status = unsafe Self.open(socket, configuration)
         let fault = check.end()
         guard status != AMQP_STATUS_OK.rawValue else { return }
@@ -98,7 +98,7 @@ extension BrokerSocket {
         _ endpoint: BrokerEndpoint
     ) throws(AMQPError) -> String {
         let trustFile = try tls.trustFile()
-        TLSFault.forget()
+        TLSFault.clear()
         try checkTLS(unsafe amqp_ssl_socket_set_cacert(socket, trustFile), "the CA file '\(trustFile)'", endpoint)
         if let certificate = tls.certificateFile, let key = tls.privateKeyFile {
             // Without a password of ours OpenSSL would ask the terminal for that of an encrypted key.
@@ -228,5 +228,24 @@ extension timeval {
     init(_ duration: Duration) {
         let (seconds, attoseconds) = duration.components
         self.init(tv_sec: Int(seconds), tv_usec: suseconds_t(attoseconds / 1_000_000_000_000))
+    }
+}
+
+extension TLSConfiguration {
+    /// Where Linux and macOS keep the CAs they trust; librabbitmq 0.11 looks nowhere by itself.
+    private static let systemAuthorityFiles = [
+        "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem",
+    ]
+
+    /// The CA file to use, which can be read.
+    fileprivate func trustFile() throws(AMQPError) -> String {
+        let candidates = authorityFile.map { [$0] } ?? Self.systemAuthorityFiles
+        guard let file = candidates.first(where: { unsafe access($0, R_OK) == 0 }) else {
+            throw AMQPError(
+                .tlsFailed,
+                "No CA file can be read (\(candidates.joined(separator: ", "))): name one with authorityFile."
+            )
+        }
+        return file
     }
 }

@@ -1,6 +1,12 @@
 import AMQP
 import CRabbitMQ
 
+#if canImport(Darwin)
+import Darwin
+#else
+import Glibc
+#endif
+
 /// Has OpenSSL check the broker's certificate inside of the handshake, and keeps the reason of a refusal.
 ///
 /// librabbitmq looks at the certificate only after the handshake, says no more than that it was refused, and knows no IP addresses before
@@ -9,18 +15,18 @@ import CRabbitMQ
 @safe struct CertificateCheck: ~Copyable {
     private let socket: OpaquePointer
     /// Memory of its own, as OpenSSL keeps the address from `init` to ``end()``.
-    private let noted: UnsafeMutablePointer<warren_certificate_fault>
+    private let fault: UnsafeMutablePointer<warren_certificate_fault>
 
     /// Sets the check on a socket that isn't open yet.
     init(_ socket: OpaquePointer, _ tls: TLSConfiguration, host: String) {
         unsafe self.socket = unsafe socket
-        unsafe noted = .allocate(capacity: 1)
-        unsafe noted.initialize(to: warren_certificate_fault())
+        unsafe fault = .allocate(capacity: 1)
+        unsafe fault.initialize(to: warren_certificate_fault())
         switch tls.verification {
         case .none: break
-        case .authorityOnly: _ = unsafe warren_begin_check(socket, nil, noted)
+        case .authorityOnly: _ = unsafe warren_begin_check(socket, nil, fault)
         case .full:
-            let isHostChecked = unsafe warren_begin_check(socket, host, noted) == 2
+            let isHostChecked = unsafe warren_begin_check(socket, host, fault) == 2
             // librabbitmq 0.11 takes an address for a name and refuses every certificate.
             if isHostChecked && host.isIPAddress { unsafe amqp_ssl_socket_set_verify_hostname(socket, 0) }
         }
@@ -29,27 +35,27 @@ import CRabbitMQ
     /// Takes the check off the socket again, and says why it refused the certificate.
     consuming func end() -> CertificateFault? {
         unsafe warren_end_check(socket)
-        guard unsafe noted.pointee.reason != 0 else { return nil }
-        return unsafe CertificateFault(copying: noted.pointee)
+        guard unsafe fault.pointee.reason != 0 else { return nil }
+        return unsafe CertificateFault(copying: fault.pointee)
     }
 
     deinit {
-        unsafe noted.deallocate()
+        unsafe fault.deallocate()
     }
 }
 
 extension CertificateFault {
-    /// A copy of what was noted.
-    fileprivate init(copying noted: warren_certificate_fault) {
+    /// A copy of what was fault.
+    fileprivate init(copying fault: warren_certificate_fault) {
         self.init(
-            reason: Reason(rawValue: noted.reason),
-            text: Self.text(noted.text),
-            depth: Int(noted.depth),
-            subject: Self.text(noted.subject),
-            issuer: Self.text(noted.issuer),
-            validFrom: Self.text(noted.valid_from),
-            validUntil: Self.text(noted.valid_until),
-            issuerNameIsTrusted: noted.issuer_is_known != 0
+            reason: Reason(rawValue: fault.reason),
+            text: Self.text(fault.text),
+            depth: Int(fault.depth),
+            subject: Self.text(fault.subject),
+            issuer: Self.text(fault.issuer),
+            validFrom: Self.text(fault.valid_from),
+            validUntil: Self.text(fault.valid_until),
+            issuerNameIsTrusted: fault.issuer_is_known != 0
         )
     }
 
@@ -74,5 +80,13 @@ extension TLSFault {
     }
 
     /// Forgets what failed on this thread.
-    static func forget() { warren_forget_tls_faults() }
+    static func clear() { warren_forget_tls_faults() }
+}
+
+extension String {
+    /// True for an IPv4 or IPv6 address, in the form that certificates are compared with.
+    var isIPAddress: Bool {
+        var memory = in6_addr()
+        return [AF_INET, AF_INET6].contains { family in unsafe inet_pton(family, self, &memory) == 1 }
+    }
 }

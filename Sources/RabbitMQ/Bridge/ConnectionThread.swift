@@ -13,37 +13,37 @@ import Glibc
 /// lock, together with the flag that says whether the thread sleeps. So no wake-up is lost, and none is sent to a thread that is awake.
 final class ConnectionThread: SerialExecutor {
     /// How long the thread may sleep after a turn: until mail comes, the socket is readable, or the time is up.
-    struct Rest {
+    struct SleepPlan {
         var socket: Int32?
         /// `nil` is for ever.
         var timeout: Duration?
         /// True if settlements were sent just now: those that follow may wait a moment, to be joined.
-        var joinsSettlements = false
+        var coalescesSettlements = false
         /// True if the broker has publishes to work on: those that follow may wait for its next confirm, or a moment.
-        var joinsPublishes = false
+        var coalescesPublishes = false
         /// True if a publish is likely to follow at once, as when one task awaits each of its publishes in turn.
         var expectsPublish = false
         /// True if callers wait for publishes: the watchdog must not look away.
-        var isAwaited = false
+        var hasPendingPublishes = false
     }
 
     /// How long mail may wait to be joined with more; the finest time that `poll()` knows.
-    private static let joiningTime = Duration.milliseconds(1)
+    private static let coalescingTime = Duration.milliseconds(1)
     /// How long the thread looks out for an expected publish before it sleeps: about what falling asleep and waking up would take.
-    private static let lookout = Duration.microseconds(50)
+    private static let spinTime = Duration.microseconds(50)
     /// How many publishes make the mail urgent although they might wait.
     private static let largestPublishBatch = 256
 
     /// One round of the thread's work.
-    typealias Turn = @Sendable (consuming Mail, _ isReadable: Bool) -> Rest
+    typealias Iteration = @Sendable (consuming Mailbox, _ isReadable: Bool) -> SleepPlan
     /// Fails the publishes whose deadlines have passed; called from the watchdog's thread while this one is stuck.
     typealias Expiry = @Sendable (ContinuousClock.Instant) -> Void
 
-    private struct Inbox {
-        var turn: Turn?
+    private struct State {
+        var iteration: Iteration?
         var expiry: Expiry?
         var jobs: [UnownedJob] = []
-        var mail = Mail()
+        var mailbox = Mailbox()
         /// True while the watchdog looks after this thread.
         var isWatched = false
         /// Since when a turn or job is under way.
@@ -51,16 +51,16 @@ final class ConnectionThread: SerialExecutor {
         /// When the thread last had something to do.
         var lastWork = ContinuousClock.now
         /// True while callers wait for publishes.
-        var isAwaited = false
+        var hasPendingPublishes = false
         var isSleeping = false
-        var joinsSettlements = false
-        var joinsPublishes = false
+        var coalescesSettlements = false
+        var coalescesPublishes = false
         var isStopped = false
 
-        var isEmpty: Bool { jobs.isEmpty && mail.isEmpty && !isStopped }
+        var isEmpty: Bool { jobs.isEmpty && mailbox.isEmpty && !isStopped }
 
         /// Whether the watchdog is to be called.
-        mutating func takeUnwatched() -> Bool {
+        mutating func beginWatch() -> Bool {
             defer { isWatched = true }
             return !isWatched
         }
@@ -68,31 +68,31 @@ final class ConnectionThread: SerialExecutor {
         /// Marks the mail as urgent.
         ///
         /// Returns true if the thread sleeps and must be woken, by the caller alone.
-        mutating func takeUrgentSleep() -> Bool {
-            mail.isUrgent = true
+        mutating func requestWakeUp() -> Bool {
+            mailbox.isUrgent = true
             defer { isSleeping = false }
             return isSleeping
         }
     }
 
     /// A turn of this length is no cause for concern.
-    private static let normalTurn = Duration.milliseconds(20)
+    private static let normalIteration = Duration.milliseconds(20)
     /// After how long without work the watchdog may look away.
     private static let idleTime = Duration.seconds(1)
 
-    private let inbox = Mutex(Inbox())
+    private let state = Mutex(State())
     private let wakeUp: WakeUp
     private let identity = Atomic<UInt>(0)
     /// The open socket, for the watchdog; the lock keeps it open while the watchdog uses it.
     private let socket = Mutex<Int32?>(nil)
-    private let longestCall: Duration
+    private let callTimeout: Duration
 
     /// Starts the thread, which has nothing to do yet.
     ///
-    /// - Parameter longestCall: How long a call may be stuck on an open socket before that is shut down.
+    /// - Parameter callTimeout: How long a call may be stuck on an open socket before that is shut down.
     /// - Throws: `connectionFailed` if the system has no thread or no file descriptor left.
-    init(longestCall: Duration) throws(AMQPError) {
-        self.longestCall = longestCall
+    init(callTimeout: Duration) throws(AMQPError) {
+        self.callTimeout = callTimeout
         wakeUp = try WakeUp()
         let body = ThreadBody { [self] in
             identity.store(Self.currentThread, ordering: .releasing)
@@ -102,13 +102,13 @@ final class ConnectionThread: SerialExecutor {
     }
 
     /// Gives the thread its work: `turn` gets the mail that has come, learns whether the socket can be read, and says how long the thread
-    /// may rest.
+    /// may plan.
     ///
-    /// Once, before the first mail.
-    func begin(expiry: @escaping Expiry, _ turn: @escaping Turn) {
-        inbox.withLock { inbox in
-            inbox.turn = turn
-            inbox.expiry = expiry
+    /// Once, before the first post.
+    func begin(expiry: @escaping Expiry, _ iteration: @escaping Iteration) {
+        state.withLock { state in
+            state.iteration = iteration
+            state.expiry = expiry
         }
     }
 
@@ -116,10 +116,10 @@ final class ConnectionThread: SerialExecutor {
     ///
     /// Only the connection's own end may call it: a later job would never run.
     func stop() {
-        let wasSleeping = inbox.withLock { inbox in
-            inbox.isStopped = true
-            defer { inbox.isSleeping = false }
-            return inbox.isSleeping
+        let wasSleeping = state.withLock { state in
+            state.isStopped = true
+            defer { state.isSleeping = false }
+            return state.isSleeping
         }
         if wasSleeping { wakeUp.signal() }
     }
@@ -129,16 +129,16 @@ final class ConnectionThread: SerialExecutor {
     /// It goes out at once, unless the broker has many to work on: then it waits for the next confirm, which wakes the thread, or a
     /// millisecond, so that one wake-up sends many.
     func post(_ publish: PendingPublish) {
-        let (wasSleeping, isUnwatched) = inbox.withLock { inbox in
-            inbox.mail.publishes.append(publish)
-            let isUnwatched = inbox.takeUnwatched()
-            if inbox.joinsPublishes && inbox.mail.publishes.count < Self.largestPublishBatch {
-                return (false, isUnwatched)
+        let (wasSleeping, needsWatch) = state.withLock { state in
+            state.mailbox.publishes.append(publish)
+            let needsWatch = state.beginWatch()
+            if state.coalescesPublishes && state.mailbox.publishes.count < Self.largestPublishBatch {
+                return (false, needsWatch)
             }
-            return (inbox.takeUrgentSleep(), isUnwatched)
+            return (state.requestWakeUp(), needsWatch)
         }
         if wasSleeping { wakeUp.signal() }
-        if isUnwatched { Watchdog.shared?.watch(self) }
+        if needsWatch { Watchdog.shared?.watch(self) }
     }
 
     /// Puts a settlement into the mailbox.
@@ -146,24 +146,24 @@ final class ConnectionThread: SerialExecutor {
     /// It goes out at once, unless others went out a moment ago: then it waits a millisecond, or until `batch` of them are there, so that
     /// many become one frame.
     func post(_ settlement: SettlementRequest, batch: Int) {
-        let (wasSleeping, isUnwatched) = inbox.withLock { inbox in
-            inbox.mail.settlements.append(settlement)
-            let isUnwatched = inbox.takeUnwatched()
-            if inbox.joinsSettlements && inbox.mail.settlements.count < batch { return (false, isUnwatched) }
-            return (inbox.takeUrgentSleep(), isUnwatched)
+        let (wasSleeping, needsWatch) = state.withLock { state in
+            state.mailbox.settlements.append(settlement)
+            let needsWatch = state.beginWatch()
+            if state.coalescesSettlements && state.mailbox.settlements.count < batch { return (false, needsWatch) }
+            return (state.requestWakeUp(), needsWatch)
         }
         if wasSleeping { wakeUp.signal() }
-        if isUnwatched { Watchdog.shared?.watch(self) }
+        if needsWatch { Watchdog.shared?.watch(self) }
     }
 
     /// Puts a call into the mailbox, which the thread makes after what was published and settled before.
-    func post(_ call: @escaping Mail.Call) {
-        let (wasSleeping, isUnwatched) = inbox.withLock { inbox in
-            inbox.mail.calls.append(call)
-            return (inbox.takeUrgentSleep(), inbox.takeUnwatched())
+    func post(_ call: @escaping Mailbox.Call) {
+        let (wasSleeping, needsWatch) = state.withLock { state in
+            state.mailbox.calls.append(call)
+            return (state.requestWakeUp(), state.beginWatch())
         }
         if wasSleeping { wakeUp.signal() }
-        if isUnwatched { Watchdog.shared?.watch(self) }
+        if needsWatch { Watchdog.shared?.watch(self) }
     }
 
     // MARK: Watchdog
@@ -177,19 +177,19 @@ final class ConnectionThread: SerialExecutor {
     ///
     /// Returns false if it needs no more watching.
     func inspect(at now: ContinuousClock.Instant) -> Bool {
-        let (stuckFor, waiting, expiry, goesOn) = inbox.withLock {
-            inbox -> (Duration, [PendingPublish], Expiry?, Bool) in
+        let (stuckFor, waiting, expiry, goesOn) = state.withLock {
+            state -> (Duration, [PendingPublish], Expiry?, Bool) in
             // One that has ended was in a turn to the last, and its pipe is closed when nobody holds it any more.
-            if inbox.isStopped { return (.zero, [], nil, false) }
-            let stuckFor = inbox.busySince.map { $0.duration(to: now) } ?? .zero
-            if stuckFor >= Self.normalTurn { return (stuckFor, inbox.mail.publishes, inbox.expiry, true) }
-            let isIdle = inbox.isEmpty && !inbox.isAwaited && inbox.lastWork.duration(to: now) > Self.idleTime
-            inbox.isWatched = !isIdle
+            if state.isStopped { return (.zero, [], nil, false) }
+            let stuckFor = state.busySince.map { $0.duration(to: now) } ?? .zero
+            if stuckFor >= Self.normalIteration { return (stuckFor, state.mailbox.publishes, state.expiry, true) }
+            let isIdle = state.isEmpty && !state.hasPendingPublishes && state.lastWork.duration(to: now) > Self.idleTime
+            state.isWatched = !isIdle
             return (stuckFor, [], nil, !isIdle)
         }
         for publish in waiting where publish.deadline <= now { publish.failUnsent() }
         expiry?(now)
-        if stuckFor > longestCall {
+        if stuckFor > callTimeout {
             // The stuck call returns with an error then; this thread's own reading of it makes a new connection.
             socket.withLock { descriptor in
                 if let descriptor { _ = shutdown(descriptor, Int32(SHUT_RDWR)) }
@@ -200,10 +200,10 @@ final class ConnectionThread: SerialExecutor {
 
     func enqueue(_ job: consuming ExecutorJob) {
         let job = UnownedJob(job)
-        let wasSleeping = inbox.withLock { inbox in
-            inbox.jobs.append(job)
-            defer { inbox.isSleeping = false }
-            return inbox.isSleeping
+        let wasSleeping = state.withLock { state in
+            state.jobs.append(job)
+            defer { state.isSleeping = false }
+            return state.isSleeping
         }
         if wasSleeping { wakeUp.signal() }
     }
@@ -222,41 +222,41 @@ final class ConnectionThread: SerialExecutor {
     private func run() {
         var isReadable = false
         while true {
-            let (turn, jobs, mail, isStopped) = inbox.withLock { inbox in
-                let taken = (inbox.turn, inbox.jobs, inbox.mail, inbox.isStopped)
-                inbox.jobs = []
-                inbox.mail = Mail()
-                inbox.busySince = .now
+            let (iteration, jobs, mailbox, isStopped) = state.withLock { state in
+                let taken = (state.iteration, state.jobs, state.mailbox, state.isStopped)
+                state.jobs = []
+                state.mailbox = Mailbox()
+                state.busySince = .now
                 return taken
             }
-            // Mail first: what a task settled or published before it closes something must go before the close.
-            let rest = turn?(mail, isReadable) ?? Rest()
+            // The mailbox first: what a task settled or published before it closes something must go before the close.
+            let plan = iteration?(mailbox, isReadable) ?? SleepPlan()
             for job in jobs { unsafe job.runSynchronously(on: asUnownedSerialExecutor()) }
             if isStopped && jobs.isEmpty { return }
-            if rest.expectsPublish && jobs.isEmpty { lookOut() }
-            let maySleep = inbox.withLock { inbox in
+            if plan.expectsPublish && jobs.isEmpty { spinForWork() }
+            let maySleep = state.withLock { state in
                 let mayMailWait =
-                    !inbox.mail.isUrgent && (inbox.mail.settlements.isEmpty || rest.joinsSettlements)
-                    && (inbox.mail.publishes.isEmpty || rest.joinsPublishes)
-                inbox.isSleeping = jobs.isEmpty && inbox.jobs.isEmpty && mayMailWait && !inbox.isStopped
-                inbox.joinsSettlements = rest.joinsSettlements
-                inbox.joinsPublishes = rest.joinsPublishes
-                inbox.lastWork = inbox.busySince ?? inbox.lastWork
-                inbox.busySince = nil
-                inbox.isAwaited = rest.isAwaited
-                return inbox.isSleeping
+                    !state.mailbox.isUrgent && (state.mailbox.settlements.isEmpty || plan.coalescesSettlements)
+                    && (state.mailbox.publishes.isEmpty || plan.coalescesPublishes)
+                state.isSleeping = jobs.isEmpty && state.jobs.isEmpty && mayMailWait && !state.isStopped
+                state.coalescesSettlements = plan.coalescesSettlements
+                state.coalescesPublishes = plan.coalescesPublishes
+                state.lastWork = state.busySince ?? state.lastWork
+                state.busySince = nil
+                state.hasPendingPublishes = plan.hasPendingPublishes
+                return state.isSleeping
             }
-            let joins = rest.joinsSettlements || rest.joinsPublishes
-            let longest = joins ? min(rest.timeout ?? Self.joiningTime, Self.joiningTime) : rest.timeout
-            isReadable = wakeUp.sleep(orUntilReadable: rest.socket, timeout: maySleep ? longest : .zero)
-            if maySleep { inbox.withLock { $0.isSleeping = false } }
+            let coalesces = plan.coalescesSettlements || plan.coalescesPublishes
+            let longest = coalesces ? min(plan.timeout ?? Self.coalescingTime, Self.coalescingTime) : plan.timeout
+            isReadable = wakeUp.sleep(orUntilReadable: plan.socket, timeout: maySleep ? longest : .zero)
+            if maySleep { state.withLock { $0.isSleeping = false } }
         }
     }
 
     /// Waits for work without sleeping, for as long as that is cheaper.
-    private func lookOut() {
-        let end = ContinuousClock.now + Self.lookout
-        while inbox.withLock({ $0.isEmpty }) && ContinuousClock.now < end { sched_yield() }
+    private func spinForWork() {
+        let end = ContinuousClock.now + Self.spinTime
+        while state.withLock({ $0.isEmpty }) && ContinuousClock.now < end { sched_yield() }
     }
 
     /// The calling thread's identity; never 0, which stands for "not started".
@@ -269,45 +269,84 @@ final class ConnectionThread: SerialExecutor {
     }
 }
 
-/// A closure on its way into a new thread.
-final class ThreadBody: Sendable {
-    private let run: @Sendable () -> Void
-
-    init(_ run: @escaping @Sendable () -> Void) { self.run = run }
-
-    /// librabbitmq decodes nested tables by recursion, and a frame can nest 26,000 deep: that takes between 2 and 3 MiB of stack, more in
-    /// a build with checks, while macOS gives a thread 512 KiB and a shell's `ulimit -s` may be as small.
-    private static let stackSize = 16 << 20
-
-    /// Starts a detached thread that runs the closure.
+extension Connection {
+    /// The connection's thread is its executor.
     ///
-    /// The thread takes over the one reference that `passRetained` makes; if it can't be started, the reference is given back here.
-    func start() throws(AMQPError) {
-        let context = unsafe Unmanaged.passRetained(self)
-        var attributes = pthread_attr_t()
-        unsafe pthread_attr_init(&attributes)
-        unsafe pthread_attr_setstacksize(&attributes, Self.stackSize)
-        defer { unsafe pthread_attr_destroy(&attributes) }
-        #if canImport(Darwin)
-        var thread: pthread_t?
-        let result = unsafe pthread_create(&thread, &attributes, { unsafe ThreadBody.enter($0) }, context.toOpaque())
-        if let thread = unsafe thread { unsafe pthread_detach(thread) }
-        #else
-        var thread = pthread_t()
-        let result = unsafe pthread_create(&thread, &attributes, { unsafe ThreadBody.enter($0) }, context.toOpaque())
-        if result == 0 { pthread_detach(thread) }
-        #endif
-        guard result == 0 else {
-            unsafe context.release()
+    /// The actor keeps the thread alive, so the unowned reference is good as long as the actor.
+    nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe thread.asUnownedSerialExecutor() }
+}
+
+/// What callers ask of the connection thread without waiting for it.
+struct Mailbox: Sendable {
+    /// Something for the connection to do.
+    typealias Call = @Sendable (isolated Connection) -> Void
+
+    var publishes: [PendingPublish] = []
+    var settlements: [SettlementRequest] = []
+    var calls: [Call] = []
+
+    /// True if the mail shouldn't wait: not for more settlements to join.
+    var isUrgent = false
+
+    var isEmpty: Bool { publishes.isEmpty && settlements.isEmpty && calls.isEmpty }
+}
+
+/// A pipe on whose one end a thread can sleep, together with a socket, and by whose other end other threads wake it.
+final class WakeUp: Sendable {
+    private let readEnd: Int32
+    private let writeEnd: Int32
+
+    init() throws(AMQPError) {
+        var ends: [Int32] = [0, 0]
+        guard unsafe pipe(&ends) == 0 else {
             throw AMQPError(
                 .connectionFailed,
-                "The system refuses a thread for a connection (error \(result)): raise the limit, or close connections."
+                "The system has no file descriptor left for a connection (errno \(errno)): raise the limit, or close some."
             )
         }
+        for end in ends {
+            _ = fcntl(end, F_SETFL, O_NONBLOCK)
+            _ = fcntl(end, F_SETFD, FD_CLOEXEC)
+        }
+        (readEnd, writeEnd) = (ends[0], ends[1])
     }
 
-    private static func enter(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
-        if let context = unsafe context { unsafe Unmanaged<ThreadBody>.fromOpaque(context).takeRetainedValue().run() }
-        return nil
+    deinit {
+        close(readEnd)
+        close(writeEnd)
+    }
+
+    /// Wakes the sleeper, now or when it next goes to sleep.
+    ///
+    /// A full pipe wakes it already, so that is no error.
+    func signal() {
+        var one: UInt8 = 1
+        _ = unsafe write(writeEnd, &one, 1)
+    }
+
+    /// Sleeps until `socket` can be read, ``signal()`` is called, or the time is up; `nil` is for ever.
+    ///
+    /// May end early, as when a Unix signal interrupts it. Returns whether the socket can be read, or is at its end.
+    func sleep(orUntilReadable socket: Int32?, timeout: Duration?) -> Bool {
+        var descriptors = [pollfd(fd: readEnd, events: Int16(POLLIN), revents: 0)]
+        if let socket { descriptors.append(pollfd(fd: socket, events: Int16(POLLIN), revents: 0)) }
+        _ = unsafe poll(&descriptors, nfds_t(descriptors.count), timeout?.wholeMillisecondsRoundedUp ?? -1)
+        if descriptors[0].revents != 0 { takeSignals() }
+        return socket != nil && descriptors[1].revents != 0
+    }
+
+    private func takeSignals() {
+        var signals = [UInt8](repeating: 0, count: 64)
+        while unsafe read(readEnd, &signals, signals.count) == signals.count {}
+    }
+}
+
+extension Duration {
+    /// Whole milliseconds, rounded up so that a sleep is never too short, and at most a day.
+    fileprivate var wholeMillisecondsRoundedUp: Int32 {
+        let (seconds, attoseconds) = components
+        guard seconds >= 0, attoseconds >= 0 else { return 0 }
+        guard seconds < 86_400 else { return 86_400_000 }
+        return Int32(seconds) * 1000 + Int32((attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000)
     }
 }

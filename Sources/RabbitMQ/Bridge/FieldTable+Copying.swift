@@ -4,14 +4,14 @@ import CRabbitMQ
 extension FieldTable {
     /// A copy of librabbitmq's table; what exceeds `limits` is left out.
     init(copying table: amqp_table_t, limits: WireLimits = .standard) {
-        var copying = Copying(room: limits)
-        self = unsafe copying.outermost(table)
+        var copying = Copying(remaining: limits)
+        self = unsafe copying.topLevel(table)
     }
 
     /// A copy of a message's headers, which holds ``omittedHeaders`` if something was left out.
     init(copyingHeaders table: amqp_table_t, limits: WireLimits = .standard) {
-        var copying = Copying(room: limits)
-        self = unsafe copying.outermost(table)
+        var copying = Copying(remaining: limits)
+        self = unsafe copying.topLevel(table)
         if let reason = copying.omission { self[FieldTable.omittedHeaders] = .string(reason) }
     }
 }
@@ -22,7 +22,7 @@ extension FieldTable {
 /// code behind the copy may rely on the limits.
 private struct Copying {
     /// What is left of the limits.
-    var room: WireLimits
+    var remaining: WireLimits
     /// Why something was left out.
     var omission: String?
 
@@ -31,45 +31,45 @@ private struct Copying {
     }
 
     /// Copies the entries that keep to the limits.
-    mutating func outermost(_ table: amqp_table_t) -> FieldTable {
+    mutating func topLevel(_ table: amqp_table_t) -> FieldTable {
         var copy = unsafe FieldTable(minimumCapacity: Swift.min(Int(table.num_entries), 32))
         guard let entries = unsafe table.entries else { return copy }
         var names = SeenNames()
-        let depth = room.depth
+        let depth = remaining.depth
         for index in unsafe 0..<Int(table.num_entries) {
             let name = unsafe String(copying: entries[index].key)
             do throws(LimitExceeded) {
-                room.depth = depth - 1
+                remaining.depth = depth - 1
                 try count()
                 let value = try unsafe value(entries[index].value)
                 if names.isNew(name, in: copy) { copy.append(value, uniqueName: name) }
             } catch {
                 if omission == nil { omission = "The header '\(name)' \(error.reason)." }
-                if room.values == 0 { break }
+                if remaining.values == 0 { break }
             }
         }
         return copy
     }
 
     private mutating func count() throws(LimitExceeded) {
-        guard room.values > 0 else {
+        guard remaining.values > 0 else {
             throw LimitExceeded(
                 reason: "and those after it exceed the \(WireLimits.standard.values) values of a message"
             )
         }
-        room.values -= 1
+        remaining.values -= 1
     }
 
     /// Copies what is inside of a table or array, one level further down.
     private mutating func nested<Value>(
         _ copy: (inout Copying) throws(LimitExceeded) -> Value
     ) throws(LimitExceeded) -> Value {
-        guard room.depth > 0 else {
+        guard remaining.depth > 0 else {
             throw LimitExceeded(reason: "is nested more than \(WireLimits.standard.depth) levels deep")
         }
-        room.depth -= 1
+        remaining.depth -= 1
         let value = try copy(&self)
-        room.depth += 1
+        remaining.depth += 1
         return value
     }
 

@@ -43,3 +43,46 @@ final class Watchdog: Sendable {
         }
     }
 }
+
+/// A closure on its way into a new thread.
+final class ThreadBody: Sendable {
+    private let run: @Sendable () -> Void
+
+    init(_ run: @escaping @Sendable () -> Void) { self.run = run }
+
+    /// librabbitmq decodes nested tables by recursion, and a frame can nest 26,000 deep: that takes between 2 and 3 MiB of stack, more in
+    /// a build with checks, while macOS gives a thread 512 KiB and a shell's `ulimit -s` may be as small.
+    private static let stackSize = 16 << 20
+
+    /// Starts a detached thread that runs the closure.
+    ///
+    /// The thread takes over the one reference that `passRetained` makes; if it can't be started, the reference is given back here.
+    func start() throws(AMQPError) {
+        let context = unsafe Unmanaged.passRetained(self)
+        var attributes = pthread_attr_t()
+        unsafe pthread_attr_init(&attributes)
+        unsafe pthread_attr_setstacksize(&attributes, Self.stackSize)
+        defer { unsafe pthread_attr_destroy(&attributes) }
+        #if canImport(Darwin)
+        var thread: pthread_t?
+        let result = unsafe pthread_create(&thread, &attributes, { unsafe ThreadBody.enter($0) }, context.toOpaque())
+        if let thread = unsafe thread { unsafe pthread_detach(thread) }
+        #else
+        var thread = pthread_t()
+        let result = unsafe pthread_create(&thread, &attributes, { unsafe ThreadBody.enter($0) }, context.toOpaque())
+        if result == 0 { pthread_detach(thread) }
+        #endif
+        guard result == 0 else {
+            unsafe context.release()
+            throw AMQPError(
+                .connectionFailed,
+                "The system refuses a thread for a connection (error \(result)): raise the limit, or close connections."
+            )
+        }
+    }
+
+    private static func enter(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
+        if let context = unsafe context { unsafe Unmanaged<ThreadBody>.fromOpaque(context).takeRetainedValue().run() }
+        return nil
+    }
+}

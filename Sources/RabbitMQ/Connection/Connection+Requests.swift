@@ -35,7 +35,7 @@ extension Connection {
         deadline: ContinuousClock.Instant
     ) async throws(AMQPError) -> RequestChannel.Answer {
         let request = RequestChannel.Request(method: method, deadline: deadline, reply: Reply())
-        thread.post { $0.take(request, for: purpose) }
+        thread.post { $0.enqueue(request, for: purpose) }
         return try await request.reply.value(
             until: deadline,
             late: .unanswered(method),
@@ -43,7 +43,7 @@ extension Connection {
         )
     }
 
-    private func take(_ request: RequestChannel.Request, for purpose: RequestPurpose) {
+    private func enqueue(_ request: RequestChannel.Request, for purpose: RequestPurpose) {
         if let closeError {
             return request.reply.finish(
                 .failure(AMQPError(closeError.code, "Can't \(request.method.summary): \(closeError.message)"))

@@ -11,7 +11,7 @@ final class Reply<Value: Sendable>: Sendable {
     /// The result is apart from the flag, so that looking whether there is one doesn't copy it.
     private struct State {
         var isDone = false
-        var isMarked = false
+        var wasSent = false
         var result: Result<Value, AMQPError>?
         var waiter: Waiter?
     }
@@ -23,11 +23,11 @@ final class Reply<Value: Sendable>: Sendable {
     /// True once it is filled.
     var isDone: Bool { state.withLock(\.isDone) }
 
-    /// True once ``mark()`` was called: what it waits for has been sent.
-    var isMarked: Bool { state.withLock(\.isMarked) }
+    /// True once ``markSent()`` was called: what it waits for has been sent.
+    var wasSent: Bool { state.withLock(\.wasSent) }
 
     /// Notes that what it waits for is sent: from now on its outcome may be unknown.
-    func mark() { state.withLock { $0.isMarked = true } }
+    func markSent() { state.withLock { $0.wasSent = true } }
 
     /// Waits until it is filled.
     ///

@@ -1,11 +1,12 @@
 import AMQP
+import Synchronization
 
 /// A channel with one consumer on it: from its opening to its end, and again after a lost connection.
 ///
 /// A state machine: events in, actions out, no I/O.
 struct ConsumerChannel {
     /// What the connection should do.
-    enum Action {
+    enum Action: Equatable {
         /// Send a method on this channel.
         case send(OutboundMethod)
         /// The channel is no longer needed: close it.
@@ -13,13 +14,13 @@ struct ConsumerChannel {
     }
 
     /// What becomes of a consumer whose channel the broker closed.
-    enum Closing {
+    enum CloseOutcome {
         /// It is over; its reader knows why.
         case ended
         /// Its queue is gone: declare what this client has declared, and consume again.
         case redeclare
         /// Its queue belongs to another connection for now: consume again later.
-        case rest
+        case retryLater
     }
 
     /// What is consumed, and how.
@@ -31,7 +32,7 @@ struct ConsumerChannel {
 
     private enum Phase {
         /// There is no connection now.
-        case resting
+        case suspended
         case opening
         case settingPrefetch
         case starting
@@ -49,7 +50,7 @@ struct ConsumerChannel {
     /// True once the queue was declared again for this recovery.
     private var hasRedeclared = false
     /// Which channel its reader can cancel it by.
-    let number: ConsumerNumber
+    let ref: ConsumerChannelRef
     /// Who waits for the consumer to be registered.
     let started: Reply<Void>
     /// Who waits for the broker to say that no more deliveries come.
@@ -59,12 +60,12 @@ struct ConsumerChannel {
         _ consumption: Consumption,
         stream: DeliveryStream,
         started: Reply<Void>,
-        number: ConsumerNumber = ConsumerNumber()
+        ref: ConsumerChannelRef = ConsumerChannelRef()
     ) {
         self.consumption = consumption
         self.stream = stream
         self.started = started
-        self.number = number
+        self.ref = ref
     }
 
     /// True while the broker is asked to stop its deliveries.
@@ -74,12 +75,12 @@ struct ConsumerChannel {
     var isCancelled: Bool { phase == .ended }
 
     /// True if nobody reads it: its caller gave up before it ran.
-    var isUnwanted: Bool { phase == .ended || started.isDone && !isRecovering }
+    var isAbandoned: Bool { phase == .ended || started.isDone && !isRecovering }
 
     /// Its channel is being opened.
     mutating func opening(_ id: ChannelID) {
         phase = .opening
-        number.set(id)
+        ref.set(id)
     }
 
     /// The broker answered the step that is under way; the next one.
@@ -118,7 +119,7 @@ struct ConsumerChannel {
             return .send(.cancel(consumerTag: consumerTag))
         case .cancelling:
             cancelled.append(reply)
-        case .resting, .opening, .settingPrefetch, .starting:
+        case .suspended, .opening, .settingPrefetch, .starting:
             // Not registered yet, or not again: there is nothing to cancel, and it shall not be registered any more.
             end()
             reply.finish(.success(()))
@@ -135,16 +136,16 @@ struct ConsumerChannel {
     }
 
     /// The broker closed the channel.
-    mutating func channelClosed(_ reply: BrokerReply) -> Closing {
+    mutating func channelClosed(_ reply: BrokerReply) -> CloseOutcome {
         if isRecovering {
             if reply.code == 404 && !hasRedeclared {
                 hasRedeclared = true
-                phase = .resting
+                phase = .suspended
                 return .redeclare
             }
             if reply.code == 405 {
-                phase = .resting
-                return .rest
+                phase = .suspended
+                return .retryLater
             }
         }
         let error =
@@ -163,7 +164,7 @@ struct ConsumerChannel {
     /// Returns whether the consumer should be registered again.
     mutating func connectionLost() -> Bool {
         switch phase {
-        case .running, .resting:
+        case .running, .suspended:
             isRecovering = true
         case .opening, .settingPrefetch, .starting: break
         case .cancelling, .ended:
@@ -171,7 +172,7 @@ struct ConsumerChannel {
             return false
         }
         stream.setRegistered(false)
-        phase = .resting
+        phase = .suspended
         return true
     }
 
@@ -183,4 +184,13 @@ struct ConsumerChannel {
         for reply in cancelled { reply.finish(.success(())) }
         cancelled = []
     }
+}
+
+/// Which channel a delivery stream reads; known only once the channel is opened, after the stream is made, and another after a recovery.
+final class ConsumerChannelRef: Sendable {
+    private let channel = Mutex<ChannelID?>(nil)
+
+    var id: ChannelID? { channel.withLock(\.self) }
+
+    func set(_ id: ChannelID) { channel.withLock { $0 = id } }
 }

@@ -9,7 +9,7 @@ import DequeModule
 /// least once, within their deadlines, and one bad publish harms no other.
 struct Publisher {
     /// What the connection should do.
-    enum Action {
+    enum Action: Equatable {
         /// Open a channel; its number comes back in ``opened(_:)``.
         case openChannel
         /// Send a method on the channel.
@@ -38,7 +38,7 @@ struct Publisher {
     private var outgoing: Deque<Waiting> = []
     private var unconfirmed = ConfirmTracker<Waiting>()
     /// Why there is no connection, for those whose deadlines pass meanwhile.
-    private var loss: AMQPError?
+    private var connectionError: AMQPError?
     /// Not later than the first deadline of all that wait; `nil` if none does.
     private(set) var nextDeadline: ContinuousClock.Instant?
     /// Why the broker takes no publishes now, if it doesn't.
@@ -107,7 +107,7 @@ struct Publisher {
         guard let channel = readyChannel else { return nil }
         while var waiting = outgoing.popFirst() {
             if waiting.publish.reply.isDone { continue }
-            waiting.publish.reply.mark()
+            waiting.publish.reply.markSent()
             waiting.sends += 1
             unconfirmed.append(waiting)
             return (waiting.publish, channel)
@@ -145,31 +145,33 @@ struct Publisher {
     mutating func expire(now: ContinuousClock.Instant) {
         guard let nextDeadline, nextDeadline <= now else { return }
         var next: ContinuousClock.Instant?
-        func look(at publish: PendingPublish, ifLate fail: (PendingPublish) -> Void) {
+        func check(_ publish: PendingPublish, ifLate fail: (PendingPublish) -> Void) {
             if publish.reply.isDone { return }
             if publish.deadline <= now { return fail(publish) }
             next = min(next ?? publish.deadline, publish.deadline)
         }
         unconfirmed.visit { waiting in
-            look(at: waiting.publish) { $0.failUnconfirmed() }
+            check(waiting.publish) { $0.failUnconfirmed() }
             return true
         }
         for waiting in outgoing {
-            look(at: waiting.publish) { fail(unsent: $0) }
+            check(waiting.publish) { fail(unsent: $0) }
         }
         self.nextDeadline = next
         // A broker that is away for long must not make the late ones pile up here.
-        unconfirmed.forget { $0.publish.reply.isDone }
+        unconfirmed.discard { $0.publish.reply.isDone }
         outgoing.removeAll { $0.publish.reply.isDone }
     }
 
     private func fail(unsent publish: PendingPublish) {
-        if publish.reply.isMarked {
+        if publish.reply.wasSent {
             publish.failUnconfirmed()
         } else if let blockedReason {
             publish.fail(.publishBlocked(reason: blockedReason))
         } else {
-            publish.failUnsent(loss.map { ", because the connection was lost and is not back: \($0.message)" } ?? "")
+            publish.failUnsent(
+                connectionError.map { ", because the connection was lost and is not back: \($0.message)" } ?? ""
+            )
         }
     }
 
@@ -177,8 +179,8 @@ struct Publisher {
     mutating func channelClosed(_ reply: BrokerReply) -> Action? {
         phase = .closed
         let sent = unconfirmed.takeAll().filter { !$0.publish.reply.isDone }
-        let culprits = sent.filter { Self.isCulprit($0.publish, reply) }
-        guard !culprits.isEmpty else {
+        let rejectedPublishes = sent.filter { Self.isRejected($0.publish, by: reply) }
+        guard !rejectedPublishes.isEmpty else {
             for waiting in sent {
                 let destination = waiting.publish.destination
                 waiting.publish.fail(
@@ -189,7 +191,7 @@ struct Publisher {
             }
             return openIfNeeded()
         }
-        for publish in culprits.map(\.publish) {
+        for publish in rejectedPublishes.map(\.publish) {
             publish.reply.finish(.failure(.refusedPublish(of: publish.message, to: publish.destination, reply)))
         }
         outgoing.prepend(contentsOf: sent.filter { !$0.publish.reply.isDone })
@@ -200,7 +202,7 @@ struct Publisher {
     mutating func connected() -> Action? {
         guard case .disconnected = phase else { return nil }
         phase = .closed
-        loss = nil
+        connectionError = nil
         return openIfNeeded()
     }
 
@@ -209,7 +211,7 @@ struct Publisher {
     /// Returns how many those are.
     mutating func connectionLost(_ error: AMQPError) -> Int {
         phase = .disconnected
-        loss = error
+        connectionError = error
         blockedReason = nil
         let isFault = error.reply?.isFault == true
         var again: [Waiting] = []
@@ -225,13 +227,13 @@ struct Publisher {
     }
 
     /// Another attempt to connect failed.
-    mutating func noteLoss(_ error: AMQPError) { loss = error }
+    mutating func noteConnectionError(_ error: AMQPError) { connectionError = error }
 
     /// There will be no connection: what was sent has an unknown outcome, what was not sent a known one.
     mutating func end(_ error: AMQPError) {
         for waiting in unconfirmed.takeAll() { waiting.publish.failLost(error) }
         for waiting in outgoing {
-            if waiting.publish.reply.isMarked {
+            if waiting.publish.reply.wasSent {
                 waiting.publish.failLost(error)
             } else {
                 waiting.publish.fail(
@@ -251,13 +253,49 @@ struct Publisher {
     }
 
     /// True if the broker's words are about this publish.
-    private static func isCulprit(_ publish: PendingPublish, _ reply: BrokerReply) -> Bool {
+    private static func isRejected(_ publish: PendingPublish, by reply: BrokerReply) -> Bool {
         reply.text.contains("exchange '\(publish.destination.exchange)' in vhost")
             || reply.text.contains("message size \(publish.message.body.count) ")
     }
 }
 
-extension PendingPublish {
+extension BrokerReply {
+    /// True if the broker closed the connection for a fault, perhaps one of ours, and not because its operator wanted it closed (320).
+    fileprivate var isFault: Bool { code >= 400 }
+}
+
+/// A publish on its way to its confirm, and the reply that its caller waits for.
+final class PendingPublish: Sendable {
+    let message: Message
+    let destination: Destination
+    let mandatory: Bool
+    let deadline: ContinuousClock.Instant
+    let reply = Reply<Void>()
+
+    init(_ message: Message, to destination: Destination, mandatory: Bool, deadline: ContinuousClock.Instant) {
+        self.message = message
+        self.destination = destination
+        self.mandatory = mandatory
+        self.deadline = deadline
+    }
+
+    /// Waits for the outcome.
+    func outcome() async throws(AMQPError) {
+        try await reply.value(
+            cancelled: .publishCancelled(to: self.destination)
+        )
+    }
+
+    /// Tells the caller that the deadline passed before the message was sent.
+    func failUnsent(_ cause: String = "") { fail(.publishDeadlinePassed(to: destination, cause)) }
+
+    /// Tells the caller that the publish failed.
+    func fail(_ code: AMQPError.Code, _ message: String, reply brokerReply: BrokerReply? = nil) {
+        fail(AMQPError(code, message, reply: brokerReply))
+    }
+
+    func fail(_ error: AMQPError) { reply.finish(.failure(error)) }
+
     fileprivate func failUnconfirmed() {
         fail(
             .confirmTimedOut,
@@ -277,7 +315,72 @@ extension PendingPublish {
     }
 }
 
-extension BrokerReply {
-    /// True if the broker closed the connection for a fault, perhaps one of ours, and not because its operator wanted it closed (320).
-    fileprivate var isFault: Bool { code >= 400 }
+/// Which publishes on a channel in confirm mode still wait for the broker's answer.
+///
+/// Confirms name messages by number: the first on a channel is 1. One answer may cover all up to its number.
+/// (<https://www.rabbitmq.com/docs/confirms#publisher-confirms>)
+struct ConfirmTracker<Publish> {
+    private var waiting: Deque<Publish?> = []
+    private var firstTag: UInt64 = 1
+
+    init() {}
+
+    /// How many wait for an answer, or were answered before an older one.
+    var count: Int { waiting.count }
+
+    /// Notes a publish that is sent now.
+    mutating func append(_ publish: Publish) {
+        waiting.append(publish)
+    }
+
+    /// Takes an answer of the broker, and passes the publishes that it decides to `decide`, oldest first.
+    ///
+    /// An answer to a number that doesn't wait decides nothing.
+    mutating func confirm(_ tag: UInt64, multiple: Bool, _ decide: (Publish) -> Void) {
+        guard tag >= firstTag, tag - firstTag < UInt64(waiting.count) else { return }
+        let index = Int(tag - firstTag)
+        if multiple {
+            for publish in waiting.prefix(index + 1) {
+                if let publish { decide(publish) }
+            }
+            dropFirst(index + 1)
+        } else {
+            if let publish = waiting[index] { decide(publish) }
+            waiting[index] = nil
+        }
+        dropAnswered()
+    }
+
+    /// Forgets those that nobody waits for any more; their answers, should they come, decide nothing.
+    mutating func discard(where isUnwanted: (Publish) -> Bool) {
+        for index in waiting.indices {
+            if let publish = waiting[index], isUnwanted(publish) { waiting[index] = nil }
+        }
+        dropAnswered()
+    }
+
+    /// Calls `body` with each publish that waits, oldest first, until it returns false.
+    func visit(while body: (Publish) -> Bool) {
+        for case let publish? in waiting {
+            guard body(publish) else { return }
+        }
+    }
+
+    /// All that wait, oldest first; none waits afterwards.
+    ///
+    /// For a channel that is gone.
+    mutating func takeAll() -> [Publish] {
+        defer { self = ConfirmTracker() }
+        return waiting.compactMap(\.self)
+    }
+
+    private mutating func dropAnswered() {
+        dropFirst(waiting.firstIndex { $0 != nil } ?? waiting.count)
+    }
+
+    private mutating func dropFirst(_ count: Int) {
+        guard count > 0 else { return }
+        waiting.removeFirst(count)
+        firstTag += UInt64(count)
+    }
 }

@@ -12,15 +12,15 @@ public struct ClientStatistics: Sendable, Hashable, Codable {
 
 /// The live counters behind ``ClientStatistics``.
 final class ClientCounters: Sendable {
-    private let reached = Atomic(false)
+    private let connected = Atomic(false)
     private let reconnects = Atomic(0)
     private let resentPublishes = Atomic(0)
     private let lateSettlements = Atomic(0)
 
     /// True once any connection of the client has been open.
-    var wasReached: Bool { reached.load(ordering: .relaxed) }
+    var hasConnected: Bool { connected.load(ordering: .relaxed) }
 
-    func noteReached() { reached.store(true, ordering: .relaxed) }
+    func noteConnected() { connected.store(true, ordering: .relaxed) }
     func countReconnect() { reconnects.add(1, ordering: .relaxed) }
     func count(resentPublishes count: Int) { resentPublishes.add(count, ordering: .relaxed) }
     func count(lateSettlements count: Int) { lateSettlements.add(count, ordering: .relaxed) }

@@ -28,11 +28,11 @@ struct ReconnectSchedule {
     }
 
     /// Whether an operator should hear of the attempt: the 1st, 2nd, 4th, 8th and so on, a dozen lines for an hour without a broker.
-    var isWorthTelling: Bool { attempt & (attempt - 1) == 0 }
+    var isWorthLogging: Bool { attempt & (attempt - 1) == 0 }
 
     /// Somebody needs the connection.
     mutating func demand(at now: ContinuousClock.Instant) {
-        guard case .idle = state else { return }
+        guard state == .idle else { return }
         state = .connecting
         nextAttempt = now
     }
@@ -53,10 +53,10 @@ struct ReconnectSchedule {
 
     /// An attempt failed.
     ///
-    /// - Parameter wasReached: Whether any connection of this client has ever been open.
+    /// - Parameter hasConnectedBefore: Whether any connection of this client has ever been open.
     ///
     /// Returns true if that was all: what waits for the connection should fail too.
-    mutating func failed(at now: ContinuousClock.Instant, wasReached: Bool) -> Bool {
+    mutating func failed(at now: ContinuousClock.Instant, hasConnectedBefore: Bool) -> Bool {
         endpoint = (endpoint + 1) % endpointCount
         failuresInRound += 1
         guard failuresInRound >= endpointCount else {
@@ -64,7 +64,7 @@ struct ReconnectSchedule {
             return false
         }
         failuresInRound = 0
-        guard wasReached else {
+        guard hasConnectedBefore else {
             state = .idle
             nextAttempt = nil
             return true

@@ -1,9 +1,9 @@
-import AMQP
+public import AMQP
 
 #if canImport(FoundationEssentials)
-import FoundationEssentials
+public import FoundationEssentials
 #else
-import Foundation
+public import Foundation
 #endif
 
 /// Makes new jobs' messages; what is the same in all of them is prepared once.
@@ -26,19 +26,16 @@ struct EnvelopeWriter: Sendable {
         return "gen\(process.processIdentifier)@\(process.hostName.truncated(toBytes: 200))"
     }()
 
-    /// What differs from job to job.
-    struct Fields {
-        var id: String
-        var name: String
-        var lane: Lane
-        var eta: Date?
-        var expires: Date?
-        var timeLimits: TimeLimits = .none
-        var rootID: String?
-        var parentID: String?
-        var headers: FieldTable?
-        var now: Date
-    }
+    /// Keeps nothing from one use to the next, so one serves all threads.
+    private static let encoder: JSONEncoder = {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = .withoutEscapingSlashes
+        encoder.dateEncodingStrategy = .custom { date, encoder in
+            var container = encoder.singleValueContainer()
+            try container.encode(WireTime.text(date))
+        }
+        return encoder
+    }()
 
     /// The payload's bytes in JSON.
     ///
@@ -46,7 +43,7 @@ struct EnvelopeWriter: Sendable {
     static func encode<Payload: Job>(_ job: Payload) throws(WarrenError) -> Data {
         let data: Data
         do {
-            data = try PayloadCoding.encoder.encode(job)
+            data = try encoder.encode(job)
         } catch {
             throw WarrenError(
                 .payloadNotEncodable,
@@ -63,15 +60,15 @@ struct EnvelopeWriter: Sendable {
         return data
     }
 
-    /// The message, with `payload` (a JSON object) as the keyword arguments.
+    /// The message, with the request's payload as the keyword arguments.
     ///
     /// - Throws: `payloadTooLarge`, `headersTooLarge`.
-    func message(payload: Data, _ fields: Fields) throws(WarrenError) -> Message {
-        guard EnvelopeBody.size(payload: payload.count) <= Message.maximumBodySize else {
+    func message(for request: EnqueueRequest, now: Date) throws(WarrenError) -> Message {
+        guard EnvelopeBody.size(payload: request.payload.count) <= Message.maximumBodySize else {
             throw WarrenError(
                 .payloadTooLarge,
                 """
-                The payload of the job '\(fields.name.truncated(toBytes: 80))' has \(payload.count) bytes; brokers take messages of at \
+                The payload of the job '\(request.name.truncated(toBytes: 80))' has \(request.payload.count) bytes; brokers take messages of at \
                 most 16 MiB. Put the data elsewhere and send a reference.
                 """
             )
@@ -79,40 +76,40 @@ struct EnvelopeWriter: Sendable {
         var properties = BasicProperties()
         properties.contentType = "application/json"
         properties.contentEncoding = "utf-8"
-        properties.headers = try headers(payload: payload, fields)
+        properties.headers = try headers(for: request, now: now)
         properties.deliveryMode = .persistent
-        properties.correlationID = fields.id
-        properties.messageID = fields.id
-        properties.timestamp = UInt64(clamping: WireTime.microseconds(fields.now) / 1_000_000)
-        return Message(properties: properties, body: EnvelopeBody.make(payload: payload))
+        properties.correlationID = request.id
+        properties.messageID = request.id
+        properties.timestamp = UInt64(clamping: WireTime.microseconds(now) / 1_000_000)
+        return Message(properties: properties, body: EnvelopeBody.make(payload: request.payload))
     }
 
-    private func headers(payload: Data, _ fields: Fields) throws(WarrenError) -> FieldTable {
-        let id = FieldValue.string(fields.id)
+    private func headers(for request: EnqueueRequest, now: Date) throws(WarrenError) -> FieldTable {
+        let id = FieldValue.string(request.id)
         var table = FieldTable(minimumCapacity: 22)
         table.append("swift", uniqueName: EnvelopeHeader.lang)
-        table.append(.string(fields.name), uniqueName: EnvelopeHeader.task)
+        table.append(.string(request.name), uniqueName: EnvelopeHeader.task)
         table.append(id, uniqueName: EnvelopeHeader.id)
         table.append(.void, uniqueName: EnvelopeHeader.shadow)
-        table.append(time(fields.eta), uniqueName: EnvelopeHeader.eta)
-        table.append(time(fields.expires), uniqueName: EnvelopeHeader.expires)
+        table.append(time(request.dueAt), uniqueName: EnvelopeHeader.eta)
+        table.append(time(request.expiresAt), uniqueName: EnvelopeHeader.expires)
         table.append(.void, uniqueName: EnvelopeHeader.group)
         table.append(.void, uniqueName: EnvelopeHeader.groupIndex)
         table.append(.int32(0), uniqueName: EnvelopeHeader.retries)
-        let limits = fields.timeLimits.isNone ? EnvelopeWriter.noLimits : fields.timeLimits.wire
+        let limits = request.timeLimits.isNone ? EnvelopeWriter.noLimits : request.timeLimits.wire
         table.append(limits, uniqueName: EnvelopeHeader.timeLimit)
-        table.append(fields.rootID.map(FieldValue.string) ?? id, uniqueName: EnvelopeHeader.rootID)
-        table.append(fields.parentID.map(FieldValue.string) ?? .void, uniqueName: EnvelopeHeader.parentID)
+        table.append(request.rootID.map(FieldValue.string) ?? id, uniqueName: EnvelopeHeader.rootID)
+        table.append(request.parentID.map(FieldValue.string) ?? .void, uniqueName: EnvelopeHeader.parentID)
         table.append("()", uniqueName: EnvelopeHeader.argsRepr)
-        table.append(.string(representation(of: payload)), uniqueName: EnvelopeHeader.kwargsRepr)
+        table.append(.string(representation(of: request.payload)), uniqueName: EnvelopeHeader.kwargsRepr)
         table.append(.string(origin), uniqueName: EnvelopeHeader.origin)
         table.append(.bool(true), uniqueName: EnvelopeHeader.ignoreResult)
         table.append(.int32(0), uniqueName: EnvelopeHeader.replacedTaskNesting)
         table.append(.void, uniqueName: EnvelopeHeader.stampedHeaders)
         table.append(EnvelopeWriter.noStamps, uniqueName: EnvelopeHeader.stamps)
-        table.append(.int64(WireTime.microseconds(fields.now)), uniqueName: EnvelopeHeader.enqueuedAt)
-        if fields.lane != .normal { table.append(.string(fields.lane.name), uniqueName: EnvelopeHeader.lane) }
-        if let custom = fields.headers, !custom.isEmpty { try add(custom, to: &table, job: fields.name) }
+        table.append(.int64(WireTime.microseconds(now)), uniqueName: EnvelopeHeader.enqueuedAt)
+        if request.lane != .normal { table.append(.string(request.lane.name), uniqueName: EnvelopeHeader.lane) }
+        if !request.headers.isEmpty { try add(request.headers, to: &table, job: request.name) }
         return table
     }
 
@@ -142,10 +139,10 @@ struct EnvelopeWriter: Sendable {
             if EnvelopeWriter.protected.contains(name) { continue }
             table[name] = value
         }
-        guard table.wireSize <= HeaderBudget.limit else {
+        guard table.wireSize <= HeaderLimits.maximumSize else {
             throw WarrenError(
                 .headersTooLarge,
-                "The headers of the job '\(job.truncated(toBytes: 80))' take \(table.wireSize) bytes; at most \(HeaderBudget.limit) fit into a message."
+                "The headers of the job '\(job.truncated(toBytes: 80))' take \(table.wireSize) bytes; at most \(HeaderLimits.maximumSize) fit into a message."
             )
         }
     }
@@ -156,4 +153,167 @@ struct EnvelopeWriter: Sendable {
         EnvelopeHeader.retries, EnvelopeHeader.timeLimit, EnvelopeHeader.compression, EnvelopeHeader.enqueuedAt,
         EnvelopeHeader.lane,
     ]
+}
+
+/// The body `[args, kwargs, embed]`.
+enum EnvelopeBody {
+    /// What callbacks and chains a job has: none.
+    static let embed = #"{"callbacks":null,"errbacks":null,"chain":null,"chord":null}"#
+
+    private static let prefix = Array("[[],".utf8)
+    private static let suffix = Array(",\(embed)]".utf8)
+
+    /// A body with no positional arguments, `payload` as the keyword arguments, and an empty embed.
+    static func make(payload: some Collection<UInt8>) -> [UInt8] {
+        var body: [UInt8] = []
+        body.reserveCapacity(prefix.count + payload.count + suffix.count)
+        body.append(contentsOf: prefix)
+        body.append(contentsOf: payload)
+        body.append(contentsOf: suffix)
+        return body
+    }
+
+    /// How long such a body is.
+    static func size(payload: Int) -> Int { prefix.count + payload + suffix.count }
+
+    /// What stands where the keyword arguments do, if the body has the frame that ``make(payload:)`` gives it.
+    ///
+    /// It need not be one value: `[[],1,2,{…}]` has the frame too.
+    static func payload(of body: [UInt8]) -> ArraySlice<UInt8>? {
+        guard body.count >= prefix.count + 2 + suffix.count else { return nil }
+        let payload = body[prefix.count..<(body.count - suffix.count)]
+        guard payload.first == UInt8(ascii: "{"), body[..<prefix.count].elementsEqual(prefix),
+            body[payload.endIndex...].elementsEqual(suffix)
+        else { return nil }
+        return payload
+    }
+}
+
+extension Envelope {
+    /// A new job's envelope, as a client sends it.
+    ///
+    /// - Parameter id: The job's id; a new one by default.
+    /// - Parameter eta: When the job is due, if not at once.
+    /// - Parameter expires: After when the job is not to be started.
+    /// - Parameter timeLimits: How long an attempt may take, where it isn't for the job's type to say.
+    /// - Parameter headers: More headers; those that the protocol needs can't be replaced.
+    /// - Throws: ``WarrenError`` with `payloadNotEncodable`, `payloadTooLarge` or `headersTooLarge`.
+    public init(
+        encoding job: some Job,
+        id: String? = nil,
+        lane: Lane = .normal,
+        eta: Date? = nil,
+        expires: Date? = nil,
+        timeLimits: TimeLimits = .none,
+        headers: FieldTable = FieldTable(),
+        now: Date
+    ) throws(WarrenError) {
+        let name = type(of: job).name
+        let id = id ?? JobID.make(now: now)
+        let request = EnqueueRequest(
+            id: id,
+            name: name,
+            queue: type(of: job).queue,
+            lane: lane,
+            dueAt: eta,
+            expiresAt: expires,
+            timeLimits: timeLimits,
+            headers: headers,
+            deadline: .now,
+            payload: try EnvelopeWriter.encode(job)
+        )
+        let message = try EnvelopeWriter().message(for: request, now: now)
+        self.init(id: id, name: name, retries: 0, eta: eta, expires: expires, timeLimits: timeLimits, message: message)
+    }
+}
+
+/// The names of all headers that Warren reads or writes.
+///
+/// The first group is Celery's message protocol v2
+/// (<https://docs.celeryq.dev/en/stable/internals/protocol.html>); those with `warren-` are ours.
+public enum EnvelopeHeader {
+    /// The language of the producer.
+    public static let lang = "lang"
+    /// The job's name.
+    ///
+    /// Required.
+    public static let task = "task"
+    /// The job's id.
+    ///
+    /// Required.
+    public static let id = "id"
+    /// A name to show instead of the job's.
+    public static let shadow = "shadow"
+    /// When the job is due, ISO 8601.
+    public static let eta = "eta"
+    /// After when the job is not to be started, ISO 8601.
+    public static let expires = "expires"
+    /// The id of the group the job belongs to.
+    public static let group = "group"
+    /// The job's place in its group.
+    public static let groupIndex = "group_index"
+    /// How many attempts were made.
+    public static let retries = "retries"
+    /// Time limits in seconds: hard, soft.
+    public static let timeLimit = "timelimit"
+    /// The id of the first job of the workflow.
+    public static let rootID = "root_id"
+    /// The id of the job that enqueued this one; on a retry, the job's own.
+    public static let parentID = "parent_id"
+    /// The positional arguments, to be read by people.
+    public static let argsRepr = "argsrepr"
+    /// The keyword arguments, to be read by people.
+    public static let kwargsRepr = "kwargsrepr"
+    /// Which process sent the job first.
+    public static let origin = "origin"
+    /// Whether a result is unwanted.
+    public static let ignoreResult = "ignore_result"
+    /// How often the job replaced itself.
+    public static let replacedTaskNesting = "replaced_task_nesting"
+    /// The names of the stamps.
+    public static let stampedHeaders = "stamped_headers"
+    /// The stamps.
+    public static let stamps = "stamps"
+    /// How the body is compressed.
+    public static let compression = "compression"
+
+    /// The broker's count of earlier deliveries, on quorum queues.
+    public static let deliveryCount = "x-delivery-count"
+
+    /// When the job was first enqueued: microseconds since 1970.
+    public static let enqueuedAt = "warren-enqueued-at"
+    /// The lane the job was enqueued to, if it isn't the normal one.
+    public static let lane = "warren-lane"
+    /// The failures so far: an array of tables, the oldest first.
+    public static let history = "warren-history"
+    /// How many failures there were, also those that ``history`` no longer holds.
+    public static let failures = "warren-failures"
+    /// When the job failed first, ISO 8601.
+    public static let firstFailedAt = "warren-first-failed-at"
+    /// When the job failed last, ISO 8601.
+    public static let lastFailedAt = "warren-last-failed-at"
+    /// Why the job is in the dead queue.
+    public static let deadReason = "warren-dead-reason"
+    /// When the job was moved to the dead queue, ISO 8601.
+    public static let deadAt = "warren-dead-at"
+    /// The type of the last error.
+    public static let errorType = "warren-error-type"
+    /// The message of the last error.
+    public static let errorMessage = "warren-error-message"
+    /// More about the last error.
+    public static let errorDetails = "warren-error-details"
+    /// When the job was parked, ISO 8601.
+    public static let parkedAt = "warren-parked-at"
+    /// The exchange through which the job came to its queue.
+    public static let originalExchange = "warren-original-exchange"
+    /// The routing key with which the job came to its queue.
+    public static let originalRoutingKey = "warren-original-routing-key"
+    /// In the record of a suspected job's start: the job's id.
+    static let startedJob = "warren-started-job"
+    /// In the record of a suspected job's start: the worker.
+    static let startedBy = "warren-started-by"
+    /// In the record of a suspected job's start: when, ISO 8601.
+    static let startedAt = "warren-started-at"
+    /// Names of headers that had to go so that the others fit into one frame.
+    public static let droppedHeaders = "warren-dropped-headers"
 }

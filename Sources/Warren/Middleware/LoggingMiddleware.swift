@@ -23,11 +23,11 @@ public struct LoggingMiddleware: JobMiddleware, EnqueueMiddleware {
 
     /// Logs what became of the job.
     public func settled(_ context: JobContext, outcome: Outcome) {
-        switch outcome {
+        switch outcome.kind {
         case .dead(let reason):
-            log(.warning, "Job settled", context, [LogKey.outcome: "dead", LogKey.reason: "\(reason)"])
+            log(.warning, "Job settled", context, [LogKey.outcome: "\(outcome.name)", LogKey.reason: "\(reason)"])
         case .retry(let delay):
-            log(.info, "Job settled", context, [LogKey.outcome: "retried", LogKey.delay: "\(delay)"])
+            log(.info, "Job settled", context, [LogKey.outcome: "\(outcome.name)", LogKey.delay: "\(delay)"])
         default:
             log(.info, "Job settled", context, [LogKey.outcome: "\(outcome.name)"])
         }

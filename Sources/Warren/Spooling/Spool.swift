@@ -32,7 +32,7 @@ public final class Spool: Sendable {
 
     private struct State {
         var appends = SpoolAppends()
-        var use: SpoolJournal.Use
+        var use: SpoolLog.Use
         var spooled = 0
         var replayed = 0
         var rejected = 0
@@ -47,7 +47,7 @@ public final class Spool: Sendable {
     /// Lets one replay run at a time: two would send everything twice.
     let replaying = AsyncMutex()
     /// Only `disk` uses it, so nobody waits for this lock while the disk works.
-    private let journal: Mutex<SpoolJournal>
+    private let log: Mutex<SpoolLog>
     private let state: Mutex<State>
     /// The disk may block for long, which the threads of Swift's tasks mustn't.
     private let disk = DispatchQueue(label: "warren.spool")
@@ -71,7 +71,7 @@ public final class Spool: Sendable {
         } catch let error as WarrenError {
             throw error
         } catch {
-            throw Self.notOpened(path, error)
+            throw Self.cannotOpen(path, error)
         }
     }
 
@@ -80,24 +80,24 @@ public final class Spool: Sendable {
         guard limit >= 4_096 else {
             throw WarrenError(.invalidConfiguration, "The spool '\(path)' needs a limit of 4,096 bytes or more.")
         }
-        let journal: SpoolJournal
+        let log: SpoolLog
         do {
-            journal = try SpoolJournal(
+            log = try SpoolLog(
                 storage,
                 limit: limit,
                 newSalt: .random(in: 0 ... .max),
-                aside: "\(path).damaged-\(WireTime.text(Date()))"
+                quarantineName: "\(path).damaged-\(WireTime.text(Date()))"
             )
         } catch {
-            throw Self.notOpened(path, error)
+            throw Self.cannotOpen(path, error)
         }
         self.path = path
         self.limit = limit
         self.logger = logger
-        state = Mutex(State(use: journal.use))
-        self.journal = Mutex(journal)
-        if !journal.log.places.isEmpty { state.withLock { $0.notEmpty.open() } }
-        tell(of: journal.recovery)
+        state = Mutex(State(use: log.use))
+        self.log = Mutex(log)
+        if !log.index.entries.isEmpty { state.withLock { $0.notEmpty.open() } }
+        logRecovery(log.recovery)
     }
 
     /// What is in the file, and what became of what was.
@@ -116,7 +116,7 @@ public final class Spool: Sendable {
 
     /// Gives the file up, so that another process or another `Spool` can open it; what is done with this one afterwards fails.
     public func close() {
-        disk.sync { journal.withLock { $0.storage.close() } }
+        disk.sync { log.withLock { $0.storage.close() } }
     }
 
     // MARK: - Appending
@@ -128,22 +128,30 @@ public final class Spool: Sendable {
     ///
     /// - Parameter cause: Why the broker didn't take it; `nil` if it wasn't asked.
     /// - Parameter deadline: When to give up.
+    /// - Parameter clock: The clock that measures the time left.
     /// - Throws: ``WarrenError``: `spoolFull`, `spoolFailed`, `spoolTimedOut`, `notEnqueued` if the task is cancelled.
-    func append(_ entry: SpoolEntry, cause: AMQPError?, deadline: ContinuousClock.Instant) async throws {
+    func append(
+        _ entry: SpoolEntry,
+        cause: AMQPError?,
+        deadline: ContinuousClock.Instant,
+        clock: any Clock<Duration>
+    ) async throws {
         let payload: [UInt8]
         do {
             payload = try entry.encoded()
         } catch {
-            throw WarrenError(.notEnqueued, "\(Self.words(for: entry)) can't be sent.", underlying: error)
+            throw WarrenError(.notEnqueued, "\(entry.description) can't be sent.", underlying: error)
         }
         let known = state.withLock { state in
             if let cause { state.cause = cause }
             return state.cause
         }
         do {
-            try await Deadline.run(until: deadline) { try await self.write(payload, of: entry, cause: known) }
+            try await Deadline.run(until: deadline, clock: clock) {
+                try await self.write(payload, of: entry, cause: known)
+            }
         } catch is Deadline.Passed {
-            throw Self.unanswered(entry, path, known)
+            throw Self.timedOut(entry, path, known)
         }
     }
 
@@ -167,14 +175,14 @@ public final class Spool: Sendable {
         switch answer {
         case .done(.success): return
         case .done(.failure(let error)) where error is SpoolRoomExceeded: throw Self.full(entry, path, limit, cause)
-        case .done(.failure(let error)): throw Self.notWritten(entry, path, error, cause)
+        case .done(.failure(let error)): throw Self.cannotWrite(entry, path, error, cause)
         case .withdrawn:
             throw WarrenError(
                 .notEnqueued,
-                "\(Self.words(for: entry)) was not enqueued: the task was cancelled.",
+                "\(entry.description) was not enqueued: the task was cancelled.",
                 underlying: cause
             )
-        case .unknown: throw Self.unanswered(entry, path, cause)
+        case .unknown: throw Self.timedOut(entry, path, cause)
         }
     }
 
@@ -182,7 +190,7 @@ public final class Spool: Sendable {
     private func writeAppends() {
         let batch = state.withLock { $0.appends.begin() }
         if batch.isEmpty { return }
-        let (results, use) = journal.withLock { journal in (journal.append(batch.map(\.payload)), journal.use) }
+        let (results, use) = log.withLock { log in (log.append(batch.map(\.payload)), log.use) }
         let spooled = results.count { if case .success = $0 { true } else { false } }
         let (callers, latch, isFirst) = state.withLock { state in
             let isFirst = state.use.waiting == 0 && spooled > 0
@@ -191,7 +199,7 @@ public final class Spool: Sendable {
             return (state.appends.end(batch.map(\.id)), use.waiting > 0 ? state.notEmpty : nil, isFirst)
         }
         latch?.open()
-        if isFirst { tellOfFirst() }
+        if isFirst { logSpoolingStarted() }
         for (caller, result) in zip(callers, results) { caller?.resume(returning: .done(result)) }
     }
 
@@ -203,16 +211,16 @@ public final class Spool: Sendable {
     /// The next jobs to send, encoded, in order.
     func next(_ count: Int, bytes: Int) async throws(WarrenError) -> [(sequence: UInt64, payload: [UInt8])] {
         let found: Result<[(sequence: UInt64, payload: [UInt8])], any Error> = await onDisk { spool in
-            Result { try spool.journal.withLock { try $0.next(count, bytes: bytes) } }
+            Result { try spool.log.withLock { try $0.next(count, bytes: bytes) } }
         }
-        do { return try found.get() } catch { throw Self.notOpened(path, error) }
+        do { return try found.get() } catch { throw Self.cannotOpen(path, error) }
     }
 
     /// Notes that the broker has these jobs.
     func settle(_ sequences: Set<UInt64>, replayed: Int) async {
         await onDisk { spool in
-            let (result, use) = spool.journal.withLock { journal in
-                (Result { try journal.settle(sequences) }, journal.use)
+            let (result, use) = spool.log.withLock { log in
+                (Result { try log.settle(sequences) }, log.use)
             }
             let emptied = spool.state.withLock { state in
                 state.use = use
@@ -222,8 +230,8 @@ public final class Spool: Sendable {
                 state.cause = nil
                 return true
             }
-            if case .failure(let error) = result { spool.tell(ofUnmarked: error) }
-            if emptied { spool.tellOfEmpty() }
+            if case .failure(let error) = result { spool.logNotMarked(error) }
+            if emptied { spool.logDrained() }
         }
     }
 
@@ -232,10 +240,10 @@ public final class Spool: Sendable {
         let result: Result<Void, any Error> = await onDisk { spool in
             Result {
                 let line = try RejectedEntry(payload, reason: reason, now: Date()).line()
-                try spool.journal.withLock { try $0.storage.appendRejected(line, limit: spool.limit) }
+                try spool.log.withLock { try $0.storage.appendRejected(line, limit: spool.limit) }
             }
         }
-        do { try result.get() } catch { throw Self.notRejected(path, error) }
+        do { try result.get() } catch { throw Self.cannotMoveRejected(path, error) }
         state.withLock { $0.rejected += 1 }
     }
 
@@ -252,4 +260,20 @@ public final class Spool: Sendable {
             disk.async { continuation.resume(returning: work(self)) }
         }
     }
+}
+
+/// What is in a ``Spool``, and what became of what was.
+public struct SpoolStatus: Sendable, Hashable, Codable {
+    /// How many jobs wait in the file for the broker.
+    public var waiting: Int
+    /// How many bytes of the file are in use.
+    public var bytes: Int
+    /// How many bytes it may have.
+    public var limit: Int
+    /// How many jobs this process put in.
+    public var spooled: Int
+    /// How many jobs this process sent from the file to the broker.
+    public var replayed: Int
+    /// How many jobs this process moved to the file of the rejected.
+    public var rejected: Int
 }

@@ -6,32 +6,13 @@ import FoundationEssentials
 import Foundation
 #endif
 
-/// A job as the spool keeps it: its message, and where it goes when it is due.
-///
-/// Not by which delay queue it gets there: that follows from what is left of the delay when it is sent.
-struct SpoolEntry: Sendable, Hashable {
-    var queue: QueueName
-    var lane: Lane
-    /// When it is due; `nil` for at once.
-    var dueAt: Date?
-    /// Where it is published when it is due.
-    var destination: Destination
+/// A job as the spool keeps it: its message, and the route it takes when it is sent.
+struct SpoolEntry: Sendable, Hashable, CustomStringConvertible {
+    var route: Route
     var message: Message
 
-    /// The job's id.
-    var id: String { message.properties.messageID ?? "" }
-
-    /// The job's name.
-    var name: String {
-        if case .string(let name)? = message.properties.headers?[EnvelopeHeader.task] { name } else { "" }
-    }
-
-    /// Where it is published now, and whether that is the delay ladder.
-    func route(now: Date) -> (destination: Destination, throughLadder: Bool) {
-        let wait = dueAt.map { Timing.duration(from: now, to: $0) }
-        let ladder = wait.flatMap { DelayLadder.route($0, to: destination.routingKey) }
-        return (ladder ?? destination, ladder != nil)
-    }
+    /// The job as the subject of an error message.
+    var description: String { message.jobDescription(for: route.queue) }
 }
 
 extension SpoolEntry {
@@ -40,12 +21,12 @@ extension SpoolEntry {
     /// - Throws: `invalidArgument` if the message couldn't be sent either.
     func encoded() throws(AMQPError) -> [UInt8] {
         var writer = WireWriter(capacity: 1_024 + message.body.count)
-        try writer.write(shortString: queue.rawValue)
-        try writer.write(shortString: lane.name)
-        writer.write(UInt8(dueAt == nil ? 0 : 1))
-        if let dueAt { writer.write(dueAt.timeIntervalSinceReferenceDate.bitPattern) }
-        try writer.write(shortString: destination.exchange)
-        try writer.write(shortString: destination.routingKey)
+        try writer.write(shortString: route.queue.rawValue)
+        try writer.write(shortString: route.lane.name)
+        writer.write(UInt8(route.dueAt == nil ? 0 : 1))
+        if let dueAt = route.dueAt { writer.write(dueAt.timeIntervalSinceReferenceDate.bitPattern) }
+        try writer.write(shortString: route.destination.exchange)
+        try writer.write(shortString: route.destination.routingKey)
         try writer.write(message.properties)
         try writer.write(longString: message.body)
         return writer.bytes
@@ -56,20 +37,57 @@ extension SpoolEntry {
     /// - Throws: `malformed` if they are none.
     init(decoding bytes: [UInt8]) throws(AMQPError) {
         var reader = WireReader(bytes)
-        queue = QueueName(try reader.readShortString())
-        let lane = try reader.readShortString()
-        guard let known = Lane(named: lane) else {
+        let queue = QueueName(try reader.readShortString())
+        let laneName = try reader.readShortString()
+        guard let lane = Lane(named: laneName) else {
             throw AMQPError(
                 .malformed,
-                "A spooled job has the lane '\(lane.truncated(toBytes: 80))', which doesn't exist."
+                "A spooled job has the lane '\(laneName.truncated(toBytes: 80))', which doesn't exist."
             )
         }
-        self.lane = known
+        var dueAt: Date?
         if try reader.read(UInt8.self) != 0 {
             dueAt = Date(timeIntervalSinceReferenceDate: Double(bitPattern: try reader.read(UInt64.self)))
         }
-        destination = Destination(exchange: try reader.readShortString(), routingKey: try reader.readShortString())
+        let destination = Destination(exchange: try reader.readShortString(), routingKey: try reader.readShortString())
+        route = Route(queue: queue, lane: lane, dueAt: dueAt, destination: destination)
         let properties = try reader.readProperties()
         message = Message(properties: properties, body: Array(try reader.readLongString()))
+    }
+}
+
+/// A line of the file of the rejected: a spooled job that the broker will not take, for a person to look at.
+struct RejectedEntry: Codable {
+    var rejectedAt: String
+    /// Why it was not taken.
+    var reason: String
+    var job: String?
+    var id: String?
+    var queue: String?
+    var lane: String?
+    var dueAt: String?
+    /// The body, if it is text.
+    var body: String?
+    /// The whole as the spool had it, in base 64.
+    var entry: Data
+
+    init(_ payload: [UInt8], reason: String, now: Date) {
+        rejectedAt = WireTime.text(now)
+        self.reason = reason
+        self.entry = Data(payload)
+        guard let entry = try? SpoolEntry(decoding: payload) else { return }
+        job = entry.message.jobName
+        id = entry.message.jobID
+        queue = entry.route.queue.rawValue
+        lane = entry.route.lane.name
+        dueAt = entry.route.dueAt.map { WireTime.text($0) }
+        body = String(validating: entry.message.body, as: UTF8.self)
+    }
+
+    /// The line, without its end.
+    func line() throws -> [UInt8] {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        return [UInt8](try encoder.encode(self))
     }
 }

@@ -2,6 +2,12 @@ import AMQP
 import Logging
 public import ServiceLifecycle
 
+#if canImport(FoundationEssentials)
+import FoundationEssentials
+#else
+import Foundation
+#endif
+
 /// Sends what is in a client's ``Spool`` to the broker, as long as it runs.
 ///
 /// Put it into the program's `ServiceGroup`. A program without one runs it beside its own work, in one line:
@@ -16,11 +22,13 @@ public import ServiceLifecycle
 ///
 /// Without a spool it does nothing until it is told to stop.
 public final class SpoolReplayer: Service {
-    private let client: JobClient
+    private let spool: Spool?
+    private let broker: BrokerPublisher
     private let clock: any Clock<Duration>
 
     init(_ client: JobClient, clock: any Clock<Duration> = ContinuousClock()) {
-        self.client = client
+        spool = client.spool
+        broker = client.broker
         self.clock = clock
     }
 
@@ -31,7 +39,7 @@ public final class SpoolReplayer: Service {
     public func run() async throws {
         let stopping = Latch()
         await withGracefulShutdownHandler {
-            if let spool = client.spool {
+            if let spool {
                 spool.countReplayers(by: 1)
                 await replay(spool, until: stopping)
                 spool.countReplayers(by: -1)
@@ -57,7 +65,7 @@ public final class SpoolReplayer: Service {
                 group.cancelAll()
             }
             if stopping.isOpen || Task.isCancelled { return }
-            let replay = SpoolReplay(client, spool, stopping: stopping, clock: clock)
+            let replay = SpoolReplay(spool, to: broker, stopping: stopping, clock: clock)
             let before = spool.status
             guard let problem = await replay.run() else {
                 backoff.reset()
@@ -75,5 +83,203 @@ public final class SpoolReplayer: Service {
             }
             if await stopping.wait(for: backoff.next(), clock: clock) { return }
         }
+    }
+}
+
+/// One pass over a spool: sends job after job until none is left or the broker takes no more.
+struct SpoolReplay: Sendable {
+    /// How many jobs are sent before the first is confirmed, and how many bytes of them are in memory.
+    private static let window = (count: 64, bytes: 4 << 20)
+    /// How long one publish may take: while the broker is away, the client's own recovery is quicker than ours.
+    private static let publishTimeout: Duration = .seconds(30)
+    /// How long shutdown waits for confirms.
+    private static let shutdownGrace: Duration = .seconds(2)
+
+    private enum PublishResult: Sendable {
+        case confirmed
+        /// The broker, or the topology, will never take it.
+        case refused(reason: String)
+        /// It may be taken later.
+        case failed(any Error)
+    }
+
+    private let spool: Spool
+    private let broker: BrokerPublisher
+    private let stopping: Latch
+    private let clock: any Clock<Duration>
+    private let deadline: ContinuousClock.Instant?
+
+    /// - Parameter deadline: When to send no more; `nil` for never.
+    init(
+        _ spool: Spool,
+        to broker: BrokerPublisher,
+        stopping: Latch,
+        clock: any Clock<Duration>,
+        deadline: ContinuousClock.Instant? = nil
+    ) {
+        self.spool = spool
+        self.broker = broker
+        self.stopping = stopping
+        self.clock = clock
+        self.deadline = deadline
+    }
+
+    /// Sends what is in a spool until it is empty.
+    ///
+    /// - Throws: ``WarrenError`` with `notEnqueued` if jobs are left when the time has passed; `CancellationError`.
+    static func flush(
+        _ spool: Spool,
+        to broker: BrokerPublisher,
+        timeout: Duration,
+        clock: any Clock<Duration>
+    ) async throws {
+        let latest = Deadline.instant(after: timeout)
+        var backoff = Backoff(from: .milliseconds(50), to: .seconds(1))
+        while spool.hasWaiting {
+            try Task.checkCancellation()
+            let replay = SpoolReplay(spool, to: broker, stopping: Latch(), clock: clock, deadline: latest)
+            guard let problem = await replay.run() else { continue }
+            guard ContinuousClock.now < latest else {
+                throw WarrenError(
+                    .notEnqueued,
+                    "\(spool.status.waiting) jobs still wait in the spool '\(spool.path)': the broker did not take them in time",
+                    underlying: (problem as? WarrenError)?.broker ?? problem
+                )
+            }
+            try await clock.sleep(for: min(backoff.next(), ContinuousClock.now.duration(to: latest)))
+        }
+    }
+
+    /// Returns why it had to pause; `nil` if the spool is empty or it was told to stop.
+    func run() async -> (any Error)? {
+        await withTaskGroup(of: (isReplay: Bool, problem: (any Error)?).self) { group in
+            group.addTask {
+                do {
+                    return (true, try await spool.replaying.withLock { try await runExclusively() })
+                } catch {
+                    return (true, error)
+                }
+            }
+            group.addTask {
+                await stopping.wait()
+                try? await clock.sleep(for: Self.shutdownGrace)
+                return (false, nil)
+            }
+            var problem: (any Error)?
+            for await ended in group {
+                group.cancelAll()
+                if ended.isReplay { problem = ended.problem }
+            }
+            return problem
+        }
+    }
+
+    private func runExclusively() async throws -> (any Error)? {
+        // One job finds out whether the broker is there, before many wait for it together.
+        var window = 1
+        while !stopping.isOpen, !Task.isCancelled {
+            let batch = try await spool.next(window, bytes: Self.window.bytes)
+            if batch.isEmpty { return nil }
+            if let problem = await settle(batch, send(batch)) { return problem }
+            window = Self.window.count
+        }
+        return nil
+    }
+
+    private func settle(
+        _ batch: [(sequence: UInt64, payload: [UInt8])],
+        _ outcomes: [UInt64: PublishResult]
+    ) async -> (any Error)? {
+        var settled: Set<UInt64> = []
+        var replayed = 0
+        var problem: (any Error)?
+        for (sequence, payload) in batch {
+            switch outcomes[sequence] {
+            case .confirmed:
+                settled.insert(sequence)
+                replayed += 1
+            case .refused(let reason):
+                do {
+                    try await spool.reject(payload, reason: reason)
+                    settled.insert(sequence)
+                    warn(payload, reason)
+                } catch {
+                    problem = problem ?? error
+                }
+            case .failed(let error): problem = problem ?? error
+            case nil: break
+            }
+        }
+        await spool.settle(settled, replayed: replayed)
+        return problem
+    }
+
+    /// Sends jobs in order, each without waiting for the one before it; what comes after one that can't be prepared has no outcome.
+    private func send(_ batch: [(sequence: UInt64, payload: [UInt8])]) async -> [UInt64: PublishResult] {
+        let latest = ContinuousClock.now + Self.publishTimeout
+        let deadline = min(deadline ?? latest, latest)
+        return await withTaskGroup(of: (UInt64, PublishResult).self) { group in
+            var outcomes: [UInt64: PublishResult] = [:]
+            for (sequence, payload) in batch {
+                let entry: SpoolEntry
+                do {
+                    entry = try SpoolEntry(decoding: payload)
+                    // What waits here doesn't wait below, where it would lose its place.
+                    try await broker.prepare(entry.route, deadline: deadline)
+                } catch {
+                    let outcome = Self.outcome(of: error)
+                    outcomes[sequence] = outcome
+                    if case .refused = outcome { continue }
+                    break
+                }
+                if #available(macOS 26, *) {
+                    // Runs at once up to its first suspension, which comes after the message was handed to the connection: so the
+                    // messages have the order of the jobs.
+                    group.addImmediateTask { (sequence, await send(entry, deadline)) }
+                } else {
+                    outcomes[sequence] = await send(entry, deadline)
+                }
+            }
+            for await (sequence, outcome) in group { outcomes[sequence] = outcome }
+            return outcomes
+        }
+    }
+
+    private func send(_ entry: SpoolEntry, _ deadline: ContinuousClock.Instant) async -> PublishResult {
+        do {
+            _ = try await broker.publish(entry.message, along: entry.route, deadline: deadline)
+            return .confirmed
+        } catch {
+            return Self.outcome(of: error)
+        }
+    }
+
+    private static func outcome(of error: any Error) -> PublishResult {
+        switch error {
+        // Of an entry that can't be decoded.
+        case let error as AMQPError: .refused(reason: "\(error)")
+        case let error as WarrenError where isFinal(error): .refused(reason: "\(error)")
+        default: .failed(error)
+        }
+    }
+
+    /// Whether the error is about the job, and not about the way to the broker, which an operator can mend.
+    private static func isFinal(_ error: WarrenError) -> Bool {
+        guard let broker = error.broker else { return true }
+        let isOnTheWay: Set<AMQPError.Code> = [
+            .invalidURL, .tlsFailed, .authenticationFailed, .virtualHostRefused, .cancelled,
+        ]
+        return !broker.isRetriable && !isOnTheWay.contains(broker.code)
+    }
+
+    private func warn(_ payload: [UInt8], _ reason: String) {
+        let entry = try? SpoolEntry(decoding: payload)
+        spool.logger.warning(
+            "A spooled job was refused and moved aside",
+            metadata: [
+                LogKey.path: "\(spool.path).rejected", LogKey.job: "\((entry?.message.jobName ?? "").truncated(toBytes: 80))",
+                LogKey.jobID: "\((entry?.message.jobID ?? "").truncated(toBytes: 80))", LogKey.reason: "\(reason)",
+            ]
+        )
     }
 }

@@ -94,3 +94,68 @@ public enum DelayLadder {
 
     static func wildcards(_ count: Int) -> String { String(repeating: "*.", count: count) }
 }
+
+extension DelayLadder {
+    /// What the ladder consists of, in an order in which it can be declared: what a thing refers to comes before it.
+    public static let plan: TopologyPlan = {
+        var plan = TopologyPlan()
+        plan.add(ExchangeDeclaration(unroutedName, kind: .fanout))
+        plan.add(QueueDeclaration(unroutedName, arguments: QueueArguments(.quorum)))
+        plan.add(Binding(from: unroutedName, to: .queue(unroutedName), routingKey: ""))
+        plan.add(ExchangeDeclaration(deliveryExchange, kind: .topic, alternateExchange: unroutedName))
+        for level in 0..<levelCount { addLevel(level, to: &plan) }
+        return plan
+    }()
+
+    private static func addLevel(_ level: Int, to plan: inout TopologyPlan) {
+        let levelName = name(ofLevel: level)
+        let below = level == 0 ? deliveryExchange : name(ofLevel: level - 1)
+        let higherDigits = wildcards(levelCount - 1 - level)
+        plan.add(ExchangeDeclaration(levelName, kind: .topic))
+        plan.add(
+            QueueDeclaration(
+                levelName,
+                arguments: QueueArguments(.quorum) {
+                    $0.messageTTL = .seconds(1 << level)
+                    $0.deadLetterExchange = below
+                    $0.deadLetterStrategy = .atLeastOnce
+                    $0.overflow = .rejectPublish
+                }
+            )
+        )
+        plan.add(Binding(from: levelName, to: .queue(levelName), routingKey: higherDigits + "1.#"))
+        plan.add(Binding(from: levelName, to: .exchange(below), routingKey: higherDigits + "0.#"))
+    }
+}
+
+extension DelayLadder {
+    /// How the ladder's queues stand: its levels, the longest first, and the queue of what couldn't be routed.
+    ///
+    /// Nothing, if the ladder was never declared.
+    ///
+    /// - Throws: `accessRefused`, `connectionFailed` and the like.
+    public static func status(on transport: any Transport) async throws(AMQPError) -> [LaneStatus] {
+        var statuses: [LaneStatus] = []
+        let levels = (0..<levelCount).reversed().map(name(ofLevel:))
+        for name in levels + [unroutedName] {
+            do {
+                let found = try await transport.status(ofQueue: name)
+                statuses.append(
+                    LaneStatus(
+                        queue: String(namePrefix.dropLast()),
+                        lane: String(name.dropFirst(namePrefix.count)),
+                        name: name,
+                        exists: true,
+                        ready: found.messageCount,
+                        consumers: found.consumerCount
+                    )
+                )
+            } catch {
+                // Declared in one go: where one is missing, there is no ladder, and asking for the others would only cost channels.
+                guard error.code == .notFound else { throw error }
+                return statuses
+            }
+        }
+        return statuses
+    }
+}

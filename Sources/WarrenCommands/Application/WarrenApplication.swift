@@ -54,7 +54,7 @@ public protocol WarrenApplication: AsyncParsableCommand {
     ///
     /// ```swift
     /// static func openBroker(at url: String, name: String) async throws -> any Transport {
-    ///     url.hasPrefix("file:") ? try await EmbeddedBroker.open(url: url) : try Broker.open(url, name: name)
+    ///     url.hasPrefix("file:") ? try await EmbeddedBroker.open(url: url) : try await Broker.open(url, name: name)
     /// }
     /// ```
     ///
@@ -77,7 +77,7 @@ extension WarrenApplication {
 
     /// What `Broker.open` opens: RabbitMQ, and `memory://`.
     public static func openBroker(at url: String, name: String) async throws -> any Transport {
-        try Broker.open(url, name: name)
+        try await Broker.open(url, name: name)
     }
 
     /// Sends all logs to standard error.
@@ -94,4 +94,63 @@ extension WarrenApplication {
         let all = jobs.map { $0.queue } + topology.queues.map(\.name)
         return Set(all).sorted()
     }
+}
+
+extension WarrenApplication {
+    /// The commands that every application gets.
+    public static var standardCommands: [any ParsableCommand.Type] {
+        [
+            WorkerCommand<Self>.self,
+            EnqueueCommand<Self>.self,
+            StatusCommand<Self>.self,
+            TopologyCommand<Self>.self,
+            DeadCommand<Self>.self,
+            DoctorCommand<Self>.self,
+            HealthCommand.self,
+        ]
+    }
+
+    /// The standard commands and the application's own, which come first.
+    ///
+    /// A standard command gives way to an own one of the same name.
+    public static func commands(with own: [any ParsableCommand.Type]) -> [any ParsableCommand.Type] {
+        let taken = Set(own.map { $0.name })
+        return own + standardCommands.filter { !taken.contains($0.name) }
+    }
+
+    /// The standard commands, under the name of the application's type.
+    public static var configuration: CommandConfiguration { CommandConfiguration(subcommands: standardCommands) }
+}
+
+extension ParsableCommand {
+    fileprivate static var name: String { configuration.commandName ?? _commandName }
+}
+
+extension WarrenApplication {
+    /// Parses the command line, sets up logging and runs the command.
+    ///
+    /// The process's exit code is 0 if the command did what it should, 1 if it failed, and 64 if the command line can't be understood. An
+    /// error is one line on standard error.
+    @concurrent
+    public static func main() async {
+        do {
+            var command = try await asyncParseAsRoot(nil)
+            bootstrapLogging(level: (command as? any BrokerCommand)?.logLevel ?? .warning)
+            if var asynchronous = command as? any AsyncParsableCommand {
+                try await asynchronous.run()
+            } else {
+                try command.run()
+            }
+        } catch {
+            guard let line = ErrorLine.text(for: error) else { exit(withError: error) }
+            Output.note("Error: \(line)")
+            exit(withError: ExitCode.failure)
+        }
+    }
+}
+
+/// No options: what an application has that adds none of its own.
+public struct NoOptions: ParsableArguments, Sendable {
+    /// No options.
+    public init() {}
 }

@@ -17,14 +17,14 @@ struct TargetOptions<App: WarrenApplication>: ParsableArguments {
     var topologyOptions: App.TopologyOptions
 
     /// The queues on the command line, each once, in the order given.
-    var named: [QueueArgument.Item] {
+    var namedQueues: [QueueArgument.Item] {
         var seen: Set<QueueName> = []
         return arguments.flatMap(\.items).filter { seen.insert($0.name).inserted }
     }
 
     /// The topology, checked.
     func topology() throws -> Topology {
-        let topology = try App.topology(topologyOptions, for: named.map(\.name))
+        let topology = try App.topology(topologyOptions, for: namedQueues.map(\.name))
         try topology.validate()
         return topology
     }
@@ -33,8 +33,40 @@ struct TargetOptions<App: WarrenApplication>: ParsableArguments {
     ///
     /// - Throws: `ValidationError` if there are none.
     func queues(_ topology: Topology) throws -> [QueueArgument.Item] {
-        let queues = named.isEmpty ? App.queues(topology).map { QueueArgument.Item(name: $0) } : named
+        let queues = namedQueues.isEmpty ? App.queues(topology).map { QueueArgument.Item(name: $0) } : namedQueues
         guard !queues.isEmpty else { throw ValidationError("Say which queues: --queues a,b") }
         return queues
     }
+}
+
+/// Queues as a command line gives them, with a worker's concurrency for each if wanted: `emails,reports=4`.
+struct QueueArgument: ExpressibleByArgument, Sendable, Hashable {
+    /// A queue, and how many of its jobs run at once.
+    struct Item: Sendable, Hashable {
+        var name: QueueName
+        var concurrency: Int?
+    }
+
+    var items: [Item]
+
+    /// `nil` if a name can't be a queue's, or a concurrency is no number from 1.
+    init?(argument: String) {
+        items = []
+        for word in argument.split(separator: ",", omittingEmptySubsequences: false) {
+            let parts = word.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            let name = QueueName(String(parts[0]))
+            guard (try? name.validate()) != nil else { return nil }
+            var item = Item(name: name)
+            if parts.count == 2 {
+                guard let concurrency = Int(parts[1]), concurrency > 0 else { return nil }
+                item.concurrency = concurrency
+            }
+            items.append(item)
+        }
+    }
+}
+
+extension [QueueArgument] {
+    /// All the queues, in the order given.
+    var items: [QueueArgument.Item] { flatMap(\.items) }
 }

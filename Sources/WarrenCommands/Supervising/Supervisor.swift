@@ -16,11 +16,11 @@ struct Supervisor: Sendable {
 
     /// A supervisor of children that run this program.
     ///
-    /// - Parameter patience: How long children have to end in order before they are killed.
-    init(processes: Int, arguments: ChildArguments, patience: Duration, logger: Logger) {
+    /// - Parameter stopTimeout: How long children have to end in order before they are killed.
+    init(processes: Int, arguments: ChildArguments, stopTimeout: Duration, logger: Logger) {
         let program = FilePath(Bundle.main.executablePath ?? CommandLine.arguments[0])
         children = (1...processes).map { Child($0, program: program, arguments: arguments.child($0)) }
-        machine = SupervisorMachine(children: processes, patience: patience)
+        machine = SupervisorMachine(children: processes, stopTimeout: stopTimeout)
         self.logger = logger
     }
 
@@ -72,8 +72,8 @@ struct Supervisor: Sendable {
         case .pause(let index, let pause):
             logger.info("A worker process is started again", metadata: metadata(children[index], ["delay": "\(pause)"]))
             group.addTask { if (try? await Task.sleep(for: pause)) != nil { feed.yield(.pauseEnded(index)) } }
-        case .wait(let patience):
-            group.addTask { if (try? await Task.sleep(for: patience)) != nil { feed.yield(.patienceEnded) } }
+        case .wait(let timeout):
+            group.addTask { if (try? await Task.sleep(for: timeout)) != nil { feed.yield(.stopTimeoutElapsed) } }
         case .stop(let index): children[index].stop()
         case .stopNow(let index): children[index].stopNow()
         case .kill(let index):
@@ -105,6 +105,6 @@ struct Supervisor: Sendable {
     }
 
     private func metadata(_ child: Child, _ more: Logger.Metadata = [:]) -> Logger.Metadata {
-        more.merging(["process": "\(child.number)", "pid": "\(child.process)"]) { one, _ in one }
+        more.merging(["process": "\(child.number)", "pid": "\(child.processID)"]) { one, _ in one }
     }
 }

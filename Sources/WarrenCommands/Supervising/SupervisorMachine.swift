@@ -15,7 +15,7 @@ struct SupervisorMachine: Sendable {
         /// The supervisor was told to stop at once.
         case stopNow
         /// The children's time to end is up.
-        case patienceEnded
+        case stopTimeoutElapsed
     }
 
     /// What to do.
@@ -26,7 +26,7 @@ struct SupervisorMachine: Sendable {
         case stop(Int)
         case stopNow(Int)
         case kill(Int)
-        /// Come back with ``Event/patienceEnded`` after so long.
+        /// Come back with ``Event/stopTimeoutElapsed`` after so long.
         case wait(Duration)
         /// All have ended: exit with this code.
         case finish(Int32)
@@ -45,9 +45,9 @@ struct SupervisorMachine: Sendable {
     /// A child that ran so long counts as well, and its next pause is a short one.
     static let stableAfter: Duration = .seconds(30)
     /// How long children have to end that were told to end at once.
-    static let shortPatience: Duration = .seconds(5)
+    static let immediateStopTimeout: Duration = .seconds(5)
 
-    private let patience: Duration
+    private let stopTimeout: Duration
     private var phase = Phase.working
     private var children: [ChildState]
     private var backoffs: [Backoff]
@@ -55,9 +55,9 @@ struct SupervisorMachine: Sendable {
 
     /// A supervisor of so many children.
     ///
-    /// - Parameter patience: How long children have to end in order.
-    init(children count: Int, patience: Duration) {
-        self.patience = patience
+    /// - Parameter stopTimeout: How long children have to end in order.
+    init(children count: Int, stopTimeout: Duration) {
+        self.stopTimeout = stopTimeout
         children = Array(repeating: .starting, count: count)
         backoffs = Array(repeating: Backoff(from: .seconds(1), to: .seconds(30)), count: count)
     }
@@ -76,20 +76,20 @@ struct SupervisorMachine: Sendable {
             return [.start(index)]
         case .stop: return enter(phase == .working ? .stopping : .stoppingNow)
         case .stopNow: return enter(.stoppingNow)
-        case .patienceEnded: return phase == .working ? [] : enter(.killing)
+        case .stopTimeoutElapsed: return phase == .working ? [] : enter(.killing)
         }
     }
 
     /// A child that was on its way when the order came gets the order now.
     private mutating func started(_ index: Int) -> [Action] {
         children[index] = .running
-        return order(for: index).map { [$0] } ?? []
+        return stopAction(for: index).map { [$0] } ?? []
     }
 
     private mutating func ended(_ index: Int, _ ending: ChildEnding, _ ran: Duration) -> [Action] {
         children[index] = .ended
         guard phase == .working else {
-            if !ending.isInOrder { exitCode = 1 }
+            if !ending.isClean { exitCode = 1 }
             return finishIfOver()
         }
         if ending == .exited(WorkerExit.recycled) {
@@ -110,16 +110,16 @@ struct SupervisorMachine: Sendable {
         guard phase < next else { return [] }
         phase = next
         for index in children.indices where children[index] == .pausing { children[index] = .ended }
-        var actions = children.indices.filter { children[$0] == .running }.compactMap { order(for: $0) }
+        var actions = children.indices.filter { children[$0] == .running }.compactMap { stopAction(for: $0) }
         switch next {
-        case .stopping: actions.append(.wait(patience))
-        case .stoppingNow: actions.append(.wait(Self.shortPatience))
+        case .stopping: actions.append(.wait(stopTimeout))
+        case .stoppingNow: actions.append(.wait(Self.immediateStopTimeout))
         case .working, .killing: break
         }
         return actions + finishIfOver()
     }
 
-    private func order(for index: Int) -> Action? {
+    private func stopAction(for index: Int) -> Action? {
         switch phase {
         case .working: nil
         case .stopping: .stop(index)

@@ -84,7 +84,7 @@ struct FuzzRun: Sendable {
             if error.code.rawValue.isEmpty || error.message.isEmpty { report.fail(index, "has an error without words") }
             report.refused[error.code.rawValue, default: 0] += 1
             outcome = .decide(.undecodable(error), envelope: nil, policy: FuzzJob.retry, now: now, using: &generator)
-            guard case .dead = outcome else { return report.fail(index, "can't be read and is \(outcome)") }
+            guard outcome.deadReason != nil else { return report.fail(index, "can't be read and is \(outcome)") }
         }
         if let envelope {
             check(envelope.retried(after: .seconds(1), error: LoadError("no"), worker: "w", now: now), index, &report)

@@ -3,7 +3,7 @@ import Testing
 
 @Suite("The typed arguments of a queue")
 struct QueueArgumentsTests {
-    @Test("go over the wire under RabbitMQ's names, numbers with 64 bits")
+    @Test("Arguments are sent under RabbitMQ's names, numbers with 64 bits")
     func all() {
         let quorum = QueueArguments(.quorum) {
             $0.messageTTL = .seconds(134_217_728)
@@ -41,12 +41,12 @@ struct QueueArgumentsTests {
         )
     }
 
-    @Test("are none where none is set")
+    @Test("Arguments of which none is set are an empty table")
     func none() {
         #expect(QueueArguments().arguments.isEmpty)
     }
 
-    @Test("give way to the other arguments")
+    @Test("The other arguments override the typed ones")
     func otherWins() {
         let arguments = QueueArguments(.quorum) {
             $0.maxLength = 10
@@ -58,12 +58,22 @@ struct QueueArgumentsTests {
         )
     }
 
-    @Test("are rounded up where a duration is finer than the broker's unit, and stay within 64 bits")
+    @Test("Durations are rounded up to the broker's unit and stay within 64 bits")
     func rounding() {
         #expect(QueueArguments(.quorum) { $0.messageTTL = .microseconds(1) }.arguments["x-message-ttl"] == .int64(1))
         #expect(QueueArguments(.stream) { $0.maxAge = .milliseconds(1001) }.arguments["x-max-age"] == "2s")
         #expect(
             QueueArguments(.quorum) { $0.messageTTL = .seconds(Int64.max) }.arguments["x-message-ttl"] == .int64(.max)
         )
+    }
+
+    @Test("A declaration by kind sets the kind and the limits")
+    func byKind() {
+        let queue = QueueDeclaration("greetings", kind: .quorum) { $0.deliveryLimit = 5 }
+        #expect(
+            queue
+                == QueueDeclaration("greetings", arguments: QueueArguments(.quorum) { $0.deliveryLimit = 5 })
+        )
+        #expect(QueueDeclaration("greetings", kind: .classic).arguments == QueueArguments(.classic))
     }
 }

@@ -9,7 +9,7 @@ struct DeclarationMismatchTests {
         try #require(DeclarationMismatch(text: Self.text(rest)))
     }
 
-    @Test("tells queue, virtual host, argument and both values")
+    @Test("A refusal names the queue, the virtual host, the argument and both values")
     func both() throws {
         let found = try mismatch(
             "'x-message-ttl' for queue 'emails' in vhost '/': received '1000' but current is '2000'"
@@ -23,7 +23,7 @@ struct DeclarationMismatchTests {
         #expect(!found.isCut)
     }
 
-    @Test("tells that only the declaration has a value")
+    @Test("A refusal shows that only the declaration has a value")
     func currentIsNone() throws {
         let found = try mismatch(
             "'x-message-ttl' for queue 'q' in vhost '/': received the value '1000' of type 'long' but current is none"
@@ -32,7 +32,7 @@ struct DeclarationMismatchTests {
         #expect(found.current == nil)
     }
 
-    @Test("tells that only the queue has a value")
+    @Test("A refusal shows that only the queue has a value")
     func receivedIsNone() throws {
         let found = try mismatch(
             "'x-dead-letter-exchange' for queue 'q' in vhost '/': received none but current is the value 'dead' of type 'longstr'"
@@ -41,7 +41,7 @@ struct DeclarationMismatchTests {
         #expect(found.current?.fieldValue == .string("dead"))
     }
 
-    @Test("tells both values with their types, as older brokers do")
+    @Test("Both values are read with their types, which older brokers send")
     func bothTyped() throws {
         let found = try mismatch(
             "'x-max-length' for queue 'q' in vhost '/': received the value '10' of type 'signedint' but current is "
@@ -51,7 +51,7 @@ struct DeclarationMismatchTests {
         #expect(found.current?.fieldValue == .int64(20))
     }
 
-    @Test("tells properties, of queues and exchanges")
+    @Test("Properties of queues and exchanges are read")
     func properties() throws {
         let durable = try mismatch("'durable' for queue 'q' in vhost 'v': received 'false' but current is 'true'")
         #expect(durable.current?.text == "true")
@@ -63,7 +63,7 @@ struct DeclarationMismatchTests {
         #expect(empty.received?.text == "")
     }
 
-    @Test("is understood where names and values hold quotes and the broker's own words")
+    @Test("Names and values may hold quotes and the broker's own words")
     func quotes() throws {
         let found = try mismatch(
             "'x-dead-letter-exchange' for queue 'it's 'here' in vhost 'v'w': received ' but current is ' but current is 'b': received c'"
@@ -80,7 +80,7 @@ struct DeclarationMismatchTests {
         #expect(typed.received == .init(text: "a' of type 'b", type: "longstr"))
     }
 
-    @Test("is understood as far as it goes where the broker cut it")
+    @Test("A text that the broker cut is read as far as it goes")
     func cut() throws {
         let name = String(repeating: "q", count: 250)
         let whole = Self.text("'x-message-ttl' for queue '\(name)' in vhost '/': received '1' but current is '2'")
@@ -93,7 +93,7 @@ struct DeclarationMismatchTests {
         #expect(found.difference.contains("another x-message-ttl"))
     }
 
-    @Test("can be cut anywhere and is still no crash, and never a wrong argument")
+    @Test("A text cut anywhere never crashes the parser or yields a wrong argument")
     func cutAnywhere() {
         let whole = Self.text(
             "'x-max-length' for queue 'é' in vhost '/': received none but current is the value '2' of type 'long'"
@@ -105,7 +105,7 @@ struct DeclarationMismatchTests {
     }
 
     @Test(
-        "is not seen in other texts",
+        "Other texts are not read as a refusal",
         arguments: [
             "", "NOT_FOUND - no queue 'q' in vhost '/'", "PRECONDITION_FAILED - inequivalent arg ",
             "PRECONDITION_FAILED - invalid arg 'x-max-priority' for queue 'q' in vhost '/' of queue type rabbit_quorum_queue",
@@ -116,7 +116,7 @@ struct DeclarationMismatchTests {
         #expect(DeclarationMismatch(reply: BrokerReply(code: 406, text: text)) == nil)
     }
 
-    @Test("says what differs and that a policy can do it, where one can")
+    @Test("The description says what differs, and that a policy can resolve it, where one can")
     func policyAdvice() throws {
         let found = try mismatch(
             "'x-message-ttl' for queue 'q' in vhost '/': received the value '1000' of type 'long' but current is none"
@@ -131,7 +131,7 @@ struct DeclarationMismatchTests {
         #expect(lower.policyKey == "max-length")
     }
 
-    @Test("says how to migrate, where no policy can do it")
+    @Test("The advice says how to migrate, where no policy can help")
     func migrationAdvice() throws {
         for rest in [
             "'x-max-length' for queue 'q' in vhost '/': received '50' but current is '10'",
@@ -145,7 +145,7 @@ struct DeclarationMismatchTests {
         }
     }
 
-    @Test("says that it is the type that differs where both texts are the same")
+    @Test("The difference names the type where both texts are equal")
     func typeDiffers() throws {
         let found = try mismatch("'x-max-length' for queue 'q' in vhost '/': received '10' but current is '10'")
         #expect(found.difference.contains("'10' of another type"))

@@ -1,14 +1,14 @@
 import AMQP
 import Testing
 
-@Suite("What differs between versions of RabbitMQ")
+@Suite("Differences between versions of RabbitMQ")
 struct BrokerFeaturesTests {
     private static let old = BrokerFeatures(BrokerVersion(3, 10, 8))
     private static let four = BrokerFeatures(BrokerVersion(4, 0, 5))
     private static let fourTwo = BrokerFeatures(BrokerVersion(4, 2, 9))
     private static let new = BrokerFeatures(BrokerVersion(4, 3, 6))
 
-    @Test("3.9 is not supported; 3.10 and what came after is")
+    @Test("Versions are supported from 3.10 on")
     func support() {
         #expect(!BrokerFeatures(BrokerVersion(3, 9, 29)).isSupported)
         #expect([Self.old, Self.four, Self.new].allSatisfy { $0.isSupported && $0.isTested })
@@ -22,7 +22,7 @@ struct BrokerFeaturesTests {
         #expect(!Self.new.isNewerThanTested)
     }
 
-    @Test("Since 4.0 a quorum queue has a delivery limit of 20 unless told otherwise, and -1 lifts it")
+    @Test("Since 4.0 a quorum queue has a delivery limit of 20 by default, and -1 lifts it")
     func deliveryLimit() {
         #expect(Self.old.defaultDeliveryLimit == nil && Self.old.unlimitedDeliveryLimit == nil)
         #expect(BrokerFeatures(BrokerVersion(3, 13, 7)).defaultDeliveryLimit == nil)
@@ -37,7 +37,7 @@ struct BrokerFeaturesTests {
         #expect(!Self.new.nackCountsTowardsDeliveryLimit)
     }
 
-    @Test("A message that is given back goes to the back, to its place, or in the order of return")
+    @Test("A requeued message is put at the back or in the order of return")
     func requeue() {
         #expect(Self.old.requeuePosition(hasDeliveryLimit: false) == .back)
         #expect(Self.old.requeuePosition(hasDeliveryLimit: true) == .orderOfReturn)
@@ -57,7 +57,7 @@ struct BrokerFeaturesTests {
         #expect(Self.new.consumerTimeoutResponse == .cancelsConsumer)
     }
 
-    @Test("x-consumer-timeout is ignored before 3.12 and refused by a classic queue on 4.3")
+    @Test("The argument x-consumer-timeout is ignored before 3.12 and refused by a classic queue on 4.3")
     func consumerTimeoutArgument() {
         #expect(Self.old.consumerTimeoutArgument(of: .quorum) == .ignored)
         #expect(BrokerFeatures(BrokerVersion(3, 12)).consumerTimeoutArgument(of: .classic) == .obeyed)
@@ -71,7 +71,7 @@ struct BrokerFeaturesTests {
         #expect(!Self.four.interpretsPublishedDeathHeaders && !Self.new.interpretsPublishedDeathHeaders)
     }
 
-    @Test("The largest message of any version is one that every supported version takes")
+    @Test("The largest body is the smallest limit of all supported versions")
     func messageSize() {
         #expect(Self.old.maximumMessageSize == 128 << 20)
         #expect([Self.old, Self.four, Self.new].map(\.maximumMessageSize).min() == Message.maximumBodySize)
@@ -82,13 +82,13 @@ struct BrokerFeaturesTests {
         #expect([Self.old, Self.four, Self.fourTwo, Self.new].map(\.quorumQueuePriorities) == [1, 2, 2, 32])
     }
 
-    @Test("4.3 needn't take transient shared queues, and takes a global prefetch for one of each consumer")
+    @Test("RabbitMQ 4.3 may refuse transient shared queues, and applies a global prefetch to each consumer")
     func removed() {
         #expect(Self.fourTwo.takesTransientSharedQueues && Self.fourTwo.refusesGlobalPrefetch)
         #expect(!Self.new.takesTransientSharedQueues && !Self.new.refusesGlobalPrefetch)
     }
 
-    @Test("What deliveries and dead letters say of their past grows with the versions")
+    @Test("Later versions say more of the history of deliveries and dead letters")
     func history() {
         #expect(Self.old.countsFirstDelivery && !Self.four.countsFirstDelivery)
         #expect(!Self.old.marksLastDeath && Self.four.marksLastDeath)

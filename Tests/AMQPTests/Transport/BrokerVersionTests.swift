@@ -4,7 +4,7 @@ import Testing
 @Suite("A broker's version")
 struct BrokerVersionTests {
     @Test(
-        "is read from the text a broker sends",
+        "A version is read from the text that a broker sends",
         arguments: [
             ("3.10.8", BrokerVersion(3, 10, 8)), ("4.1.0-rc.1", BrokerVersion(4, 1, 0)), ("4.3", BrokerVersion(4, 3)),
             ("4", BrokerVersion(4, 0)), ("3.12.1+5.g1a2b3c", BrokerVersion(3, 12, 1)),
@@ -14,12 +14,12 @@ struct BrokerVersionTests {
         #expect(BrokerVersion(text) == version)
     }
 
-    @Test("is none if the text doesn't begin with a number", arguments: ["", "rabbit", "v4.0", ".1"])
+    @Test("A text that doesn't begin with a number is not a version", arguments: ["", "rabbit", "v4.0", ".1"])
     func noVersion(_ text: String) {
         #expect(BrokerVersion(text) == nil)
     }
 
-    @Test("is compared number by number, not as text")
+    @Test("Versions are compared number by number, not as text")
     func order() {
         #expect(BrokerVersion(3, 9, 9) < BrokerVersion(3, 10, 8))
         #expect(BrokerVersion(3, 13, 7) < BrokerVersion(4, 0))

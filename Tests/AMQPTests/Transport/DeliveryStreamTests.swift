@@ -26,7 +26,7 @@ struct DeliveryStreamTests {
 
     func stream() -> DeliveryStream { DeliveryStream(control: .init(cancel: {}, close: {})) }
 
-    @Test("gives what was handed over in batches, in order, one by one")
+    @Test("Deliveries passed in batches are read in order, one by one")
     func inOrder() async throws {
         let stream = stream()
         stream.yield(deliveries(1...3))
@@ -37,7 +37,7 @@ struct DeliveryStreamTests {
         #expect(tags == [1, 2, 3, 4])
     }
 
-    @Test("gives all that waits in one batch")
+    @Test("A batch has all deliveries that wait")
     func batch() async throws {
         let stream = stream()
         stream.yield(deliveries(1...2))
@@ -45,7 +45,7 @@ struct DeliveryStreamTests {
         #expect(try await stream.nextBatch().map(\.tag) == [1, 2, 3, 4])
     }
 
-    @Test("wakes a reader that waits")
+    @Test("A waiting reader is woken")
     func wakes() async throws {
         let stream = stream()
         async let batch = stream.nextBatch()
@@ -53,7 +53,7 @@ struct DeliveryStreamTests {
         #expect(try await batch.map(\.tag) == [7])
     }
 
-    @Test("throws the error after what had arrived, and nothing that comes later")
+    @Test("The error is thrown after what had arrived, and nothing that arrives later is read")
     func errorComesLast() async throws {
         let stream = stream()
         stream.yield(deliveries(1...2))
@@ -65,7 +65,7 @@ struct DeliveryStreamTests {
         await #expect(throws: AMQPError.self) { try await stream.nextBatch() }
     }
 
-    @Test("keeps its first end")
+    @Test("Only the first end of a stream counts")
     func firstEndCounts() async throws {
         let ended = stream()
         ended.finish()
@@ -79,7 +79,7 @@ struct DeliveryStreamTests {
         #expect(error?.code == .consumerCancelled)
     }
 
-    @Test("ends for a reader that is cancelled while it waits, and not for the next reader")
+    @Test("The stream ends for a reader that is cancelled while it waits, and not for the next reader")
     func cancelledReader() async throws {
         let stream = stream()
         let waiting = Task { try await stream.nextBatch() }
@@ -89,7 +89,7 @@ struct DeliveryStreamTests {
         #expect(try await stream.nextBatch().map(\.tag) == [1])
     }
 
-    @Test("gives a cancelled reader what had arrived before it ends")
+    @Test("A cancelled reader gets what had arrived before the stream ends for it")
     func cancelledReaderGetsWhatIsThere() async throws {
         let stream = stream()
         stream.yield(deliveries(1...1))
@@ -101,7 +101,7 @@ struct DeliveryStreamTests {
         #expect(try await reader.value == [1])
     }
 
-    @Test("asks its transport to cancel and to close")
+    @Test("Cancelling and closing are passed to the transport")
     func control() async {
         let asked = Mutex<[String]>([])
         let control = DeliveryStream.Control(
@@ -114,7 +114,7 @@ struct DeliveryStreamTests {
         #expect(asked.withLock { $0 } == ["cancel", "close"])
     }
 
-    @Test("hands settlements to the channel the delivery came on")
+    @Test("Settlements go to the channel on which the delivery arrived")
     func settling() {
         let all = deliveries(1...4)
         all[0].ack()

@@ -3,7 +3,7 @@ import Testing
 
 @Suite("A field table")
 struct FieldTableTests {
-    @Test("keeps the order in which names were set, and a changed entry's place")
+    @Test("Names keep the order in which they were set, and a changed entry its place")
     func order() {
         var table: FieldTable = ["b": 1, "a": 2]
         table["b"] = 3
@@ -12,7 +12,7 @@ struct FieldTableTests {
         #expect(table["b"] == 3)
     }
 
-    @Test("loses the entry that is set to nil")
+    @Test("Setting an entry to nil removes it")
     func removal() {
         var table: FieldTable = ["a": 1, "b": 2]
         table["a"] = nil
@@ -20,7 +20,7 @@ struct FieldTableTests {
         #expect(table == ["b": 2])
     }
 
-    @Test("equals one with the same entries in another order, and hashes like it")
+    @Test("Tables with the same entries in another order are equal, and so are their hashes")
     func equality() {
         let one: FieldTable = ["a": 1, "b": ["c": "d"]]
         let other: FieldTable = ["b": ["c": "d"], "a": 1]
@@ -30,19 +30,19 @@ struct FieldTableTests {
         #expect(one != ["a": 1])
     }
 
-    @Test("takes the other's entries over its own when merged")
+    @Test("Merging sets the other table's entries over those of this one")
     func merging() {
         #expect((["a": 1, "b": 2] as FieldTable).merging(["b": 3, "c": 4]) == ["a": 1, "b": 3, "c": 4])
     }
 
-    @Test("writes a literal integer with 32 bits where it fits, else with 64")
+    @Test("A literal integer has 32 bits where it fits, else 64")
     func literals() {
         #expect(2_147_483_647 as FieldValue == .int32(.max))
         #expect(2_147_483_648 as FieldValue == .int64(2_147_483_648))
         #expect(FieldValue.integer(-2_147_483_649) == .int64(-2_147_483_649))
     }
 
-    @Test("gives a number of any width as one")
+    @Test("A number of any width can be read as an integer")
     func integers() {
         let numbers: [FieldValue] = [
             .int8(5), .uint8(5), .int16(5), .uint16(5), .int32(5), .uint32(5), .int64(5), .timestamp(5),

@@ -3,7 +3,7 @@ import Testing
 
 @Suite("AMQP's elementary types")
 struct WireReaderTests {
-    @Test("are read in the order in which they were written")
+    @Test("Values are read in the order in which they were written")
     func inOrder() throws {
         var writer = WireWriter()
         writer.write(UInt8(1))
@@ -25,7 +25,7 @@ struct WireReaderTests {
         #expect(reader.remaining == 0)
     }
 
-    @Test("can be read from the middle of other bytes, and not beyond them")
+    @Test("A reader of a slice doesn't read beyond it")
     func slice() throws {
         var reader = WireReader([9, 9, 0, 7, 9][2..<4])
         #expect(try reader.read(UInt16.self) == 7)
@@ -33,7 +33,7 @@ struct WireReaderTests {
         #expect(error.code == .malformed)
     }
 
-    @Test("take a short string of 255 bytes and refuse one of 256")
+    @Test("A short string has at most 255 bytes")
     func shortStrings() throws {
         var writer = WireWriter()
         try writer.write(shortString: String(repeating: "s", count: 255))

@@ -49,7 +49,7 @@ struct BrokerCheckTests {
     @Test("What the management API refuses is a note, and so are queues that may not be compared")
     func refused() {
         var facts = DoctorFacts.healthy()
-        facts.management?.unread = ["policies (HTTP status 401)"]
+        facts.management?.unreadable = ["policies (HTTP status 401)"]
         facts.inspection.notCompared = [TopologyPlan.Entry(kind: "queue", name: "emails", details: "")]
         facts.publishing = .notTried(reason: "access refused")
         let findings = AccessCheck.findings(facts)
@@ -115,12 +115,12 @@ struct BrokerCheckTests {
 
     @Test("A skew allows for the request's time and for the header's whole seconds")
     func skewRange() {
-        #expect(ClockSkew(date: 100, sent: 99.9, received: 100.4).least == 0)
-        #expect(ClockSkew(date: 110, sent: 100, received: 101).least == 9)
+        #expect(ClockSkew(date: 100, sent: 99.9, received: 100.4).minimum == 0)
+        #expect(ClockSkew(date: 110, sent: 100, received: 101).minimum == 9)
         #expect(ClockSkew(date: 110, sent: 100, received: 101).isAhead)
         #expect(!ClockSkew(date: 90, sent: 100, received: 101).isAhead)
         // The clock here was set back in between.
-        #expect(ClockSkew(date: 100, sent: 102, received: 99).least == 0)
+        #expect(ClockSkew(date: 100, sent: 102, received: 99).minimum == 0)
     }
 
     @Test("An HTTP date is read, and other text isn't one")

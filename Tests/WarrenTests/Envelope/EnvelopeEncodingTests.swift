@@ -108,7 +108,7 @@ import Testing
             #expect(!shown.contains("\u{FFFD}"))
             #expect(shown.hasPrefix(#"{""#))
         }
-        let hidden = try EnvelopeWriter(showsPayload: false).message(payload: Data("{}".utf8), fields())
+        let hidden = try EnvelopeWriter(showsPayload: false).message(for: request(), now: noon)
         #expect(hidden.properties.headers?["kwargsrepr"] == "{…}")
     }
 
@@ -154,7 +154,15 @@ import Testing
         return String(decoding: payload, as: UTF8.self)
     }
 
-    private func fields() -> EnvelopeWriter.Fields {
-        EnvelopeWriter.Fields(id: "i", name: "t", lane: .normal, now: noon)
+    private func request() -> EnqueueRequest {
+        EnqueueRequest(
+            id: "i",
+            name: "t",
+            queue: "q",
+            lane: .normal,
+            headers: FieldTable(),
+            deadline: .now,
+            payload: Data("{}".utf8)
+        )
     }
 }

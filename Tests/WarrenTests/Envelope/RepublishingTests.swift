@@ -89,7 +89,7 @@ import Testing
             let error = SampleError(description: String(repeating: "😀", count: 50_000))
             envelope = try Envelope(decoding: envelope.retried(after: .zero, error: error, worker: "w", now: noon))
         }
-        #expect(envelope.headers.wireSize <= HeaderBudget.limit)
+        #expect(envelope.headers.wireSize <= HeaderLimits.maximumSize)
         #expect(envelope.headers["cargo"] == nil)
         #expect(envelope.headers["more"] != nil)
         #expect(envelope.headers["warren-dropped-headers"] == ["cargo"])
@@ -101,7 +101,7 @@ import Testing
         var message = try CapturedMessage.named("add")
         message.properties.headers?["warren-lane"] = .string(String(repeating: "x", count: 130_000))
         let parked = Envelope.parked(message, from: .queue("q"), now: noon)
-        #expect(try #require(parked.properties.headers).wireSize <= HeaderBudget.limit)
+        #expect(try #require(parked.properties.headers).wireSize <= HeaderLimits.maximumSize)
         #expect(parked.properties.headers?["task"] == "demo.add")
     }
 

@@ -2,11 +2,11 @@ import Testing
 
 @testable import Warren
 
-/// A spool's journal beside what must be in it: random steps, and a crash that takes any part of what was not synchronized.
+/// A spool's log beside what must be in it: random steps, and a crash that takes any part of what was not synchronized.
 struct CrashModel {
     private let limit: Int
     private var storage = MemoryStorage()
-    private var journal: SpoolJournal
+    private var log: SpoolLog
     /// What callers were told is safe, and the broker doesn't have, in order.
     private var owed: [UInt8] = []
     /// What the broker has.
@@ -18,7 +18,7 @@ struct CrashModel {
 
     init(limit: Int) throws {
         self.limit = limit
-        journal = try SpoolJournal(storage, limit: limit, newSalt: 99, aside: "aside")
+        log = try SpoolLog(storage, limit: limit, newSalt: 99, quarantineName: "quarantine")
     }
 
     mutating func step(_ random: inout some RandomNumberGenerator) throws {
@@ -37,19 +37,19 @@ struct CrashModel {
         let numbers = (0..<Int.random(in: 1...4, using: &random)).map { nextNumber &+ UInt8($0) }
         nextNumber &+= UInt8(numbers.count)
         let payloads = numbers.map { [UInt8](repeating: $0, count: Int.random(in: 1...300, using: &random)) }
-        for (number, result) in zip(numbers, journal.append(payloads)) {
+        for (number, result) in zip(numbers, log.append(payloads)) {
             if case .success = result { owed.append(number) } else { unacknowledged.insert(number) }
         }
     }
 
     private mutating func settle(_ random: inout some RandomNumberGenerator) {
-        guard let batch = try? journal.next(Int.random(in: 1...4, using: &random), bytes: .max) else { return }
+        guard let batch = try? log.next(Int.random(in: 1...4, using: &random), bytes: .max) else { return }
         let chosen = batch.filter { _ in Bool.random(using: &random) }
         for (_, payload) in chosen {
             confirmed.insert(payload[0])
             owed.removeAll { $0 == payload[0] }
         }
-        try? journal.settle(Set(chosen.map(\.sequence)))
+        try? log.settle(Set(chosen.map(\.sequence)))
     }
 
     /// Ends the process, perhaps in the midst of one more append, with any part of what was not synchronized on the disk; and opens again.
@@ -60,7 +60,7 @@ struct CrashModel {
             nextNumber &+= 1
             unacknowledged.insert(number)
             let payload = [UInt8](repeating: number, count: Int.random(in: 1...300, using: &random))
-            bytes += journal.log.records(of: [payload]).bytes
+            bytes += log.index.records(of: [payload]).bytes
         }
         let start = min(storage.now.durable.count, storage.now.lastWrite?.lowerBound ?? storage.now.durable.count)
         if start < bytes.count {
@@ -72,8 +72,8 @@ struct CrashModel {
             }
         }
         storage = MemoryStorage(bytes)
-        journal = try SpoolJournal(storage, limit: limit, newSalt: 99, aside: "aside")
-        let found = try journal.next(.max, bytes: .max).map { $0.payload[0] }
+        log = try SpoolLog(storage, limit: limit, newSalt: 99, quarantineName: "quarantine")
+        let found = try log.next(.max, bytes: .max).map { $0.payload[0] }
         // Sent again is allowed, lost or out of order is not.
         if found.filter({ !confirmed.contains($0) && !unacknowledged.contains($0) }) != owed {
             problem = problem ?? "owed \(owed), found \(found)"

@@ -11,7 +11,7 @@ final class MemoryStorage: SpoolStorage {
         var durable: [UInt8] = []
         /// What the last write changed, if nothing was synchronized since.
         var lastWrite: Range<Int>?
-        var aside: [String: [UInt8]] = [:]
+        var quarantined: [String: [UInt8]] = [:]
         var rejected: [[UInt8]] = []
         /// How many more bytes the disk takes; `nil` for any number.
         var room: Int?
@@ -62,10 +62,10 @@ final class MemoryStorage: SpoolStorage {
         }
     }
 
-    func replace(with bytes: [UInt8], keepingOldAs aside: String?) throws {
+    func replace(with bytes: [UInt8], keepingOldAs quarantineName: String?) throws {
         try files.withLock { files in
             if let room = files.room, bytes.count > room { throw DiskFull() }
-            if let aside { files.aside[aside] = files.log }
+            if let quarantineName { files.quarantined[quarantineName] = files.log }
             files.log = bytes
             files.durable = bytes
             files.lastWrite = nil

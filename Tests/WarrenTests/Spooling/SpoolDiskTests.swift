@@ -19,8 +19,8 @@ import Testing
         try body()
     }
 
-    private func journal(_ disk: SpoolDisk, limit: Int = 1 << 20) throws -> SpoolJournal {
-        try SpoolJournal(disk, limit: limit, newSalt: 7, aside: path + ".damaged-now")
+    private func log(_ disk: SpoolDisk, limit: Int = 1 << 20) throws -> SpoolLog {
+        try SpoolLog(disk, limit: limit, newSalt: 7, quarantineName: path + ".damaged-now")
     }
 
     private var names: [String] {
@@ -30,11 +30,11 @@ import Testing
     @Test func `Entries are on the disk, for their owner only, and read back`() throws {
         try within {
             do {
-                var first = try journal(SpoolDisk(at: path))
+                var first = try log(SpoolDisk(at: path))
                 _ = first.append([[1], [2, 2]])
                 try first.settle([1])
             }
-            #expect(try journal(SpoolDisk(at: path)).next(9, bytes: .max).map(\.payload) == [[2, 2]])
+            #expect(try log(SpoolDisk(at: path)).next(9, bytes: .max).map(\.payload) == [[2, 2]])
             #expect(try names == ["jobs.spool", "jobs.spool.lock"])
             let mode = try FileManager.default.attributesOfItem(atPath: path)[.posixPermissions] as? Int
             #expect(mode == 0o600)
@@ -55,17 +55,17 @@ import Testing
     @Test func `A crash between the removal of the old file and the naming of the new loses neither`() throws {
         try within {
             do {
-                var first = try journal(SpoolDisk(at: path))
+                var first = try log(SpoolDisk(at: path))
                 _ = first.append([[1]])
             }
             try FileManager.default.copyItem(atPath: path, toPath: path + ".new")
             do {
-                var second = try journal(SpoolDisk(at: path))
+                var second = try log(SpoolDisk(at: path))
                 _ = second.append([[2]])
             }
             #expect(try names == ["jobs.spool", "jobs.spool.lock"])
             try FileManager.default.moveItem(atPath: path, toPath: path + ".new")
-            #expect(try journal(SpoolDisk(at: path)).next(9, bytes: .max).map(\.payload) == [[1], [2]])
+            #expect(try log(SpoolDisk(at: path)).next(9, bytes: .max).map(\.payload) == [[1], [2]])
             #expect(try names == ["jobs.spool", "jobs.spool.lock"])
         }
     }
@@ -73,20 +73,20 @@ import Testing
     @Test func `A damaged file is kept beside the one in use`() throws {
         try within {
             do {
-                var first = try journal(SpoolDisk(at: path))
+                var first = try log(SpoolDisk(at: path))
                 _ = first.append([[1], [2], [3]])
             }
             var bytes = try Data(contentsOf: URL(filePath: path))
             bytes[SpoolFormat.headerLength + 30] ^= 1
             try bytes.write(to: URL(filePath: path))
-            #expect(try journal(SpoolDisk(at: path)).next(9, bytes: .max).map(\.payload) == [[1], [3]])
+            #expect(try log(SpoolDisk(at: path)).next(9, bytes: .max).map(\.payload) == [[1], [3]])
             #expect(try Data(contentsOf: URL(filePath: path + ".damaged-now")) == bytes)
         }
     }
 
     @Test func `Compacting a file leaves one that is used on`() throws {
         try within {
-            var first = try journal(SpoolDisk(at: path), limit: 8_192)
+            var first = try log(SpoolDisk(at: path), limit: 8_192)
             for number in 1...100 as ClosedRange<UInt64> {
                 _ = first.append([[UInt8](repeating: UInt8(number), count: 300)])
                 if number > 1 { try first.settle([number - 1]) }

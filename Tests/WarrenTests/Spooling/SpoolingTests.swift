@@ -157,16 +157,11 @@ import Testing
     }
 
     @Test func `A delayed job waits only for what is left of its delay`() async throws {
-        let entry = SpoolEntry(
-            queue: "emails",
-            lane: .normal,
-            dueAt: noon + 60,
-            destination: Destination(exchange: "warren", routingKey: "emails"),
-            message: Message(body: [1])
-        )
-        #expect(entry.route(now: noon).destination == DelayLadder.route(.seconds(60), to: "emails"))
-        #expect(entry.route(now: noon + 50).destination == DelayLadder.route(.seconds(10), to: "emails"))
-        #expect(entry.route(now: noon + 61).destination == entry.destination)
+        let route = Route(queue: "emails", lane: .normal, dueAt: noon + 60, topology: Topology())
+        #expect(route.destination(now: noon).destination == DelayLadder.route(.seconds(60), to: "emails"))
+        #expect(route.destination(now: noon + 50).destination == DelayLadder.route(.seconds(10), to: "emails"))
+        #expect(route.destination(now: noon + 61).destination == Destination(exchange: "warren", routingKey: "emails"))
+        let entry = SpoolEntry(route: route, message: Message(body: [1]))
         #expect(try SpoolEntry(decoding: entry.encoded()) == entry)
     }
 

@@ -124,3 +124,56 @@ final class FaultyBroker: Transport {
     var health: TransportHealth { embedded.health }
     func close() async { await embedded.close() }
 }
+
+/// What goes wrong at a ``FaultyBroker``.
+struct Faults: Sendable {
+    /// The errors of one kind of request.
+    struct Errors: Sendable {
+        /// Those of the next requests, one each.
+        var next: [AMQPError] = []
+        /// That of every request after those; `nil` for none.
+        var always: AMQPError?
+
+        mutating func take() -> AMQPError? { next.isEmpty ? always : next.removeFirst() }
+    }
+
+    var publishing = Errors()
+    var consuming = Errors()
+    /// Of exchanges and queues.
+    var declaring = Errors()
+    /// Queues with this in their names may not be declared.
+    var forbiddenQueues: String?
+    /// Whether declaring an exchange hangs until the task is cancelled, as on a connection that the broker blocks.
+    var declaringHangs = false
+    /// The next consumer is to be this one.
+    var deafConsumer: DeafConsumer?
+}
+
+/// A consumer that is registered at its broker and has deliveries there, none of which arrives: see ``BrokerFeatures/mayKeepDeadConsumers``.
+final class DeafConsumer: Sendable {
+    private let streams = Mutex<(broker: DeliveryStream, reader: DeliveryStream)?>(nil)
+
+    /// Comes between a broker's stream and its reader; returns what is to be read instead.
+    func takePlace(of stream: DeliveryStream) -> DeliveryStream {
+        let reader = DeliveryStream(
+            control: DeliveryStream.Control(
+                cancel: {
+                    await stream.cancel()
+                    self.streams.withLock(\.self)?.reader.finish()
+                },
+                close: {
+                    await stream.close()
+                    self.streams.withLock { $0.take() }?.reader.finish()
+                }
+            )
+        )
+        streams.withLock { $0 = (stream, reader) }
+        return reader
+    }
+
+    /// Lets those deliveries arrive after all that are there.
+    func hear() async throws(AMQPError) {
+        guard let (broker, reader) = streams.withLock(\.self) else { return }
+        reader.yield(try await broker.nextBatch())
+    }
+}

@@ -19,7 +19,7 @@ public struct DeadDiscardCommand<App: WarrenApplication>: BrokerCommand {
         )
     }
 
-    @OptionGroup var choice: DeadChoiceOptions
+    @OptionGroup var selection: DeadSelectionOptions
     @OptionGroup var target: TargetOptions<App>
     @OptionGroup var output: OutputOptions
     /// Where the broker is.
@@ -32,11 +32,11 @@ public struct DeadDiscardCommand<App: WarrenApplication>: BrokerCommand {
     public func run() async throws {
         let topology = try target.topology()
         let queues = try target.queues(topology).map(\.name)
-        let filter = choice.filter(now: Date())
+        let filter = selection.filter(now: Date())
         try await brokerOptions.withBroker(as: "dead discard", of: App.self) { broker in
             for queue in queues {
                 let count = try await DeadLetters(broker, topology: topology)
-                    .discard(from: queue, where: filter, limit: choice.limit)
+                    .discard(from: queue, where: filter, limit: selection.limit)
                 if output.isJSON {
                     try Output.json(Line(queue: queue.rawValue, discarded: count))
                 } else {

@@ -24,7 +24,7 @@ public struct DeadReplayCommand<App: WarrenApplication>: BrokerCommand {
         )
     }
 
-    @OptionGroup var choice: DeadChoiceOptions
+    @OptionGroup var selection: DeadSelectionOptions
     @Option(help: ArgumentHelp("How many a second at most.", valueName: "number"))
     var rate: Double?
     @OptionGroup var target: TargetOptions<App>
@@ -44,12 +44,12 @@ public struct DeadReplayCommand<App: WarrenApplication>: BrokerCommand {
     public func run() async throws {
         let topology = try target.topology()
         let queues = try target.queues(topology).map(\.name)
-        let filter = choice.filter(now: Date())
+        let filter = selection.filter(now: Date())
         let unroutable = try await brokerOptions.withBroker(as: "dead replay", of: App.self) { broker in
             var unroutable = 0
             for queue in queues {
                 let report = try await DeadLetters(broker, topology: topology)
-                    .replay(from: queue, where: filter, limit: choice.limit, perSecond: rate)
+                    .replay(from: queue, where: filter, limit: selection.limit, perSecond: rate)
                 try show(report, queue)
                 unroutable += report.unroutable
             }

@@ -1,3 +1,4 @@
+import AMQP
 import ArgumentParser
 
 /// All findings on some facts.
@@ -26,5 +27,24 @@ struct Diagnosis: Sendable {
     }
 
     /// The exit code if nothing could be looked at.
-    static let couldNotLook = ExitCode(3)
+    static let inspectionFailed = ExitCode(3)
+}
+
+extension Diagnosis {
+    /// The report for people: a headline, then each finding.
+    func text(broker: BrokerIdentity, queues: [String]) -> String {
+        let counts = Finding.Severity.allCases.map { "\(count($0)) \($0.rawValue)s" }.joined(separator: ", ")
+        let head = "\(broker.product) \(broker.version), queues \(queues.joined(separator: ", ")): \(counts)"
+        return ([head] + findings.map(\.text)).joined(separator: "\n\n")
+    }
+}
+
+extension Finding {
+    fileprivate var text: String {
+        [
+            "\(severity.rawValue.uppercased())  \(check.rawValue): \(TextTable.printable(problem))",
+            "  What will happen: \(TextTable.printable(consequence))",
+            "  What to do: \(TextTable.printable(remedy))",
+        ].joined(separator: "\n")
+    }
 }

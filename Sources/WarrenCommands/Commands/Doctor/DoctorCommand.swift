@@ -73,7 +73,7 @@ public struct DoctorCommand<App: WarrenApplication>: BrokerCommand {
         } catch {
             guard let line = ErrorLine.text(for: error) else { throw error }
             Output.note("Error: \(line)")
-            throw Diagnosis.couldNotLook
+            throw Diagnosis.inspectionFailed
         }
         facts.management = await reader?.read()
         facts.jobs = App.jobs.map { JobLimits(of: $0) }.filter { queues.contains($0.queue) }
@@ -88,7 +88,7 @@ public struct DoctorCommand<App: WarrenApplication>: BrokerCommand {
         if output.isJSON {
             for finding in diagnosis.findings { try Output.json(finding) }
         } else {
-            Output.line(DiagnosisText.text(diagnosis, of: facts.broker, queues: facts.queues.map(\.rawValue)))
+            Output.line(diagnosis.text(broker: facts.broker, queues: facts.queues.map(\.rawValue)))
         }
         guard diagnosis.exitCode == .success else { throw diagnosis.exitCode }
     }

@@ -56,3 +56,11 @@ struct Finding: Sendable, Hashable, Codable {
         self.remedy = remedy
     }
 }
+
+extension [String] {
+    /// Names for a sentence: up to five in full, of more than five the first five and the number of the others.
+    var quotedList: String {
+        let shown = prefix(5).map { "'\($0)'" }.joined(separator: ", ")
+        return count > 5 ? "\(shown) and \(count - 5) more" : shown
+    }
+}

@@ -1,3 +1,6 @@
+import Foundation
+import Synchronization
+
 /// What was promised to callers of `enqueue`, and what became of it.
 ///
 /// Times are microseconds since 1970, which processes of one machine share.
@@ -98,5 +101,53 @@ struct Ledger: Sendable {
         var doubtful = 0
         /// How many of those were completed.
         var doubtfulCompleted = 0
+    }
+}
+
+extension Ledger {
+    /// A moment at which a fault ended.
+    struct Mark: Sendable, Hashable {
+        var time: Int64
+        /// Whether only jobs count that were enqueued after it.
+        var countsNewJobsOnly = false
+    }
+
+    /// How many seconds after a mark the first job was completed; `nil` if none was.
+    func recovery(after mark: Mark) -> Double? {
+        let first = completions.lazy.filter { counts($0, mark) }.map(\.time).min()
+        return first.map { Double($0 - mark.time) / 1e6 }
+    }
+
+    /// How many seconds after a mark each worker completed its first job; workers that completed none are missing.
+    func firstCompletions(after mark: Mark) -> [String: Double] {
+        var first: [String: Double] = [:]
+        for completion in completions where counts(completion, mark) {
+            let seconds = Double(completion.time - mark.time) / 1e6
+            first[completion.worker] = min(first[completion.worker] ?? .infinity, seconds)
+        }
+        return first
+    }
+
+    private func counts(_ completion: Completion, _ mark: Mark) -> Bool {
+        guard completion.time >= mark.time else { return false }
+        return !mark.countsNewJobsOnly || (confirmed[completion.id] ?? .min) >= mark.time
+    }
+}
+
+/// The ledger of a running experiment, with the journals that feed it.
+final class LedgerBook: Sendable {
+    private let ledger = Mutex(Ledger())
+    private let journals: Mutex<JournalReader>
+
+    init(folder: URL) { journals = Mutex(JournalReader(folder: folder)) }
+
+    /// Reads or changes the ledger.
+    func with<Value: Sendable>(_ body: (inout sending Ledger) -> sending Value) -> Value { ledger.withLock(body) }
+
+    /// Takes in what workers have written since the last time.
+    func readJournals() throws {
+        try journals.withLock { journals in
+            try journals.read { line, worker in ledger.withLock { $0.add(line, by: worker) } }
+        }
     }
 }

@@ -43,7 +43,7 @@ enum PolicyCheck {
     }
 
     private static func finding(_ effect: Effect, _ queues: [String], _ facts: DoctorFacts) -> Finding {
-        let problem = "The policy '\(effect.policy)' gives \(NameList.text(queues)) \(effect.key) \(effect.value)."
+        let problem = "The policy '\(effect.policy)' gives \(queues.quotedList) \(effect.key) \(effect.value)."
         if effect.key == "ha-mode" {
             return Finding(
                 .warning,

@@ -21,3 +21,56 @@ struct FactReader: Sendable {
         return facts
     }
 }
+
+/// Finds out whether the broker takes messages, by publishing two to a queue of its own, which it deletes again.
+///
+/// A broker with an alarm tells a publisher of it (`connection.blocked`) only when that publisher sends something; what it sent first
+/// may still be taken, what it sends then isn't read.
+struct PublishTrialReader: Sendable {
+    let transport: any Transport
+    /// How long a publish may take.
+    var timeout: Duration = .seconds(2)
+
+    func read() async -> PublishTrial {
+        let queue = "warren.doctor." + String(UInt64.random(in: 0 ... .max), radix: 36)
+        do {
+            // Exclusive: it goes with the connection, should this process end before it deletes it.
+            try await transport.declare(
+                QueueDeclaration(
+                    queue,
+                    isDurable: false,
+                    isExclusive: true,
+                    isAutoDelete: true,
+                    arguments: QueueArguments(.classic)
+                )
+            )
+        } catch {
+            return .notTried(reason: error.message)
+        }
+        let trial = await publishTwice(to: queue)
+        _ = try? await transport.deleteQueue(queue)
+        return trial
+    }
+
+    private func publishTwice(to queue: String) async -> PublishTrial {
+        do throws(AMQPError) {
+            for _ in 0..<2 {
+                try await transport.publish(
+                    Message(body: []),
+                    to: Destination(exchange: "", routingKey: queue),
+                    mandatory: true,
+                    deadline: .now + timeout
+                )
+            }
+        } catch {
+            if let reason = transport.health.publishing.blockedReason { return .blocked(reason: reason) }
+            return switch error.code {
+            case .blocked: .blocked(reason: error.message)
+            case .confirmTimedOut, .deadlineExceeded: .unanswered
+            default: .notTried(reason: error.message)
+            }
+        }
+        if let reason = transport.health.publishing.blockedReason { return .blocked(reason: reason) }
+        return .confirmed
+    }
+}

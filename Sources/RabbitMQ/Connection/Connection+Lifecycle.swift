@@ -1,0 +1,230 @@
+import AMQP
+import Logging
+import Synchronization
+
+/// How a connection is made, lost, made again, and closed.
+extension Connection {
+    /// How long what is declared again may take; then consumers go on without.
+    private static let redeclarationTime = Duration.seconds(30)
+
+    // MARK: Opening
+
+    /// Waits until the connection is open, and returns what the broker says of itself.
+    nonisolated func awaitServerProperties(deadline: ContinuousClock.Instant) async throws(AMQPError) -> FieldTable {
+        let waiter = Reply<FieldTable>()
+        thread.post { $0.addServerPropertiesWaiter(waiter) }
+        let endpoints = configurations.map { "\($0.endpoint)" }.joined(separator: ", ")
+        return try await waiter.value(
+            until: deadline,
+            late: AMQPError(
+                .deadlineExceeded,
+                "The deadline passed before \(endpoints) had accepted the connection. Nothing was sent."
+            ),
+            cancelled: AMQPError(
+                .connectionClosed,
+                "The task was cancelled before the connection was open. Nothing was sent."
+            )
+        )
+    }
+
+    private func addServerPropertiesWaiter(_ waiter: Reply<FieldTable>) {
+        if let closeError { return waiter.finish(.failure(closeError)) }
+        if let serverProperties, socket != nil { return waiter.finish(.success(serverProperties)) }
+        serverPropertiesWaiters.removeAll(where: \.isDone)
+        serverPropertiesWaiters.append(waiter)
+    }
+
+    /// Tries the next endpoint if it is time to, and somebody needs the connection.
+    ///
+    /// Blocks this connection's own thread, for the time limits of connecting at most.
+    func connectIfDue() {
+        guard socket == nil, closeError == nil else { return }
+        if isNeeded { schedule.demand(at: .now) }
+        guard let attempt = schedule.nextAttempt, attempt <= .now else { return }
+        states.set(schedule.state, of: purpose)
+        do throws(AMQPError) {
+            let socket = try BrokerSocket.connect(configuration)
+            opened(socket)
+        } catch {
+            failed(error)
+        }
+    }
+
+    private var isNeeded: Bool {
+        publisher.withLock(\.hasWaiting) || !suspendedConsumers.isEmpty
+            || serverPropertiesWaiters.contains { !$0.isDone }
+            || requests.values.contains(where: \.hasWaiting)
+    }
+
+    private func opened(_ opened: consuming BrokerSocket) {
+        let properties = opened.serverProperties
+        thread.setSocket(opened.descriptor)
+        socket = consume opened
+        serverProperties = properties
+        if let attempt = schedule.state.recoveryAttempt {
+            counters.countReconnect()
+            logger.info(
+                "connection recovered",
+                metadata: ["endpoint": "\(configuration.endpoint)", "attempt": "\(attempt)"]
+            )
+        }
+        counters.noteConnected()
+        schedule.opened(at: .now)
+        states.set(.open, of: purpose)
+        nextHeartbeat = .now
+        noteReceived(at: .now)
+        for waiter in serverPropertiesWaiters { waiter.finish(.success(properties)) }
+        serverPropertiesWaiters = []
+        perform(publisher.withLock { $0.connected() })
+        for purpose in requests.keys { perform(requests[purpose]?.connected() ?? nil, for: purpose) }
+        if !suspendedConsumers.isEmpty { redeclare(declared.transient) }
+        resumeConsumers()
+    }
+
+    private func failed(_ error: AMQPError) {
+        let endpoint = configuration.endpoint
+        let givesUp = schedule.failed(
+            at: .now,
+            hasConnectedBefore: counters.hasConnected
+        )
+        states.set(schedule.state, of: purpose)
+        if givesUp { return failWaiting(error) }
+        logger.log(
+            level: schedule.isWorthLogging ? .info : .debug,
+            "connection attempt failed",
+            metadata: ["endpoint": "\(endpoint)", "error": "\(error)", "state": "\(schedule.state)"]
+        )
+        publisher.withLock { $0.noteConnectionError(error) }
+    }
+
+    // MARK: Loss
+
+    /// Drops the socket; what waits will go on over the next one.
+    func handleLoss(_ error: AMQPError) {
+        guard socket != nil else { return }
+        guard closeWaiters.isEmpty else { return end(error) }
+        dropSocket()
+        schedule.lost(at: .now)
+        states.set(schedule.state, of: purpose)
+        logger.info("connection lost, will be made again", metadata: ["error": "\(error)"])
+        counters.count(resentPublishes: publisher.withLock { $0.connectionLost(error) })
+        for purpose in requests.keys { requests[purpose]?.connectionLost() }
+    }
+
+    /// Closes the socket; its channels are gone, and their consumers rest.
+    func dropSocket() {
+        thread.setSocket(nil)
+        socket = nil
+        hasMoreToRead = false
+        nextResumption = nil
+        for channel in channels.open {
+            channel.settler.invalidate()
+            switch channel.role {
+            case .consuming(var consumer):
+                if consumer.connectionLost() { suspendedConsumers.append(consumer) }
+            case .flushing(let reply), .closing(let reply): reply?.finish(.success(()))
+            case .publishing, .requests: break
+            }
+        }
+        channels = ChannelTable()
+    }
+
+    /// Fails all that waits for the connection.
+    func failWaiting(_ error: AMQPError) {
+        publisher.withLock { $0.end(error) }
+        for purpose in requests.keys { requests[purpose]?.end(error) }
+        for waiter in serverPropertiesWaiters { waiter.finish(.failure(error)) }
+        serverPropertiesWaiters = []
+        for var consumer in suspendedConsumers { consumer.end(closeWaiters.isEmpty ? error : nil) }
+        suspendedConsumers = []
+    }
+
+    /// Declares again what may be gone, before anything else that is asked.
+    func redeclare(_ methods: [OutboundMethod]) {
+        guard !methods.isEmpty else { return }
+        let action = requests[.topology, default: RequestChannel()].redeclare(
+            methods,
+            deadline: .now + Self.redeclarationTime
+        )
+        perform(action, for: .topology)
+    }
+
+    // MARK: Closing
+
+    /// Closes in order: the broker gives back what is unsettled.
+    ///
+    /// Gives up waiting for its answer after a few seconds, also where the connection is just being made.
+    nonisolated func close() async {
+        let closed = Reply<Void>()
+        thread.post { $0.beginToClose(closed) }
+        let late = AMQPError(.deadlineExceeded, "The connection took too long to close.")
+        try? await closed.value(until: .now + .seconds(6), late: late, cancelled: late)
+    }
+
+    private func beginToClose(_ closed: Reply<Void>) {
+        let isFirst = closeWaiters.isEmpty
+        closeWaiters.append(closed)
+        guard closeError == nil, socket != nil else {
+            return end(AMQPError.closedByProgram)
+        }
+        guard isFirst else { return }
+        // A broker that blocks a publisher reads nothing from it, so it may not answer.
+        let isBlocked = schedule.state.blockedReason != nil
+        closingDeadline = .now + .seconds(isBlocked ? 1 : 5)
+        // Asks for no more deliveries first: a quorum queue should have all acknowledgements before the channels go.
+        for channel in channels.open {
+            guard case .consuming = channel.role else { continue }
+            withConsumer(channel.id.number) { $0.cancel(Reply()) }
+        }
+        sendCloseIfQuiet()
+    }
+
+    /// Closes the connection, once no consumer is to be cancelled any more.
+    func sendCloseIfQuiet() {
+        guard closingDeadline != nil, closeError == nil else { return }
+        let isCancelling = channels.open.contains { channel in
+            if case .consuming(let consumer) = channel.role { consumer.isCancelling } else { false }
+        }
+        if !isCancelling { send(.connectionClose, channel: 0) }
+    }
+
+    /// Ends the connection for good: everything that waits learns why.
+    func end(_ error: AMQPError) {
+        if closeError == nil {
+            closeError = error
+            deliverBatches()
+            dropSocket()
+            schedule.closed()
+            states.set(.closed, of: purpose)
+            failWaiting(error)
+        }
+        for waiter in closeWaiters { waiter.finish(.success(())) }
+        closeWaiters = []
+    }
+
+    /// Takes a method that is about the connection and not about one of its channels.
+    func handleConnectionMethod(_ method: InboundMethod) throws(AMQPError) {
+        switch method {
+        case .blocked(let reason):
+            publisher.withLock { $0.blockedReason = reason }
+            schedule.blocked(reason)
+            states.set(schedule.state, of: purpose)
+            logger.info("broker blocks publishers", metadata: ["reason": "\(reason)"])
+        case .unblocked:
+            publisher.withLock { $0.blockedReason = nil }
+            schedule.blocked(nil)
+            states.set(schedule.state, of: purpose)
+            logger.info("broker takes publishes again")
+        case .connectionClose(let reply):
+            send(.connectionCloseOk, channel: 0)
+            throw AMQPError(
+                .connectionClosed,
+                "\(configuration.endpoint) closed the connection: \(reply.text) (\(reply.code)).",
+                reply: reply
+            )
+        case .connectionCloseOk:
+            throw AMQPError.closedByProgram
+        default: break
+        }
+    }
+}

@@ -1,0 +1,69 @@
+import AMQP
+import Logging
+
+/// The parts of one run of a worker that all its queues share.
+struct RunContext: Sendable {
+    let worker: Worker
+    let registry: JobRegistry
+    let declarer: TopologyDeclarer
+    let consumers: Consumers
+    let gate: IsolationGate
+    let failure: WorkerFailure
+}
+
+/// One queue in one run of a worker: its settings, and the parts that its readers, its slots and its running jobs share.
+final class QueueContext: Sendable {
+    let name: QueueName
+    let lanes: [Lane]
+    /// The number of jobs that run at once.
+    let concurrency: Int
+    /// The number of unsettled deliveries of a lane that the broker may have outstanding with this worker.
+    let prefetch: UInt16
+
+    /// The worker, for its settings, transport, topology, clocks, middleware and counters.
+    let worker: Worker
+    let registry: JobRegistry
+    let declarer: TopologyDeclarer
+    let consumers: Consumers
+    let gate: IsolationGate
+    let failure: WorkerFailure
+    /// The worker's logger, with the queue as metadata.
+    let logger: Logger
+
+    /// Deliveries waiting for a slot.
+    let deliveries: LaneQueue<LaneDelivery>
+    /// Deliveries waiting here for the rest of a second until they are due.
+    let delayed: DelayedDeliveries
+    /// `nil` for a queue without a circuit breaker.
+    let breaker: QueueBreaker?
+
+    init(_ queue: WorkerQueue, in run: RunContext) {
+        worker = run.worker
+        registry = run.registry
+        declarer = run.declarer
+        consumers = run.consumers
+        gate = run.gate
+        failure = run.failure
+        name = queue.name
+        lanes = worker.topology.configuration(of: queue.name).lanes
+        concurrency = queue.slots(default: worker.concurrency)
+        prefetch = queue.prefetch(default: worker.concurrency)
+        var logger = worker.logger
+        logger[metadataKey: LogKey.queue] = "\(queue.name)"
+        self.logger = logger
+        deliveries = LaneQueue(queue.lanes.scheduler(for: lanes))
+        delayed = DelayedDeliveries(capacity: max(1, Int(prefetch) / 2))
+        breaker = queue.circuitBreaker.map { [worker] in
+            QueueBreaker($0, queue: queue.name, clock: worker.clock, counters: worker.counters, logger: worker.logger)
+        }
+    }
+}
+
+extension LanePolicy {
+    fileprivate func scheduler<Element>(for lanes: [Lane]) -> LaneScheduler<Element> {
+        switch kind {
+        case .strict: LaneScheduler(strictLanes: lanes.count)
+        case .weighted(let weights): LaneScheduler(weights: lanes.map { weights[$0] ?? 1 })
+        }
+    }
+}

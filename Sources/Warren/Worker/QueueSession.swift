@@ -1,0 +1,128 @@
+import AMQP
+import Logging
+import Synchronization
+
+/// One queue in one run of a worker: the tasks that read its lanes and run its jobs.
+struct QueueSession: Sendable {
+    let slots: [Slot]
+    private let queue: QueueContext
+    private let runner: JobRunner
+    /// One for each lane.
+    private let monitors: [StaleConsumerMonitor]
+
+    init(_ queue: QueueContext, tracker: TaskTracker) {
+        self.queue = queue
+        slots = (0..<queue.concurrency).map { _ in Slot(tracker) }
+        runner = JobRunner(queue)
+        monitors = queue.lanes.map { _ in StaleConsumerMonitor() }
+    }
+
+    /// The number of its jobs that run.
+    var runningJobs: Int { slots.count { $0.isBusy } }
+
+    /// The number of deliveries that wait in the worker until they are due.
+    var delayedDeliveries: Int { queue.delayed.waiting }
+
+    /// The health of each lane's consumer.
+    var consumerHealth: [ConsumerHealth] {
+        let (registered, paused) = queue.consumers.health()
+        return queue.lanes.map { lane in
+            let name = lane.queue(of: queue.name)
+            return ConsumerHealth(
+                queue: queue.name,
+                lane: lane.name,
+                isRegistered: registered.contains(name),
+                isPaused: paused.contains(name)
+            )
+        }
+    }
+
+    /// A reader for each lane.
+    var readers: [LaneReader] {
+        queue.lanes.indices.map { LaneReader(queue, lane: $0, monitor: monitors[$0]) }
+    }
+
+    /// Runs one job after another in a slot, until the queue is closed.
+    func work(in slot: Slot) async {
+        while !slot.isClosed, let item = await queue.deliveries.next() {
+            if let breaker = queue.breaker, let lease = item.lease, !breaker.isValid(lease.permit) {
+                // Requeued before its consumer has ended, it would be delivered there again.
+                await lease.ended.wait()
+                item.delivery.nack(requeue: true)
+                continue
+            }
+            item.lease?.jobBegan()
+            await runner.run(item, in: slot)
+            item.lease?.jobEnded()
+        }
+        slot.close()
+    }
+
+    /// Passes deliveries that have become due to the slots.
+    func releaseDelayed(until stopping: Latch) async {
+        let settlement = runner.settlement
+        await queue.delayed.run(
+            until: stopping,
+            clock: queue.worker.clock,
+            release: { item in
+                let index = queue.lanes.firstIndex(of: item.lane) ?? 0
+                for refused in queue.deliveries.offer([item], lane: index) { settlement.requeue(refused.delivery) }
+            },
+            requeue: { settlement.requeue($0.delivery) }
+        )
+    }
+
+    /// Checks the consumers of an idle worker, on brokers that may keep dead ones: one without deliveries is replaced.
+    func replaceStaleConsumers(until stopping: Latch) async {
+        repeat {
+            // While the broker is away there is nothing to check.
+            guard let broker = try? await queue.worker.transport.broker() else { continue }
+            guard BrokerFeatures(broker.version).mayKeepDeadConsumers else { return }
+            let isIdle = runningJobs == 0 && queue.delayed.waiting == 0
+            for monitor in monitors {
+                if isIdle { await monitor.check() } else { monitor.reset() }
+            }
+        } while !(await stopping.wait(for: StaleConsumerMonitor.interval, clock: queue.worker.clock))
+    }
+
+    /// Returns parked jobs whose names this worker knows to their queue, now and periodically.
+    func unpark(until stopping: Latch) async {
+        let worker = queue.worker
+        let parking = Parking(queue: queue.name, topology: worker.topology, transport: worker.transport)
+        let shortest = worker.settings.unparkingInterval
+        var pause = shortest
+        while !stopping.isOpen {
+            do throws(AMQPError) {
+                let moved = try await parking.unpark(until: stopping) { queue.registry[$0] != nil }
+                worker.counters.unparked.add(moved, ordering: .relaxed)
+                pause = moved > 0 ? shortest : min(pause * 2, shortest * 10)
+            } catch {
+                queue.logger.warning(
+                    "Parked jobs could not be examined; they stay parked",
+                    metadata: [LogKey.reason: "\(error)"]
+                )
+            }
+            if await stopping.wait(for: pause, clock: worker.clock) { return }
+        }
+    }
+
+    /// Requeues deliveries that wait for a slot or until they are due; slots without a job end.
+    func requeueWaiting() {
+        for item in queue.deliveries.close() { runner.settlement.requeue(item.delivery) }
+        queue.delayed.finish()
+    }
+
+    /// Removes the start record of a job that was requeued while its handler still ran.
+    func removeStartRecord() async { await runner.poison.end(isSettled: false) }
+
+    /// Requeues the jobs whose handlers don't return.
+    func abandonRunning() {
+        for delivery in slots.compactMap({ $0.revoke() }) {
+            queue.logger.warning(
+                "A job did not end when it was cancelled; it is requeued and will run again",
+                metadata: [LogKey.jobID: "\(delivery.jobID)"]
+            )
+            runner.settlement.requeue(delivery)
+        }
+    }
+}

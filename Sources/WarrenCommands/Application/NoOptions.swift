@@ -1,7 +1,0 @@
-public import ArgumentParser
-
-/// No options: what an application has that adds none of its own.
-public struct NoOptions: ParsableArguments, Sendable {
-    /// No options.
-    public init() {}
-}

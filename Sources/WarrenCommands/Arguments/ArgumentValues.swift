@@ -1,0 +1,101 @@
+public import ArgumentParser
+import Warren
+
+/// A length of time as a command line gives it: `90`, `90s`, `1.5h`, `1h30m`, `250ms`; a bare number is in seconds.
+public struct DurationArgument: ExpressibleByArgument, Sendable, Hashable {
+    /// The duration.
+    public var duration: Duration
+
+    /// A duration.
+    public init(_ duration: Duration) { self.duration = duration }
+
+    /// Reads a duration; `nil` if it isn't one, or negative, or longer than a thousand years.
+    public init?(argument: String) {
+        guard let seconds = Self.seconds(argument), seconds.isFinite, (0...3.2e10).contains(seconds) else { return nil }
+        // Text has a limited number of digits, so whole microseconds are what was meant.
+        duration = .microseconds(Int64((seconds * 1e6).rounded()))
+    }
+
+    private static let units: [String: Double] = ["ms": 0.001, "s": 1, "m": 60, "h": 3_600, "d": 86_400]
+
+    private static func seconds(_ text: String) -> Double? {
+        if let seconds = number(text[...]) { return seconds }
+        var rest = text[...]
+        var total = 0.0
+        repeat {
+            let digits = rest.prefix { $0.isNumber || $0 == "." }
+            let unit = rest.dropFirst(digits.count).prefix { $0.isLetter }
+            guard let count = number(digits), let factor = units[String(unit)] else { return nil }
+            total += count * factor
+            rest = rest.dropFirst(digits.count + unit.count)
+        } while !rest.isEmpty
+        return total
+    }
+
+    /// A decimal number without sign or exponent.
+    private static func number(_ text: Substring) -> Double? {
+        guard !text.isEmpty, text.utf8.allSatisfy({ (0x30...0x39).contains($0) || $0 == 0x2E }) else { return nil }
+        return Double(text)
+    }
+
+    /// The duration as help texts show it.
+    public var defaultValueDescription: String { "\(duration / .seconds(1))s" }
+}
+
+/// A number of bytes as a command line gives it: `512MiB`, `2GiB`, `64KiB`, or a bare number of bytes.
+struct ByteCountArgument: ExpressibleByArgument, Sendable, Hashable {
+    var bytes: Int
+
+    /// `nil` if it isn't one, or zero, or too large to count.
+    init?(argument: String) {
+        let digits = argument.prefix { $0.isASCII && $0.isNumber }
+        let units = ["": 0, "KiB": 10, "MiB": 20, "GiB": 30]
+        guard let count = Int(digits), count > 0, let shift = units[String(argument.dropFirst(digits.count))] else {
+            return nil
+        }
+        let (bytes, overflows) = count.multipliedReportingOverflow(by: 1 << shift)
+        guard !overflows else { return nil }
+        self.bytes = bytes
+    }
+}
+
+extension LanePolicy {
+    /// Reads `strict`, or `weighted` with weights for some lanes: `weighted:high=6,normal=3,low=1`.
+    ///
+    /// - Throws: `ValidationError`, saying what can't be read.
+    init(argument: String) throws {
+        let parts = argument.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
+        switch (parts[0], parts.count) {
+        case ("strict", 1): self = .strict
+        case ("weighted", 1): self = .weighted([:])
+        case ("weighted", 2): self = .weighted(try Self.weights(parts[1]))
+        default: throw ValidationError("'\(argument)' is neither 'strict' nor 'weighted:high=6,normal=3,low=1'.")
+        }
+    }
+
+    private static func weights(_ text: Substring) throws -> [Lane: Int] {
+        var weights: [Lane: Int] = [:]
+        for word in text.split(separator: ",", omittingEmptySubsequences: false) {
+            let parts = word.split(separator: "=", maxSplits: 1)
+            guard parts.count == 2, let weight = Int(parts[1]), weight > 0 else {
+                throw ValidationError("'\(word)' is no weight of a lane, such as high=6.")
+            }
+            weights[try Lane(argument: String(parts[0]))] = weight
+        }
+        return weights
+    }
+}
+
+extension Lane {
+    /// Reads a lane's name.
+    ///
+    /// - Throws: `ValidationError`, with the names there are.
+    init(argument: String) throws {
+        guard let lane = Lane(named: argument) else {
+            throw ValidationError(
+                "There is no lane '\(argument)', only \(Lane.all.map(\.name).joined(separator: ", "))."
+            )
+        }
+        self = lane
+    }
+}

@@ -1,0 +1,217 @@
+import AMQP
+import Warren
+
+/// Whether the broker gives up on a job before its worker would.
+enum DeliveryLimitCheck {
+    /// How many hand-backs and crashes a job should survive for each attempt that its policy allows.
+    private static let returnsPerAttempt = 2
+    /// How many returns a job has behind it when the workers quarantine it with its evidence: two until it is suspected, then one for each
+    /// process that it takes down alone.
+    private static let returnsUntilQuarantine = 2 + WorkerSettings().crashLimit
+
+    static func findings(_ facts: DoctorFacts) -> [Finding] {
+        facts.lanes.compactMap { lane, configuration in
+            guard facts.kind(of: lane) == "quorum" else { return nil }
+            return finding(lane, configuration, facts)
+        }
+    }
+
+    private static func finding(_ lane: String, _ configuration: QueueConfiguration, _ facts: DoctorFacts) -> Finding? {
+        let attempts = facts.jobs.filter { $0.queue == configuration.name }.map(\.attempts).max()
+        let (limit, source) = effectiveLimit(lane, configuration, facts)
+        guard let limit else {
+            return Finding(
+                .warning,
+                .deliveryLimit,
+                lane,
+                problem: "The queue '\(lane)' has no delivery limit; \(configuration.deliveryLimit) is planned.",
+                consequence:
+                    "A job that takes its worker down comes back without end wherever the workers' own limit doesn't see it.",
+                remedy: policy(configuration)
+            )
+        }
+        let needed = max(returnsPerAttempt * (attempts ?? 1), returnsUntilQuarantine)
+        guard limit < configuration.deliveryLimit || limit < needed else { return nil }
+        let counted =
+            facts.features.nackCountsTowardsDeliveryLimit ? "hand-backs and crashes" : "crashes and rejections"
+        return Finding(
+            limit <= attempts ?? 1 ? .error : .warning,
+            .deliveryLimit,
+            lane,
+            problem:
+                "The queue '\(lane)' gives up on a job after \(limit) returns (\(source)); \(configuration.deliveryLimit) is "
+                + "planned" + (attempts.map { ", and its jobs have up to \($0) attempts." } ?? "."),
+            consequence:
+                "The broker counts \(counted) of every worker: a few rolling restarts or bad workers dead-letter jobs that "
+                + "never failed"
+                + (limit < returnsUntilQuarantine
+                    ? ", and a job that takes workers down is dead before they have evidence of it." : "."),
+            remedy: limit >= configuration.deliveryLimit
+                ? "Configure a deliveryLimit of \(needed) or more, and make the queue anew."
+                : policy(configuration)
+        )
+    }
+
+    /// `nil` for no limit.
+    private static func effectiveLimit(
+        _ lane: String,
+        _ configuration: QueueConfiguration,
+        _ facts: DoctorFacts
+    ) -> (Int?, String) {
+        var limit: Int? = configuration.deliveryLimit
+        var source = "its x-delivery-limit"
+        if let difference = facts.differences(of: lane).first(where: { $0.argument == "x-delivery-limit" }) {
+            if let existing = difference.existing.flatMap({ Int($0) }) {
+                limit = existing < 0 ? nil : existing
+            } else {
+                limit = facts.features.defaultDeliveryLimit
+                source = "the default of RabbitMQ \(facts.broker.version)"
+            }
+        }
+        if let (value, policy) = facts.policyValue("delivery-limit", on: lane), value >= 0, value < limit ?? .max {
+            return (value, "the policy '\(policy)'")
+        }
+        return (limit, source)
+    }
+
+    private static func policy(_ configuration: QueueConfiguration) -> String {
+        "A queue's arguments can't be changed, and of argument and policy the lesser holds: remove a policy that says less, or "
+            + "drain the queue, delete it and run 'topology apply'. Without an argument, a policy with delivery-limit "
+            + "\(configuration.deliveryLimit) does it."
+    }
+}
+
+/// Whether the broker takes jobs away from workers that still run them.
+enum ConsumerTimeoutCheck {
+    static func findings(_ facts: DoctorFacts) -> [Finding] {
+        var findings: [Finding] = []
+        var unlimited: [String: (lanes: [String], jobs: Set<String>)] = [:]
+        for (lane, configuration) in facts.lanes {
+            guard let timeout = timeout(of: lane, facts) else { continue }
+            for job in facts.jobs where job.queue == configuration.name {
+                guard let limit = job.timeLimit else {
+                    unlimited["\(timeout.text)", default: ([], [])].jobs.insert(job.name)
+                    continue
+                }
+                if limit >= timeout.duration { findings.append(tooLong(job, limit, lane, timeout, facts)) }
+            }
+            if facts.assumptions.shutdownTimeout >= timeout.duration {
+                findings.append(slowShutdown(lane, timeout, facts))
+            }
+        }
+        for (text, entry) in unlimited.sorted(by: { $0.key < $1.key }) {
+            findings.append(
+                Finding(
+                    .note,
+                    .consumerTimeout,
+                    problem:
+                        "The jobs \(entry.jobs.sorted().quotedList) have no time limit, and the broker gives a delivery \(text).",
+                    consequence: "One that runs longer is delivered again while it still runs. \(redelivery(facts))",
+                    remedy: "Give them a time limit below that, or raise the timeout. \(Self.settings(facts))"
+                )
+            )
+        }
+        return findings
+    }
+
+    private struct Timeout {
+        var duration: Duration
+        var source: String
+        var text: String { "\(duration / .seconds(60)) minutes (\(source))" }
+    }
+
+    /// How long a delivery of a queue may stay unsettled; `nil` for ever.
+    ///
+    /// Of argument and policy the lesser holds; where there is neither, the broker's setting.
+    private static func timeout(of lane: String, _ facts: DoctorFacts) -> Timeout? {
+        let kind = QueueKind(rawValue: facts.kind(of: lane))
+        guard facts.features.hasConsumerTimeout(of: kind) else { return nil }
+        var candidates: [Timeout] = []
+        if facts.features.consumerTimeoutArgument(of: kind) == .obeyed {
+            let argument = facts.differences(of: lane).first { $0.argument == "x-consumer-timeout" }
+            if let milliseconds = argument?.existing.flatMap({ Int($0) }) {
+                candidates.append(Timeout(duration: .milliseconds(milliseconds), source: "its x-consumer-timeout"))
+            }
+            if let (milliseconds, policy) = facts.policyValue("consumer-timeout", on: lane) {
+                candidates.append(Timeout(duration: .milliseconds(milliseconds), source: "the policy '\(policy)'"))
+            }
+        }
+        if let least = candidates.min(by: { $0.duration < $1.duration }) { return least }
+        if let assumed = facts.assumptions.consumerTimeout {
+            return assumed > .zero ? Timeout(duration: assumed, source: "--consumer-timeout") : nil
+        }
+        return facts.features.defaultConsumerTimeout(of: kind).map {
+            Timeout(duration: $0, source: "RabbitMQ's default; say --consumer-timeout if rabbitmq.conf has another")
+        }
+    }
+
+    private static func tooLong(
+        _ job: JobLimits,
+        _ limit: Duration,
+        _ lane: String,
+        _ timeout: Timeout,
+        _ facts: DoctorFacts
+    ) -> Finding {
+        Finding(
+            .error,
+            .consumerTimeout,
+            job.name,
+            problem:
+                "The job '\(job.name)' may run \(limit / .seconds(60)) minutes, and the broker gives a delivery of '\(lane)' "
+                + "\(timeout.text).",
+            consequence:
+                "A run that takes longer is delivered again while it still runs, each time anew. \(redelivery(facts))",
+            remedy: "Lower the job's time limit, split it, or raise the timeout. \(settings(facts))"
+        )
+    }
+
+    private static func slowShutdown(_ lane: String, _ timeout: Timeout, _ facts: DoctorFacts) -> Finding {
+        Finding(
+            .warning,
+            .consumerTimeout,
+            lane,
+            problem:
+                "Workers may take \(facts.assumptions.shutdownTimeout / .seconds(60)) minutes to shut down, and the broker gives a "
+                + "delivery of '\(lane)' \(timeout.text).",
+            consequence:
+                "Jobs that a stopping worker lets finish are delivered again while they run. \(redelivery(facts))",
+            remedy: "Lower the workers' --shutdown-timeout, or raise the timeout. \(settings(facts))"
+        )
+    }
+
+    private static func redelivery(_ facts: DoctorFacts) -> String {
+        switch facts.features.consumerTimeoutResponse {
+        case .closesChannel: "The broker closes the worker's channel (406), and all that it holds goes back with it."
+        case .cancelsConsumer: "The broker cancels the worker's consumer, and the late acknowledgement does nothing."
+        }
+    }
+
+    private static func settings(_ facts: DoctorFacts) -> String {
+        let isObeyed = facts.features.consumerTimeoutArgument(of: .quorum) == .obeyed
+        return isObeyed
+            ? "A policy with consumer-timeout (in milliseconds) does it for some queues, consumer_timeout in rabbitmq.conf for all."
+            : "consumer_timeout (in milliseconds) in rabbitmq.conf does it; RabbitMQ \(facts.broker.version) knows no policy for it."
+    }
+}
+
+/// Whether jobs can finish when a worker is told to stop.
+enum ShutdownCheck {
+    static func findings(_ facts: DoctorFacts) -> [Finding] {
+        let deadline = facts.assumptions.shutdownTimeout
+        let longer = facts.jobs.filter { $0.timeLimit.map { $0 > deadline } ?? false }.map(\.name)
+        guard !longer.isEmpty else { return [] }
+        return [
+            Finding(
+                .note,
+                .shutdown,
+                longer.count == 1 ? longer[0] : nil,
+                problem: "The jobs \(longer.sorted().quotedList) may run longer than the shutdown deadline of "
+                    + "\(deadline / .seconds(1)) seconds.",
+                consequence: "At every deployment such a run is cancelled, handed back and begun again from the start.",
+                remedy:
+                    "Raise the workers' --shutdown-timeout (and, in Kubernetes, terminationGracePeriodSeconds above it), or make "
+                    + "the jobs go on from where they were."
+            )
+        ]
+    }
+}

@@ -1,0 +1,125 @@
+import AMQP
+public import ArgumentParser
+import Warren
+
+/// `topology`: what the application needs at the broker.
+public struct TopologyCommand<App: WarrenApplication>: AsyncParsableCommand {
+    /// Name and help.
+    public static var configuration: CommandConfiguration {
+        CommandConfiguration(
+            commandName: "topology",
+            abstract: "Show or declare the exchanges, queues and bindings.",
+            subcommands: [TopologyPlanCommand<App>.self, TopologyApplyCommand<App>.self]
+        )
+    }
+
+    /// A command whose options are yet to be parsed.
+    public init() {}
+}
+
+/// `topology plan`: what would be declared.
+public struct TopologyPlanCommand<App: WarrenApplication>: BrokerCommand {
+    /// Name and help.
+    public static var configuration: CommandConfiguration {
+        CommandConfiguration(
+            commandName: "plan",
+            abstract: "Show what would be declared, in order.",
+            discussion: """
+                A few arguments depend on the broker's version, which is asked for unless given.
+
+                With --json each line is an object: kind (exchange, queue or binding), name, details.
+                """
+        )
+    }
+
+    @OptionGroup var target: TargetOptions<App>
+    @Flag(name: .customLong("no-delays"), help: "Leave the delay ladder out.")
+    var omitsDelays = false
+    @Option(
+        help: ArgumentHelp("Plan for this version of RabbitMQ, without asking the broker.", valueName: "version"),
+        transform: TopologyPlanCommand.version
+    )
+    var brokerVersion: BrokerVersion?
+    @OptionGroup var output: OutputOptions
+    /// Where the broker is.
+    @OptionGroup public var brokerOptions: BrokerOptions
+
+    /// A command whose options are yet to be parsed.
+    public init() {}
+
+    /// Prints the plan.
+    public func run() async throws {
+        let topology = try target.topology()
+        let queues = try target.queues(topology).map(\.name)
+        let version: BrokerVersion
+        if let brokerVersion {
+            version = brokerVersion
+        } else {
+            version = try await brokerOptions.withBroker(as: "topology plan", of: App.self) {
+                try await $0.broker().version
+            }
+        }
+        let plan = topology.plan(for: queues, delays: !omitsDelays, broker: version)
+        if output.isJSON {
+            for entry in plan.entries { try Output.json(entry) }
+        } else {
+            Output.line(Self.table(plan))
+        }
+    }
+
+    static func table(_ plan: TopologyPlan) -> String {
+        var table = TextTable([("KIND", .left), ("NAME", .left), ("DETAILS", .left)])
+        for entry in plan.entries { table.add([entry.kind, entry.name, entry.details]) }
+        return table.text
+    }
+
+    private static func version(_ text: String) throws -> BrokerVersion {
+        guard let version = BrokerVersion(text) else { throw ValidationError("'\(text)' is no version, such as 4.3.") }
+        return version
+    }
+}
+
+/// `topology apply`: declares everything.
+public struct TopologyApplyCommand<App: WarrenApplication>: BrokerCommand {
+    /// Name and help.
+    public static var configuration: CommandConfiguration {
+        CommandConfiguration(
+            commandName: "apply",
+            abstract: "Declare exchanges, queues and bindings.",
+            discussion: """
+                What exists and is different stays as it is; each difference is shown with what would settle it, and the exit \
+                code is 1.
+
+                With --json the output is one object: matching (the number of declarations that are as planned) and differences, each \
+                with kind, name, argument, planned, existing, remedy.
+                """
+        )
+    }
+
+    @OptionGroup var target: TargetOptions<App>
+    @Flag(name: .customLong("no-delays"), help: "Leave the delay ladder out.")
+    var omitsDelays = false
+    @OptionGroup var output: OutputOptions
+    /// Where the broker is.
+    @OptionGroup public var brokerOptions: BrokerOptions
+
+    /// A command whose options are yet to be parsed.
+    public init() {}
+
+    /// Declares, and reports.
+    public func run() async throws {
+        let topology = try target.topology()
+        let queues = try target.queues(topology).map(\.name)
+        let report = try await brokerOptions.withBroker(as: "topology apply", of: App.self) { broker in
+            let version = try await broker.broker().version
+            return try await topology.plan(for: queues, delays: !omitsDelays, broker: version).apply(to: broker)
+        }
+        if output.isJSON {
+            try Output.json(report)
+        } else {
+            Output.line("\(report.matching) declarations are as planned, \(report.differences.count) differences.")
+            for difference in report.differences { Output.line("- \(difference)") }
+        }
+        if report.hasDrift { throw ExitCode.failure }
+    }
+}

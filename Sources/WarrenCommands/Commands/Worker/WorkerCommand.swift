@@ -1,0 +1,265 @@
+import AMQP
+public import ArgumentParser
+public import Logging
+import ServiceLifecycle
+import Warren
+
+/// `worker`: takes jobs from queues and runs them until SIGTERM or SIGINT.
+public struct WorkerCommand<App: WarrenApplication>: BrokerCommand {
+    /// Name and help.
+    public static var configuration: CommandConfiguration {
+        CommandConfiguration(
+            commandName: "worker",
+            abstract: "Take jobs from queues and run them.",
+            discussion: """
+                It works until it gets SIGTERM, SIGINT or SIGHUP: then it takes no more jobs, lets the running ones finish until \
+                the shutdown deadline, and gives back what isn't finished. At a second signal, or SIGQUIT, it cancels and gives \
+                back at once.
+
+                With --processes it runs so many processes of itself, replaces those that end, and passes on what it is told.
+
+                Exit code 75: a job did not end at its hard time limit, and the process ended to end it; start another.
+
+                With --json the last line on standard output is an object that counts the deliveries by what became of them: \
+                worker, succeeded, retried, dead, parked, unparked, expired, requeued, postponed, redelivered, \
+                lost, lateSettlements, \
+                breakerOpened, consumersLost.
+                """
+        )
+    }
+
+    /// A worker tells what it does.
+    public static var standardLogLevel: Logger.Level { .info }
+
+    @OptionGroup var target: TargetOptions<App>
+
+    @Option(help: "How many jobs of a queue run at once; --queues a=4,b=8 sets it for each.")
+    var concurrency = 16
+
+    @Option(
+        help: ArgumentHelp(
+            "How many deliveries of a lane to hold, running ones included.",
+            discussion: "Default: twice the concurrency."
+        )
+    )
+    var prefetch: Int?
+
+    @Option(
+        name: .customLong("lanes"),
+        help: ArgumentHelp(
+            "In which order to take jobs from a queue's lanes: 'strict', or 'weighted:high=6,normal=3,low=1'.",
+            discussion: "Default: strict.",
+            valueName: "policy"
+        ),
+        transform: LanePolicy.init(argument:)
+    )
+    var lanePolicy: LanePolicy?
+
+    @Option(
+        help: ArgumentHelp(
+            "Stop taking jobs from a queue after this many failures in a row, and try one from time to time.",
+            discussion: "Default: never.",
+            valueName: "failures"
+        )
+    )
+    var breaker: Int?
+
+    @Option(help: ArgumentHelp("How long running jobs may go on after SIGTERM.", valueName: "duration"))
+    var shutdownTimeout = DurationArgument(.seconds(30))
+
+    @Option(
+        help: ArgumentHelp(
+            "How long the broker waits for a job to be acknowledged; longer time limits of jobs are refused.",
+            valueName: "duration"
+        )
+    )
+    var consumerTimeout = DurationArgument(.seconds(1_800))
+
+    @Option(
+        help: ArgumentHelp(
+            "How many processes to run; each has the concurrency and connections given.",
+            valueName: "count"
+        )
+    )
+    var processes: Int?
+
+    @Flag(help: .hidden)
+    var supervised = false
+
+    @OptionGroup(title: "Replacing processes")
+    var recycling: RecyclingOptions
+
+    @OptionGroup(title: "Health")
+    var health: HealthOptions
+
+    @Option(
+        help: ArgumentHelp("The worker's name in logs and failure records.", discussion: "Default: host and process.")
+    )
+    var name: String?
+
+    @Flag(name: .customLong("no-declare"), help: "Declare nothing: the queues exist already.")
+    var declaresNothing = false
+
+    @OptionGroup(title: "Options of this application")
+    var appOptions: App.WorkerOptions
+
+    @OptionGroup var output: OutputOptions
+    /// Where the broker is.
+    @OptionGroup public var brokerOptions: BrokerOptions
+
+    /// A command whose options are yet to be parsed.
+    public init() {}
+
+    /// Checks the options.
+    public func validate() throws {
+        if let processes, !(1...256).contains(processes) { throw ValidationError("--processes must be 1 to 256.") }
+        if let port = health.port, let processes, Int(port) + processes > 65_535 {
+            throw ValidationError("--health-port plus --processes must be at most 65535.")
+        }
+    }
+
+    /// Works until the process is told to stop.
+    public func run() async throws {
+        if let processes { return try await supervise(processes) }
+        let topology = try target.topology()
+        let queues = try target.queues(topology).map { item in
+            WorkerQueue(
+                item.name,
+                concurrency: item.concurrency,
+                prefetch: prefetch,
+                lanes: lanePolicy ?? .strict,
+                circuitBreaker: breaker.map { .after(failures: $0) }
+            )
+        }
+        let settings = WorkerSettings(
+            name: name,
+            declaresTopology: !declaresNothing,
+            shutdownTimeout: shutdownTimeout.duration,
+            consumerTimeout: consumerTimeout.duration
+        )
+        do {
+            let isRecycled = try await brokerOptions.withBroker(as: "worker \(settings.name)", of: App.self) { broker in
+                try await work(on: queues, of: topology, settings, broker)
+            }
+            if isRecycled, supervised { throw ExitCode(WorkerExit.recycled) }
+        } catch let error as WarrenError where error.code == .hardTimeLimit {
+            Output.note("Error: \(error.message)")
+            throw ExitCode(WorkerExit.hardTimeLimit)
+        }
+    }
+
+    private func supervise(_ processes: Int) async throws {
+        // What can be told to be wrong without a broker is told once, not by each child for ever.
+        _ = try target.queues(target.topology())
+        let settings = WorkerSettings(name: name, shutdownTimeout: shutdownTimeout.duration)
+        let supervisor = Supervisor(
+            processes: processes,
+            arguments: ChildArguments(
+                Array(CommandLine.arguments.dropFirst()),
+                name: settings.name,
+                healthPort: health.port,
+                healthFile: health.file
+            ),
+            stopTimeout: settings.shutdownTimeout + settings.cancellationGrace + .seconds(5),
+            logger: Logger(label: "warren.supervisor")
+        )
+        let code = await supervisor.run()
+        if code != 0 { throw ExitCode(code) }
+    }
+
+    /// Works, and returns true if the process ended because it had done enough.
+    private func work(
+        on queues: [WorkerQueue],
+        of topology: Topology,
+        _ settings: WorkerSettings,
+        _ broker: any Transport
+    ) async throws -> Bool {
+        let logger = Logger(label: "warren.worker")
+        let setup = WorkerSetup(
+            options: appOptions,
+            broker: broker,
+            jobs: JobClient(broker, topology: topology, declaresTopology: settings.declaresTopology),
+            worker: settings.name,
+            logger: logger
+        )
+        let handlers = try await App.handlers(setup)
+        let worker = Worker(
+            broker,
+            queues: queues,
+            concurrency: concurrency,
+            topology: topology,
+            settings: settings,
+            middleware: setup.middleware,
+            logger: logger
+        ) {
+            handlers
+        }
+        logger.info(
+            "The worker starts",
+            metadata: [
+                "worker": "\(settings.name)", "queues": "\(queues.map(\.name.rawValue).joined(separator: ","))",
+            ]
+        )
+        // Services are shut down in the reverse of this order: the worker first, then what its handlers use.
+        let services = healthServices(worker, logger) + setup.services + [worker]
+        var generator = SystemRandomNumberGenerator()
+        let request = StopRequest(
+            isSupervised: supervised,
+            policy: recycling.policy(using: &generator),
+            logger: logger
+        )
+        do {
+            try await SignalledGroup(services, logger: logger).run { await request.wait(for: worker) }
+        } catch {
+            try report(worker, settings, logger)
+            throw error
+        }
+        try report(worker, settings, logger)
+        return request.isRecycled
+    }
+
+    private func healthServices(_ worker: Worker, _ logger: Logger) -> [any Service] {
+        var services: [any Service] = []
+        if let path = health.file {
+            services.append(
+                HealthFile(path: path, interval: health.interval.duration, worker: worker, logger: logger)
+            )
+        }
+        if let port = health.port {
+            services.append(HealthServer(port: port, worker: worker))
+            services.append(HealthSampler(interval: health.interval.duration, worker: worker))
+        }
+        return services
+    }
+
+    private func report(_ worker: Worker, _ settings: WorkerSettings, _ logger: Logger) throws {
+        let report = WorkerReport(worker: settings.name, counts: worker.counts)
+        logger.info("The worker has stopped", metadata: report.metadata)
+        if output.isJSON { try Output.json(report) }
+    }
+}
+
+/// What a worker has done: its counts, with its name beside them.
+struct WorkerReport: Encodable {
+    var worker: String
+    var counts: WorkerCounts
+
+    private enum CodingKeys: CodingKey {
+        case worker
+    }
+
+    func encode(to encoder: any Encoder) throws {
+        try counts.encode(to: encoder)
+        var container = encoder.container(keyedBy: CodingKeys.self)
+        try container.encode(worker, forKey: .worker)
+    }
+
+    /// The counts that a person looks for, as metadata of a log line.
+    var metadata: Logger.Metadata {
+        [
+            "worker": "\(worker)", "succeeded": "\(counts.succeeded)", "retried": "\(counts.retried)",
+            "dead": "\(counts.dead)", "parked": "\(counts.parked)", "requeued": "\(counts.requeued)",
+            "redelivered": "\(counts.redelivered)",
+        ]
+    }
+}

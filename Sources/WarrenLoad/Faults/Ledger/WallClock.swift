@@ -1,7 +1,0 @@
-import Foundation
-
-/// The time of day, which all processes of a machine share.
-enum WallClock {
-    /// Microseconds since 1970.
-    static var now: Int64 { Int64(Date().timeIntervalSince1970 * 1e6) }
-}

@@ -1,0 +1,135 @@
+import AMQP
+import RabbitMQ
+import TestSupport
+import Testing
+
+@Suite(.needsBroker, .timeLimit(.minutes(1)))
+struct ClientConnectingTests {
+    /// The error that a first use of a client of this URL ends in.
+    private func connectError(_ url: String) async throws -> AMQPError {
+        try await withClient(url: url) { client in
+            try await amqpError { _ = try await client.broker() }
+        }
+    }
+
+    private func brokerURL() throws -> BrokerURL { try BrokerURL(try #require(TestBroker.url)) }
+
+    @Test func `the broker's product and version are known`() async throws {
+        let broker = try await withClient { try await $0.broker() }
+        #expect(broker.product == "RabbitMQ")
+        #expect(broker.version >= BrokerVersion(3, 10))
+    }
+
+    @Test func `a port where nothing listens is named in the error`() async throws {
+        let error = try await connectError("amqp://127.0.0.1:1")
+        #expect(error.code == .connectionFailed)
+        #expect(error.message.contains("127.0.0.1:1"))
+        #expect(error.isRetriable)
+        #expect(error.outcomeIsKnown)
+    }
+
+    @Test func `a host name that does not exist is named in the error`() async throws {
+        let error = try await connectError("amqp://no-such-host.invalid")
+        #expect(error.code == .connectionFailed)
+        #expect(error.message.contains("'no-such-host.invalid'"))
+    }
+
+    @Test func `a wrong password is told as such, without the password`() async throws {
+        let endpoint = try brokerURL().endpoint
+        let error = try await connectError("amqp://guest:wr0ng-secret@\(endpoint)")
+        #expect(error.code == .authenticationFailed)
+        #expect(error.message.contains("user 'guest'"))
+        #expect(!error.description.contains("wr0ng-secret"))
+        #expect(!error.isRetriable)
+    }
+
+    @Test func `an unknown virtual host is named in the error`() async throws {
+        let endpoint = try brokerURL().endpoint
+        let error = try await connectError("amqp://guest:guest@\(endpoint)/nowhere")
+        #expect(error.code == .virtualHostRefused)
+        #expect(error.message.contains("'nowhere'"))
+    }
+
+    @Test func `a malformed URL is told at the first use`() async throws {
+        let error = try await connectError("rabbit@localhost")
+        #expect(error.code == .invalidURL)
+    }
+
+    @Test func `a refused client may try again with a new connection`() async throws {
+        try await withClient(url: "amqp://127.0.0.1:1") { client in
+            for _ in 0..<3 {
+                let error = try await amqpError { _ = try await client.broker() }
+                #expect(error.code == .connectionFailed)
+            }
+        }
+    }
+
+    @Test func `a closed client connects again when it is used`() async throws {
+        try await withQueue { client, queue in
+            await client.close()
+            try await client.publish(Message(body: [1]), to: .queue(queue))
+            #expect(try await client.status(ofQueue: queue).messageCount == 1)
+        }
+    }
+}
+
+@Suite(.needsTLSBroker, .timeLimit(.minutes(1)))
+struct ClientConnectingOverTLSTests {
+    private func tlsURL(_ authorityFile: String?) throws -> String {
+        let url = try #require(TestBroker.tlsURL)
+        return authorityFile.map { "\(url)?cacertfile=\($0)" } ?? url
+    }
+
+    @Test func `a broker with a certificate of a trusted CA is used over TLS`() async throws {
+        let url = try tlsURL(TestBroker.authorityFile)
+        let broker = try await withClient(url: url) { try await $0.broker() }
+        #expect(broker.product == "RabbitMQ")
+    }
+
+    @Test func `a message of several records goes through TLS unharmed`() async throws {
+        let body = (0..<1_000_000).map { UInt8(truncatingIfNeeded: $0 &* 31) }
+        try await withQueue { plain, queue in
+            let url = try tlsURL(TestBroker.authorityFile)
+            try await withClient(url: url) { client in
+                try await client.publish(Message(body: body), to: .queue(queue))
+                let delivery = try #require(try await client.get(queue: queue))
+                #expect(delivery.message.body == body)
+                delivery.ack()
+            }
+        }
+    }
+
+    @Test func `a certificate of an unknown CA is refused`() async throws {
+        let url = try tlsURL(nil)
+        let error = try await withClient(url: url) { client in try await amqpError { _ = try await client.broker() } }
+        #expect(error.code == .tlsFailed)
+        #expect(error.message.contains("CA"))
+    }
+
+    @Test func `TLS spoken to the plain port is told as such`() async throws {
+        let endpoint = try BrokerURL(try #require(TestBroker.url)).endpoint
+        let file = try #require(TestBroker.authorityFile)
+        let error = try await withClient(url: "amqps://\(endpoint)?cacertfile=\(file)") { client in
+            try await amqpError { _ = try await client.broker() }
+        }
+        #expect(error.code == .tlsFailed)
+        #expect(error.message.contains("amqp://"))
+    }
+
+    @Test func `plain spoken to the TLS port is told as such`() async throws {
+        let endpoint = try BrokerURL(try #require(TestBroker.tlsURL)).endpoint
+        let error = try await withClient(url: "amqp://\(endpoint)") { client in
+            try await amqpError { _ = try await client.broker() }
+        }
+        #expect(error.code == .connectionFailed)
+        #expect(error.message.contains("amqps://"))
+    }
+
+    @Test func `a CA file that can not be read is named in the error`() async throws {
+        let error = try await withClient(url: try tlsURL("/no/such/ca.pem")) { client in
+            try await amqpError { _ = try await client.broker() }
+        }
+        #expect(error.code == .tlsFailed)
+        #expect(error.message.contains("/no/such/ca.pem"))
+    }
+}

@@ -1,0 +1,95 @@
+import Synchronization
+import TestSupport
+import Testing
+
+@testable import Warren
+
+@Suite(.timeLimit(.minutes(1))) struct IsolationGateTests {
+    @Test func `Jobs that nobody suspects go in side by side`() async {
+        let gate = IsolationGate()
+        #expect(await gate.enter())
+        #expect(await gate.enter())
+        gate.leave()
+        gate.leave()
+    }
+
+    @Test func `A suspected job goes in when the others have left, and newcomers wait until it has`() async throws {
+        let gate = IsolationGate()
+        let journal = Journal<String>()
+        #expect(await gate.enter())
+        try await withThrowingDiscardingTaskGroup { group in
+            group.addTask {
+                #expect(await gate.enterExclusively())
+                journal.write("alone")
+                // Nobody but this test's newcomer can come in now, and it waits.
+                journal.write("left")
+                gate.leaveExclusively()
+            }
+            try await gate.untilWaiting(isolated: 1)
+            group.addTask {
+                #expect(await gate.enter())
+                journal.write("newcomer")
+                gate.leave()
+            }
+            try await gate.untilWaiting(isolated: 1, shared: 1)
+            gate.leave()
+            #expect(await journal.next(3) == ["alone", "left", "newcomer"])
+        }
+        #expect(await gate.enter())
+    }
+
+    @Test func `A closed gate turns away those that wait and those that come`() async throws {
+        let gate = IsolationGate()
+        #expect(await gate.enterExclusively())
+        try await withThrowingDiscardingTaskGroup { group in
+            group.addTask { #expect(await gate.enter() == false) }
+            group.addTask { #expect(await gate.enterExclusively() == false) }
+            try await gate.untilWaiting(isolated: 1, shared: 1)
+            gate.close()
+        }
+        gate.leaveExclusively()
+        #expect(await gate.enter() == false)
+        #expect(await gate.enterExclusively() == false)
+    }
+
+    @Test func `However jobs come and go, a suspected one is never beside another`() async {
+        let gate = IsolationGate()
+        let inside = Inside()
+        await withDiscardingTaskGroup { group in
+            for task in 0..<8 {
+                group.addTask {
+                    for turn in 0..<500 {
+                        if (turn + task) % 7 == 0 {
+                            #expect(await gate.enterExclusively())
+                            #expect(inside.alone.add(1, ordering: .sequentiallyConsistent).newValue == 1)
+                            #expect(inside.others.load(ordering: .sequentiallyConsistent) == 0)
+                            await Task.yield()
+                            #expect(inside.others.load(ordering: .sequentiallyConsistent) == 0)
+                            inside.alone.subtract(1, ordering: .sequentiallyConsistent)
+                            gate.leaveExclusively()
+                        } else {
+                            #expect(await gate.enter())
+                            inside.others.add(1, ordering: .sequentiallyConsistent)
+                            await Task.yield()
+                            inside.others.subtract(1, ordering: .sequentiallyConsistent)
+                            gate.leave()
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// How many are inside a gate.
+private final class Inside: Sendable {
+    let alone = Atomic(0)
+    let others = Atomic(0)
+}
+
+extension IsolationGate {
+    /// Waits until so many wait.
+    fileprivate func untilWaiting(isolated: Int, shared: Int = 0) async throws {
+        try await until { waiting == (isolated, shared) }
+    }
+}

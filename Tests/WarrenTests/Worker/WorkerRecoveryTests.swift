@@ -1,0 +1,262 @@
+import AMQP
+import EmbeddedBroker
+import Foundation
+import TestSupport
+import Testing
+
+@testable import Warren
+
+@Suite(.timeLimit(.minutes(1))) struct WorkerRecoveryTests {
+    @Test(arguments: [BrokerVersion(4, 0), BrokerVersion(4, 3)])
+    func `A worker whose consumer is lost consumes again, and doesn't run twice what waited`(
+        version: BrokerVersion
+    ) async throws {
+        let harness = try await WorkerHarness(version: version)
+        // A delivery that is kept for longer costs the consumer: with its channel, or alone from 4.3 on.
+        harness.broker.embedded.setConsumerTimeout(.seconds(20))
+        let gate = Latch()
+        let journal = Journal<String>()
+        let worker = harness.worker {
+            Handler(Probe.self) { job, context in
+                journal.write("\(job.number) \(context.isRedelivered)")
+                if job.number == 1, !context.isRedelivered { await gate.wait() }
+            }
+        }
+        for number in 1...2 { try await harness.enqueue(number) }
+        try await harness.run(worker) {
+            #expect(await journal.next(1) == ["1 false"])
+            try await until { harness.unsettled == 2 }
+            harness.clock.advance(by: .seconds(20))
+            #expect(harness.consumers("probes") == 0)
+            // Unparking and the reader.
+            try await harness.untilAsleep(2)
+            gate.open()
+            try await harness.pass(whenAsleep: 2) { harness.consumers("probes") == 1 }
+            #expect(await journal.next(2) == ["1 true", "2 true"])
+            try await until { harness.acknowledged == 2 }
+        }
+        #expect(worker.counts.consumersLost == 1)
+        #expect(worker.counts.redelivered == 2)
+        #expect(worker.counts.lateSettlements == 1)
+    }
+
+    @Test(arguments: [(BrokerVersion(3, 10), true), (BrokerVersion(4, 0), false)])
+    func `A consumer that hears nothing while the worker is idle is made anew, on brokers that may keep dead ones`(
+        version: BrokerVersion,
+        isRenewed: Bool
+    ) async throws {
+        let harness = try await WorkerHarness(version: version)
+        let deaf = DeafConsumer()
+        harness.broker.fail { $0.deafConsumer = deaf }
+        let worker = harness.worker { Handler(Probe.self) { _, _ in } }
+        try await harness.run(worker) {
+            try await until { harness.consumers("probes") == 1 }
+            try await harness.enqueue(1)
+            #expect(harness.unsettled == 1)
+            for _ in 0..<3 {
+                // Unparking sleeps, and where it is needed who looks after the consumers.
+                try await harness.untilAsleep(isRenewed ? 2 : 1)
+                harness.clock.advance(by: StaleConsumerMonitor.interval)
+            }
+            if !isRenewed { try await deaf.hear() }
+            try await until { harness.acknowledged == 1 && harness.consumers("probes") == 1 }
+        }
+        #expect((harness.broker.requests.consumed.count > 1) == isRenewed)
+        #expect(worker.counts.redelivered == (isRenewed ? 1 : 0))
+        #expect(worker.counts.consumersLost == 0)
+    }
+
+    @Test func `A queue that is deleted under the worker is declared again, with its way down the ladder`() async throws
+    {
+        let harness = try await WorkerHarness()
+        let journal = Journal<String>()
+        let worker = harness.worker {
+            Handler(Probe.self) { job, context in
+                journal.write("\(job.number) \(context.attempt)")
+                if context.attempt == 1 { throw ProbeError() }
+            }
+        }
+        try await harness.enqueue(5)
+        try await harness.run(worker) {
+            #expect(await journal.next(1) == ["5 1"])
+            try await until { harness.ready("warren.delay.v1.level-01").count == 1 && harness.acknowledged == 1 }
+            let bindings = harness.bindingsToLadder
+            try await harness.broker.embedded.deleteQueue("probes")
+            // Unparking and the reader.
+            try await harness.pass(whenAsleep: 2) {
+                harness.consumers("probes") == 1 && harness.bindingsToLadder > bindings
+            }
+            #expect(harness.ready("warren.delay.v1.level-01").count == 1)
+            harness.clock.advance(by: .seconds(2))
+            #expect(await journal.next(1) == ["5 2"])
+        }
+    }
+
+    @Test func `A worker whose consumer is lost consumes again before its declarations are answered`() async throws {
+        let harness = try await WorkerHarness()
+        harness.broker.embedded.setConsumerTimeout(.seconds(20))
+        let journal = Journal<Bool>()
+        let worker = harness.worker {
+            Handler(Probe.self) { _, context in
+                journal.write(context.isRedelivered)
+                if !context.isRedelivered { await Latch().wait() }
+            }
+        }
+        try await harness.enqueue(1)
+        try await harness.run(worker) {
+            #expect(await journal.next(1) == [false])
+            try await until { harness.bindingsToLadder > 0 }
+            harness.broker.fail { $0.declaringHangs = true }
+            harness.clock.advance(by: .seconds(20))
+            // Unparking and the reader.
+            try await harness.pass(whenAsleep: 2) { harness.consumers("probes") == 1 }
+        }
+    }
+
+    @Test func `A queue that somebody else declares again in between is bound to the ladder again`() async throws {
+        let harness = try await WorkerHarness()
+        let worker = harness.worker { Handler(Probe.self) { _, _ in } }
+        try await harness.run(worker) {
+            try await until { harness.consumers("probes") == 1 && harness.bindingsToLadder > 0 }
+            let bindings = harness.bindingsToLadder
+            try await harness.broker.embedded.deleteQueue("probes")
+            _ = try await harness.topology.plan(for: ["probes"], delays: false, broker: harness.broker.version)
+                .apply(to: harness.broker.embedded)
+            // Unparking and the reader.
+            try await harness.pass(whenAsleep: 2) {
+                harness.consumers("probes") == 1 && harness.bindingsToLadder > bindings
+            }
+        }
+        #expect(worker.counts.consumersLost == 1)
+    }
+
+    @Test func `A part of the topology that vanishes while it is declared is declared again`() async throws {
+        let harness = try await WorkerHarness()
+        harness.broker.fail {
+            $0.declaring.next = Array(repeating: AMQPError(.notFound, "Taken back."), count: 4)
+        }
+        let worker = harness.worker { Handler(Probe.self) { _, _ in } }
+        try await harness.run(worker) {
+            // Unparking, and who declares: the reader or who prepares the ladder.
+            try await harness.pass(whenAsleep: 2) {
+                harness.broker.faults.declaring.next.isEmpty && harness.consumers("probes") == 1
+                    && harness.bindingsToLadder > 0
+            }
+        }
+    }
+
+    @Test func `A worker that starts before its broker waits for it`() async throws {
+        let harness = try await WorkerHarness()
+        let journal = Journal<Int>()
+        harness.broker.fail {
+            $0.consuming.next = Array(repeating: AMQPError(.connectionFailed, "Nobody there."), count: 3)
+        }
+        let worker = harness.worker { Handler(Probe.self) { job, _ in journal.write(job.number) } }
+        try await harness.enqueue(5)
+        try await harness.run(worker) {
+            // Unparking and the reader.
+            try await harness.pass(whenAsleep: 2) { harness.consumers("probes") == 1 }
+            #expect(await journal.next(1) == [5])
+        }
+        #expect(harness.broker.requests.consumed.count == 4)
+    }
+
+    @Test func `An error that doesn't pass ends the worker, in order`() async throws {
+        let harness = try await WorkerHarness(lanes: [.high, .normal])
+        harness.broker.fail { $0.consuming.next = [AMQPError(.accessRefused, "Not allowed.")] }
+        let worker = harness.worker { Handler(Probe.self) { _, _ in } }
+        let error = await #expect(throws: WarrenError.self) { try await worker.run() }
+        #expect(error?.code == .workerFailed)
+        #expect(error?.broker?.code == .accessRefused)
+        #expect(harness.consumers("probes") + harness.consumers("probes.high") == 0)
+    }
+
+    @Test func `A job whose delivery was lost while it waited is not begun, and one that ran then is not settled`()
+        async throws
+    {
+        let harness = try await WorkerHarness()
+        let gate = Latch()
+        let journal = Journal<String>()
+        let worker = harness.worker {
+            Handler(Probe.self) { job, context in
+                journal.write("\(job.number) \(context.isRedelivered)")
+                await (context.isRedelivered ? Latch() : gate).wait()
+                throw ProbeError()
+            }
+        }
+        for number in 1...2 { try await harness.enqueue(number) }
+        try await harness.run(worker) {
+            #expect(await journal.next(1) == ["1 false"])
+            try await until { harness.unsettled == 2 }
+            // The stream goes on, as that of a client that recovers does: nobody takes the second job out of the worker.
+            harness.broker.embedded.closeConnections()
+            gate.open()
+            #expect(await journal.next(1) == ["1 true"])
+            #expect(worker.counts.lateSettlements == 1)
+            #expect(worker.counts.lost == 1)
+            #expect(worker.counts.retried == 0)
+            #expect(worker.counts.consumersLost == 0)
+            #expect(harness.broker.published.isEmpty)
+            #expect(harness.acknowledged == 0)
+        }
+    }
+
+    @Test func `A retry that can't be published at first is published later, once`() async throws {
+        let harness = try await WorkerHarness()
+        let worker = harness.worker { Handler(Probe.self) { _, _ in throw ProbeError() } }
+        try await harness.enqueue(1)
+        harness.broker.fail {
+            $0.publishing.next = [AMQPError(.blocked, "An alarm."), AMQPError(.connectionLost, "Gone.")]
+        }
+        try await harness.run(worker) {
+            // Unparking and who publishes.
+            try await harness.pass(whenAsleep: 2) { harness.acknowledged == 1 }
+        }
+        #expect(harness.broker.published.count == 3)
+        #expect(harness.ready("warren.delay.v1.level-01").count == 1)
+        #expect(worker.counts.retried == 1)
+    }
+
+    @Test func `A retry that can't be published leaves the job in its queue, and isn't acknowledged`() async throws {
+        let harness = try await WorkerHarness()
+        let journal = Journal<Bool>()
+        let worker = harness.worker {
+            Handler(Probe.self) { _, context in
+                journal.write(context.isRedelivered)
+                if !context.isRedelivered { throw ProbeError() }
+            }
+        }
+        try await harness.enqueue(1)
+        harness.broker.fail { $0.publishing.next = [AMQPError(.messageTooLarge, "Too large.")] }
+        try await harness.run(worker) {
+            #expect(await journal.next(2) == [false, true])
+            try await until { harness.acknowledged == 1 }
+        }
+        #expect(harness.requeued == 1)
+        #expect(worker.counts.requeued == 1)
+        #expect(worker.counts.succeeded == 1)
+    }
+
+    @Test func `A dead queue that is missing is declared again for the dead letter`() async throws {
+        let harness = try await WorkerHarness()
+        let worker = harness.worker {
+            Handler(Probe.self) { _, _ in
+                try await harness.broker.embedded.deleteQueue("probes.dead")
+                throw JobFailure.permanent("No.")
+            }
+        }
+        try await harness.enqueue(1)
+        try await harness.run(worker) {
+            // Unparking and who publishes.
+            try await harness.pass(whenAsleep: 2) { harness.acknowledged == 1 }
+        }
+        #expect(harness.deadLetters.count == 1)
+    }
+}
+
+extension WorkerHarness {
+    /// How often the queue was bound to the delay ladder by a worker.
+    fileprivate var bindingsToLadder: Int {
+        broker.requests.bindings.count { $0 == DelayLadder.binding(for: "probes") }
+    }
+}
