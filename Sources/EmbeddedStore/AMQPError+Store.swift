@@ -9,9 +9,11 @@ import Foundation
 #endif
 
 extension AMQPError.Code {
-    /// A durable broker could not write to its file. The message or declaration is in memory and may still be stored later.
+    /// A durable broker could not write to its file. The message or declaration is in memory and may still be stored
+    /// later.
     public static let notPersisted = AMQPError.Code("notPersisted", retriable: true, outcomeIsKnown: false)
-    /// A durable broker's file can't be opened: it belongs to another program, is broken, is of a later version, or can't be reached.
+    /// A durable broker's file can't be opened: it belongs to another program, is corrupt, has a newer version, or
+    /// can't be reached.
     public static let storeUnusable = AMQPError.Code("storeUnusable")
 }
 
@@ -93,7 +95,7 @@ extension AMQPError {
         switch error.resultCode {
         case .SQLITE_BUSY, .SQLITE_LOCKED: return storeTaken(path, by: "")
         case .SQLITE_CORRUPT, .SQLITE_NOTADB:
-            return storeUnusable(path, "is broken: \(describe(error)). \(StoreFile.recoveryAdvice)", error)
+            return storeUnusable(path, "is corrupt: \(describe(error)). \(StoreFile.recoveryAdvice)", error)
         default:
             return AMQPError(
                 .storeUnusable,

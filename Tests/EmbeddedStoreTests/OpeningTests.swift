@@ -92,7 +92,7 @@ import Testing
                 try broken.write(to: URL(filePath: folder.path))
                 let error = await failure(folder)
                 #expect(error?.code == .storeUnusable)
-                #expect(error?.message.contains("broken") == true)
+                #expect(error?.message.contains("corrupt") == true)
                 #expect(try Data(contentsOf: URL(filePath: folder.path)) == broken)
             }
         }

@@ -150,7 +150,7 @@ final class StoreFile: Sendable {
         }
         let fault = try String.fetchOne(database, sql: "PRAGMA quick_check(1)")
         guard fault == "ok" else {
-            throw AMQPError.storeUnusable(path, "is broken (\(fault ?? "no answer")). \(recoveryAdvice)")
+            throw AMQPError.storeUnusable(path, "is corrupt (\(fault ?? "no answer")). \(recoveryAdvice)")
         }
         guard version < StoreSchema.version else { return }
         try database.inTransaction(.immediate) {

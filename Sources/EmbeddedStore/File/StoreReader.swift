@@ -110,7 +110,7 @@ struct StoreReader {
     }
 
     private func fault(_ what: String, _ error: (any Error)? = nil) -> AMQPError {
-        .storeUnusable(path, "is broken: it \(what) \(StoreFile.recoveryAdvice)", error)
+        .storeUnusable(path, "is corrupt: it \(what) \(StoreFile.recoveryAdvice)", error)
     }
 }
 
