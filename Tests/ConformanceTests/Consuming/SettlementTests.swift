@@ -3,8 +3,8 @@ import Testing
 
 extension Conformance {
     @Suite struct SettlementTests {
-        @Test(arguments: Broker.all, QueueKind.common)
-        func `an acknowledged message is gone`(_ broker: Broker, _ kind: QueueKind) async throws {
+        @Test(arguments: ConformanceBroker.all, QueueKind.common)
+        func `an acknowledged message is gone`(_ broker: ConformanceBroker, _ kind: QueueKind) async throws {
             let queue = try await broker.queue(kind)
             try await broker.publish(["a", "b"], to: queue)
             let consumer = try await broker.consume(queue)
@@ -14,8 +14,8 @@ extension Conformance {
             #expect(try await broker.ready(queue) == 0)
         }
 
-        @Test(arguments: Broker.all, QueueKind.common)
-        func `a message given back comes again, marked`(_ broker: Broker, _ kind: QueueKind) async throws {
+        @Test(arguments: ConformanceBroker.all, QueueKind.common)
+        func `a message given back comes again, marked`(_ broker: ConformanceBroker, _ kind: QueueKind) async throws {
             let queue = try await broker.queue(kind)
             try await broker.publish("a", to: queue)
             let consumer = try await broker.consume(queue)
@@ -30,9 +30,9 @@ extension Conformance {
             #expect(third.text == "a")
         }
 
-        @Test(arguments: Broker.all, QueueKind.common)
+        @Test(arguments: ConformanceBroker.all, QueueKind.common)
         func `a message refused for good is gone where there are no dead letters`(
-            _ broker: Broker,
+            _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
             let queue = try await broker.queue(kind)
@@ -46,8 +46,8 @@ extension Conformance {
             #expect(try await broker.ready(queue) == 0)
         }
 
-        @Test(arguments: Broker.all)
-        func `a second settlement does nothing`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a second settlement does nothing`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             try await broker.publish(["a", "b"], to: queue)
             let consumer = try await broker.consume(queue, prefetch: 1)
@@ -59,8 +59,8 @@ extension Conformance {
             try await consumer.expectNone()
         }
 
-        @Test(arguments: Broker.all, QueueKind.common)
-        func `deliveries are settled in any order`(_ broker: Broker, _ kind: QueueKind) async throws {
+        @Test(arguments: ConformanceBroker.all, QueueKind.common)
+        func `deliveries are settled in any order`(_ broker: ConformanceBroker, _ kind: QueueKind) async throws {
             let queue = try await broker.queue(kind)
             try await broker.publish(["a", "b", "c", "d"], to: queue)
             let consumer = try await broker.consume(queue, prefetch: 4)
@@ -76,9 +76,9 @@ extension Conformance {
             #expect(try await broker.take(queue).text == "b")
         }
 
-        @Test(arguments: Broker.all, QueueKind.common)
+        @Test(arguments: ConformanceBroker.all, QueueKind.common)
         func `what is unsettled goes back when its consumer is closed, marked`(
-            _ broker: Broker,
+            _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
             let queue = try await broker.queue(kind)
@@ -99,9 +99,9 @@ extension Conformance {
             #expect(found.map(\.1) == [true, true, false])
         }
 
-        @Test(arguments: Broker.all, QueueKind.common)
+        @Test(arguments: ConformanceBroker.all, QueueKind.common)
         func `what is unsettled goes back when its connection is closed, marked`(
-            _ broker: Broker,
+            _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
             let queue = try await broker.queue(kind)
@@ -117,8 +117,8 @@ extension Conformance {
             #expect(again.isRedelivered)
         }
 
-        @Test(arguments: Broker.all)
-        func `one consumer's close leaves another's deliveries alone`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `one consumer's close leaves another's deliveries alone`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             let one = try await broker.consume(queue, prefetch: 1)
             let other = try await broker.consume(queue, prefetch: 1)
@@ -133,8 +133,8 @@ extension Conformance {
             #expect(again.text != kept.text)
         }
 
-        @Test(arguments: Broker.all)
-        func `another consumer gets what one gives back`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `another consumer gets what one gives back`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             let one = try await broker.consume(queue, prefetch: 1)
             try await broker.publish("a", to: queue)
@@ -147,9 +147,9 @@ extension Conformance {
             #expect(again.isRedelivered)
         }
 
-        @Test(arguments: Broker.all)
+        @Test(arguments: ConformanceBroker.all)
         func `unsettled messages are not counted as ready, and are when they are given back`(
-            _ broker: Broker
+            _ broker: ConformanceBroker
         ) async throws {
             let queue = try await broker.queue()
             try await broker.publish(["a", "b"], to: queue)
@@ -162,8 +162,8 @@ extension Conformance {
 
     /// Where a message stands that was given back.
     @Suite struct RequeuePositionTests {
-        @Test(arguments: Broker.all)
-        func `a classic queue puts it where it was`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a classic queue puts it where it was`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             try await broker.publish(["a", "b", "c", "d"], to: queue)
             let held = [try await broker.get(queue), try await broker.get(queue), try await broker.get(queue)]
@@ -174,8 +174,11 @@ extension Conformance {
             try await broker.expect(queue, holds: ["a", "b", "c", "d"])
         }
 
-        @Test(arguments: Broker.all, [false, true])
-        func `a quorum queue puts it by version and delivery limit`(_ broker: Broker, _ hasLimit: Bool) async throws {
+        @Test(arguments: ConformanceBroker.all, [false, true])
+        func `a quorum queue puts it by version and delivery limit`(
+            _ broker: ConformanceBroker,
+            _ hasLimit: Bool
+        ) async throws {
             let queue = try await broker.queue(.quorum) { $0.deliveryLimit = hasLimit ? 10 : nil }
             try await broker.publish(["a", "b", "c", "d"], to: queue)
             let held = [try await broker.get(queue), try await broker.get(queue), try await broker.get(queue)]
@@ -190,8 +193,10 @@ extension Conformance {
             try await broker.expect(queue, holds: expected)
         }
 
-        @Test(arguments: Broker.all)
-        func `a closed consumer's messages go back to a classic queue's head, in order`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a closed consumer's messages go back to a classic queue's head, in order`(
+            _ broker: ConformanceBroker
+        ) async throws {
             let queue = try await broker.queue()
             try await broker.publish(["a", "b", "c", "d"], to: queue)
             let consumer = try await broker.consume(queue, prefetch: 3)
@@ -201,8 +206,10 @@ extension Conformance {
             try await broker.expect(queue, holds: ["a", "b", "c", "d"])
         }
 
-        @Test(arguments: Broker.all)
-        func `a closed consumer's messages go back to a quorum queue's head, in order`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a closed consumer's messages go back to a quorum queue's head, in order`(
+            _ broker: ConformanceBroker
+        ) async throws {
             let queue = try await broker.queue(.quorum)
             try await broker.publish(["a", "b", "c", "d"], to: queue)
             let consumer = try await broker.consume(queue, prefetch: 3)

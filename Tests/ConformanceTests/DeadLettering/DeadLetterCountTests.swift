@@ -29,8 +29,8 @@ extension Conformance {
             }
         }
 
-        @Test(arguments: Broker.all, Way.all)
-        func `a dead letter takes along what counts`(_ broker: Broker, _ way: Way) async throws {
+        @Test(arguments: ConformanceBroker.all, Way.all)
+        func `a dead letter takes along what counts`(_ broker: ConformanceBroker, _ way: Way) async throws {
             for before in Before.allCases {
                 for end in End.allCases {
                     let letter = try await letter(broker, way, before, end)
@@ -41,9 +41,9 @@ extension Conformance {
             }
         }
 
-        @Test(arguments: Broker.all, QueueKind.common)
+        @Test(arguments: ConformanceBroker.all, QueueKind.common)
         func `a dead letter that a consumer of a classic queue waits for counts as new`(
-            _ broker: Broker,
+            _ broker: ConformanceBroker,
             _ source: QueueKind
         ) async throws {
             let dead = try await broker.queue(.classic)
@@ -54,7 +54,12 @@ extension Conformance {
             #expect(try await !consumer.next().isRedelivered)
         }
 
-        private func letter(_ broker: Broker, _ way: Way, _ before: Before, _ end: End) async throws -> Delivery {
+        private func letter(
+            _ broker: ConformanceBroker,
+            _ way: Way,
+            _ before: Before,
+            _ end: End
+        ) async throws -> Delivery {
             let dead = try await broker.queue(way.target)
             let queue = try await broker.queue(way.source, deadLettersTo: dead) {
                 if end == .overflow { $0.maxLength = 1 }

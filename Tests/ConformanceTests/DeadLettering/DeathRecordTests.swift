@@ -4,8 +4,11 @@ import Testing
 extension Conformance {
     /// What a dead letter's headers tell of it.
     @Suite struct DeathRecordTests {
-        @Test(arguments: Broker.all, QueueKind.common)
-        func `a death is recorded with all that is known of it`(_ broker: Broker, _ kind: QueueKind) async throws {
+        @Test(arguments: ConformanceBroker.all, QueueKind.common)
+        func `a death is recorded with all that is known of it`(
+            _ broker: ConformanceBroker,
+            _ kind: QueueKind
+        ) async throws {
             let dead = try await broker.queue()
             let queue = try await broker.queue(kind, deadLettersTo: dead)
             let exchange = try await broker.exchange(.direct)
@@ -29,8 +32,8 @@ extension Conformance {
             )
         }
 
-        @Test(arguments: Broker.all, QueueKind.common)
-        func `the first death is told apart`(_ broker: Broker, _ kind: QueueKind) async throws {
+        @Test(arguments: ConformanceBroker.all, QueueKind.common)
+        func `the first death is told apart`(_ broker: ConformanceBroker, _ kind: QueueKind) async throws {
             let dead = try await broker.queue()
             let second = try await broker.queue(kind, deadLettersTo: dead) { $0.messageTTL = .milliseconds(30) }
             let first = try await broker.queue(kind, deadLettersTo: second)
@@ -44,8 +47,11 @@ extension Conformance {
             #expect(letter.header("x-first-death-exchange") == .string(exchange))
         }
 
-        @Test(arguments: Broker.all, QueueKind.common)
-        func `the last death is told apart by late versions`(_ broker: Broker, _ kind: QueueKind) async throws {
+        @Test(arguments: ConformanceBroker.all, QueueKind.common)
+        func `the last death is told apart by late versions`(
+            _ broker: ConformanceBroker,
+            _ kind: QueueKind
+        ) async throws {
             let dead = try await broker.queue()
             let second = try await broker.queue(kind, deadLettersTo: dead) { $0.messageTTL = .milliseconds(30) }
             let first = try await broker.queue(kind, deadLettersTo: second)
@@ -58,8 +64,8 @@ extension Conformance {
             #expect(letter.header("x-last-death-exchange") == (isMarked ? "" : nil))
         }
 
-        @Test(arguments: Broker.all, QueueKind.common)
-        func `the latest death comes first`(_ broker: Broker, _ kind: QueueKind) async throws {
+        @Test(arguments: ConformanceBroker.all, QueueKind.common)
+        func `the latest death comes first`(_ broker: ConformanceBroker, _ kind: QueueKind) async throws {
             let dead = try await broker.queue()
             let third = try await broker.queue(kind, deadLettersTo: dead) { $0.messageTTL = .milliseconds(30) }
             let second = try await broker.queue(kind, deadLettersTo: third) { $0.messageTTL = .milliseconds(30) }
@@ -79,8 +85,8 @@ extension Conformance {
             }
         }
 
-        @Test(arguments: Broker.all, QueueKind.common)
-        func `the same death again is counted`(_ broker: Broker, _ kind: QueueKind) async throws {
+        @Test(arguments: ConformanceBroker.all, QueueKind.common)
+        func `the same death again is counted`(_ broker: ConformanceBroker, _ kind: QueueKind) async throws {
             let queue = broker.name("queue")
             let arguments = QueueArguments(kind) {
                 $0.deadLetterExchange = ""
@@ -100,8 +106,9 @@ extension Conformance {
             }
         }
 
-        @Test(arguments: Broker.all)
-        func `a death for another reason in the same queue is another record`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a death for another reason in the same queue is another record`(_ broker: ConformanceBroker) async throws
+        {
             let dead = try await broker.queue()
             let queue = try await broker.queue(.classic, deadLettersTo: dead)
             try await broker.publish("a", to: queue) { $0.expiration = "30" }
@@ -122,8 +129,8 @@ extension Conformance {
             )
         }
 
-        @Test(arguments: Broker.all, QueueKind.common)
-        func `an expiration is taken off and recorded`(_ broker: Broker, _ kind: QueueKind) async throws {
+        @Test(arguments: ConformanceBroker.all, QueueKind.common)
+        func `an expiration is taken off and recorded`(_ broker: ConformanceBroker, _ kind: QueueKind) async throws {
             let dead = try await broker.queue()
             let queue = try await broker.queue(kind, deadLettersTo: dead)
             try await broker.publish("a", to: queue) { $0.expiration = "30" }
@@ -132,8 +139,11 @@ extension Conformance {
             #expect(letter.deaths.first?["original-expiration"] == "30")
         }
 
-        @Test(arguments: Broker.all, QueueKind.common)
-        func `a dead letter keeps its properties and headers`(_ broker: Broker, _ kind: QueueKind) async throws {
+        @Test(arguments: ConformanceBroker.all, QueueKind.common)
+        func `a dead letter keeps its properties and headers`(
+            _ broker: ConformanceBroker,
+            _ kind: QueueKind
+        ) async throws {
             let dead = try await broker.queue()
             let queue = try await broker.queue(kind, deadLettersTo: dead)
             try await broker.publish("a", to: queue) {
@@ -156,8 +166,8 @@ extension Conformance {
             #expect(letter.headers?["mine"] == ["kept": true])
         }
 
-        @Test(arguments: Broker.all)
-        func `a dead letter is not marked as redelivered`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a dead letter is not marked as redelivered`(_ broker: ConformanceBroker) async throws {
             let dead = try await broker.queue()
             let queue = try await broker.queue(.classic, deadLettersTo: dead)
             try await broker.publish("a", to: queue)
@@ -166,8 +176,11 @@ extension Conformance {
             #expect(try await !broker.get(dead).isRedelivered)
         }
 
-        @Test(arguments: Broker.all, QueueKind.common)
-        func `a message that expires in a circle is dropped`(_ broker: Broker, _ kind: QueueKind) async throws {
+        @Test(arguments: ConformanceBroker.all, QueueKind.common)
+        func `a message that expires in a circle is dropped`(
+            _ broker: ConformanceBroker,
+            _ kind: QueueKind
+        ) async throws {
             let (one, two) = (broker.name("one"), broker.name("two"))
             for (name, next) in [(one, two), (two, one)] {
                 let arguments = QueueArguments(kind) {
@@ -184,8 +197,11 @@ extension Conformance {
             #expect(try await broker.ready(one) == 0)
         }
 
-        @Test(arguments: Broker.all, QueueKind.common)
-        func `a message that is refused on its circle goes on`(_ broker: Broker, _ kind: QueueKind) async throws {
+        @Test(arguments: ConformanceBroker.all, QueueKind.common)
+        func `a message that is refused on its circle goes on`(
+            _ broker: ConformanceBroker,
+            _ kind: QueueKind
+        ) async throws {
             let (work, wait) = (broker.name("work"), broker.name("wait"))
             for (name, next) in [(work, wait), (wait, work)] {
                 let arguments = QueueArguments(kind) {

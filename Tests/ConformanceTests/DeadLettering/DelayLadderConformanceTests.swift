@@ -5,9 +5,9 @@ import Warren
 extension Conformance {
     /// Delays that the broker keeps: Warren's ladder itself, and one of short levels.
     @Suite struct DelayLadderTests {
-        @Test(arguments: Broker.all)
+        @Test(arguments: ConformanceBroker.all)
         func `messages come down the ladder after their delay, in the order of their delays`(
-            _ broker: Broker
+            _ broker: ConformanceBroker
         ) async throws {
             _ = try await DelayLadder.plan.apply(to: broker.transport)
             let queue = try await broker.queue(.quorum)
@@ -30,8 +30,8 @@ extension Conformance {
             }
         }
 
-        @Test(arguments: Broker.all)
-        func `what no queue is bound for comes out where it can be found`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `what no queue is bound for comes out where it can be found`(_ broker: ConformanceBroker) async throws {
             _ = try await DelayLadder.plan.apply(to: broker.transport)
             let destination = broker.name("nobody")
             let way = try #require(DelayLadder.route(.seconds(1), to: destination))
@@ -48,7 +48,7 @@ extension Conformance {
         }
 
         /// A ladder of levels of 80 ms · 2ⁿ, built as Warren's is; returns its exchanges, the delivery exchange last.
-        private func ladder(_ broker: Broker, levels: Int) async throws -> [String] {
+        private func ladder(_ broker: ConformanceBroker, levels: Int) async throws -> [String] {
             var exchanges = [try await broker.exchange(.topic)]
             for level in 0..<levels {
                 let below = exchanges[0]
@@ -67,8 +67,8 @@ extension Conformance {
             return exchanges
         }
 
-        @Test(arguments: Broker.all)
-        func `each digit of a key makes its level's wait`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `each digit of a key makes its level's wait`(_ broker: ConformanceBroker) async throws {
             let exchanges = try await ladder(broker, levels: 4)
             let queue = try await broker.queue()
             try await broker.bind(queue, to: exchanges[4], "*.*.*.*." + queue)
@@ -86,8 +86,8 @@ extension Conformance {
             #expect(deaths == ["0.0.0.0": 0, "0.0.0.1": 1, "0.1.0.0": 1, "1.0.1.0": 2])
         }
 
-        @Test(arguments: Broker.all)
-        func `a destination gets what is its own only`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a destination gets what is its own only`(_ broker: ConformanceBroker) async throws {
             let exchanges = try await ladder(broker, levels: 2)
             let orders = try await broker.queue()
             let european = try await broker.queue()

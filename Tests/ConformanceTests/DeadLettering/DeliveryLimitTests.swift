@@ -4,8 +4,8 @@ import Testing
 extension Conformance {
     /// How often a quorum queue delivers a message.
     @Suite struct DeliveryLimitTests {
-        @Test(arguments: Broker.all)
-        func `a quorum queue counts what is given back with reject`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a quorum queue counts what is given back with reject`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue(.quorum) { $0.deliveryLimit = 10 }
             try await broker.publish("a", to: queue)
             for count in 0..<4 {
@@ -17,8 +17,9 @@ extension Conformance {
             }
         }
 
-        @Test(arguments: Broker.all)
-        func `a quorum queue counts what is given back with nack, by version`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a quorum queue counts what is given back with nack, by version`(_ broker: ConformanceBroker) async throws
+        {
             let queue = try await broker.queue(.quorum) { $0.deliveryLimit = 10 }
             try await broker.publish("a", to: queue)
             for count in 0..<4 {
@@ -30,8 +31,10 @@ extension Conformance {
             }
         }
 
-        @Test(arguments: Broker.all)
-        func `late quorum queues tell how often a message was delivered before`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `late quorum queues tell how often a message was delivered before`(
+            _ broker: ConformanceBroker
+        ) async throws {
             let queue = try await broker.queue(.quorum)
             try await broker.publish("a", to: queue)
             for count in 0..<3 as Range<Int64> {
@@ -43,8 +46,8 @@ extension Conformance {
             }
         }
 
-        @Test(arguments: Broker.all)
-        func `a quorum queue counts what a closed consumer had`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a quorum queue counts what a closed consumer had`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue(.quorum) { $0.deliveryLimit = 10 }
             try await broker.publish("a", to: queue)
             for count in 0..<3 {
@@ -55,8 +58,8 @@ extension Conformance {
             }
         }
 
-        @Test(arguments: Broker.all)
-        func `what was returned too often is dead-lettered`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `what was returned too often is dead-lettered`(_ broker: ConformanceBroker) async throws {
             let dead = try await broker.queue()
             let queue = try await broker.queue(.quorum, deadLettersTo: dead) { $0.deliveryLimit = 2 }
             try await broker.publish("a", to: queue)
@@ -69,8 +72,10 @@ extension Conformance {
             #expect(try await broker.ready(queue) == 0)
         }
 
-        @Test(arguments: Broker.all)
-        func `what was returned too often is dropped where there are no dead letters`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `what was returned too often is dropped where there are no dead letters`(
+            _ broker: ConformanceBroker
+        ) async throws {
             let queue = try await broker.queue(.quorum) { $0.deliveryLimit = 1 }
             try await broker.publish(["a", "b"], to: queue)
             for _ in 0..<2 {
@@ -83,8 +88,8 @@ extension Conformance {
             #expect(try await broker.ready(queue) == 0)
         }
 
-        @Test(arguments: Broker.all)
-        func `a limit of nought lets a message be delivered once`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a limit of nought lets a message be delivered once`(_ broker: ConformanceBroker) async throws {
             let dead = try await broker.queue()
             let queue = try await broker.queue(.quorum, deadLettersTo: dead) { $0.deliveryLimit = 0 }
             try await broker.publish("a", to: queue)
@@ -92,8 +97,8 @@ extension Conformance {
             #expect(try await broker.take(dead).deaths.first?["reason"] == "delivery_limit")
         }
 
-        @Test(arguments: Broker.all)
-        func `a quorum queue without a limit has the version's`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a quorum queue without a limit has the version's`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue(.quorum)
             try await broker.publish("a", to: queue)
             let consumer = try await broker.consume(queue, prefetch: 1)
@@ -105,8 +110,8 @@ extension Conformance {
             }
         }
 
-        @Test(arguments: Broker.all)
-        func `a classic queue counts nothing`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a classic queue counts nothing`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             try await broker.publish("a", to: queue)
             for _ in 0..<5 {
@@ -117,8 +122,8 @@ extension Conformance {
             #expect(try await broker.take(queue).text == "a")
         }
 
-        @Test(arguments: Broker.all)
-        func `a delivery count is left behind in the dead letter`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a delivery count is left behind in the dead letter`(_ broker: ConformanceBroker) async throws {
             let dead = try await broker.queue()
             let queue = try await broker.queue(.quorum, deadLettersTo: dead) { $0.deliveryLimit = 2 }
             try await broker.publish("a", to: queue)

@@ -62,8 +62,9 @@ extension Conformance {
             Refused("classic", "x-queue-type", 1),
         ]
 
-        @Test(arguments: Broker.all, refused)
-        func `an argument that no queue of the type takes`(_ broker: Broker, _ refused: Refused) async throws {
+        @Test(arguments: ConformanceBroker.all, refused)
+        func `an argument that no queue of the type takes`(_ broker: ConformanceBroker, _ refused: Refused) async throws
+        {
             var queue = QueueDeclaration(broker.name("queue"))
             queue.arguments.other = refused.others
             queue.arguments.other["x-queue-type"] = .string(refused.type)
@@ -73,8 +74,8 @@ extension Conformance {
         }
 
         // Before 4 it is taken too, though it means nothing there.
-        @Test(arguments: Broker.all)
-        func `a negative delivery limit is no limit since 4`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a negative delivery limit is no limit since 4`(_ broker: ConformanceBroker) async throws {
             var queue = QueueDeclaration(broker.name("queue"))
             queue.arguments.other = ["x-queue-type": "quorum", "x-delivery-limit": -1]
             try await broker.declare(queue)
@@ -85,8 +86,10 @@ extension Conformance {
             #expect(try await consumer.next().text == "a")
         }
 
-        @Test(arguments: Broker.all)
-        func `a consumer timeout is ignored, obeyed or refused by version and type`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a consumer timeout is ignored, obeyed or refused by version and type`(
+            _ broker: ConformanceBroker
+        ) async throws {
             for kind in QueueKind.common {
                 let queue = QueueDeclaration(
                     broker.name("queue"),
@@ -100,8 +103,8 @@ extension Conformance {
             }
         }
 
-        @Test(arguments: Broker.all)
-        func `limits that are the least or the most are taken`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `limits that are the least or the most are taken`(_ broker: ConformanceBroker) async throws {
             _ = try await broker.queue(.classic) {
                 $0.messageTTL = .seconds(315_360_000)
                 $0.expires = .seconds(315_360_000)

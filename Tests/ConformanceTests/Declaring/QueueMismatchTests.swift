@@ -120,8 +120,11 @@ extension Conformance {
             Difference(.quorum, "x-queue-type", "quorum", "classic", received: "'classic'", current: "'quorum'"),
         ]
 
-        @Test(arguments: Broker.all, differences)
-        func `a queue that exists with another argument`(_ broker: Broker, _ difference: Difference) async throws {
+        @Test(arguments: ConformanceBroker.all, differences)
+        func `a queue that exists with another argument`(
+            _ broker: ConformanceBroker,
+            _ difference: Difference
+        ) async throws {
             let name = broker.name("queue")
             try await broker.declare(difference.declaration(name, difference.declared))
             await expectRefusal(
@@ -135,8 +138,8 @@ extension Conformance {
             }
         }
 
-        @Test(arguments: Broker.all)
-        func `a queue that exists durable is not transient`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a queue that exists durable is not transient`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             await expectRefusal(
                 .declarationMismatch,
@@ -148,8 +151,8 @@ extension Conformance {
             }
         }
 
-        @Test(arguments: Broker.all)
-        func `a queue that exists and stays is not auto-delete`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a queue that exists and stays is not auto-delete`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             await expectRefusal(
                 .declarationMismatch,
@@ -161,16 +164,16 @@ extension Conformance {
             }
         }
 
-        @Test(arguments: Broker.all)
-        func `a shared queue can not be had exclusively`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a shared queue can not be had exclusively`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             await expectRefusal(.resourceLocked, 405, saying: queue) {
                 try await broker.declare(QueueDeclaration(queue, isExclusive: true))
             }
         }
 
-        @Test(arguments: Broker.all)
-        func `of two differences the broker tells one`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `of two differences the broker tells one`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue(.classic) { $0.maxLength = 5 }
             await expectRefusal(.declarationMismatch, 406, saying: "inequivalent arg 'durable'") {
                 let other = QueueArguments(.classic) { $0.maxLength = 6 }

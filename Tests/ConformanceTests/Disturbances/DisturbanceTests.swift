@@ -3,9 +3,9 @@ import Testing
 
 extension Conformance {
     /// What an operator, or a lack of memory, does to programs.
-    @Suite(OwnBrokerTrait(), .serialized) struct DisturbanceTests {
-        @Test(arguments: Broker.disturbable)
-        func `an alarm stops publishers and nobody else`(_ broker: Broker) async throws {
+    @Suite(PrivateBrokerTrait(), .serialized) struct DisturbanceTests {
+        @Test(arguments: ConformanceBroker.disturbable)
+        func `an alarm stops publishers and nobody else`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             try await broker.publish(["a", "b"], to: queue)
             let consumer = try await broker.consume(queue, prefetch: 1)
@@ -20,7 +20,7 @@ extension Conformance {
             if broker.product == .rabbitMQ {
                 try await broker.eventually {
                     try? await publish()
-                    return if case .blocked = broker.transport.health.publishing { true } else { false }
+                    return broker.transport.health.publishing.blockedReason != nil
                 }
             }
             await expectRefusal(.blocked, saying: "memory") { try await publish() }
@@ -33,8 +33,8 @@ extension Conformance {
             while try await consumer.take() != "d" {}
         }
 
-        @Test(arguments: Broker.disturbable)
-        func `a publish that waits for the end of an alarm goes out then`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.disturbable)
+        func `a publish that waits for the end of an alarm goes out then`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             try await broker.publish("a", to: queue)
             try await broker.setAlarm(true)
@@ -44,9 +44,9 @@ extension Conformance {
             try await broker.expect(queue, holds: ["a", "b"])
         }
 
-        @Test(arguments: Broker.disturbable, QueueKind.common)
+        @Test(arguments: ConformanceBroker.disturbable, QueueKind.common)
         func `a consumer goes on over a new connection, and what it had comes again`(
-            _ broker: Broker,
+            _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
             let queue = try await broker.queue(kind)
@@ -66,8 +66,8 @@ extension Conformance {
             try await broker.waitForReady(0, in: queue)
         }
 
-        @Test(arguments: Broker.disturbable)
-        func `what was got singly comes again`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.disturbable)
+        func `what was got singly comes again`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             try await broker.publish("a", to: queue)
             let held = try await broker.get(queue)
@@ -77,8 +77,8 @@ extension Conformance {
             #expect(held.isLost)
         }
 
-        @Test(arguments: Broker.disturbable)
-        func `an exclusive queue is there again, empty, for its consumer`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.disturbable)
+        func `an exclusive queue is there again, empty, for its consumer`(_ broker: ConformanceBroker) async throws {
             let queue = broker.name("mine")
             try await broker.declare(QueueDeclaration(queue, isDurable: false, isExclusive: true))
             try await broker.publish("a", to: queue)
@@ -99,8 +99,11 @@ extension Conformance {
 
     // RabbitMQ looks for deliveries that were kept too long once a minute, so these are the embedded broker's alone.
     @Suite struct ConsumerTimeoutTests {
-        @Test(arguments: Broker.embedded, QueueKind.common)
-        func `a delivery that is kept too long ends its consumer`(_ broker: Broker, _ kind: QueueKind) async throws {
+        @Test(arguments: ConformanceBroker.embedded, QueueKind.common)
+        func `a delivery that is kept too long ends its consumer`(
+            _ broker: ConformanceBroker,
+            _ kind: QueueKind
+        ) async throws {
             let queue = try await broker.queue(kind)
             try await broker.publish("a", to: queue)
             let consumer = try await broker.consume(queue)
@@ -122,8 +125,8 @@ extension Conformance {
             #expect(try await broker.get(queue).isRedelivered)
         }
 
-        @Test(arguments: Broker.embedded)
-        func `a delivery that is settled in time ends nothing`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.embedded)
+        func `a delivery that is settled in time ends nothing`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue(.quorum)
             let consumer = try await broker.consume(queue)
             for text in ["a", "b", "c"] {

@@ -6,8 +6,8 @@ extension Conformance {
     @Suite struct TimeToLiveTests {
         static let short = Duration.milliseconds(100)
 
-        @Test(arguments: Broker.all, QueueKind.common)
-        func `a queue drops what has waited too long`(_ broker: Broker, _ kind: QueueKind) async throws {
+        @Test(arguments: ConformanceBroker.all, QueueKind.common)
+        func `a queue drops what has waited too long`(_ broker: ConformanceBroker, _ kind: QueueKind) async throws {
             let short = try await broker.queue(kind) { $0.messageTTL = Self.short }
             let long = try await broker.queue(kind) { $0.messageTTL = .seconds(60) }
             for queue in [short, long] { try await broker.publish(["a", "b"], to: queue) }
@@ -15,8 +15,8 @@ extension Conformance {
             try await broker.waitForReady(2, in: long)
         }
 
-        @Test(arguments: Broker.all, QueueKind.common)
-        func `a message's own expiration counts`(_ broker: Broker, _ kind: QueueKind) async throws {
+        @Test(arguments: ConformanceBroker.all, QueueKind.common)
+        func `a message's own expiration counts`(_ broker: ConformanceBroker, _ kind: QueueKind) async throws {
             let queue = try await broker.queue(kind)
             try await broker.publish("a", to: queue) { $0.expiration = "100" }
             try await broker.publish("b", to: queue)
@@ -25,9 +25,9 @@ extension Conformance {
             try await broker.expect(queue, holds: ["b"])
         }
 
-        @Test(arguments: Broker.all, QueueKind.common)
+        @Test(arguments: ConformanceBroker.all, QueueKind.common)
         func `of the queue's time and the message's the shorter counts`(
-            _ broker: Broker,
+            _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
             let long = try await broker.queue(kind) { $0.messageTTL = .seconds(60) }
@@ -38,8 +38,11 @@ extension Conformance {
             try await broker.waitForReady(0, in: short)
         }
 
-        @Test(arguments: Broker.all, QueueKind.common)
-        func `what is over goes only once it is at the head`(_ broker: Broker, _ kind: QueueKind) async throws {
+        @Test(arguments: ConformanceBroker.all, QueueKind.common)
+        func `what is over goes only once it is at the head`(
+            _ broker: ConformanceBroker,
+            _ kind: QueueKind
+        ) async throws {
             let queue = try await broker.queue(kind)
             try await broker.publish("a", to: queue)
             try await broker.publish("b", to: queue) { $0.expiration = "30" }
@@ -50,8 +53,11 @@ extension Conformance {
             #expect(try await broker.take(queue).text == "c")
         }
 
-        @Test(arguments: Broker.all, QueueKind.common)
-        func `a time of nought drops what no consumer takes at once`(_ broker: Broker, _ kind: QueueKind) async throws {
+        @Test(arguments: ConformanceBroker.all, QueueKind.common)
+        func `a time of nought drops what no consumer takes at once`(
+            _ broker: ConformanceBroker,
+            _ kind: QueueKind
+        ) async throws {
             let queue = try await broker.queue(kind) { $0.messageTTL = .zero }
             try await broker.publish("a", to: queue)
             try await broker.waitForReady(0, in: queue)
@@ -59,8 +65,8 @@ extension Conformance {
             try await consumer.expectNone()
         }
 
-        @Test(arguments: Broker.all)
-        func `a time of nought lets a waiting consumer have its message`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a time of nought lets a waiting consumer have its message`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue(.classic) { $0.messageTTL = .zero }
             let consumer = try await broker.consume(queue, prefetch: 1)
             try await broker.publish(["a", "b"], to: queue)
@@ -70,8 +76,8 @@ extension Conformance {
             try await consumer.expectNone()
         }
 
-        @Test(arguments: Broker.all)
-        func `an expiration of nought drops what no consumer takes at once`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `an expiration of nought drops what no consumer takes at once`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             try await broker.publish("a", to: queue) { $0.expiration = "0" }
             try await broker.waitForReady(0, in: queue)
@@ -80,8 +86,8 @@ extension Conformance {
             #expect(try await consumer.take() == "b")
         }
 
-        @Test(arguments: Broker.all, QueueKind.common)
-        func `what is unsettled does not expire`(_ broker: Broker, _ kind: QueueKind) async throws {
+        @Test(arguments: ConformanceBroker.all, QueueKind.common)
+        func `what is unsettled does not expire`(_ broker: ConformanceBroker, _ kind: QueueKind) async throws {
             let queue = try await broker.queue(kind) { $0.messageTTL = Self.short }
             let consumer = try await broker.consume(queue)
             try await broker.publish("a", to: queue)
@@ -92,8 +98,9 @@ extension Conformance {
             #expect(try await consumer.take() == "b")
         }
 
-        @Test(arguments: Broker.all, QueueKind.common)
-        func `what is given back after its time is dropped`(_ broker: Broker, _ kind: QueueKind) async throws {
+        @Test(arguments: ConformanceBroker.all, QueueKind.common)
+        func `what is given back after its time is dropped`(_ broker: ConformanceBroker, _ kind: QueueKind) async throws
+        {
             let queue = try await broker.queue(kind) { $0.messageTTL = .milliseconds(400) }
             let consumer = try await broker.consume(queue)
             try await broker.publish("a", to: queue)
@@ -106,8 +113,8 @@ extension Conformance {
             #expect(next == nil)
         }
 
-        @Test(arguments: Broker.all)
-        func `messages expire in their order`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `messages expire in their order`(_ broker: ConformanceBroker) async throws {
             let dead = try await broker.queue()
             let queue = try await broker.queue(.classic) {
                 $0.messageTTL = .milliseconds(50)
@@ -125,15 +132,15 @@ extension Conformance {
         /// Long enough for a busy machine to use the queue before.
         static let short = Duration.seconds(2)
 
-        @Test(arguments: Broker.all, QueueKind.common)
-        func `an unused queue goes with its messages`(_ broker: Broker, _ kind: QueueKind) async throws {
+        @Test(arguments: ConformanceBroker.all, QueueKind.common)
+        func `an unused queue goes with its messages`(_ broker: ConformanceBroker, _ kind: QueueKind) async throws {
             let queue = try await broker.queue(kind) { $0.expires = Self.short }
             try await broker.publish("a", to: queue)
             try await broker.waitForExpiry(of: queue, after: Self.short)
         }
 
-        @Test(arguments: Broker.all)
-        func `a consumer keeps a queue, and the time runs from its end`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a consumer keeps a queue, and the time runs from its end`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue(.classic) { $0.expires = Self.short }
             let consumer = try await broker.consume(queue)
             try await broker.pass(Self.short * 2)
@@ -143,8 +150,8 @@ extension Conformance {
             try await broker.waitForExpiry(of: queue, after: Self.short)
         }
 
-        @Test(arguments: Broker.all)
-        func `getting, even nothing, keeps a queue`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `getting, even nothing, keeps a queue`(_ broker: ConformanceBroker) async throws {
             // With each life that is too short for a busy machine to get in time, a longer one.
             for expiry in [Duration.seconds(1), .seconds(4), .seconds(16)] {
                 let queue = try await broker.queue(.classic) { $0.expires = expiry }
@@ -162,8 +169,8 @@ extension Conformance {
             }
         }
 
-        @Test(arguments: Broker.all)
-        func `publishing does not keep a queue`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `publishing does not keep a queue`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue(.classic) { $0.expires = .milliseconds(600) }
             for _ in 0..<3 {
                 // While it goes, RabbitMQ may refuse a message.
@@ -173,8 +180,8 @@ extension Conformance {
             try await broker.waitForExpiry(of: queue, after: .milliseconds(600))
         }
 
-        @Test(arguments: Broker.all)
-        func `what goes with a queue is not dead-lettered`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `what goes with a queue is not dead-lettered`(_ broker: ConformanceBroker) async throws {
             let dead = try await broker.queue()
             let queue = try await broker.queue(.classic) {
                 $0.expires = Self.short

@@ -55,8 +55,8 @@ extension Conformance {
             },
         ]
 
-        @Test(arguments: Broker.all, properties)
-        func `a message keeps its properties`(_ broker: Broker, _ change: Change) async throws {
+        @Test(arguments: ConformanceBroker.all, properties)
+        func `a message keeps its properties`(_ broker: ConformanceBroker, _ change: Change) async throws {
             for kind in QueueKind.common {
                 let queue = try await broker.queue(kind)
                 var properties = BasicProperties()
@@ -83,8 +83,11 @@ extension Conformance {
             ("empty array", []), ("table", ["nested": ["deeper": [true]]]), ("empty table", [:]),
         ]
 
-        @Test(arguments: Broker.all, headers)
-        func `a message keeps its headers`(_ broker: Broker, _ header: (name: String, value: FieldValue)) async throws {
+        @Test(arguments: ConformanceBroker.all, headers)
+        func `a message keeps its headers`(
+            _ broker: ConformanceBroker,
+            _ header: (name: String, value: FieldValue)
+        ) async throws {
             for kind in QueueKind.common {
                 let queue = try await broker.queue(kind)
                 try await broker.publish("a", to: queue) { $0.headers = ["header": header.value, "other": 1] }
@@ -94,8 +97,8 @@ extension Conformance {
             }
         }
 
-        @Test(arguments: Broker.all, [0, 1, 131_064, 131_065, 300_000, 2_000_000])
-        func `a message keeps its body of any size`(_ broker: Broker, _ size: Int) async throws {
+        @Test(arguments: ConformanceBroker.all, [0, 1, 131_064, 131_065, 300_000, 2_000_000])
+        func `a message keeps its body of any size`(_ broker: ConformanceBroker, _ size: Int) async throws {
             let queue = try await broker.queue()
             let body = (0..<size).map { UInt8(truncatingIfNeeded: $0 &* 7 &+ $0 >> 8) }
             try await broker.transport.publish(
@@ -108,8 +111,8 @@ extension Conformance {
             #expect(found.body == body)
         }
 
-        @Test(arguments: Broker.all)
-        func `a body of more than 16 MiB is refused before it is sent`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a body of more than 16 MiB is refused before it is sent`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             await expectRefusal(.messageTooLarge) {
                 try await broker.transport.publish(
@@ -122,9 +125,9 @@ extension Conformance {
             #expect(try await broker.ready(queue) == 0)
         }
 
-        @Test(arguments: Broker.all, ["", "-1", "1.5", "soon", "315360000001"])
+        @Test(arguments: ConformanceBroker.all, ["", "-1", "1.5", "soon", "315360000001"])
         func `an expiration that is no number of milliseconds is refused`(
-            _ broker: Broker,
+            _ broker: ConformanceBroker,
             _ expiration: String
         ) async throws {
             let queue = try await broker.queue()
@@ -133,16 +136,16 @@ extension Conformance {
             }
         }
 
-        @Test(arguments: Broker.all)
-        func `a header that is no number is refused`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a header that is no number is refused`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             await expectRefusal(.invalidArgument) {
                 try await broker.publish("a", to: queue) { $0.headers = ["a": .double(.nan)] }
             }
         }
 
-        @Test(arguments: Broker.all)
-        func `each queue's copy is its own`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `each queue's copy is its own`(_ broker: ConformanceBroker) async throws {
             let exchange = try await broker.exchange()
             let queues = [try await broker.queue(), try await broker.queue()]
             for queue in queues { try await broker.bind(queue, to: exchange) }

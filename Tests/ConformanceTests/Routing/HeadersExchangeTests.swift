@@ -75,8 +75,8 @@ extension Conformance {
             ),
         ]
 
-        @Test(arguments: Broker.all, matches)
-        func `headers match a binding's arguments`(_ broker: Broker, _ match: Match) async throws {
+        @Test(arguments: ConformanceBroker.all, matches)
+        func `headers match a binding's arguments`(_ broker: ConformanceBroker, _ match: Match) async throws {
             let exchange = try await broker.exchange(.headers)
             let queue = try await broker.queue()
             try await broker.bind(queue, to: exchange, "", match.binding)
@@ -88,8 +88,8 @@ extension Conformance {
             }
         }
 
-        @Test(arguments: Broker.all)
-        func `a headers exchange looks at no key`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a headers exchange looks at no key`(_ broker: ConformanceBroker) async throws {
             let exchange = try await broker.exchange(.headers)
             let queue = try await broker.queue()
             try await broker.bind(queue, to: exchange, "one", ["a": 1])
@@ -97,8 +97,8 @@ extension Conformance {
             #expect(try await !broker.routes(exchange, "one"))
         }
 
-        @Test(arguments: Broker.all, ["all-with-x", "any-with-x"])
-        func `with x, what begins with x- is looked at`(_ broker: Broker, _ match: String) async throws {
+        @Test(arguments: ConformanceBroker.all, ["all-with-x", "any-with-x"])
+        func `with x, what begins with x- is looked at`(_ broker: ConformanceBroker, _ match: String) async throws {
             let exchange = try await broker.exchange(.headers)
             let queue = try await broker.queue()
             try await broker.bind(queue, to: exchange, "", ["x-match": .string(match), "x-a": 1])
@@ -106,8 +106,8 @@ extension Conformance {
             #expect(try await !broker.routes(exchange) { $0.headers = ["x-a": 2] })
         }
 
-        @Test(arguments: Broker.all)
-        func `an unknown way to match is refused`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `an unknown way to match is refused`(_ broker: ConformanceBroker) async throws {
             let exchange = try await broker.exchange(.headers)
             let queue = try await broker.queue()
             await expectRefusal(.refused, 406, saying: "x-match", "some") {
@@ -115,8 +115,8 @@ extension Conformance {
             }
         }
 
-        @Test(arguments: Broker.all)
-        func `several bindings that match give one message`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `several bindings that match give one message`(_ broker: ConformanceBroker) async throws {
             let exchange = try await broker.exchange(.headers)
             let queue = try await broker.queue()
             try await broker.bind(queue, to: exchange, "", ["a": 1])
