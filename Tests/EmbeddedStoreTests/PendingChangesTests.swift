@@ -21,7 +21,7 @@ import Testing
         return pending
     }
 
-    @Test func `Of each message the last change is left`() {
+    @Test func `Only the last change of each message is kept`() {
         let messages = folded([
             .messageStored(stored(1)), .messageDelivered(queue: "q", position: 1),
             .messageStored(stored(2)), .messageDelivered(queue: "q", position: 2),
@@ -38,7 +38,7 @@ import Testing
         )
     }
 
-    @Test func `Deleting a queue forgets its messages, and one of its name begins anew`() {
+    @Test func `Deleting a queue drops its messages, and a new queue of its name starts empty`() {
         let pending = folded([
             .messageStored(stored(1)), .queueDeleted("q"), .queueDeclared(QueueDeclaration("q")),
             .messageStored(stored(7)),
@@ -48,7 +48,7 @@ import Testing
         #expect(pending.queues["q"]?.messages == [7: .stored(stored(7), isUnsettled: false)])
     }
 
-    @Test func `Changes in two parts come to the same as in one`() {
+    @Test func `Changes in two parts give the same result as in one`() {
         let binding = Binding(from: "e", to: .queue("q"), routingKey: "k")
         let all: [BrokerChange] = [
             .exchangeDeclared(ExchangeDeclaration("e", kind: .fanout)), .queueDeclared(QueueDeclaration("q")),
@@ -65,7 +65,7 @@ import Testing
         }
     }
 
-    @Test func `A change that repeats takes no more room`() {
+    @Test func `A repeated change takes no more memory`() {
         var pending = PendingChanges()
         for requeues in 0..<1_000 {
             pending.add(.messageStored(stored(1, requeues: requeues)))
@@ -77,7 +77,7 @@ import Testing
         #expect(pending.queues["q"]?.messages.count == 1)
     }
 
-    @Test func `Times are rounded up to microseconds and never run over`() {
+    @Test func `Times are rounded up to microseconds and never overflow`() {
         #expect(Duration.nanoseconds(1_001).microsecondsRoundedUp == 2)
         #expect(Duration.microseconds(5).microsecondsRoundedUp == 5)
         #expect(Duration.seconds(Int64.max).microsecondsRoundedUp == .max)

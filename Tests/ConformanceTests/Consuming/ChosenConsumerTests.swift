@@ -2,14 +2,14 @@ import AMQP
 import Testing
 
 extension Conformance {
-    /// Queues with one active consumer at a time.
+    /// Queues with a single active consumer.
     @Suite struct SingleActiveConsumerTests {
         private func queue(_ broker: ConformanceBroker, _ kind: QueueKind) async throws -> String {
             try await broker.queue(kind) { $0.singleActiveConsumer = true }
         }
 
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `the first consumer gets all, and the others wait`(
+        func `the first consumer gets all messages, and the others wait`(
             _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
@@ -23,7 +23,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `the next one takes over from one that is closed, with what it had`(
+        func `the next consumer takes over from a closed one, with its unsettled messages`(
             _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
@@ -39,7 +39,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `the next one takes over from one that is cancelled`(
+        func `the next consumer takes over from a cancelled one`(
             _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
@@ -54,7 +54,9 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `one of higher priority takes over a quorum queue by version`(_ broker: ConformanceBroker) async throws {
+        func `a consumer of higher priority takes over a quorum queue, depending on the version`(
+            _ broker: ConformanceBroker
+        ) async throws {
             let queue = try await queue(broker, .quorum)
             let first = try await broker.consume(queue, prefetch: 1)
             let second = try await broker.consume(queue, prefetch: 1, arguments: ["x-priority": 5])
@@ -65,7 +67,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `one that waited and went does not take over`(_ broker: ConformanceBroker) async throws {
+        func `a consumer that is gone does not take over`(_ broker: ConformanceBroker) async throws {
             let queue = try await queue(broker, .classic)
             let first = try await broker.consume(queue, prefetch: 1)
             let second = try await broker.consume(queue, prefetch: 1)
@@ -77,7 +79,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `it is told from a message that is got singly`(_ broker: ConformanceBroker) async throws {
+        func `a get works beside the active consumer`(_ broker: ConformanceBroker) async throws {
             let queue = try await queue(broker, .classic)
             try await broker.publish(["a", "b"], to: queue)
             let consumer = try await broker.consume(queue, prefetch: 1)
@@ -86,10 +88,10 @@ extension Conformance {
         }
     }
 
-    /// Consumers that go before others.
+    /// Consumers with priorities.
     @Suite struct ConsumerPriorityTests {
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `the higher gets all while it has room, then the lower`(
+        func `the highest priority gets all messages while it has room, then the next`(
             _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
@@ -104,8 +106,10 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `the higher is served again once it has room`(_ broker: ConformanceBroker, _ kind: QueueKind) async throws
-        {
+        func `the higher priority is served again once it has room`(
+            _ broker: ConformanceBroker,
+            _ kind: QueueKind
+        ) async throws {
             let queue = try await broker.queue(kind)
             let high = try await broker.consume(queue, prefetch: 1, arguments: ["x-priority": 1])
             let low = try await broker.consume(queue, prefetch: 1)
@@ -117,7 +121,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a priority that is no number is refused`(_ broker: ConformanceBroker) async throws {
+        func `a priority that isn't a number is refused`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             await expectRefusal(.refused, 406, saying: "x-priority") {
                 _ = try await broker.consume(queue, arguments: ["x-priority": "high"])

@@ -2,7 +2,7 @@ import AMQP
 import Testing
 
 extension Conformance {
-    /// A consumer's beginning and end.
+    /// The start and end of a consumer.
     @Suite struct ConsumerTests {
         @Test(arguments: ConformanceBroker.all)
         func `consuming a queue that does not exist is an error that names it`(_ broker: ConformanceBroker) async throws
@@ -28,7 +28,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `a cancelled consumer's stream ends, and what came can still be settled`(
+        func `a cancelled consumer's stream ends, and its deliveries can still be settled`(
             _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
@@ -125,7 +125,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `an unknown argument of a consumer is taken`(_ broker: ConformanceBroker) async throws {
+        func `an unknown consumer argument is accepted`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             let consumer = try await broker.consume(queue, arguments: ["x-unheard-of": 1])
             try await broker.publish("a", to: queue)

@@ -2,9 +2,9 @@ import AMQP
 import Testing
 
 extension Conformance {
-    /// Queues that one connection has to itself.
+    /// Queues that belong to one connection.
     @Suite struct ExclusiveQueueTests {
-        /// A queue that a connection of its own has to itself.
+        /// Declares an exclusive queue on a new connection.
         private func exclusive(_ broker: ConformanceBroker) async throws -> (owner: any Transport, queue: String) {
             let owner = broker.connect()
             let queue = broker.name("mine")
@@ -13,7 +13,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `its owner uses it`(_ broker: ConformanceBroker) async throws {
+        func `its owner can use it`(_ broker: ConformanceBroker) async throws {
             let (owner, queue) = try await exclusive(broker)
             try await broker.publish("a", to: queue)
             let consumer = try await broker.consume(queue, on: owner)
@@ -24,7 +24,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `others publish to it`(_ broker: ConformanceBroker) async throws {
+        func `others can publish to it`(_ broker: ConformanceBroker) async throws {
             let (owner, queue) = try await exclusive(broker)
             try await broker.publish("a", to: queue)
             #expect(try await owner.status(ofQueue: queue).messageCount == 1)
@@ -56,14 +56,14 @@ extension Conformance {
         ]
 
         @Test(arguments: ConformanceBroker.all, uses)
-        func `no other may`(_ broker: ConformanceBroker, _ use: Use) async throws {
+        func `others may not use it`(_ broker: ConformanceBroker, _ use: Use) async throws {
             let (owner, queue) = try await exclusive(broker)
             await expectRefusal(.resourceLocked, 405, saying: queue) { try await use.body(broker.transport, queue) }
             #expect(try await broker.exists(queue, on: owner))
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `it goes with its owner's connection`(_ broker: ConformanceBroker) async throws {
+        func `it is deleted with its owner's connection`(_ broker: ConformanceBroker) async throws {
             let (owner, queue) = try await exclusive(broker)
             try await broker.publish("a", to: queue)
             await owner.close()
@@ -79,7 +79,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `it does not go with another's connection`(_ broker: ConformanceBroker) async throws {
+        func `it is not deleted with another connection`(_ broker: ConformanceBroker) async throws {
             let (owner, queue) = try await exclusive(broker)
             let other = broker.connect()
             _ = try await other.broker()
@@ -88,7 +88,8 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `its unsettled messages are not dead-lettered when it goes`(_ broker: ConformanceBroker) async throws {
+        func `its unsettled messages are not dead-lettered when it is deleted`(_ broker: ConformanceBroker) async throws
+        {
             let dead = try await broker.queue()
             let owner = broker.connect()
             let queue = broker.name("mine")
@@ -109,7 +110,7 @@ extension Conformance {
         }
     }
 
-    /// Queues that go with their last consumer.
+    /// Queues that are deleted with their last consumer.
     @Suite struct AutoDeleteQueueTests {
         private func autoDelete(_ broker: ConformanceBroker) async throws -> String {
             try await broker.declare(QueueDeclaration(broker.name("passing"), isAutoDelete: true))
@@ -125,7 +126,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `it goes when its consumer is cancelled`(_ broker: ConformanceBroker) async throws {
+        func `it is deleted when its consumer is cancelled`(_ broker: ConformanceBroker) async throws {
             let queue = try await autoDelete(broker)
             try await broker.publish("a", to: queue)
             let consumer = try await broker.consume(queue)
@@ -134,7 +135,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `it goes when its consumer is closed`(_ broker: ConformanceBroker) async throws {
+        func `it is deleted when its consumer is closed`(_ broker: ConformanceBroker) async throws {
             let queue = try await autoDelete(broker)
             let consumer = try await broker.consume(queue)
             await consumer.close()
@@ -142,7 +143,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `it goes when its consumer's connection does`(_ broker: ConformanceBroker) async throws {
+        func `it is deleted with its consumer's connection`(_ broker: ConformanceBroker) async throws {
             let queue = try await autoDelete(broker)
             let other = broker.connect()
             _ = try await broker.consume(queue, on: other)

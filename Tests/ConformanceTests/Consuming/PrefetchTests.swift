@@ -4,7 +4,7 @@ import Testing
 extension Conformance {
     @Suite struct PrefetchTests {
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `no more deliveries than the prefetch are unsettled`(
+        func `at most as many deliveries as the prefetch are unsettled`(
             _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
@@ -21,7 +21,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a prefetch of nought is no limit`(_ broker: ConformanceBroker) async throws {
+        func `a prefetch of zero means no limit`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             try await broker.publish((0..<100).map(String.init), to: queue)
             let consumer = try await broker.consume(queue, prefetch: 0)
@@ -29,7 +29,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `each consumer has a prefetch of its own`(_ broker: ConformanceBroker) async throws {
+        func `each consumer has its own prefetch`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             let one = try await broker.consume(queue, prefetch: 1)
             let other = try await broker.consume(queue, prefetch: 2)
@@ -42,7 +42,8 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `what is got singly is no part of a prefetch`(_ broker: ConformanceBroker) async throws {
+        func `a message that was got singly doesn't count towards a prefetch`(_ broker: ConformanceBroker) async throws
+        {
             let queue = try await broker.queue()
             try await broker.publish(["a", "b", "c"], to: queue)
             _ = try await broker.get(queue)
@@ -51,7 +52,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `giving back makes room as acknowledging does`(_ broker: ConformanceBroker, _ kind: QueueKind) async throws
+        func `rejecting a message makes room for the next`(_ broker: ConformanceBroker, _ kind: QueueKind) async throws
         {
             let queue = try await broker.queue(kind)
             try await broker.publish(["a", "b", "c"], to: queue)
@@ -62,7 +63,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `a consumer that waits gets what is published next`(
+        func `a waiting consumer gets the next published message`(
             _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
@@ -75,7 +76,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `two consumers take turns`(_ broker: ConformanceBroker) async throws {
+        func `two consumers are served in turn`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             let one = try await broker.consume(queue)
             let other = try await broker.consume(queue)

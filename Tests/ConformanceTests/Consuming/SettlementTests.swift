@@ -4,7 +4,7 @@ import Testing
 extension Conformance {
     @Suite struct SettlementTests {
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `an acknowledged message is gone`(_ broker: ConformanceBroker, _ kind: QueueKind) async throws {
+        func `an acknowledged message is removed`(_ broker: ConformanceBroker, _ kind: QueueKind) async throws {
             let queue = try await broker.queue(kind)
             try await broker.publish(["a", "b"], to: queue)
             let consumer = try await broker.consume(queue)
@@ -15,7 +15,10 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `a message given back comes again, marked`(_ broker: ConformanceBroker, _ kind: QueueKind) async throws {
+        func `a requeued message is redelivered and marked as such`(
+            _ broker: ConformanceBroker,
+            _ kind: QueueKind
+        ) async throws {
             let queue = try await broker.queue(kind)
             try await broker.publish("a", to: queue)
             let consumer = try await broker.consume(queue)
@@ -31,7 +34,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `a message refused for good is gone where there are no dead letters`(
+        func `a discarded message is dropped without a dead-letter exchange`(
             _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
@@ -77,7 +80,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `what is unsettled goes back when its consumer is closed, marked`(
+        func `unsettled messages are requeued when their consumer is closed, marked as redelivered`(
             _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
@@ -100,7 +103,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `what is unsettled goes back when its connection is closed, marked`(
+        func `unsettled messages are requeued when their connection is closed, marked as redelivered`(
             _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
@@ -118,7 +121,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `one consumer's close leaves another's deliveries alone`(_ broker: ConformanceBroker) async throws {
+        func `closing one consumer leaves another's deliveries alone`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             let one = try await broker.consume(queue, prefetch: 1)
             let other = try await broker.consume(queue, prefetch: 1)
@@ -134,7 +137,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `another consumer gets what one gives back`(_ broker: ConformanceBroker) async throws {
+        func `another consumer gets a requeued message`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             let one = try await broker.consume(queue, prefetch: 1)
             try await broker.publish("a", to: queue)
@@ -148,7 +151,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `unsettled messages are not counted as ready, and are when they are given back`(
+        func `unsettled messages don't count as ready until they are requeued`(
             _ broker: ConformanceBroker
         ) async throws {
             let queue = try await broker.queue()
@@ -160,10 +163,10 @@ extension Conformance {
         }
     }
 
-    /// Where a message stands that was given back.
+    /// The place of a requeued message.
     @Suite struct RequeuePositionTests {
         @Test(arguments: ConformanceBroker.all)
-        func `a classic queue puts it where it was`(_ broker: ConformanceBroker) async throws {
+        func `a classic queue requeues a message at its original place`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             try await broker.publish(["a", "b", "c", "d"], to: queue)
             let held = [try await broker.get(queue), try await broker.get(queue), try await broker.get(queue)]
@@ -175,7 +178,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, [false, true])
-        func `a quorum queue puts it by version and delivery limit`(
+        func `a quorum queue requeues a message depending on version and delivery limit`(
             _ broker: ConformanceBroker,
             _ hasLimit: Bool
         ) async throws {
@@ -188,13 +191,14 @@ extension Conformance {
             }
             let limited = hasLimit || broker.features.defaultDeliveryLimit != nil
             let isBack = broker.features.requeuePosition(hasDeliveryLimit: limited) == .back
-            // Before the others, RabbitMQ's documentation says "to its original position"; it is the order of their return.
+            // Before the others. RabbitMQ's documentation says "to its original position", but it is the order of
+            // requeueing.
             let expected = isBack ? ["d", "b", "a", "c"] : ["b", "a", "c", "d"]
             try await broker.expect(queue, holds: expected)
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a closed consumer's messages go back to a classic queue's head, in order`(
+        func `a closed consumer's messages are requeued at a classic queue's head, in order`(
             _ broker: ConformanceBroker
         ) async throws {
             let queue = try await broker.queue()
@@ -207,7 +211,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a closed consumer's messages go back to a quorum queue's head, in order`(
+        func `a closed consumer's messages are requeued at a quorum queue's head, in order`(
             _ broker: ConformanceBroker
         ) async throws {
             let queue = try await broker.queue(.quorum)
@@ -216,7 +220,7 @@ extension Conformance {
             _ = try await consumer.next(3)
             await consumer.close()
             try await broker.waitForReady(4, in: queue)
-            // Without a limit, 3.10 puts behind the others what is given back, but not what its consumer left.
+            // Without a limit, 3.10 puts requeued messages behind the others, but not those of a closed consumer.
             try await broker.expect(queue, holds: ["a", "b", "c", "d"])
         }
     }

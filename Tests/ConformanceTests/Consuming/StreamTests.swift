@@ -1,7 +1,7 @@
 import AMQP
 import Testing
 
-// RabbitMQ closes the whole connection (540) where a stream is asked for a single message or purged, so no case does.
+// RabbitMQ closes the whole connection (540) on a get from a stream or its purging, so no case does either.
 extension Conformance {
     /// Streams, as far as Warren's control stream needs them.
     @Suite struct StreamTests {
@@ -12,7 +12,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `each reader gets all from the start`(_ broker: ConformanceBroker) async throws {
+        func `each reader gets all messages from the first`(_ broker: ConformanceBroker) async throws {
             let stream = try await stream(broker, ["a", "b", "c"])
             for _ in 0..<2 {
                 let reader = try await broker.consume(stream, arguments: ["x-stream-offset": "first"])
@@ -22,7 +22,9 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a reader from the next on gets what comes`(_ broker: ConformanceBroker) async throws {
+        func `a reader that starts with the next message gets what is published later`(
+            _ broker: ConformanceBroker
+        ) async throws {
             let stream = try await stream(broker, ["a", "b"])
             let reader = try await broker.consume(stream, arguments: ["x-stream-offset": "next"])
             try await broker.publish("c", to: stream)
@@ -30,7 +32,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a delivery tells its offset, and a reader begins at one`(_ broker: ConformanceBroker) async throws {
+        func `a delivery has an offset, at which a reader can start`(_ broker: ConformanceBroker) async throws {
             let stream = try await stream(broker, ["a", "b", "c", "d"])
             let reader = try await broker.consume(stream, arguments: ["x-stream-offset": .int64(2)])
             let first = try await reader.next()
@@ -41,7 +43,8 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a reader has no more unsettled than its prefetch`(_ broker: ConformanceBroker) async throws {
+        func `a reader never has more unsettled deliveries than its prefetch`(_ broker: ConformanceBroker) async throws
+        {
             let stream = try await stream(broker, ["a", "b", "c"])
             let reader = try await broker.consume(stream, prefetch: 1, arguments: ["x-stream-offset": "first"])
             let first = try await reader.next()

@@ -2,10 +2,10 @@ import AMQP
 import Testing
 
 extension Conformance {
-    /// What makes a dead letter, and where it goes.
+    /// The causes of dead-lettering, and the routing of dead letters.
     @Suite struct DeadLetterTests {
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `a refused message goes to the dead-letter exchange`(
+        func `a rejected message goes to the dead-letter exchange`(
             _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
@@ -51,8 +51,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `an acknowledged message and one given back are no dead letters`(_ broker: ConformanceBroker) async throws
-        {
+        func `an acknowledged or requeued message is not dead-lettered`(_ broker: ConformanceBroker) async throws {
             let dead = try await broker.queue()
             let queue = try await broker.queue(.classic, deadLettersTo: dead)
             try await broker.publish(["a", "b"], to: queue)
@@ -64,7 +63,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `a dead letter keeps its key where the queue names none`(
+        func `a dead letter keeps its key if the queue sets none`(
             _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
@@ -81,7 +80,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `a dead letter has the queue's key where it names one`(
+        func `a dead letter gets the queue's key if there is one`(
             _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
@@ -100,7 +99,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a dead letter goes to every queue that is bound`(_ broker: ConformanceBroker) async throws {
+        func `a dead letter goes to every bound queue`(_ broker: ConformanceBroker) async throws {
             let exchange = try await broker.exchange()
             let queue = try await broker.queue(.classic) { $0.deadLetterExchange = exchange }
             let dead = [try await broker.queue(), try await broker.queue(.quorum)]
@@ -111,7 +110,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `a dead letter for an exchange that does not exist is dropped`(
+        func `a dead letter for a missing exchange is dropped`(
             _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
@@ -123,8 +122,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `a dead letter that nothing takes is dropped`(_ broker: ConformanceBroker, _ kind: QueueKind) async throws
-        {
+        func `an unroutable dead letter is dropped`(_ broker: ConformanceBroker, _ kind: QueueKind) async throws {
             let exchange = try await broker.exchange()
             let queue = try await broker.queue(kind) { $0.deadLetterExchange = exchange }
             try await broker.publish(["a", "b"], to: queue)
@@ -133,7 +131,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a dead letter goes by the exchange's alternate`(_ broker: ConformanceBroker) async throws {
+        func `a dead letter can go through an alternate exchange`(_ broker: ConformanceBroker) async throws {
             let rest = try await broker.exchange()
             let exchange = try await broker.exchange(.direct) { $0.alternateExchange = rest }
             let queue = try await broker.queue(.classic) { $0.deadLetterExchange = exchange }
@@ -145,7 +143,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a quorum queue hands its dead letters over at least once`(_ broker: ConformanceBroker) async throws {
+        func `a quorum queue can dead-letter at least once`(_ broker: ConformanceBroker) async throws {
             for (reason, life) in [("rejected", nil), ("expired", Duration.milliseconds(50))] {
                 let dead = try await broker.queue(.quorum)
                 let queue = try await broker.queue(.quorum, deadLettersTo: dead) {
@@ -176,7 +174,7 @@ extension Conformance {
 }
 
 extension ConformanceBroker {
-    /// A queue whose dead letters go to another queue, through the default exchange.
+    /// Declares a queue whose dead letters go to another queue, through the default exchange.
     func queue(
         _ kind: QueueKind,
         deadLettersTo dead: String,

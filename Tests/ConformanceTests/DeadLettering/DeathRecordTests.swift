@@ -2,10 +2,10 @@ import AMQP
 import Testing
 
 extension Conformance {
-    /// What a dead letter's headers tell of it.
+    /// The headers of a dead letter.
     @Suite struct DeathRecordTests {
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `a death is recorded with all that is known of it`(
+        func `a death record has all its details`(
             _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
@@ -33,7 +33,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `the first death is told apart`(_ broker: ConformanceBroker, _ kind: QueueKind) async throws {
+        func `the first death has separate headers`(_ broker: ConformanceBroker, _ kind: QueueKind) async throws {
             let dead = try await broker.queue()
             let second = try await broker.queue(kind, deadLettersTo: dead) { $0.messageTTL = .milliseconds(30) }
             let first = try await broker.queue(kind, deadLettersTo: second)
@@ -48,7 +48,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `the last death is told apart by late versions`(
+        func `late versions have separate headers for the last death`(
             _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
@@ -75,7 +75,7 @@ extension Conformance {
             let letter = try await broker.take(dead)
             #expect(letter.deaths.count == 3)
             #expect(letter.deaths.first?["queue"] == .string(third))
-            // Behind the latest, 3.10 turns the order around with each death; only later versions keep it.
+            // Behind the latest record, 3.10 reverses the order at each death; only later versions keep it.
             for (queue, reason) in [(third, "expired"), (second, "expired"), (first, "rejected")] {
                 let death = letter.deaths.first { $0["queue"] == .string(queue) }
                 #expect(death?["reason"] == .string(reason))
@@ -86,7 +86,10 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `the same death again is counted`(_ broker: ConformanceBroker, _ kind: QueueKind) async throws {
+        func `the same death again increments its record's count`(
+            _ broker: ConformanceBroker,
+            _ kind: QueueKind
+        ) async throws {
             let queue = broker.name("queue")
             let arguments = QueueArguments(kind) {
                 $0.deadLetterExchange = ""
@@ -99,7 +102,7 @@ extension Conformance {
                 let letter = try await broker.get(queue)
                 #expect(letter.message.deaths.count == 1)
                 #expect(letter.message.deaths.first?["count"]?.integerValue == Int64(count))
-                // (4.0.5 marks it as redelivered where the queue is a quorum queue; the others don't.)
+                // (4.0.5 marks it as redelivered if the queue is a quorum queue; the others don't.)
                 letter.nack(requeue: true)
                 // It is ready again before it is taken again.
                 try await broker.waitForReady(1, in: queue)
@@ -113,7 +116,7 @@ extension Conformance {
             let queue = try await broker.queue(.classic, deadLettersTo: dead)
             try await broker.publish("a", to: queue) { $0.expiration = "30" }
             var letter = try await broker.take(dead)
-            // The records of a message published again count where the broker reads them.
+            // The records of a message that is published again count if the broker reads them.
             letter.properties.messageID = "again"
             try await broker.transport.publish(
                 letter,
@@ -130,7 +133,10 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `an expiration is taken off and recorded`(_ broker: ConformanceBroker, _ kind: QueueKind) async throws {
+        func `an expiration is removed from the message and recorded`(
+            _ broker: ConformanceBroker,
+            _ kind: QueueKind
+        ) async throws {
             let dead = try await broker.queue()
             let queue = try await broker.queue(kind, deadLettersTo: dead)
             try await broker.publish("a", to: queue) { $0.expiration = "30" }
@@ -177,7 +183,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `a message that expires in a circle is dropped`(
+        func `a message that expires in a cycle is dropped`(
             _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
@@ -198,7 +204,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `a message that is refused on its circle goes on`(
+        func `a message that is rejected on its cycle goes on`(
             _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {

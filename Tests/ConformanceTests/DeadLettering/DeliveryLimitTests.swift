@@ -2,10 +2,10 @@ import AMQP
 import Testing
 
 extension Conformance {
-    /// How often a quorum queue delivers a message.
+    /// The delivery limit of quorum queues.
     @Suite struct DeliveryLimitTests {
         @Test(arguments: ConformanceBroker.all)
-        func `a quorum queue counts what is given back with reject`(_ broker: ConformanceBroker) async throws {
+        func `a quorum queue counts a requeue by reject`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue(.quorum) { $0.deliveryLimit = 10 }
             try await broker.publish("a", to: queue)
             for count in 0..<4 {
@@ -18,8 +18,9 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a quorum queue counts what is given back with nack, by version`(_ broker: ConformanceBroker) async throws
-        {
+        func `a quorum queue counts a requeue by nack, depending on the version`(
+            _ broker: ConformanceBroker
+        ) async throws {
             let queue = try await broker.queue(.quorum) { $0.deliveryLimit = 10 }
             try await broker.publish("a", to: queue)
             for count in 0..<4 {
@@ -32,7 +33,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `late quorum queues tell how often a message was delivered before`(
+        func `quorum queues of late versions report all earlier deliveries of a message`(
             _ broker: ConformanceBroker
         ) async throws {
             let queue = try await broker.queue(.quorum)
@@ -47,7 +48,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a quorum queue counts what a closed consumer had`(_ broker: ConformanceBroker) async throws {
+        func `a quorum queue counts the deliveries of a closed consumer`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue(.quorum) { $0.deliveryLimit = 10 }
             try await broker.publish("a", to: queue)
             for count in 0..<3 {
@@ -59,7 +60,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `what was returned too often is dead-lettered`(_ broker: ConformanceBroker) async throws {
+        func `a message beyond its delivery limit is dead-lettered`(_ broker: ConformanceBroker) async throws {
             let dead = try await broker.queue()
             let queue = try await broker.queue(.quorum, deadLettersTo: dead) { $0.deliveryLimit = 2 }
             try await broker.publish("a", to: queue)
@@ -73,7 +74,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `what was returned too often is dropped where there are no dead letters`(
+        func `a message beyond its delivery limit is dropped without a dead-letter exchange`(
             _ broker: ConformanceBroker
         ) async throws {
             let queue = try await broker.queue(.quorum) { $0.deliveryLimit = 1 }
@@ -89,7 +90,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a limit of nought lets a message be delivered once`(_ broker: ConformanceBroker) async throws {
+        func `a delivery limit of zero allows one delivery`(_ broker: ConformanceBroker) async throws {
             let dead = try await broker.queue()
             let queue = try await broker.queue(.quorum, deadLettersTo: dead) { $0.deliveryLimit = 0 }
             try await broker.publish("a", to: queue)
@@ -98,7 +99,9 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a quorum queue without a limit has the version's`(_ broker: ConformanceBroker) async throws {
+        func `a quorum queue without a delivery limit has its version's default`(
+            _ broker: ConformanceBroker
+        ) async throws {
             let queue = try await broker.queue(.quorum)
             try await broker.publish("a", to: queue)
             let consumer = try await broker.consume(queue, prefetch: 1)
@@ -123,7 +126,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a delivery count is left behind in the dead letter`(_ broker: ConformanceBroker) async throws {
+        func `a dead letter still has its delivery count`(_ broker: ConformanceBroker) async throws {
             let dead = try await broker.queue()
             let queue = try await broker.queue(.quorum, deadLettersTo: dead) { $0.deliveryLimit = 2 }
             try await broker.publish("a", to: queue)
@@ -135,6 +138,6 @@ extension Conformance {
 }
 
 extension Delivery {
-    /// How often the message was returned before, as a quorum queue counts.
+    /// The earlier deliveries that a quorum queue has counted.
     var deliveryCount: Int64 { header("x-delivery-count")?.integerValue ?? 0 }
 }

@@ -4,7 +4,7 @@ import Testing
 extension Conformance {
     @Suite struct DeletionTests {
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `deleting a queue tells how many messages were ready`(
+        func `deleting a queue returns the number of ready messages`(
             _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
@@ -16,7 +16,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `deleting a queue does not count what is unsettled`(_ broker: ConformanceBroker) async throws {
+        func `deleting a queue does not count unsettled messages`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             try await broker.publish(["a", "b", "c"], to: queue)
             _ = try await broker.get(queue)
@@ -24,12 +24,12 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `deleting a queue that does not exist is no error`(_ broker: ConformanceBroker) async throws {
+        func `deleting a queue that does not exist is not an error`(_ broker: ConformanceBroker) async throws {
             #expect(try await broker.transport.deleteQueue(broker.name("nowhere")) == 0)
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a deleted queue's name is free for another`(_ broker: ConformanceBroker) async throws {
+        func `a deleted queue's name is free for another queue`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             try await broker.publish("a", to: queue)
             try await broker.transport.deleteQueue(queue)
@@ -38,7 +38,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a deleted queue's bindings are gone for good`(_ broker: ConformanceBroker) async throws {
+        func `a deleted queue's bindings are removed with it`(_ broker: ConformanceBroker) async throws {
             let exchange = try await broker.exchange()
             let queue = try await broker.queue()
             try await broker.bind(queue, to: exchange)
@@ -48,7 +48,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `purging takes the ready and leaves the unsettled`(
+        func `purging removes ready messages and keeps unsettled ones`(
             _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
@@ -95,12 +95,12 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `deleting an exchange that does not exist is no error`(_ broker: ConformanceBroker) async throws {
+        func `deleting an exchange that does not exist is not an error`(_ broker: ConformanceBroker) async throws {
             try await broker.transport.deleteExchange(broker.name("nowhere"))
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `deleting an exchange takes its bindings along`(_ broker: ConformanceBroker) async throws {
+        func `deleting an exchange removes its bindings`(_ broker: ConformanceBroker) async throws {
             let exchange = try await broker.exchange()
             let queue = try await broker.queue()
             try await broker.bind(queue, to: exchange)
@@ -111,7 +111,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `the broker's own exchanges can not be deleted`(_ broker: ConformanceBroker) async throws {
+        func `the predeclared exchanges can't be deleted`(_ broker: ConformanceBroker) async throws {
             await expectRefusal(.accessRefused, 403, saying: "amq.direct") {
                 try await broker.transport.deleteExchange("amq.direct")
             }

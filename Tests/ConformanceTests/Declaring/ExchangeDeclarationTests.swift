@@ -1,11 +1,11 @@
 import AMQP
 import Testing
 
-// RabbitMQ 3.10 closes the whole connection on an exchange of an unknown kind (503), so no case declares one.
+// RabbitMQ 3.10 closes the whole connection (503) on an exchange of an unknown kind, so no case declares one.
 extension Conformance {
     @Suite struct ExchangeDeclarationTests {
         @Test(arguments: ConformanceBroker.all, ["direct", "fanout", "topic", "headers"])
-        func `an exchange is declared twice alike`(_ broker: ConformanceBroker, _ kind: String) async throws {
+        func `an equal exchange can be declared twice`(_ broker: ConformanceBroker, _ kind: String) async throws {
             let exchange = try await broker.exchange(ExchangeKind(rawValue: kind))
             try await broker.declare(ExchangeDeclaration(exchange, kind: ExchangeKind(rawValue: kind)))
             #expect(try await broker.transport.exchangeExists(exchange))
@@ -17,7 +17,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `the broker has exchanges of its own`(_ broker: ConformanceBroker) async throws {
+        func `the broker has predeclared exchanges`(_ broker: ConformanceBroker) async throws {
             for name in ["amq.direct", "amq.fanout", "amq.topic", "amq.headers", "amq.match"] {
                 #expect(try await broker.transport.exchangeExists(name), "\(name)")
             }
@@ -57,7 +57,7 @@ extension Conformance {
         ]
 
         @Test(arguments: ConformanceBroker.all, differences)
-        func `an exchange that exists and is different`(
+        func `a different exchange of the same name is refused`(
             _ broker: ConformanceBroker,
             _ difference: Difference
         ) async throws {
@@ -76,7 +76,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `an auto-delete exchange goes with its last binding`(_ broker: ConformanceBroker) async throws {
+        func `an auto-delete exchange is deleted with its last binding`(_ broker: ConformanceBroker) async throws {
             let exchange = try await broker.exchange(.direct) { $0.isAutoDelete = true }
             let queue = try await broker.queue()
             try await broker.bind(queue, to: exchange, "one")
@@ -88,7 +88,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `an auto-delete exchange goes with the last queue that is bound to it`(
+        func `an auto-delete exchange is deleted with the last queue bound to it`(
             _ broker: ConformanceBroker
         ) async throws {
             let exchange = try await broker.exchange(.fanout) { $0.isAutoDelete = true }
@@ -99,7 +99,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `an auto-delete exchange goes with the exchange it is the source of`(
+        func `an auto-delete exchange is deleted with the last exchange bound to it`(
             _ broker: ConformanceBroker
         ) async throws {
             let source = try await broker.exchange(.fanout) { $0.isAutoDelete = true }
@@ -110,7 +110,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `an internal exchange takes no publishes, and passes on what another gives it`(
+        func `an internal exchange refuses publishes, and routes messages from another exchange`(
             _ broker: ConformanceBroker
         ) async throws {
             let inner = try await broker.exchange { $0.isInternal = true }

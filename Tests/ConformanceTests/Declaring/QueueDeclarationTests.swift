@@ -12,7 +12,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `declaring a queue again alike tells its messages and consumers`(
+        func `declaring an equal queue again returns its messages and consumers`(
             _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
@@ -27,7 +27,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a queue without a name gets one of the broker's`(_ broker: ConformanceBroker) async throws {
+        func `a queue without a name gets a generated one`(_ broker: ConformanceBroker) async throws {
             let one = try await broker.declare(QueueDeclaration("", isDurable: false, isExclusive: true))
             let other = try await broker.declare(QueueDeclaration("", isDurable: false, isExclusive: true))
             #expect(one.hasPrefix("amq.gen-"))
@@ -44,7 +44,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a name may be 255 bytes of any text`(_ broker: ConformanceBroker) async throws {
+        func `a name can be 255 bytes of any text`(_ broker: ConformanceBroker) async throws {
             let name = broker.name("größe ☃ ' #*")
             let long = name + String(repeating: "x", count: 255 - name.utf8.count)
             try await broker.declare(QueueDeclaration(long))
@@ -60,7 +60,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `looking at a queue that does not exist finds nothing`(_ broker: ConformanceBroker) async throws {
+        func `the status of a queue that does not exist is not found`(_ broker: ConformanceBroker) async throws {
             let name = broker.name("nowhere")
             await expectRefusal(.notFound, 404, saying: name, "no queue") {
                 _ = try await broker.transport.status(ofQueue: name)
@@ -68,7 +68,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a status counts what is ready and not what is unsettled`(_ broker: ConformanceBroker) async throws {
+        func `a status counts ready messages and not unsettled ones`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             try await broker.publish(["a", "b", "c"], to: queue)
             _ = try await broker.get(queue)
@@ -76,7 +76,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `an unknown argument is taken, and no difference`(_ broker: ConformanceBroker) async throws {
+        func `an unknown argument is accepted, and isn't compared`(_ broker: ConformanceBroker) async throws {
             let queue = broker.name("queue")
             var declaration = QueueDeclaration(queue)
             declaration.arguments.other = ["x-unheard-of": 1]
@@ -87,7 +87,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `numbers of other widths are no difference`(_ broker: ConformanceBroker) async throws {
+        func `integers of different widths are equivalent`(_ broker: ConformanceBroker) async throws {
             let queue = broker.name("queue")
             var declaration = QueueDeclaration(queue)
             for value in [FieldValue.int64(5000), .int32(5000), .int16(5000), .uint16(5000)] {
@@ -97,7 +97,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a queue without a type is a classic one`(_ broker: ConformanceBroker) async throws {
+        func `a queue without a type is a classic queue`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue(QueueArguments())
             try await broker.declare(QueueDeclaration(queue, arguments: QueueArguments(.classic)))
             await expectRefusal(.declarationMismatch, 406, saying: "x-queue-type", queue) {
@@ -106,13 +106,15 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a dead-letter exchange need not exist`(_ broker: ConformanceBroker) async throws {
+        func `a dead-letter exchange needn't exist`(_ broker: ConformanceBroker) async throws {
             _ = try await broker.queue(.classic) { $0.deadLetterExchange = broker.name("nowhere") }
         }
 
         @Test(arguments: ConformanceBroker.all, ["quorum", "stream"])
-        func `a replicated queue is durable, shared and stays`(_ broker: ConformanceBroker, _ type: String) async throws
-        {
+        func `a replicated queue must be durable, shared and permanent`(
+            _ broker: ConformanceBroker,
+            _ type: String
+        ) async throws {
             let kind = QueueKind(rawValue: type)
             for declaration in [
                 QueueDeclaration("replicated", isDurable: false, arguments: QueueArguments(kind)),
@@ -125,7 +127,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a refused declaration leaves nothing behind and harms nothing`(_ broker: ConformanceBroker) async throws {
+        func `a refused declaration leaves nothing behind and does no harm`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             let refused = broker.name("refused")
             var declaration = QueueDeclaration(refused)

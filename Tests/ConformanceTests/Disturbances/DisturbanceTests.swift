@@ -2,10 +2,10 @@ import AMQP
 import Testing
 
 extension Conformance {
-    /// What an operator, or a lack of memory, does to programs.
+    /// The effects of operators and memory shortage on clients.
     @Suite(PrivateBrokerTrait(), .serialized) struct DisturbanceTests {
         @Test(arguments: ConformanceBroker.disturbable)
-        func `an alarm stops publishers and nobody else`(_ broker: ConformanceBroker) async throws {
+        func `an alarm blocks publishers and nothing else`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             try await broker.publish(["a", "b"], to: queue)
             let consumer = try await broker.consume(queue, prefetch: 1)
@@ -29,12 +29,12 @@ extension Conformance {
             #expect(try await consumer.take() == "b")
             try await broker.setAlarm(false)
             try await broker.publish("d", to: queue)
-            // What RabbitMQ took before it told comes now.
+            // Messages that RabbitMQ accepted before it reported the alarm are delivered now.
             while try await consumer.take() != "d" {}
         }
 
         @Test(arguments: ConformanceBroker.disturbable)
-        func `a publish that waits for the end of an alarm goes out then`(_ broker: ConformanceBroker) async throws {
+        func `a publish that waits for the end of an alarm is sent then`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             try await broker.publish("a", to: queue)
             try await broker.setAlarm(true)
@@ -45,7 +45,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.disturbable, QueueKind.common)
-        func `a consumer goes on over a new connection, and what it had comes again`(
+        func `a consumer goes on over a new connection, and its messages are redelivered`(
             _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
@@ -67,7 +67,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.disturbable)
-        func `what was got singly comes again`(_ broker: ConformanceBroker) async throws {
+        func `a message that was got singly is redelivered`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             try await broker.publish("a", to: queue)
             let held = try await broker.get(queue)
@@ -78,7 +78,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.disturbable)
-        func `an exclusive queue is there again, empty, for its consumer`(_ broker: ConformanceBroker) async throws {
+        func `an exclusive queue exists again, empty, for its consumer`(_ broker: ConformanceBroker) async throws {
             let queue = broker.name("mine")
             try await broker.declare(QueueDeclaration(queue, isDurable: false, isExclusive: true))
             try await broker.publish("a", to: queue)
@@ -97,10 +97,10 @@ extension Conformance {
         }
     }
 
-    // RabbitMQ looks for deliveries that were kept too long once a minute, so these are the embedded broker's alone.
+    // RabbitMQ checks the consumer timeout once a minute, so these cases run on the embedded broker alone.
     @Suite struct ConsumerTimeoutTests {
         @Test(arguments: ConformanceBroker.embedded, QueueKind.common)
-        func `a delivery that is kept too long ends its consumer`(
+        func `a delivery that exceeds the consumer timeout ends its consumer`(
             _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
@@ -126,7 +126,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.embedded)
-        func `a delivery that is settled in time ends nothing`(_ broker: ConformanceBroker) async throws {
+        func `a delivery that is settled in time doesn't end its consumer`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue(.quorum)
             let consumer = try await broker.consume(queue)
             for text in ["a", "b", "c"] {

@@ -2,10 +2,10 @@ import AMQP
 import Testing
 
 extension Conformance {
-    /// How much a queue holds.
+    /// The limits of a queue's length.
     @Suite struct LengthTests {
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `the oldest goes when a queue is full`(_ broker: ConformanceBroker, _ kind: QueueKind) async throws {
+        func `a full queue drops its oldest message`(_ broker: ConformanceBroker, _ kind: QueueKind) async throws {
             let queue = try await broker.queue(kind) { $0.maxLength = 2 }
             try await broker.publish(["a", "b", "c", "d"], to: queue)
             try await broker.waitForReady(2, in: queue)
@@ -13,14 +13,16 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `bytes of bodies are counted`(_ broker: ConformanceBroker) async throws {
+        func `a limit in bytes counts the bodies`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue(.classic) { $0.maxLengthBytes = 10 }
             try await broker.publish(["12345", "abcde", "x"], to: queue)
             try await broker.expect(queue, holds: ["abcde", "x"])
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `of a limit in messages and one in bytes the nearer counts`(_ broker: ConformanceBroker) async throws {
+        func `of two limits, in messages and bytes, the one reached first counts`(
+            _ broker: ConformanceBroker
+        ) async throws {
             let queue = try await broker.queue(.classic) {
                 $0.maxLength = 2
                 $0.maxLengthBytes = 10
@@ -39,7 +41,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a queue for nothing hands on to a consumer that waits`(_ broker: ConformanceBroker) async throws {
+        func `a queue without room delivers to a waiting consumer`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue(.classic) { $0.maxLength = 0 }
             try await broker.publish("a", to: queue)
             #expect(try await broker.ready(queue) == 0)
@@ -49,7 +51,10 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `what is unsettled is not counted`(_ broker: ConformanceBroker, _ kind: QueueKind) async throws {
+        func `unsettled messages don't count towards the limit`(
+            _ broker: ConformanceBroker,
+            _ kind: QueueKind
+        ) async throws {
             let queue = try await broker.queue(kind) { $0.maxLength = 2 }
             try await broker.publish(["a", "b"], to: queue)
             let held = [try await broker.get(queue), try await broker.get(queue)]
@@ -60,7 +65,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `what is given back to a full queue drops the oldest`(_ broker: ConformanceBroker) async throws {
+        func `a message requeued to a full queue drops the oldest`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue(.classic) { $0.maxLength = 2 }
             try await broker.publish("a", to: queue)
             let held = try await broker.get(queue)
@@ -71,7 +76,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `what is given back to a full queue is dropped though a consumer has room`(
+        func `a message requeued to a full queue is dropped even if a consumer has room`(
             _ broker: ConformanceBroker
         ) async throws {
             let queue = try await broker.queue(.classic) { $0.maxLength = 2 }
@@ -82,7 +87,9 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a full queue that refuses nacks, and keeps what it has`(_ broker: ConformanceBroker) async throws {
+        func `a full queue that rejects publishes nacks them, and keeps its messages`(
+            _ broker: ConformanceBroker
+        ) async throws {
             let queue = try await broker.queue(.classic) {
                 $0.maxLength = 2
                 $0.overflow = .rejectPublish
@@ -96,9 +103,11 @@ extension Conformance {
             try await broker.expect(queue, holds: ["b", "e"])
         }
 
-        // How many more than its limit it takes depends on what it has not counted yet: RabbitMQ checks when it has.
+        // The number of messages beyond the limit varies: RabbitMQ checks the limit only once it has counted them.
         @Test(arguments: ConformanceBroker.all)
-        func `a full quorum queue that refuses nacks in the end`(_ broker: ConformanceBroker) async throws {
+        func `a full quorum queue that rejects publishes nacks them eventually`(
+            _ broker: ConformanceBroker
+        ) async throws {
             let queue = try await broker.queue(.quorum) {
                 $0.maxLength = 2
                 $0.overflow = .rejectPublish
@@ -116,7 +125,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `one full queue of several makes a nack, and the others have the message`(
+        func `one full queue of several causes a nack, and the others have the message`(
             _ broker: ConformanceBroker
         ) async throws {
             let exchange = try await broker.exchange()
@@ -134,7 +143,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `what a lost consumer gives back to a full queue dies in the version's order`(
+        func `messages requeued to a full queue are dead-lettered in the version's order`(
             _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
@@ -152,7 +161,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a full queue that refuses and dead-letters does both`(_ broker: ConformanceBroker) async throws {
+        func `a full queue can reject and dead-letter a publish`(_ broker: ConformanceBroker) async throws {
             let dead = try await broker.queue()
             let queue = try await broker.queue(.classic) {
                 $0.maxLength = 1
@@ -169,7 +178,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a full queue that only refuses dead-letters nothing`(_ broker: ConformanceBroker) async throws {
+        func `a full queue that only rejects publishes dead-letters nothing`(_ broker: ConformanceBroker) async throws {
             let dead = try await broker.queue()
             let queue = try await broker.queue(.classic) {
                 $0.maxLength = 1

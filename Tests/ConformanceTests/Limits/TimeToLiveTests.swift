@@ -2,12 +2,15 @@ import AMQP
 import Testing
 
 extension Conformance {
-    /// How long a message waits.
+    /// The time to live of messages.
     @Suite struct TimeToLiveTests {
         static let short = Duration.milliseconds(100)
 
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `a queue drops what has waited too long`(_ broker: ConformanceBroker, _ kind: QueueKind) async throws {
+        func `a queue drops messages that exceed its time to live`(
+            _ broker: ConformanceBroker,
+            _ kind: QueueKind
+        ) async throws {
             let short = try await broker.queue(kind) { $0.messageTTL = Self.short }
             let long = try await broker.queue(kind) { $0.messageTTL = .seconds(60) }
             for queue in [short, long] { try await broker.publish(["a", "b"], to: queue) }
@@ -26,7 +29,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `of the queue's time and the message's the shorter counts`(
+        func `of the queue's and the message's time to live, the shorter counts`(
             _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
@@ -39,7 +42,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `what is over goes only once it is at the head`(
+        func `an expired message is removed only once it is at the head`(
             _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
@@ -54,7 +57,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `a time of nought drops what no consumer takes at once`(
+        func `a time to live of zero drops messages without a waiting consumer`(
             _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
@@ -66,7 +69,8 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a time of nought lets a waiting consumer have its message`(_ broker: ConformanceBroker) async throws {
+        func `a time to live of zero lets a waiting consumer have its message`(_ broker: ConformanceBroker) async throws
+        {
             let queue = try await broker.queue(.classic) { $0.messageTTL = .zero }
             let consumer = try await broker.consume(queue, prefetch: 1)
             try await broker.publish(["a", "b"], to: queue)
@@ -77,7 +81,8 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `an expiration of nought drops what no consumer takes at once`(_ broker: ConformanceBroker) async throws {
+        func `an expiration of zero drops messages without a waiting consumer`(_ broker: ConformanceBroker) async throws
+        {
             let queue = try await broker.queue()
             try await broker.publish("a", to: queue) { $0.expiration = "0" }
             try await broker.waitForReady(0, in: queue)
@@ -87,7 +92,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `what is unsettled does not expire`(_ broker: ConformanceBroker, _ kind: QueueKind) async throws {
+        func `unsettled messages don't expire`(_ broker: ConformanceBroker, _ kind: QueueKind) async throws {
             let queue = try await broker.queue(kind) { $0.messageTTL = Self.short }
             let consumer = try await broker.consume(queue)
             try await broker.publish("a", to: queue)
@@ -99,8 +104,10 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `what is given back after its time is dropped`(_ broker: ConformanceBroker, _ kind: QueueKind) async throws
-        {
+        func `a message requeued after its expiry is dropped`(
+            _ broker: ConformanceBroker,
+            _ kind: QueueKind
+        ) async throws {
             let queue = try await broker.queue(kind) { $0.messageTTL = .milliseconds(400) }
             let consumer = try await broker.consume(queue)
             try await broker.publish("a", to: queue)
@@ -114,7 +121,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `messages expire in their order`(_ broker: ConformanceBroker) async throws {
+        func `messages expire in order`(_ broker: ConformanceBroker) async throws {
             let dead = try await broker.queue()
             let queue = try await broker.queue(.classic) {
                 $0.messageTTL = .milliseconds(50)
@@ -127,20 +134,22 @@ extension Conformance {
         }
     }
 
-    /// How long a queue goes unused.
+    /// The expiry of unused queues.
     @Suite struct QueueExpiryTests {
         /// Long enough for a busy machine to use the queue before.
         static let short = Duration.seconds(2)
 
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `an unused queue goes with its messages`(_ broker: ConformanceBroker, _ kind: QueueKind) async throws {
+        func `an unused queue expires with its messages`(_ broker: ConformanceBroker, _ kind: QueueKind) async throws {
             let queue = try await broker.queue(kind) { $0.expires = Self.short }
             try await broker.publish("a", to: queue)
             try await broker.waitForExpiry(of: queue, after: Self.short)
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a consumer keeps a queue, and the time runs from its end`(_ broker: ConformanceBroker) async throws {
+        func `a consumer keeps a queue from expiring, and the time runs from its end`(
+            _ broker: ConformanceBroker
+        ) async throws {
             let queue = try await broker.queue(.classic) { $0.expires = Self.short }
             let consumer = try await broker.consume(queue)
             try await broker.pass(Self.short * 2)
@@ -151,7 +160,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `getting, even nothing, keeps a queue`(_ broker: ConformanceBroker) async throws {
+        func `a get keeps a queue from expiring, even if it returns nothing`(_ broker: ConformanceBroker) async throws {
             // With each life that is too short for a busy machine to get in time, a longer one.
             for expiry in [Duration.seconds(1), .seconds(4), .seconds(16)] {
                 let queue = try await broker.queue(.classic) { $0.expires = expiry }
@@ -170,7 +179,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `publishing does not keep a queue`(_ broker: ConformanceBroker) async throws {
+        func `publishing doesn't keep a queue from expiring`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue(.classic) { $0.expires = .milliseconds(600) }
             for _ in 0..<3 {
                 // While it goes, RabbitMQ may refuse a message.
@@ -181,7 +190,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `what goes with a queue is not dead-lettered`(_ broker: ConformanceBroker) async throws {
+        func `messages of an expired queue are not dead-lettered`(_ broker: ConformanceBroker) async throws {
             let dead = try await broker.queue()
             let queue = try await broker.queue(.classic) {
                 $0.expires = Self.short

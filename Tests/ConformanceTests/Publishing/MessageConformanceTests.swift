@@ -2,7 +2,7 @@ import AMQP
 import Testing
 
 extension Conformance {
-    /// What is delivered is what was published.
+    /// A delivery equals the published message.
     @Suite struct MessageTests {
         struct Change: Sendable, CustomTestStringConvertible {
             var name: String
@@ -61,10 +61,10 @@ extension Conformance {
                 let queue = try await broker.queue(kind)
                 var properties = BasicProperties()
                 change.apply(&properties)
-                // Not mandatory: a client gives a mandatory message an id.
+                // Not mandatory: a client adds an id to a mandatory message.
                 try await broker.publish("a", to: queue, mandatory: false, change.apply)
                 var found = try await broker.take(queue)
-                // A quorum queue may add a header, and so a table of headers where there was none.
+                // A quorum queue may add a header, and so a header table that was missing.
                 if kind == .quorum && broker.features.countsFirstDelivery {
                     #expect(found.header("x-delivery-count") == .int64(0))
                     found.properties.headers?["x-delivery-count"] = nil
@@ -126,7 +126,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, ["", "-1", "1.5", "soon", "315360000001"])
-        func `an expiration that is no number of milliseconds is refused`(
+        func `an expiration that isn't a number of milliseconds is refused`(
             _ broker: ConformanceBroker,
             _ expiration: String
         ) async throws {
@@ -137,7 +137,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a header that is no number is refused`(_ broker: ConformanceBroker) async throws {
+        func `a header that isn't a number is refused`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             await expectRefusal(.invalidArgument) {
                 try await broker.publish("a", to: queue) { $0.headers = ["a": .double(.nan)] }
@@ -145,7 +145,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `each queue's copy is its own`(_ broker: ConformanceBroker) async throws {
+        func `each queue has its own copy`(_ broker: ConformanceBroker) async throws {
             let exchange = try await broker.exchange()
             let queues = [try await broker.queue(), try await broker.queue()]
             for queue in queues { try await broker.bind(queue, to: exchange) }

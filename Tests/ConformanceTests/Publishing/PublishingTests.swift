@@ -4,13 +4,13 @@ import Testing
 extension Conformance {
     @Suite struct PublishingTests {
         @Test(arguments: ConformanceBroker.all)
-        func `a mandatory message that no queue takes is unroutable`(_ broker: ConformanceBroker) async throws {
+        func `a mandatory message that reaches no queue is unroutable`(_ broker: ConformanceBroker) async throws {
             let nowhere = broker.name("nowhere")
             await expectRefusal(.unroutable, 312, saying: "NO_ROUTE") { try await broker.publish("a", to: nowhere) }
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a message that is not mandatory and that no queue takes is dropped`(
+        func `a message that isn't mandatory is dropped if it reaches no queue`(
             _ broker: ConformanceBroker
         ) async throws {
             try await broker.publish("a", to: broker.name("nowhere"), mandatory: false)
@@ -32,7 +32,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a refused publish leaves what comes after it alone`(_ broker: ConformanceBroker) async throws {
+        func `a refused publish doesn't affect later ones`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             let nowhere = Destination(exchange: broker.name("nowhere"), routingKey: "")
             try await broker.publish("a", to: queue)
@@ -49,7 +49,7 @@ extension Conformance {
             let queue = try await broker.queue(kind)
             for number in 1...5 {
                 try await broker.publish("\(number)", to: queue)
-                // A quorum queue counts what it has confirmed a moment later.
+                // A quorum queue counts a confirmed message a moment later.
                 try await broker.waitForReady(number, in: queue)
             }
         }
@@ -64,8 +64,10 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `each of many publishes at once arrives once`(_ broker: ConformanceBroker, _ kind: QueueKind) async throws
-        {
+        func `each of many concurrent publishes arrives once`(
+            _ broker: ConformanceBroker,
+            _ kind: QueueKind
+        ) async throws {
             let queue = try await broker.queue(kind)
             try await withThrowingDiscardingTaskGroup { group in
                 for number in 0..<200 {
@@ -79,7 +81,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a deadline that has passed sends nothing`(_ broker: ConformanceBroker) async throws {
+        func `a publish whose deadline has passed is not sent`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             await expectRefusal(.deadlineExceeded) {
                 try await broker.transport.publish(
@@ -103,7 +105,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a message for several queues is confirmed when all have it`(_ broker: ConformanceBroker) async throws {
+        func `a message for several queues is confirmed once all have it`(_ broker: ConformanceBroker) async throws {
             let exchange = try await broker.exchange()
             var queues: [String] = []
             for kind in [QueueKind.classic, .quorum, .classic, .quorum] { queues.append(try await broker.queue(kind)) }

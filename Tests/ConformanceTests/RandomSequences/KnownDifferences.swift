@@ -7,15 +7,16 @@ import AMQP
 ///   keeps its first type: ``allowDeclaration(of:as:)``.
 /// - 3.10.8: a consumer gets one delivery beyond its prefetch for each message that reaches the delivery limit. A queue
 ///   that ever had a limit has no consumers: ``allowsConsumer(_:on:among:)``.
-/// - 3.10: the order of the `x-death` records behind the latest changes at each death. ``SequenceObservation`` sorts them.
+/// - 3.10: the order of the `x-death` records behind the latest changes at each death. ``SequenceObservation`` sorts
+///   them.
 /// - 4.3: whether a classic queue marks a dead letter as redelivered depends on whether it had to wait. The mark isn't
 ///   compared there: ``comparesRedelivered(_:names:)``.
 /// - All versions: of several consumers of a queue, the one that is served next varies. A queue has one consumer:
 ///   ``allowsConsumer(_:on:among:)``.
 /// - All versions: when a connection closes, the channel that requeues first varies. The connection isn't closed while
 ///   two channels hold messages of one queue: ``allowsClosing(_:got:names:)``.
-/// - All versions: a quorum queue counts a cancelled consumer until its deliveries are settled. The count isn't compared
-///   then: ``comparesConsumerCount(of:_:got:names:)``.
+/// - All versions: a quorum queue counts a cancelled consumer until its deliveries are settled. The count isn't
+///   compared then: ``comparesConsumerCount(of:_:got:names:)``.
 /// - All versions: the order in which the dead letters of two queues arrive varies. Only one queue dead-letters by
 ///   itself: ``OperationSequence``.
 struct KnownDifferences {

@@ -4,7 +4,7 @@ import Testing
 extension Conformance {
     @Suite struct AlternateExchangeTests {
         @Test(arguments: ConformanceBroker.all)
-        func `what an exchange can't route goes to its alternate`(_ broker: ConformanceBroker) async throws {
+        func `a message that an exchange can't route goes to its alternate`(_ broker: ConformanceBroker) async throws {
             let rest = try await broker.exchange()
             let exchange = try await broker.exchange(.direct) { $0.alternateExchange = rest }
             let known = try await broker.queue()
@@ -18,7 +18,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `an alternate that routes nothing either makes a message unroutable`(
+        func `a message that the alternate can't route either is unroutable`(
             _ broker: ConformanceBroker
         ) async throws {
             let rest = try await broker.exchange()
@@ -27,7 +27,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `an alternate that does not exist is none`(_ broker: ConformanceBroker) async throws {
+        func `an alternate that doesn't exist is ignored`(_ broker: ConformanceBroker) async throws {
             let exchange = try await broker.exchange(.direct) { $0.alternateExchange = broker.name("nowhere") }
             #expect(try await !broker.routes(exchange, "key"))
         }
@@ -43,7 +43,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `alternates have alternates`(_ broker: ConformanceBroker) async throws {
+        func `an alternate can have an alternate`(_ broker: ConformanceBroker) async throws {
             let last = try await broker.exchange()
             let middle = try await broker.exchange(.direct) { $0.alternateExchange = last }
             let first = try await broker.exchange(.direct) { $0.alternateExchange = middle }
@@ -54,7 +54,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `alternates in a ring end a message's way`(_ broker: ConformanceBroker) async throws {
+        func `a cycle of alternates doesn't route a message endlessly`(_ broker: ConformanceBroker) async throws {
             let names = (broker.name("one"), broker.name("two"))
             try await broker.declare(ExchangeDeclaration(names.0, kind: .direct, alternateExchange: names.1))
             try await broker.declare(ExchangeDeclaration(names.1, kind: .direct, alternateExchange: names.0))
@@ -62,7 +62,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `an exchange in between has an alternate of its own`(_ broker: ConformanceBroker) async throws {
+        func `an exchange in between uses its own alternate`(_ broker: ConformanceBroker) async throws {
             let rest = try await broker.exchange()
             let inner = try await broker.exchange(.direct) { $0.alternateExchange = rest }
             let outer = try await broker.exchange()
@@ -77,7 +77,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a binding to an exchange that leads nowhere still keeps the alternate out`(
+        func `a binding to an exchange without bindings still excludes the alternate`(
             _ broker: ConformanceBroker
         ) async throws {
             let rest = try await broker.exchange()
@@ -91,10 +91,10 @@ extension Conformance {
         }
     }
 
-    /// The headers CC and BCC: further routing keys that a publisher names.
+    /// The headers CC and BCC, with which a publisher adds routing keys.
     @Suite struct CarbonCopyTests {
         @Test(arguments: ConformanceBroker.all)
-        func `CC names further keys, and stays`(_ broker: ConformanceBroker) async throws {
+        func `CC adds routing keys and is passed on`(_ broker: ConformanceBroker) async throws {
             let queues = [try await broker.queue(), try await broker.queue()]
             try await broker.publish("a", to: queues[0]) { $0.headers = ["CC": .array([.string(queues[1])])] }
             for queue in queues {
@@ -104,7 +104,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `BCC names further keys, and goes`(_ broker: ConformanceBroker) async throws {
+        func `BCC adds routing keys and is removed`(_ broker: ConformanceBroker) async throws {
             let queues = [try await broker.queue(), try await broker.queue()]
             try await broker.publish("a", to: queues[0]) {
                 $0.headers = ["BCC": .array([.string(queues[1])]), "other": 1]

@@ -4,7 +4,7 @@ import Testing
 extension Conformance {
     @Suite struct BindingTests {
         @Test(arguments: ConformanceBroker.all)
-        func `a binding made twice is one`(_ broker: ConformanceBroker) async throws {
+        func `a binding made twice counts once`(_ broker: ConformanceBroker) async throws {
             let exchange = try await broker.exchange(.direct)
             let queue = try await broker.queue()
             try await broker.bind(queue, to: exchange, "key")
@@ -16,8 +16,9 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `bindings that differ by arguments are two, and give one message`(_ broker: ConformanceBroker) async throws
-        {
+        func `bindings that differ in their arguments are separate, but deliver one message`(
+            _ broker: ConformanceBroker
+        ) async throws {
             let exchange = try await broker.exchange(.direct)
             let queue = try await broker.queue()
             try await broker.bind(queue, to: exchange, "key", ["one": 1])
@@ -30,7 +31,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `unbinding what is not bound is no error`(_ broker: ConformanceBroker) async throws {
+        func `removing a binding that doesn't exist is not an error`(_ broker: ConformanceBroker) async throws {
             let exchange = try await broker.exchange(.direct)
             let queue = try await broker.queue()
             try await broker.bind(queue, to: exchange, "one")
@@ -41,7 +42,9 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `unbinding what does not exist is no error`(_ broker: ConformanceBroker) async throws {
+        func `removing a binding of a missing queue or exchange is not an error`(
+            _ broker: ConformanceBroker
+        ) async throws {
             let exchange = try await broker.exchange(.direct)
             let queue = try await broker.queue()
             let nowhere = broker.name("nowhere")
@@ -81,7 +84,7 @@ extension Conformance {
 
     @Suite struct ExchangeToExchangeTests {
         @Test(arguments: ConformanceBroker.all)
-        func `messages go from exchange to exchange, each by its own rule`(_ broker: ConformanceBroker) async throws {
+        func `messages go from exchange to exchange, by the rules of each`(_ broker: ConformanceBroker) async throws {
             let topic = try await broker.exchange(.topic)
             let direct = try await broker.exchange(.direct)
             let fanout = try await broker.exchange(.fanout)
@@ -96,7 +99,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a queue that several ways lead to gets one message`(_ broker: ConformanceBroker) async throws {
+        func `a queue reached on several ways gets one message`(_ broker: ConformanceBroker) async throws {
             let source = try await broker.exchange()
             let queue = try await broker.queue()
             for _ in 0..<3 {
@@ -110,7 +113,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `exchanges bound in a ring end a message's way`(_ broker: ConformanceBroker) async throws {
+        func `a cycle of exchanges doesn't route a message endlessly`(_ broker: ConformanceBroker) async throws {
             let one = try await broker.exchange()
             let two = try await broker.exchange()
             let queue = try await broker.queue()
@@ -124,7 +127,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `an exchange is unbound from another`(_ broker: ConformanceBroker) async throws {
+        func `a binding between exchanges can be removed`(_ broker: ConformanceBroker) async throws {
             let source = try await broker.exchange()
             let target = try await broker.exchange()
             let queue = try await broker.queue()
@@ -137,7 +140,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a deleted exchange is no way any more`(_ broker: ConformanceBroker) async throws {
+        func `a deleted exchange no longer routes messages`(_ broker: ConformanceBroker) async throws {
             let source = try await broker.exchange()
             let target = try await broker.exchange()
             let queue = try await broker.queue()
@@ -148,7 +151,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a queue and an exchange of one name are two targets`(_ broker: ConformanceBroker) async throws {
+        func `a queue and an exchange of the same name are separate targets`(_ broker: ConformanceBroker) async throws {
             let source = try await broker.exchange(.direct)
             let name = try await broker.exchange()
             try await broker.declare(QueueDeclaration(name))

@@ -2,10 +2,10 @@ import AMQP
 import Testing
 
 extension Conformance {
-    /// The default exchange, and direct ones.
+    /// The default exchange and direct exchanges.
     @Suite struct DirectExchangeTests {
         @Test(arguments: ConformanceBroker.all)
-        func `the default exchange knows each queue by its name`(_ broker: ConformanceBroker) async throws {
+        func `the default exchange routes to each queue by its name`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             try await broker.publish("a", to: Destination(exchange: "", routingKey: queue))
             let delivery = try await broker.get(queue)
@@ -20,7 +20,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a direct exchange compares keys whole and by case`(_ broker: ConformanceBroker) async throws {
+        func `a direct exchange compares whole keys, case-sensitively`(_ broker: ConformanceBroker) async throws {
             let exchange = try await broker.exchange(.direct)
             let queue = try await broker.queue()
             try await broker.bind(queue, to: exchange, "a.b")
@@ -31,7 +31,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a direct exchange knows no wildcards`(_ broker: ConformanceBroker) async throws {
+        func `a direct exchange has no wildcards`(_ broker: ConformanceBroker) async throws {
             let exchange = try await broker.exchange(.direct)
             let queue = try await broker.queue()
             try await broker.bind(queue, to: exchange, "*.#")
@@ -49,7 +49,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a queue bound by several keys gets what has one of them`(_ broker: ConformanceBroker) async throws {
+        func `a queue bound by several keys gets messages with any of them`(_ broker: ConformanceBroker) async throws {
             let exchange = try await broker.exchange(.direct)
             let queue = try await broker.queue()
             for key in ["one", "two"] { try await broker.bind(queue, to: exchange, key) }
@@ -67,7 +67,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a fanout exchange looks at no key`(_ broker: ConformanceBroker) async throws {
+        func `a fanout exchange ignores the key`(_ broker: ConformanceBroker) async throws {
             let exchange = try await broker.exchange(.fanout)
             let queues = [try await broker.queue(), try await broker.queue()]
             try await broker.bind(queues[0], to: exchange, "one")
@@ -77,7 +77,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a delivery tells exchange and key as published`(_ broker: ConformanceBroker) async throws {
+        func `a delivery has the exchange and key of its publish`(_ broker: ConformanceBroker) async throws {
             let outer = try await broker.exchange(.topic)
             let inner = try await broker.exchange(.fanout)
             let queue = try await broker.queue()

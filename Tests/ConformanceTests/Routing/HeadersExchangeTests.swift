@@ -47,7 +47,8 @@ extension Conformance {
                 takes: [["a": 1], ["a": "text"], ["a": .void]],
                 not: [["b": 1], nil]
             ),
-            // RabbitMQ compares the values as Erlang does, whatever their types. (3.10.8 takes 1.0 for 1 too, later ones don't.)
+            // RabbitMQ compares the values as Erlang does, whatever their types. (For 3.10.8 1.0 equals 1; for later
+            // versions it doesn't.)
             Match(
                 "numbers of other widths are the same",
                 ["x-match": "all", "a": .int32(1)],
@@ -89,7 +90,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a headers exchange looks at no key`(_ broker: ConformanceBroker) async throws {
+        func `a headers exchange ignores the key`(_ broker: ConformanceBroker) async throws {
             let exchange = try await broker.exchange(.headers)
             let queue = try await broker.queue()
             try await broker.bind(queue, to: exchange, "one", ["a": 1])
@@ -98,7 +99,10 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, ["all-with-x", "any-with-x"])
-        func `with x, what begins with x- is looked at`(_ broker: ConformanceBroker, _ match: String) async throws {
+        func `with x, headers that begin with x- are compared too`(
+            _ broker: ConformanceBroker,
+            _ match: String
+        ) async throws {
             let exchange = try await broker.exchange(.headers)
             let queue = try await broker.queue()
             try await broker.bind(queue, to: exchange, "", ["x-match": .string(match), "x-a": 1])
@@ -107,7 +111,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `an unknown way to match is refused`(_ broker: ConformanceBroker) async throws {
+        func `an unknown x-match is refused`(_ broker: ConformanceBroker) async throws {
             let exchange = try await broker.exchange(.headers)
             let queue = try await broker.queue()
             await expectRefusal(.refused, 406, saying: "x-match", "some") {
@@ -116,7 +120,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `several bindings that match give one message`(_ broker: ConformanceBroker) async throws {
+        func `several matching bindings deliver one message`(_ broker: ConformanceBroker) async throws {
             let exchange = try await broker.exchange(.headers)
             let queue = try await broker.queue()
             try await broker.bind(queue, to: exchange, "", ["a": 1])

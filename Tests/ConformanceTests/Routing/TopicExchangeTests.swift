@@ -17,7 +17,7 @@ extension Conformance {
             var testDescription: String { "'\(text)'" }
         }
 
-        // Words may be empty: '' is no word, '.' two empty ones, 'a.' a word and an empty one.
+        // Words can be empty: '' has no words, '.' two empty ones, 'a.' a word and an empty one.
         static let patterns = [
             Pattern("a.b", matches: ["a.b"], not: ["a", "a.b.c", "b.a", "A.b", "a.b.", ".a.b", ""]),
             Pattern("*", matches: ["a", "ab", "#", "*"], not: ["", "a.b", "."]),
@@ -45,7 +45,10 @@ extension Conformance {
         ]
 
         @Test(arguments: ConformanceBroker.all, patterns)
-        func `a pattern of words, stars and hashes`(_ broker: ConformanceBroker, _ pattern: Pattern) async throws {
+        func `a pattern consists of words, stars and hashes`(
+            _ broker: ConformanceBroker,
+            _ pattern: Pattern
+        ) async throws {
             let exchange = try await broker.exchange(.topic)
             let queue = try await broker.queue()
             try await broker.bind(queue, to: exchange, pattern.text)
@@ -69,7 +72,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `several patterns that match give one message`(_ broker: ConformanceBroker) async throws {
+        func `several matching patterns deliver one message`(_ broker: ConformanceBroker) async throws {
             let exchange = try await broker.exchange(.topic)
             let queue = try await broker.queue()
             for pattern in ["#", "a.*", "*.b", "a.b", "a.#.b"] { try await broker.bind(queue, to: exchange, pattern) }
@@ -78,7 +81,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `removing a pattern leaves those that share its words`(_ broker: ConformanceBroker) async throws {
+        func `removing a pattern keeps those that share its words`(_ broker: ConformanceBroker) async throws {
             let exchange = try await broker.exchange(.topic)
             let queue = try await broker.queue()
             for pattern in ["a.#", "a.#.b", "a.*"] { try await broker.bind(queue, to: exchange, pattern) }
@@ -90,7 +93,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `queues with different patterns get what they asked for`(_ broker: ConformanceBroker) async throws {
+        func `queues with different patterns get the messages that match`(_ broker: ConformanceBroker) async throws {
             let exchange = try await broker.exchange(.topic)
             let europe = try await broker.queue()
             let orders = try await broker.queue()

@@ -1,11 +1,11 @@
 import AMQP
 import EmbeddedBroker
 
-/// What a durable broker must still have, by what its process wrote before it was killed.
+/// The state that a durable broker must still have, derived from the lines that its process wrote before it was killed.
 struct KeptModel {
-    /// Messages by their ids, with the queues of which each must be in one; a message for two queues is here twice.
+    /// The messages, each with the queues of which one must hold it; a message for two queues occurs twice.
     private var messages: Set<Copy> = []
-    /// Messages that may be there or not: they were being published, or acknowledged.
+    /// Messages that may or may not exist: they were being published or acknowledged.
     private var open: Set<Copy> = []
     private var queues: Set<String> = []
     private var openQueues: Set<String> = []
@@ -17,7 +17,7 @@ struct KeptModel {
         var place: Place
     }
 
-    /// Queues between which a message moves.
+    /// The queues between which a message moves.
     private enum Place: Hashable {
         case work
         case copy(Substring)
@@ -25,14 +25,14 @@ struct KeptModel {
         init(_ queue: some StringProtocol) { self = queue.hasPrefix("copy-") ? .copy(Substring(queue)) : .work }
     }
 
-    /// What is wrong with what is there.
+    /// The differences between the broker and the model.
     struct Verdict {
         var lost: [String] = []
         var doubled: [String] = []
         var transient: [String] = []
     }
 
-    /// Takes what a process wrote.
+    /// Adds the lines that a process wrote.
     mutating func add(_ lines: [String]) {
         for line in lines {
             let words = line.split(separator: " ")
@@ -55,7 +55,7 @@ struct KeptModel {
         }
     }
 
-    /// Compares with what a broker has, and takes that for what there must be from now on.
+    /// Compares the model with a broker, whose state the model then adopts.
     mutating func judge(_ broker: EmbeddedBroker) async throws -> Verdict {
         var verdict = Verdict()
         var found: Set<Copy> = []
@@ -78,7 +78,7 @@ struct KeptModel {
                 try await broker.purgeQueue(name)
             } catch { verdict.lost.append("the binding of \(name): \(error)") }
         }
-        // Those deleted are looked at no more, so that their number is bounded.
+        // Deleted so that their number is bounded.
         for name in present where name.hasPrefix("extra-") { try await broker.deleteQueue(name) }
         messages = found
         open = []
@@ -88,9 +88,9 @@ struct KeptModel {
         return verdict
     }
 
-    /// How many messages there must be.
+    /// The number of messages that must exist.
     var count: Int { messages.count }
 
-    /// Everything was purged.
+    /// Notes that everything was purged.
     mutating func forgetMessages() { messages = [] }
 }
