@@ -9,13 +9,11 @@ import Foundation
 #endif
 
 extension AMQPError.Code {
-    /// A durable broker could not write to its file.
-    ///
-    /// The message or declaration is in memory and may still be stored later.
+    /// A durable broker could not write to its file. The message or declaration is in memory and may still be stored
+    /// later.
     public static let notPersisted = AMQPError.Code("notPersisted", retriable: true, outcomeIsKnown: false)
-    /// A durable broker's file can't be opened.
-    ///
-    /// It belongs to another program, is broken, is of a later version, or can't be reached.
+    /// A durable broker's file can't be opened: it belongs to another program, is corrupt, has a newer version, or
+    /// can't be reached.
     public static let storeUnusable = AMQPError.Code("storeUnusable")
 }
 
@@ -25,59 +23,62 @@ extension AMQPError {
         AMQPError(
             .notPersisted,
             """
-            The durable broker could not write to its file '\(path)': \(describe(error)). It takes no publishes until it can, and tries every \
-            second; what was confirmed before is safe. This message or declaration is in memory, and is kept if the disk recovers \
-            before the process ends.
+            The durable broker could not write to its file '\(path)': \(describe(error)). It blocks publishes until it \
+            can, and retries every second; everything confirmed before is safe. This message or declaration is in \
+            memory, and is persisted if the disk recovers before the process ends.
             """,
             underlying: error
         )
     }
 
-    static func storeTimedOut(_ path: String, _ trouble: AMQPError?) -> AMQPError {
-        let cause = trouble.map { ": \($0.message)" } ?? ". The disk is slow or hangs."
+    /// A write did not finish by the caller's deadline.
+    static func storeTimedOut(_ path: String, _ failure: AMQPError?) -> AMQPError {
+        let cause = failure.map { ": \($0.message)" } ?? ". The disk is slow or hangs."
         return AMQPError(
             .confirmTimedOut,
-            "The durable broker's file '\(path)' did not have the message by the deadline\(cause)",
-            underlying: trouble
+            "The durable broker did not persist the message in its file '\(path)' by the deadline\(cause)",
+            underlying: failure
         )
     }
 
+    /// The caller's task was cancelled during the write.
     static func storeCancelled(_ path: String) -> AMQPError {
         AMQPError(
             .cancelled,
-            "The task was cancelled while the durable broker wrote to its file '\(path)'. What it asked for may be kept."
+            "Cancelled while the durable broker wrote to its file '\(path)'. The change may have been persisted."
         )
     }
 
+    /// The broker is closed.
     static func storeClosed(_ path: String) -> AMQPError {
         AMQPError(
             .connectionClosed,
-            "The durable broker of the file '\(path)' was closed by this program: open it again. Nothing was kept."
+            "This program closed the durable broker of the file '\(path)': open it again. Nothing was persisted."
         )
     }
 
-    /// Another process, or another broker of this one, has the file.
+    /// Another process, or another broker in this one, uses the file.
     static func storeTaken(_ path: String, by owner: String) -> AMQPError {
         let own = "\(ProcessInfo.processInfo.processIdentifier)"
         let who =
             owner == own
             ? "another broker of this process"
-            : owner.isEmpty ? "another process, whose id isn't known" : "the process \(owner)"
+            : owner.isEmpty ? "another process, whose id is unknown" : "the process \(owner)"
         return AMQPError(
             .resourceLocked,
             """
-            The file '\(path)' is in use by \(who), and a durable broker has its file to itself: end that one, use another file, or let \
-            both use one RabbitMQ.
+            The file '\(path)' is in use by \(who), and only one durable broker can use a file: stop the other one, use \
+            another file, or let both use RabbitMQ.
             """
         )
     }
 
-    /// The file isn't one of ours, is broken or of a later version.
-    static func storeUnusable(_ path: String, _ what: String, _ error: (any Error)? = nil) -> AMQPError {
-        AMQPError(.storeUnusable, "The file '\(path)' \(what) Nothing in it was changed.", underlying: error)
+    /// The file isn't a durable broker's, is corrupt, or has a newer version.
+    static func storeUnusable(_ path: String, _ fault: String, _ error: (any Error)? = nil) -> AMQPError {
+        AMQPError(.storeUnusable, "The file '\(path)' \(fault) It was not changed.", underlying: error)
     }
 
-    /// The file can't be opened, or made.
+    /// The file can't be opened or created.
     static func storeNotOpened(_ path: String, _ error: any Error) -> AMQPError {
         if let error = error as? AMQPError { return error }
         if let taken = error as? FileLock.Taken { return storeTaken(path, by: taken.owner) }
@@ -85,8 +86,8 @@ extension AMQPError {
             return AMQPError(
                 .storeUnusable,
                 """
-                The file '\(path)' can't be opened or made: \(describe(error)). Its folder must exist, and this process must be allowed to \
-                write there.
+                The file '\(path)' can't be opened or created: \(describe(error)). Its folder must exist, and this \
+                process must be allowed to write there.
                 """,
                 underlying: error
             )
@@ -94,17 +95,17 @@ extension AMQPError {
         switch error.resultCode {
         case .SQLITE_BUSY, .SQLITE_LOCKED: return storeTaken(path, by: "")
         case .SQLITE_CORRUPT, .SQLITE_NOTADB:
-            return storeUnusable(path, "is broken: \(describe(error)). \(StoreFile.recoveryAdvice)", error)
+            return storeUnusable(path, "is corrupt: \(describe(error)). \(StoreFile.recoveryAdvice)", error)
         default:
             return AMQPError(
                 .storeUnusable,
-                "The file '\(path)' can't be opened or made: \(describe(error)). Look at its disk and at who may write there.",
+                "The file '\(path)' can't be opened or created: \(describe(error)). Check its disk and permissions.",
                 underlying: error
             )
         }
     }
 
-    /// What went wrong, without the statement: that is of no use to those who read it.
+    /// The error's message, without the SQL statement, which is of no use to its readers.
     private static func describe(_ error: any Error) -> String {
         switch error {
         case let error as DatabaseError:

@@ -10,26 +10,31 @@ import Foundation
 #endif
 
 extension EmbeddedBroker {
-    /// Opens a broker whose durable state is in a file, or makes the file; its folder must exist.
+    /// Opens a broker whose durable state is in a file, or creates the file; its folder must exist.
     ///
     /// ```swift
     /// let broker = try await EmbeddedBroker.open(path: "/var/lib/app/jobs.db")
     /// ```
     ///
-    /// Durable exchanges and queues, their bindings and the persistent messages in them survive the process, however it ends. A publish is
-    /// confirmed, and a declaration answered, when the disk has it; an acknowledgement is written soon after, so that a message may come
-    /// again that was acknowledged in the last moments. What was unsettled comes back as redelivered and counts as returned; what expired
-    /// meanwhile is dead-lettered on opening. All messages are in memory too.
+    /// Durable exchanges and queues, their bindings and the persistent messages in them survive the process, however it
+    /// ends. A publish is confirmed, and a declaration answered, once it is on the disk. An acknowledgement is written
+    /// shortly afterwards, so a message acknowledged in the last moments before a crash may be delivered again.
+    /// Unsettled messages are requeued, marked as redelivered; messages that expired while no broker ran are
+    /// dead-lettered on opening. All messages are also held in memory.
     ///
-    /// One broker has the file at a time. While it can't be written, publishes wait as with RabbitMQ's disk alarm, and ``health`` says why;
-    /// those under way fail with `notPersisted`. Close the broker to give the file up.
+    /// Only one broker can use the file at a time. While the file can't be written, publishes wait as with RabbitMQ's
+    /// disk alarm, and ``health`` gives the reason; publishes under way fail with `notPersisted`. Close the broker to
+    /// release the file.
     ///
-    /// - Parameter path: Where the file is. Beside it stand its log (`-wal`), which belongs to it, and a lock (`.lock`).
-    /// - Parameter version: The RabbitMQ that it behaves as.
-    /// - Parameter clock: By which messages, queues and deliveries expire. The times in the file are absolute.
-    /// - Parameter logger: Told when the file can't be written, and when it can again.
-    /// - Throws: `resourceLocked` if another broker has the file, and which process that is; `storeUnusable` if the file is another program's,
-    ///   broken, of a later version, or can't be read and written. Nothing is changed in it then.
+    /// - Parameter path: The file's path. Beside the file are its log (`-wal`), which belongs to it, and a lock
+    ///   (`.lock`).
+    /// - Parameter version: The version of RabbitMQ to behave as.
+    /// - Parameter clock: The clock by which messages, queues and deliveries expire. The times in the file are
+    ///   absolute.
+    /// - Parameter logger: Logs when the file can't be written, and when it can be written again.
+    /// - Throws: `resourceLocked` if another broker uses the file, with the id of its process; `storeUnusable` if the
+    ///   file is another program's, corrupt, of a newer version, or can't be read and written. The file is not changed
+    ///   then.
     public static func open(
         path: String,
         version: BrokerVersion = BrokerVersion(4, 3),
@@ -39,7 +44,7 @@ extension EmbeddedBroker {
         try await open(path: path, StoreSettings(), version: version, clock: clock, logger: logger).broker
     }
 
-    /// As ``open(path:version:clock:logger:)``, for tests.
+    /// Opens a broker as ``open(path:version:clock:logger:)`` does, with settings for tests; also returns its journal.
     package static func open(
         path: String,
         _ settings: StoreSettings,
@@ -51,7 +56,7 @@ extension EmbeddedBroker {
         let journal = StoreJournal(file, logger: logger)
         let broker = EmbeddedBroker(version: version, clock: clock, journal: journal, restoring: changes)
         journal.onFailureChange { [weak broker] error in
-            // Not the error's whole text: while it lasts, every publisher is told this.
+            // Not the error's whole text, because every blocked publish reports this reason.
             let alarm = BrokerAlarm(reason: "its file '\(path)' can't be written")
             if error == nil { broker?.clearAlarm(alarm) } else { broker?.setAlarm(alarm) }
         }
@@ -74,12 +79,16 @@ extension EmbeddedBroker {
             }
         }
     }
-}
 
-extension EmbeddedBroker {
-    /// Opens a broker by its URL, such as `file:///var/lib/app/jobs.db`; as ``open(path:version:clock:logger:)``.
+    /// Opens a broker whose durable state is in a file, by a URL such as `file:///var/lib/app/jobs.db`.
     ///
-    /// - Throws: `invalidURL` if it isn't the URL of a file on this machine, and what opening it throws.
+    /// - Parameter url: The file's URL.
+    /// - Parameter version: The version of RabbitMQ to behave as.
+    /// - Parameter clock: The clock by which messages, queues and deliveries expire. The times in the file are
+    ///   absolute.
+    /// - Parameter logger: Logs when the file can't be written, and when it can be written again.
+    /// - Throws: `invalidURL` if it isn't the URL of a file on this machine, or an error of
+    ///   ``open(path:version:clock:logger:)``.
     public static func open(
         url: String,
         version: BrokerVersion = BrokerVersion(4, 3),
@@ -91,7 +100,7 @@ extension EmbeddedBroker {
         else {
             throw AMQPError(
                 .invalidURL,
-                "'\(url)' is not the URL of a file for a durable broker: it should look like file:///var/lib/app/jobs.db."
+                "'\(url)' is not the URL of a durable broker's file, such as file:///var/lib/app/jobs.db."
             )
         }
         return try await open(path: path, version: version, clock: clock, logger: logger)

@@ -18,14 +18,16 @@ import Musl
 import Glibc
 #endif
 
-/// The right of one owner to a spool or a store: the system's lock on a file beside it, which ends with the process, however that ends.
+/// Exclusive access to a spool or a store: the system's lock on a file beside it, which ends with the process, however
+/// it ends.
 ///
-/// It is not on the file itself: a spool is replaced by another of its name when it is compacted, and SQLite's own lock doesn't say who
-/// holds it. The file of the lock is never deleted: else two processes could each hold the lock on one of that name.
+/// The lock is not on the file itself: compaction replaces a spool by a new file of the same name, and SQLite's own
+/// lock doesn't name its holder. The lock file is never deleted, because then two processes could each hold a lock on a
+/// file of that name.
 package final class FileLock: Sendable {
-    /// Another owner has the lock, in this process or in another.
+    /// The error if another owner has the lock, in this process or another one.
     package struct Taken: Error {
-        /// The process, as it wrote it into the file; empty if it didn't.
+        /// The process id that the owner wrote into the file; empty if it wrote none.
         package var owner: String
     }
 
@@ -33,7 +35,8 @@ package final class FileLock: Sendable {
 
     /// Takes the lock.
     ///
-    /// - Throws: ``Taken``, and what the system says.
+    /// - Parameter path: The lock file's path.
+    /// - Throws: ``Taken``, or the system's error.
     package init(at path: String) throws {
         let file = try FileDescriptor.open(
             FilePath(path),
@@ -49,7 +52,7 @@ package final class FileLock: Sendable {
                 let owner = (try? String(contentsOfFile: path, encoding: .utf8)) ?? ""
                 throw Taken(owner: owner.split(separator: "\n").first.map(String.init) ?? "")
             }
-            // For people and for the message to a second owner; the lock doesn't need it.
+            // For people, and for the error that a second owner gets; the lock itself doesn't need it.
             try file.resize(to: 0)
             _ = try? file.writeAll(toAbsoluteOffset: 0, "\(ProcessInfo.processInfo.processIdentifier)\n".utf8)
         } catch {
@@ -61,11 +64,12 @@ package final class FileLock: Sendable {
 
     deinit { release() }
 
-    /// Gives the right up; the next may take it at once.
+    /// Releases the lock; another owner can take it at once.
     package func release() {
         file.withLock { held in
             guard let file = held else { return }
-            // Closing alone leaves it with a child that was forked in this moment, until that one runs its program.
+            // Closing alone would leave the lock with a child process forked at this moment, until it executes its
+            // program.
             _ = flock(file.rawValue, LOCK_UN)
             try? file.close()
             held = nil

@@ -6,25 +6,26 @@ import ServiceLifecycle
 import Testing
 public import Warren
 
-/// What one test of jobs works with: a broker in this process, a clock that stands still, and a client.
+/// The environment of one test of jobs: a broker in this process, a clock that stands still, and a client.
 ///
-/// The trait `.embeddedBroker` makes one for each test; ``current`` is it. A test of its own making may also have several.
+/// The trait `.embeddedBroker` makes one for each test, available as ``current``. A test can also make its own, or
+/// several.
 public final class TestBench: Sendable {
-    /// The broker, empty at first: give it to the code under test in RabbitMQ's place.
+    /// The broker, empty at first: pass it to the code under test in place of RabbitMQ.
     public let broker: EmbeddedBroker
-    /// The time of broker and workers; it moves when the test says so.
+    /// The clock of the broker and the workers, which only the test moves.
     public let clock: VirtualClock
-    /// The application's queues, as far as they differ from the default.
+    /// The application's topology.
     public let topology: Topology
-    /// A client of the broker: give it to the code under test.
+    /// A client of the broker: pass it to the code under test.
     public let jobs: JobClient
 
     @TaskLocal private static var bound: TestBench?
 
     /// A bench with an empty broker.
     ///
-    /// - Parameter topology: The application's own, if its queues differ from the default.
-    /// - Parameter version: The RabbitMQ that the broker behaves as.
+    /// - Parameter topology: The application's topology, if it differs from the default.
+    /// - Parameter version: The version of RabbitMQ to behave as.
     public init(topology: Topology = Topology(), version: BrokerVersion = BrokerVersion(4, 3)) {
         let clock = VirtualClock()
         self.clock = clock
@@ -33,24 +34,26 @@ public final class TestBench: Sendable {
         jobs = JobClient(broker, topology: topology, now: { clock.date })
     }
 
-    /// The bench of the test that runs.
+    /// The bench of the running test.
     ///
-    /// A test without the trait `.embeddedBroker` has none: that is a mistake in the test, and ends it.
+    /// In a test without the trait `.embeddedBroker` this is a programming error, which ends the process.
     public static var current: TestBench {
         guard let bound else {
-            preconditionFailure("This test has no bench: give it, or its suite, the trait .embeddedBroker.")
+            preconditionFailure("This test has no bench: add the trait .embeddedBroker to it or to its suite.")
         }
         return bound
     }
 
-    /// The wall-clock time by ``clock``.
+    /// The wall-clock time of ``clock``.
     public var now: Date { clock.date }
 
-    /// A worker on this broker, in this bench's time.
+    /// Makes a worker on this bench's broker and clock.
     ///
-    /// It works on the queues of its handlers' jobs, one job at a time, unless told otherwise.
-    ///
-    /// - Parameter middleware: The application's own: a test of a handler is one of its middleware too.
+    /// - Parameter queues: The queues to work on; by default those of the handlers' jobs.
+    /// - Parameter concurrency: The number of jobs to run at a time.
+    /// - Parameter settings: The worker's settings.
+    /// - Parameter middleware: The application's middleware, so that a test of a handler covers it too.
+    /// - Parameter handlers: The handlers.
     public func worker(
         queues: [WorkerQueue] = [],
         concurrency: Int = 1,
@@ -60,7 +63,7 @@ public final class TestBench: Sendable {
     ) -> Worker {
         let registrations = handlers()
         var settings = settings
-        // Parked jobs are looked for once: from then on nothing but jobs moves the clock.
+        // The worker looks for parked jobs only once, so that afterwards only jobs move the clock.
         settings.unparkingInterval = .seconds(100 * 365 * 86_400)
         var own: [QueueName] = []
         for queue in registrations.map(\.queue) where !own.contains(queue) { own.append(queue) }
@@ -82,50 +85,46 @@ public final class TestBench: Sendable {
 
     /// Attempts a job once in the calling task, through the worker's middleware, without enqueueing it.
     ///
-    /// The message is made as `enqueue` makes it, and decoded as a worker decodes it. Retries are decided, and not made; Celery calls this
-    /// `apply`.
+    /// The message is encoded as by `enqueue` and decoded as by a worker. Retries are decided but not enqueued. Celery
+    /// calls this `apply`.
     ///
-    /// - Parameter attempt: Which attempt the handler is to see, from 1.
-    /// - Parameter headers: More headers, which the handler finds in its context.
-    /// - Throws: `WarrenError` if the worker has no handler for the job. What the handler throws is in the ``Attempt``.
+    /// - Parameter job: The job.
+    /// - Parameter attempt: The number of the attempt that the handler sees, from 1.
+    /// - Parameter headers: Additional headers, which the handler finds in its context.
+    /// - Parameter worker: The worker whose handlers and middleware are used.
+    /// - Returns: The outcome, with the error of the handler or middleware.
+    /// - Throws: `WarrenError` if the worker has no handler for the job.
     public func performJob<Payload: Job>(
         _ job: Payload,
         attempt: Int = 1,
         headers: FieldTable = FieldTable(),
         on worker: Worker
     ) async throws -> Attempt {
-        // A broker for this one message: nothing of it is seen on the bench.
+        // A separate broker for this one message, so that nothing of it is visible on the bench.
         let aside = EmbeddedBroker(clock: clock)
         let jobs = JobClient(aside, topology: topology, now: { [clock] in clock.date })
         try await jobs.enqueue(job, headers: headers)
         guard var message = aside.storedMessages(in: Payload.lane.queue(of: Payload.queue)).first?.message else {
-            preconditionFailure("What was enqueued is in its queue.")
+            preconditionFailure("The enqueued job is in its queue.")
         }
         message.properties.headers?["retries"] = .integer(Int64(attempt - 1))
         let result = try await worker.attempt(message, in: Payload.queue, lane: Payload.lane)
         return Attempt(outcome: result.outcome, error: result.error)
     }
 
-    /// The jobs that could not succeed, with reason, error and history; of one queue, or of all.
-    public func deadLetters(of queue: QueueName? = nil) -> [DeadLetter] {
-        let names = queue.map { [$0.dead] } ?? broker.queueNames.filter { $0.hasSuffix(".dead") }
-        return names.flatMap { name in
-            broker.readyMessages(in: name).map { DeadLetter($0, of: QueueName(String(name.dropLast(".dead".count)))) }
-        }
-    }
-
-    /// Runs a worker until nothing is left for it to do.
+    /// Runs a worker until it has nothing left to do.
     ///
-    /// All jobs that are due are run; then the clock moves to when the next is, and so on, until no job is on its way to a queue any more:
-    /// delayed jobs and retries, years away or not, run at once and in their order. What handlers enqueue is run too.
+    /// It runs all due jobs, moves the clock to the time at which the next one is due, and repeats this until no job is
+    /// on its way to a queue. Delayed jobs and retries, even those years away, run at once and in the order of their
+    /// times. Jobs that handlers enqueue run too.
     ///
-    /// A job that retries without end never lets it return: give the test a time limit, or this a `time`.
+    /// It never returns if a job retries endlessly: set a time limit for the test, or pass a `time`.
     ///
-    /// - Parameter worker: One of ``worker(queues:concurrency:settings:middleware:handlers:)``, or of the application's own making with this
-    ///   bench's broker, ``clock`` and `now`.
-    /// - Parameter time: How much time to let pass; afterwards the clock stands just there. `nil` for as much as the jobs need.
-    /// - Returns: What became of the deliveries since the worker was made.
-    /// - Throws: What ``Warren/Worker/run()`` throws.
+    /// - Parameter worker: A worker from ``worker(queues:concurrency:settings:middleware:handlers:)``, or one that the
+    ///   application makes with this bench's broker, ``clock`` and ``now``.
+    /// - Parameter time: The time to let pass, by exactly which the clock is moved; `nil` for as much as the jobs need.
+    /// - Returns: The counts of outcomes since the worker was made.
+    /// - Throws: The error of ``Warren/Worker/run()``.
     @discardableResult
     public func drainQueues(_ worker: Worker, for time: Duration? = nil) async throws -> WorkerCounts {
         let service = ServiceGroupConfiguration.ServiceConfiguration(
@@ -137,8 +136,8 @@ public final class TestBench: Sendable {
         try await withThrowingTaskGroup(of: Void.self) { tasks in
             tasks.addTask { try await group.run() }
             tasks.addTask { [self] in
-                // Cancelled if the worker fails, whose error is the one to be thrown.
-                try? await letWork(worker, until: time.map { clock.now.advanced(by: $0) })
+                // Cancelled if the worker fails: its error is the one to throw.
+                try? await runUntilIdle(worker, until: time.map { clock.now.advanced(by: $0) })
                 await group.triggerGracefulShutdown()
             }
             try await tasks.waitForAll()
@@ -146,43 +145,45 @@ public final class TestBench: Sendable {
         return worker.counts
     }
 
-    private func letWork(_ worker: Worker, until end: VirtualClock.Instant?) async throws {
-        while !worker.lanes.allSatisfy({ broker.consumerCount(of: $0) > 0 }) { try await step() }
+    private func runUntilIdle(_ worker: Worker, until end: VirtualClock.Instant?) async throws {
+        while !worker.lanes.allSatisfy({ broker.consumerCount(of: $0) > 0 }) { try await yieldToOtherTasks() }
         while true {
-            while !isQuiet(worker) { try await step() }
-            guard let next = clock.nextEvent, worker.delayedDeliveries > 0 || isAnyDelayed else { break }
+            while !isQuiet(worker) { try await yieldToOtherTasks() }
+            guard let next = clock.nextEvent, worker.delayedDeliveries > 0 || hasDelayedJob else { break }
             if let end, next > end { break }
             clock.advanceToNextEvent()
         }
         if let end { clock.advance(by: clock.now.duration(to: end)) }
-        while !isQuiet(worker) { try await step() }
+        while !isQuiet(worker) { try await yieldToOtherTasks() }
     }
 
-    /// Lets other tasks go on; nothing tells when they have.
-    private func step() async throws {
+    /// Lets other tasks go on; nothing signals that they have.
+    private func yieldToOtherTasks() async throws {
         try Task.checkCancellation()
         await Task.yield()
     }
 
-    /// Whether nothing happens until the clock moves.
+    /// Whether nothing more happens until the clock moves.
     private func isQuiet(_ worker: Worker) -> Bool {
-        let held = worker.delayedDeliveries
-        // What holds a delivery sleeps until its time, and so does what looks after each queue.
-        return broker.isQuiet(exceptFor: held) && clock.sleeperCount >= held + worker.queueNames.count
+        let delayed = worker.delayedDeliveries
+        // Each delayed delivery has a task that sleeps until it is due, and each queue has a sleeping monitor.
+        return broker.isQuiet(exceptFor: delayed) && clock.sleeperCount >= delayed + worker.queueNames.count
     }
 
-    /// Whether a job waits on the delay ladder.
-    private var isAnyDelayed: Bool {
+    /// Whether a job is on the delay ladder.
+    private var hasDelayedJob: Bool {
         (0..<DelayLadder.levelCount).contains { !broker.readyMessages(in: DelayLadder.name(ofLevel: $0)).isEmpty }
     }
 
-    // MARK: Looking at it
+    // MARK: Inspecting the broker
 
-    /// The jobs of a kind that wait at the broker, due now or later, retries included; not those that run, are dead or parked.
+    /// The pending jobs of a type, due now or later, including retries; running, dead and parked jobs are left out.
     ///
+    /// - Parameter type: The job's type.
+    /// - Returns: The jobs, queue by queue, each in the order of its queue.
     /// - Throws: ``EnvelopeError`` if a job of this name has another payload.
     public func enqueued<Payload: Job>(_ type: Payload.Type = Payload.self) throws -> [PendingJob<Payload>] {
-        try waiting().compactMap { waiting in
+        try waitingJobs().compactMap { waiting in
             guard waiting.envelope.name == Payload.name else { return nil }
             return PendingJob(
                 id: waiting.envelope.id,
@@ -196,29 +197,41 @@ public final class TestBench: Sendable {
         }
     }
 
-    /// A job of whatever kind that waits.
-    struct Waiting {
+    /// A pending job of any type.
+    struct WaitingJob {
         var envelope: Envelope
         var queue: QueueName
         var lane: Lane
     }
 
-    func waiting() -> [Waiting] {
-        broker.queueNames.flatMap { name -> [Waiting] in
+    /// The pending jobs of all types.
+    func waitingJobs() -> [WaitingJob] {
+        broker.queueNames.flatMap { name -> [WaitingJob] in
             guard !name.hasSuffix(".dead"), !name.hasSuffix(".parked") else { return [] }
             return broker.storedMessages(in: name).compactMap { message, destination in
                 guard let envelope = try? Envelope(decoding: message) else { return nil }
-                // On the ladder the routing key ends with the destination.
+                // On the delay ladder the routing key ends with the destination.
                 let target = DelayLadder.destination(fromRoutingKey: destination.routingKey) ?? destination.routingKey
                 let (queue, lane) = QueueName.split(target)
-                return Waiting(envelope: envelope, queue: queue, lane: lane)
+                return WaitingJob(envelope: envelope, queue: queue, lane: lane)
             }
+        }
+    }
+
+    /// The jobs that failed for good, with reason, error and history.
+    ///
+    /// - Parameter queue: The queue; all queues by default.
+    public func deadLetters(of queue: QueueName? = nil) -> [DeadLetter] {
+        let names = queue.map { [$0.dead] } ?? broker.queueNames.filter { $0.hasSuffix(".dead") }
+        return names.flatMap { name in
+            broker.readyMessages(in: name).map { DeadLetter($0, of: QueueName(String(name.dropLast(".dead".count)))) }
         }
     }
 
     /// The queues that still have consumers or unsettled deliveries.
     ///
-    /// The trait checks it after each test. Jobs that are still enqueued are no leak: a test may be about just that.
+    /// The trait `.embeddedBroker` checks them after each test. A job that is still enqueued is not a leak, because a
+    /// test may expect it.
     public func leaks() -> [Leak] {
         broker.queueNames.compactMap { queue in
             let leak = Leak(
@@ -230,63 +243,61 @@ public final class TestBench: Sendable {
         }
     }
 
-    // MARK: Inside
-
     /// Runs `body` with this bench as ``current``.
     func bind<Value>(_ body: () async throws -> Value) async rethrows -> Value {
         try await Self.$bound.withValue(self, operation: body)
     }
 }
 
-/// What came of one attempt at a job.
+/// The result of one attempt at a job.
 public struct Attempt: Sendable {
-    /// What would become of the job.
+    /// The outcome that a worker would settle the job with.
     public var outcome: Outcome
-    /// What the handler, or a middleware, threw.
+    /// The error that the handler or a middleware threw.
     public var error: (any Error)?
 
-    /// Throws what the handler threw.
+    /// Throws ``error``, if there is one.
     public func get() throws { if let error { throw error } }
 }
 
-/// A job that waits at the broker.
+/// A job waiting at the broker.
 public struct PendingJob<Payload: Job>: Sendable {
     /// The job's id.
     public var id: String
-    /// What it says.
+    /// The decoded payload.
     public var payload: Payload
-    /// The queue that it is in, or will be in when it is due.
+    /// The queue that holds the job, or will hold it once it is due.
     public var queue: QueueName
     /// The queue's lane.
     public var lane: Lane
-    /// When it is due; `nil` for at once.
+    /// The time at which the job is due; `nil` if it is due at once.
     public var dueAt: Date?
-    /// Which attempt comes next, from 1.
+    /// The number of the next attempt, from 1.
     public var attempt: Int
-    /// Its message's headers.
+    /// The message's headers.
     public var headers: FieldTable
 }
 
-/// What a test left behind that its program would hold for ever.
+/// A queue whose consumers or deliveries a test left open.
 public struct Leak: Sendable, Hashable, CustomStringConvertible {
-    /// The broker's queue.
+    /// The queue's name at the broker.
     public var queue: String
-    /// How many consumers of it are still registered.
+    /// The number of consumers still registered.
     public var consumers: Int
-    /// How many of its deliveries were neither acknowledged nor given back.
+    /// The number of deliveries that were neither acknowledged nor requeued.
     public var unsettled: Int
 
-    /// What leaked, and what to do.
+    /// The leak, and its remedy.
     public var description: String {
         """
-        The test left \(consumers) consumer(s) and \(unsettled) unsettled delivery(ies) on the queue '\(queue)': end its workers, close its \
-        streams, and settle what it got.
+        The test left \(consumers) consumer(s) and \(unsettled) unsettled delivery(ies) on the queue '\(queue)': stop its \
+        workers, close its streams, and settle its deliveries.
         """
     }
 }
 
 extension QueueName {
-    /// The queue and lane that one of the broker's queues stands for.
+    /// The job queue and priority lane that a queue of the broker stands for.
     fileprivate static func split(_ name: String) -> (QueueName, Lane) {
         for lane in Lane.all where lane != .normal && name.hasSuffix("." + lane.name) {
             return (QueueName(String(name.dropLast(lane.name.count + 1))), lane)

@@ -2,7 +2,7 @@ import AMQP
 import EmbeddedBroker
 import Testing
 
-/// An embedded broker on a clock of its own, and short words for what tests do with it.
+/// An embedded broker on its own virtual clock, with shorthands for tests.
 struct BrokerHarness: Sendable {
     let clock: VirtualClock
     let broker: EmbeddedBroker
@@ -32,10 +32,10 @@ struct BrokerHarness: Sendable {
         for text in texts { try await publish(text, to: queue) }
     }
 
-    /// The texts that are ready in a queue, in their order.
+    /// The texts of a queue's ready messages, in order.
     func ready(_ queue: String) -> [String] { broker.readyMessages(in: queue).map(\.text) }
 
-    /// Takes so many messages from a queue, unsettled.
+    /// Gets `count` messages from a queue, unsettled.
     func get(_ count: Int, from queue: String) async throws -> [Delivery] {
         var deliveries: [Delivery] = []
         for _ in 0..<count { deliveries.append(try #require(try await broker.get(queue: queue))) }
@@ -47,7 +47,7 @@ extension Message {
     var text: String { String(decoding: body, as: UTF8.self) }
 }
 
-/// The error that a call throws, which must be an ``AMQPError``.
+/// The ``AMQPError`` that `body` must throw.
 func amqpError(_ body: () async throws -> Void) async -> AMQPError? {
     await #expect(throws: AMQPError.self) { try await body() }
 }

@@ -6,7 +6,7 @@ import Testing
     private let harness = BrokerHarness()
     private var totals: BrokerTotals { harness.broker.totals }
 
-    @Test func `a message counts as published wherever it goes, unless there is no such exchange`() async throws {
+    @Test func `a message counts as published wherever it goes, unless its exchange doesn't exist`() async throws {
         try await harness.declare("orders")
         try await harness.publish("kept", to: "orders")
         _ = await amqpError { try await harness.publish("unroutable", to: "nowhere") }
@@ -18,14 +18,14 @@ import Testing
         #expect(totals.delivered == 0)
     }
 
-    @Test func `deliveries to consumers and gets count, and so does what becomes of each`() async throws {
+    @Test func `deliveries to consumers and gets count, and so do their settlements`() async throws {
         try await harness.declare("orders", .quorum)
         try await harness.publish(all: ["a", "b", "c", "d"], to: "orders")
         let deliveries = try await harness.get(3, from: "orders")
         deliveries[0].ack()
         deliveries[1].nack(requeue: true)
         deliveries[2].nack(requeue: false)
-        // Settled already: nothing happens.
+        // Settled already, so nothing happens.
         deliveries[0].nack(requeue: true)
         #expect((totals.delivered, totals.redelivered, totals.acknowledged, totals.requeued) == (3, 0, 1, 1))
         let stream = try await harness.broker.consume(queue: "orders", prefetch: 2)
@@ -37,7 +37,7 @@ import Testing
         #expect(totals.acknowledged == 1)
     }
 
-    @Test func `what a lost connection gives back counts, and is redelivered`() async throws {
+    @Test func `messages of a lost connection count as requeued, and are redelivered`() async throws {
         try await harness.declare("orders")
         try await harness.publish("a", to: "orders")
         let stream = try await harness.broker.consume(queue: "orders", prefetch: 1)

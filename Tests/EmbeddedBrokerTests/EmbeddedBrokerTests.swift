@@ -21,7 +21,7 @@ import Testing
         #expect(broker.unsettledCount(of: "orders") == 0)
     }
 
-    @Test func `a message that nobody takes is unroutable, if that was asked`() async throws {
+    @Test func `a mandatory message that reaches no queue is unroutable`() async throws {
         let broker = EmbeddedBroker()
         let error = await #expect(throws: AMQPError.self) {
             try await broker.publish(Message(body: []), to: .queue("nowhere"))

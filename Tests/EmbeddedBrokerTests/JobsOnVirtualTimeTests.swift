@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 import Warren
 
-/// A job that records when it ran.
+/// A job that records the time of its run.
 private struct Reminder: Job {
     static let name = "tests.reminder"
     static let queue: QueueName = "reminders"
@@ -56,14 +56,14 @@ private struct ReminderError: Error {}
         }
     }
 
-    /// Lets tasks run until a queue holds so many ready messages and unsettled deliveries.
+    /// Lets tasks run until a queue has these numbers of ready messages and unsettled deliveries.
     private func until(_ queue: String, ready: Int, unsettled: Int = 0) async throws {
         try await TestSupport.until {
             broker.readyMessages(in: queue).count == ready && broker.unsettledCount(of: queue) == unsettled
         }
     }
 
-    @Test func `a job that is due in eight years runs then, and one that is due before runs before`() async throws {
+    @Test func `a job due in eight years runs then, and one due earlier runs earlier`() async throws {
         let eightYears = Duration.seconds(8 * 365 * 86_400)
         try await client.enqueue(Reminder(text: "late"), delay: eightYears)
         try await client.enqueue(Reminder(text: "soon"), delay: .seconds(3))
@@ -72,7 +72,8 @@ private struct ReminderError: Error {}
             let first = try #require(await runs.next(1).first)
             #expect(first == ("soon", .seconds(3)))
             try await until("reminders", ready: 0)
-            // Long delays are rounded up by less than a 32nd. With all of it at once the consumer timeout would strike before the job ran.
+            // Long delays are rounded up by less than a 32nd. In a single step the consumer timeout would expire before
+            // the job ran.
             let isDelivered = { broker.unsettledCount(of: "reminders") > 0 }
             #expect(clock.advance(by: eightYears / 32 * 33, until: isDelivered))
             let second = try #require(await runs.next(1).first)
@@ -81,7 +82,7 @@ private struct ReminderError: Error {}
         }
     }
 
-    @Test func `a job that fails runs again when its retry is due, and no sooner`() async throws {
+    @Test func `a failed job runs again when its retry is due, and not earlier`() async throws {
         try await client.enqueue(Reminder(text: "again"))
         try await work(failing: 2) {
             #expect(await runs.next(1).map(\.time) == [.zero])
@@ -96,7 +97,7 @@ private struct ReminderError: Error {}
         #expect(broker.readyMessages(in: "reminders.dead").isEmpty)
     }
 
-    @Test func `a job whose attempts are used up is kept among the dead, and can be replayed`() async throws {
+    @Test func `a job without attempts left is dead-lettered, and can be replayed`() async throws {
         try await client.enqueue(Reminder(text: "hopeless"))
         try await work(failing: 3) {
             for _ in 1...3 {

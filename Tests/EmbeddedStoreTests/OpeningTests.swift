@@ -12,7 +12,7 @@ import Testing
         }
     }
 
-    @Test func `A second broker is told which file is taken and by whom, and gets it once it is free`() async throws {
+    @Test func `A second broker's error names the file and its user, and opening works once it is free`() async throws {
         try await StoreFolder.with { folder in
             let first = try await EmbeddedBroker.open(path: folder.path)
             let error = await failure(folder)
@@ -24,7 +24,7 @@ import Testing
         }
     }
 
-    @Test func `A file that another program has open is told to be taken, even without its lock`() async throws {
+    @Test func `A file that another program has open is in use, even without its lock`() async throws {
         try await StoreFolder.with { folder in
             try await folder.run { _ in }
             let other = try DatabaseQueue(path: folder.path)
@@ -39,7 +39,7 @@ import Testing
     }
 
     @Test(arguments: ["This is a diary and nothing else.", String(repeating: "SQLite format 3? No. ", count: 100)])
-    func `A file that is no database is left as it is, and nothing is put beside it`(text: String) async throws {
+    func `A file that isn't a database is left as it is, and no file is put beside it`(text: String) async throws {
         try await StoreFolder.with { folder in
             try Data(text.utf8).write(to: URL(filePath: folder.path))
             let error = await failure(folder)
@@ -79,7 +79,7 @@ import Testing
         }
     }
 
-    @Test func `A broken file is told to be broken, and not changed`() async throws {
+    @Test func `A corrupt file is reported as corrupt, and not changed`() async throws {
         try await StoreFolder.with { folder in
             try await folder.run { broker in
                 try await broker.declare(QueueDeclaration("kept"))
@@ -92,13 +92,13 @@ import Testing
                 try broken.write(to: URL(filePath: folder.path))
                 let error = await failure(folder)
                 #expect(error?.code == .storeUnusable)
-                #expect(error?.message.contains("broken") == true)
+                #expect(error?.message.contains("corrupt") == true)
                 #expect(try Data(contentsOf: URL(filePath: folder.path)) == broken)
             }
         }
     }
 
-    @Test func `A message that can't be read is told with its queue`() async throws {
+    @Test func `A message that can't be read is reported with its queue`() async throws {
         try await StoreFolder.with { folder in
             try await folder.run { broker in
                 try await broker.declare(QueueDeclaration("kept"))
@@ -113,7 +113,7 @@ import Testing
         }
     }
 
-    @Test func `An empty file is begun, and a log without its file is left alone`() async throws {
+    @Test func `An empty file is initialized, and a log without its file is left alone`() async throws {
         try await StoreFolder.with { folder in
             try Data().write(to: URL(filePath: folder.path))
             try await folder.run { _ in }
@@ -139,7 +139,7 @@ import Testing
         }
     }
 
-    @Test func `A folder that doesn't exist is told`() async throws {
+    @Test func `A missing folder is reported`() async throws {
         let error = await #expect(throws: AMQPError.self) {
             _ = try await EmbeddedBroker.open(path: "/nowhere/at/all/jobs.db")
         }
@@ -147,7 +147,7 @@ import Testing
         #expect(error?.message.contains("folder") == true)
     }
 
-    @Test func `What is left of a file that was being made is no hindrance`() async throws {
+    @Test func `The rest of an unfinished file doesn't prevent opening`() async throws {
         try await StoreFolder.with { folder in
             try Data("half".utf8).write(to: URL(filePath: folder.path + ".new"))
             try await folder.run { _ in }

@@ -4,17 +4,17 @@ import EmbeddedStore
 import Testing
 
 @Suite(.timeLimit(.minutes(1))) struct ReopeningTests {
-    @Test func `Durable declarations are there again, and transient ones are not`() async throws {
+    @Test func `Durable declarations are restored, and transient ones are not`() async throws {
         try await StoreFolder.with { folder in
             let arguments = QueueArguments(.quorum) {
                 $0.deliveryLimit = 7
-                $0.deadLetterExchange = "graves"
+                $0.deadLetterExchange = "dead"
                 $0.maxLength = 10
             }
             let match: FieldTable = ["x-match": "all", "size": .int32(3)]
             try await folder.run(BrokerVersion(4, 0)) { broker in
-                try await broker.declare(ExchangeDeclaration("orders", kind: .topic, alternateExchange: "graves"))
-                try await broker.declare(ExchangeDeclaration("graves", kind: .headers, isInternal: true))
+                try await broker.declare(ExchangeDeclaration("orders", kind: .topic, alternateExchange: "dead"))
+                try await broker.declare(ExchangeDeclaration("dead", kind: .headers, isInternal: true))
                 try await broker.declare(ExchangeDeclaration("fleeting", kind: .fanout, isDurable: false))
                 try await broker.declare(ExchangeDeclaration("deleted", kind: .fanout))
                 try await broker.deleteExchange("deleted")
@@ -24,18 +24,18 @@ import Testing
                 try await broker.declare(QueueDeclaration("deleted"))
                 try await broker.deleteQueue("deleted")
                 try await broker.bind(Binding(from: "orders", to: .queue("work"), routingKey: "*.new"))
-                try await broker.bind(Binding(from: "orders", to: .exchange("graves"), routingKey: "#.old"))
-                try await broker.bind(Binding(from: "graves", to: .queue("work"), routingKey: "", arguments: match))
+                try await broker.bind(Binding(from: "orders", to: .exchange("dead"), routingKey: "#.old"))
+                try await broker.bind(Binding(from: "dead", to: .queue("work"), routingKey: "", arguments: match))
                 try await broker.bind(Binding(from: "orders", to: .queue("work"), routingKey: "unbound"))
                 try await broker.unbind(Binding(from: "orders", to: .queue("work"), routingKey: "unbound"))
             }
             try await folder.run(BrokerVersion(4, 0)) { broker in
                 #expect(broker.queueNames == ["work"])
-                #expect(broker.exchangeNames.filter { !$0.hasPrefix("amq.") } == ["", "graves", "orders"])
-                // The same declarations are no mismatch.
+                #expect(broker.exchangeNames.filter { !$0.hasPrefix("amq.") } == ["", "dead", "orders"])
+                // The same declarations don't mismatch.
                 try await broker.declare(QueueDeclaration("work", arguments: arguments))
-                try await broker.declare(ExchangeDeclaration("orders", kind: .topic, alternateExchange: "graves"))
-                try await broker.declare(ExchangeDeclaration("graves", kind: .headers, isInternal: true))
+                try await broker.declare(ExchangeDeclaration("orders", kind: .topic, alternateExchange: "dead"))
+                try await broker.declare(ExchangeDeclaration("dead", kind: .headers, isInternal: true))
                 let orders = { Destination(exchange: "orders", routingKey: $0) }
                 try await broker.publish(Message(id: "bound"), to: orders("blue.new"))
                 try await broker.publish(Message(id: "headers") { $0.headers = ["size": 3] }, to: orders("red.old"))
@@ -45,7 +45,7 @@ import Testing
         }
     }
 
-    @Test func `A message comes back as it was, byte by byte`() async throws {
+    @Test func `A message is restored byte by byte`() async throws {
         try await StoreFolder.with { folder in
             let message = Message(id: "full") { properties in
                 properties.contentType = "application/json"
@@ -79,7 +79,7 @@ import Testing
         }
     }
 
-    @Test func `What was acknowledged, purged or deleted stays away, and the order of the rest is kept`() async throws {
+    @Test func `Acknowledged, purged and deleted messages stay away, and the rest keeps its order`() async throws {
         try await StoreFolder.with { folder in
             try await folder.run { broker in
                 for queue in ["kept", "purged", "deleted"] {
@@ -152,7 +152,7 @@ import Testing
         }
     }
 
-    @Test func `What expired while nobody ran is dead-lettered on opening, in order`() async throws {
+    @Test func `Messages that expired while no broker ran are dead-lettered on opening, in order`() async throws {
         try await StoreFolder.with { folder in
             let start: Duration = .seconds(1_900_000_000)
             try await folder.run(clock: VirtualClock(beginning: start)) { broker in
@@ -180,7 +180,7 @@ import Testing
         }
     }
 
-    @Test func `A delay on two rungs ends at its time, whenever the broker was away`() async throws {
+    @Test func `A delay on two rungs ends at its time, whenever the broker was down`() async throws {
         try await StoreFolder.with { folder in
             let start: Duration = .seconds(1_900_000_000)
             try await folder.run(clock: VirtualClock(beginning: start)) { broker in
@@ -238,7 +238,7 @@ import Testing
         }
     }
 
-    @Test func `A name that the broker made up before is not made up again`() async throws {
+    @Test func `A generated queue name is not generated again`() async throws {
         try await StoreFolder.with { folder in
             let first = try await folder.run { try await $0.declare(QueueDeclaration("")).name }
             let second = try await folder.run { try await $0.declare(QueueDeclaration("")).name }

@@ -6,7 +6,7 @@ import Warren
 import WarrenTesting
 
 @Suite(.timeLimit(.minutes(1))) struct ExpectationTests {
-    @Test(.embeddedBroker) func `An expectation that doesn't hold says what is enqueued`() async throws {
+    @Test(.embeddedBroker) func `A failed expectation lists the enqueued jobs`() async throws {
         try await TestBench.current.jobs.enqueue(Greet(name: "Ada"))
         try withKnownIssue {
             try expectEnqueued(Count.self)
@@ -17,7 +17,7 @@ import WarrenTesting
         withKnownIssue { try expectEnqueued(Greet.self) { $0.name == "Bob" } }
     }
 
-    @Test(.embeddedBroker) func `A job runs inline through the middleware, and its error is told`() async throws {
+    @Test(.embeddedBroker) func `A job runs inline through the middleware, and its error is returned`() async throws {
         let wrapped = Journal<String>()
         let middleware = Wrapping(journal: wrapped)
         let good = try await performJob(Greet(name: "Ada"), middleware: [middleware]) {
@@ -37,7 +37,7 @@ import WarrenTesting
         }
         #expect(bad.outcome.retryDelay != nil)
         #expect(throws: Refused.self) { try bad.get() }
-        // Nothing was enqueued by it.
+        // It has enqueued nothing.
         try expectEnqueued(Greet.self, count: 0)
         let unknown = await #expect(throws: WarrenError.self) {
             try await performJob(Greet(name: "Ada")) { Handler(Count.self) { _, _ in } }
@@ -45,11 +45,11 @@ import WarrenTesting
         #expect(unknown?.code == .invalidConfiguration)
     }
 
-    @Test(.embeddedBroker) func `Each test has a broker of its own`() async throws {
+    @Test(.embeddedBroker) func `Each test has its own broker`() async throws {
         #expect(TestBench.current.broker.queueNames == [])
     }
 
-    @Test func `What a test leaves open is a leak`() async throws {
+    @Test func `Anything that a test leaves open is a leak`() async throws {
         let bench = TestBench()
         try await bench.jobs.enqueue(Greet(name: "Ada"))
         #expect(bench.leaks() == [])
@@ -62,7 +62,7 @@ import WarrenTesting
     }
 
     @Test(.embeddedBroker(topology: Topology(queues: [QueueConfiguration("greetings", lanes: [.high, .normal])])))
-    func `The application's own topology holds`() async throws {
+    func `The application's own topology applies`() async throws {
         try await TestBench.current.jobs.enqueue(Greet(name: "Ada"), lane: .high)
         #expect(try expectEnqueued(Greet.self).first?.lane == .high)
         #expect(try await drainQueues { Handler(Greet.self) { _, _ in } }.succeeded == 1)

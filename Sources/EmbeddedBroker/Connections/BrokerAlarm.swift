@@ -1,5 +1,18 @@
-import AMQP
 import Synchronization
+
+/// A shortage during which a broker takes no publishes.
+public struct BrokerAlarm: Sendable, Hashable {
+    /// The reason that publishers are given.
+    public let reason: String
+
+    /// An alarm with a reason of your own.
+    public init(reason: String) { self.reason = reason }
+
+    /// The broker is low on memory.
+    public static let memory = BrokerAlarm(reason: "low on memory")
+    /// The broker is low on disk space.
+    public static let disk = BrokerAlarm(reason: "low on disk")
+}
 
 /// Holds publishes back while an alarm is on.
 final class PublishGate: Sendable {
@@ -74,18 +87,4 @@ final class PublishGate: Sendable {
             state.withLock { $0.waiting.removeValue(forKey: number) }?.resume(returning: false)
         }
     }
-}
-
-/// A shortage during which a broker takes no publishes.
-public struct BrokerAlarm: Sendable, Hashable {
-    /// The reason that publishers are given.
-    public let reason: String
-
-    /// An alarm with a reason of your own.
-    public init(reason: String) { self.reason = reason }
-
-    /// The broker is low on memory.
-    public static let memory = BrokerAlarm(reason: "low on memory")
-    /// The broker is low on disk space.
-    public static let disk = BrokerAlarm(reason: "low on disk")
 }

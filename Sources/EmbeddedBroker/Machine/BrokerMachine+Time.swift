@@ -85,8 +85,8 @@ extension AMQPError {
         AMQPError(
             .consumerCancelled,
             """
-            The broker cancelled the consumer of the queue '\(queue)': a delivery was not settled within the consumer timeout. Its \
-            deliveries were requeued; consume again.
+            The broker cancelled the consumer of the queue '\(queue)': a delivery was not settled within the consumer \
+            timeout. Its deliveries were requeued; consume again.
             """
         )
     }

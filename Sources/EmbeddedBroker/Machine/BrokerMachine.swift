@@ -2,7 +2,7 @@ import AMQP
 
 /// The broker without clock, lock and streams: requests in, effects out.
 ///
-/// A state machine. ``begin(now:)`` sets the time of a request, which never goes back, and does what was due before it.
+/// A state machine. ``begin(now:)`` sets the time of a request, which never decreases, and does what was due before it.
 /// After the request ``work()`` does all that follows from it: it expires, dead-letters and delivers until nothing is
 /// left to do. Consumers are notified through ``takeEffects()``, the journal through ``takeChanges()``.
 struct BrokerMachine: Sendable {

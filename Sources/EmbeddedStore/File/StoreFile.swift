@@ -16,27 +16,29 @@ import System
 import SystemPackage
 #endif
 
-/// The file of a durable broker: a database of SQLite's, which this broker has to itself.
+/// The file of a durable broker: an SQLite database that only this broker uses.
 ///
-/// Beside it stand, with its name and `.lock`, what keeps others away; with `-wal`, SQLite's log, which belongs to it; and with `.new`, for
-/// moments, a file that is being made.
+/// Beside it are, with suffixes to its name: `.lock`, which keeps others away; `-wal`, SQLite's log, which belongs to
+/// it; and, briefly, `.new`, a file that is being created.
 final class StoreFile: Sendable {
     static let recoveryAdvice =
-        "Move it away and begin with a new one; `sqlite3 FILE .recover` saves what can be read of it."
+        "Move it away and start with a new one; `sqlite3 FILE .recover` saves what can still be read."
 
-    /// Where the file is.
+    /// The file's path.
     let path: String
     private let lock: FileLock
     private let database: DatabaseQueue
-    /// The numbers that the file has for queues.
+    /// The ids of the queues in the file, by name.
     private let queueIDs = Mutex<[String: Int64]>([:])
 
-    /// Opens a file, or makes it.
+    /// Opens a file, or creates it.
     ///
-    /// - Throws: `AMQPError`: `resourceLocked` if another has it, `storeUnusable`.
+    /// - Parameter path: The file's path.
+    /// - Parameter settings: Settings that tests change.
+    /// - Throws: `AMQPError` with `resourceLocked` if another broker uses the file, or `storeUnusable`.
     init(at path: String, _ settings: StoreSettings = StoreSettings()) throws {
         self.path = path
-        // Before the lock too: beside another program's file nothing is made.
+        // Before the lock too: no file is created beside another program's file.
         _ = try Self.inspect(at: path)
         lock = try FileLock(at: path + ".lock")
         if try Self.inspect(at: path) != .own { try Self.make(path) }
@@ -44,15 +46,15 @@ final class StoreFile: Sendable {
         try database.writeWithoutTransaction { try Self.check($0, path) }
     }
 
-    /// Works on the file, one after the other, on a thread that may block.
+    /// Performs work on the file, one piece at a time, on a thread that may block.
     func perform(_ work: @escaping @Sendable (Database) -> Void) { database.asyncWriteWithoutTransaction(work) }
 
-    /// Brings all changes to the disk, or none; returns how many rows that were.
+    /// Writes all changes to the disk, or none; returns the number of rows.
     func write(_ changes: PendingChanges, to database: Database) throws -> Int {
         do {
             return try writeOnce(changes, to: database)
         } catch let error as DatabaseError where error.resultCode == .SQLITE_FULL {
-            // The log may have room in it once it is emptied into the file.
+            // Emptying the log into the file may make room in the log.
             _ = try? database.checkpoint(.truncate)
             return try writeOnce(changes, to: database)
         }
@@ -68,7 +70,7 @@ final class StoreFile: Sendable {
         return writer.rows
     }
 
-    /// What the file has, as the changes that lead there.
+    /// The contents of the file, as the changes that lead there.
     func load() throws -> [BrokerChange] {
         try database.writeWithoutTransaction { database in
             var reader = StoreReader(database, path: path)
@@ -78,7 +80,7 @@ final class StoreFile: Sendable {
         }
     }
 
-    /// Gives the file up for others.
+    /// Closes the file and releases its lock.
     func close() async {
         await withCheckedContinuation { continuation in
             DispatchQueue.global().async {
@@ -96,22 +98,25 @@ final class StoreFile: Sendable {
         switch header {
         case .own: break
         case .notADatabase:
-            throw AMQPError.storeUnusable(path, "is no file of a durable broker: give the broker another path.")
+            throw AMQPError.storeUnusable(path, "is not a durable broker's file: give the broker another path.")
         case .otherDatabase:
             throw AMQPError.storeUnusable(path, "is a database of another program: give the broker another path.")
         case .missing, .empty:
-            // SQLite would take such a log for the new file's.
+            // SQLite would take such a log for that of the new file.
             guard !FileManager.default.fileExists(atPath: path + "-wal") else {
                 throw AMQPError.storeUnusable(
                     path,
-                    "is gone, and its log '\(path)-wal' is still there: put the file back, or move the log away to begin anew."
+                    """
+                    is gone, but its log '\(path)-wal' still exists: put the file back, or move the log away to start with a \
+                    new file.
+                    """
                 )
             }
         }
         return header
     }
 
-    /// Makes the file under another name first, so that there is all of it or nothing.
+    /// Creates the file under another name first, so that it exists completely or not at all.
     private static func make(_ path: String) throws {
         let new = path + ".new"
         for name in [new, new + "-journal"] where FileManager.default.fileExists(atPath: name) {
@@ -131,20 +136,21 @@ final class StoreFile: Sendable {
         try FileManager.default.moveItem(atPath: new, toPath: path)
     }
 
-    /// Looks whether the file is whole and of a version that this program knows.
+    /// Checks that the file is intact and of a version that this program knows, and upgrades it if it is older.
     private static func check(_ database: Database, _ path: String) throws {
         let version = try Int.fetchOne(database, sql: "PRAGMA user_version") ?? 0
         guard version <= StoreSchema.version else {
             throw AMQPError.storeUnusable(
                 path,
                 """
-                is of version \(version), and this program knows up to \(StoreSchema.version): a later one wrote it. Update this program.
+                has version \(version), and this program knows versions up to \(StoreSchema.version): a newer program wrote \
+                it. Update this program.
                 """
             )
         }
         let fault = try String.fetchOne(database, sql: "PRAGMA quick_check(1)")
         guard fault == "ok" else {
-            throw AMQPError.storeUnusable(path, "is broken (\(fault ?? "no answer")). \(recoveryAdvice)")
+            throw AMQPError.storeUnusable(path, "is corrupt (\(fault ?? "no answer")). \(recoveryAdvice)")
         }
         guard version < StoreSchema.version else { return }
         try database.inTransaction(.immediate) {
@@ -159,9 +165,9 @@ final class StoreFile: Sendable {
         configuration.foreignKeysEnabled = false
         configuration.busyMode = .timeout(1)
         configuration.prepareDatabase { database in
-            // FULL: what NORMAL commits is in the system's cache until the next checkpoint, and a loss of power takes it back.
-            // EXCLUSIVE, before the first use of the log: nobody else can write, and its index needs no shared memory.
-            // The two of full synchronization matter where `fsync` leaves the data in the drive's cache (macOS).
+            // FULL: a NORMAL commit stays in the system's cache until the next checkpoint, and a power failure would
+            // undo it. EXCLUSIVE, before the first use of the log: nobody else can write, and the log's index needs no
+            // shared memory. The two fullfsync pragmas matter where `fsync` leaves data in the drive's cache (macOS).
             try database.execute(
                 sql: """
                     PRAGMA locking_mode = EXCLUSIVE;
@@ -180,7 +186,8 @@ final class StoreFile: Sendable {
     }
 }
 
-/// What a file is, by its first bytes: looked at before SQLite is let near it, which changes even a file that it only reads.
+/// The kind of a file, by its first bytes, determined before SQLite opens it: SQLite changes even a file that it only
+/// reads.
 enum StoreFileKind: Equatable {
     case missing
     case empty
@@ -189,7 +196,7 @@ enum StoreFileKind: Equatable {
     case otherDatabase
     case notADatabase
 
-    /// Looks at a file.
+    /// Determines the kind of a file.
     ///
     /// Source of the layout: <https://www.sqlite.org/fileformat.html#the_database_header>.
     init(ofFileAt path: String) throws {
@@ -209,13 +216,13 @@ enum StoreFileKind: Equatable {
     }
 }
 
-/// How the file is used; other values than these are for tests.
+/// Settings of the file; values other than the defaults are for tests.
 package struct StoreSettings: Sendable {
-    /// After how many pages of 4,096 bytes the log is emptied into the file.
+    /// The number of pages, of 4,096 bytes each, after which the log is emptied into the file.
     package var checkpointPages = 4_000
-    /// How many pages the file may have; `nil` for as many as the disk has room for.
+    /// The most pages that the file may have; `nil` for as many as fit on the disk.
     package var maximumPages: Int?
 
-    /// How a program uses it.
+    /// The defaults, which programs use.
     package init() {}
 }

@@ -8,7 +8,7 @@ import FoundationEssentials
 import Foundation
 #endif
 
-/// Reads the tables, as the changes that make a broker what it was.
+/// Reads the tables as the changes that restore a broker's state.
 struct StoreReader {
     private let database: Database
     private let path: String
@@ -20,7 +20,7 @@ struct StoreReader {
         self.path = path
     }
 
-    /// Exchanges, queues, bindings, then the messages of each queue by their positions.
+    /// Reads exchanges, queues and bindings, then the messages of each queue by position.
     mutating func read() throws -> [BrokerChange] {
         var changes = try readExchanges()
         changes += try readQueues()
@@ -84,14 +84,14 @@ struct StoreReader {
         while let row = try cursor.next() {
             let position = UInt64(bitPattern: try row.value(1))
             guard let queue = queueNames[try row.value(0)] else {
-                throw fault("has a message, \(position), of a queue that it doesn't have.")
+                throw fault("has a message, number \(position), of a queue that doesn't exist in it.")
             }
             do {
                 let message = try row.message(queue, position)
                 changes.append(.messageStored(message))
                 if try row.value(5) { changes.append(.messageDelivered(queue: queue, position: position)) }
             } catch {
-                throw fault("has a message, \(position) of the queue '\(queue)', that can't be read.", error)
+                throw fault("has a message, number \(position) of the queue '\(queue)', that can't be read.", error)
             }
         }
     }
@@ -110,17 +110,17 @@ struct StoreReader {
     }
 
     private func fault(_ what: String, _ error: (any Error)? = nil) -> AMQPError {
-        .storeUnusable(path, "is broken: it \(what) \(StoreFile.recoveryAdvice)", error)
+        .storeUnusable(path, "is corrupt: it \(what) \(StoreFile.recoveryAdvice)", error)
     }
 }
 
-/// A column has something else than it must.
+/// A column whose value has the wrong type.
 private struct WrongColumn: Error {
     var index: Int
 }
 
 extension Row {
-    /// A column's value; other ways to it end the process if the file is broken.
+    /// A column's value; GRDB's own accessors would end the process if the file is corrupt.
     fileprivate func value<Value: DatabaseValueConvertible>(_ index: Int) throws -> Value {
         guard let value = Value.fromDatabaseValue(self[index] as DatabaseValue) else { throw WrongColumn(index: index) }
         return value

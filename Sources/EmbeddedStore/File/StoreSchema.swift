@@ -1,16 +1,16 @@
 import GRDB
 
-/// The tables of the file, and its versions.
+/// The tables of the file, and their versions.
 enum StoreSchema {
-    /// What SQLite's header calls the program that a file belongs to: "wrrn".
+    /// The application id in SQLite's header: "wrrn".
     static let applicationID: Int32 = 0x7772_726E
 
     /// The version that this program writes.
     static var version: Int { steps.count }
 
-    /// What makes each version out of the one before, from an empty file on.
+    /// The steps from each version to the next, starting with an empty file.
     ///
-    /// Steps are added, never changed.
+    /// Steps are added, never changed. `return_count` is the number of requeues.
     private static let steps = [
         """
         CREATE TABLE exchange (
@@ -33,7 +33,7 @@ enum StoreSchema {
         """
     ]
 
-    /// Brings a file of a version to this program's.
+    /// Upgrades a file from an older version to this program's.
     static func upgrade(_ database: Database, from old: Int) throws {
         guard old < version else { return }
         for step in steps[old...] { try database.execute(sql: step) }

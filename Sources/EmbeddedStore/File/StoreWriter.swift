@@ -8,15 +8,15 @@ import FoundationEssentials
 import Foundation
 #endif
 
-/// Writes changes into the tables, within a transaction of the caller's.
+/// Writes changes to the tables, within the caller's transaction.
 struct StoreWriter {
-    /// More than what may be published, because the broker adds headers of its own.
+    /// Limits above those for published messages, because the broker adds headers.
     static let limits = WireLimits(depth: 64, values: 1 << 20)
 
     private let database: Database
-    /// The numbers of queues as they are after the transaction.
+    /// The ids of queues as they will be after the transaction.
     private(set) var queueIDs: [String: Int64]
-    /// How many rows were written or deleted.
+    /// The number of rows written or deleted.
     private(set) var rows = 0
 
     init(_ database: Database, queueIDs: [String: Int64]) {
@@ -27,7 +27,7 @@ struct StoreWriter {
     mutating func write(_ changes: PendingChanges) throws {
         for (name, exchange) in changes.exchanges { try write(name, exchange) }
         for (name, queue) in changes.queues { try write(name, queue) }
-        for (binding, isThere) in changes.bindings { try write(binding, isThere) }
+        for (binding, exists) in changes.bindings { try write(binding, exists) }
     }
 
     private mutating func write(_ name: String, _ exchange: ExchangeDeclaration?) throws {
@@ -41,7 +41,7 @@ struct StoreWriter {
         )
     }
 
-    private mutating func write(_ binding: Binding, _ isThere: Bool) throws {
+    private mutating func write(_ binding: Binding, _ exists: Bool) throws {
         let (isToExchange, target) =
             switch binding.target {
             case .queue(let name): (false, name)
@@ -51,7 +51,7 @@ struct StoreWriter {
             binding.source, isToExchange, target, binding.routingKey, try Self.encoded(binding.arguments),
         ]
         try run(
-            isThere
+            exists
                 ? """
                 INSERT OR REPLACE INTO binding (source, is_to_exchange, target, routing_key, arguments) VALUES (?, ?, ?, ?, ?)
                 """
@@ -80,7 +80,7 @@ struct StoreWriter {
         }
         if changes.messages.isEmpty { return }
         guard let id = queueIDs[name] else { throw UndeclaredQueue(name: name) }
-        // In order, so that what is read and written together lies together.
+        // In order, so that messages that are read and written together lie together.
         for (position, change) in changes.messages.sorted(by: { $0.key < $1.key }) {
             try write(change, queue: id, position: Int64(bitPattern: position))
         }
@@ -88,10 +88,10 @@ struct StoreWriter {
 
     private mutating func write(_ change: QueueChanges.MessageChange, queue: Int64, position: Int64) throws {
         switch change {
-        case .gone: try run("DELETE FROM message WHERE queue = ? AND position = ?", [queue, position])
+        case .removed: try run("DELETE FROM message WHERE queue = ? AND position = ?", [queue, position])
         case .delivered:
             try run("UPDATE message SET is_unsettled = 1 WHERE queue = ? AND position = ?", [queue, position])
-        case .kept(let kept, let isUnsettled):
+        case .stored(let message, let isUnsettled):
             try run(
                 """
                 INSERT INTO message (queue, position, expiry, delivery_count, return_count, is_unsettled, is_dead_lettered, exchange,
@@ -103,9 +103,9 @@ struct StoreWriter {
                     routing_key = excluded.routing_key, properties = excluded.properties, body = excluded.body
                 """,
                 [
-                    queue, position, kept.expiry?.microsecondsRoundedUp, kept.deliveryCount, kept.requeueCount,
-                    isUnsettled, kept.isDeadLettered, kept.destination.exchange, kept.destination.routingKey,
-                    Data(try kept.message.properties.encoded(limits: Self.limits)), Data(kept.message.body),
+                    queue, position, message.expiry?.microsecondsRoundedUp, message.deliveryCount, message.requeueCount,
+                    isUnsettled, message.isDeadLettered, message.destination.exchange, message.destination.routingKey,
+                    Data(try message.message.properties.encoded(limits: Self.limits)), Data(message.message.body),
                 ]
             )
         }
@@ -123,16 +123,19 @@ struct StoreWriter {
     }
 }
 
-/// A message of a queue that the file doesn't know: the broker has not told of the queue.
-struct UndeclaredQueue: Error, CustomStringConvertible {
+/// A message of a queue whose declaration the journal never got.
+private struct UndeclaredQueue: Error, CustomStringConvertible {
     var name: String
     var description: String {
-        "The queue '\(name)' has a message and was never declared here; this is a fault of the broker"
+        """
+        The queue '\(name)' has a message but was never declared in this file. This is a bug in the embedded broker; \
+        please report it
+        """
     }
 }
 
 extension Duration {
-    /// Whole microseconds; never less than the duration, so that nothing expires early.
+    /// Whole microseconds, rounded up so that nothing expires early.
     var microsecondsRoundedUp: Int64 {
         let (seconds, attoseconds) = components
         let (whole, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000)

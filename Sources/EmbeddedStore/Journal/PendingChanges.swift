@@ -1,16 +1,16 @@
 import AMQP
 import EmbeddedBroker
 
-/// What the file is still to learn: of everything that changed, how it is now.
+/// The changes that the file doesn't have yet, reduced to the present state of everything that changed.
 ///
-/// A value. Only the last change of each thing is kept, so it never grows beyond what the broker itself has plus what the file has of
-/// things that are gone, however long the disk refuses to work.
+/// A value. It keeps only the last change of each thing, so its size is bounded by the broker's own state plus the
+/// things in the file that no longer exist, however long the disk refuses to work.
 struct PendingChanges: Sendable, Equatable {
-    /// By name; `nil` where the exchange is gone.
+    /// The changed exchanges by name; `nil` for a deleted one.
     private(set) var exchanges: [String: ExchangeDeclaration?] = [:]
-    /// Whether each is there.
+    /// The changed bindings, and whether each exists.
     private(set) var bindings: [Binding: Bool] = [:]
-    /// By name.
+    /// The changes of queues, by name.
     private(set) var queues: [String: QueueChanges] = [:]
 
     var isEmpty: Bool { exchanges.isEmpty && bindings.isEmpty && queues.isEmpty }
@@ -25,15 +25,15 @@ struct PendingChanges: Sendable, Equatable {
         case .queueDeleted(let name): queues[name, default: QueueChanges()].delete()
         case .messageStored(let message):
             queues[message.queue, default: QueueChanges()]
-                .add(.kept(message, isUnsettled: false), at: message.position)
+                .add(.stored(message, isUnsettled: false), at: message.position)
         case .messageDelivered(let queue, let position):
             queues[queue, default: QueueChanges()].add(.delivered, at: position)
         case .messageRemoved(let queue, let position):
-            queues[queue, default: QueueChanges()].add(.gone, at: position)
+            queues[queue, default: QueueChanges()].add(.removed, at: position)
         }
     }
 
-    /// Adds what happened after all this.
+    /// Adds changes that happened later.
     mutating func add(_ later: PendingChanges) {
         exchanges.merge(later.exchanges) { $1 }
         bindings.merge(later.bindings) { $1 }
@@ -41,21 +41,21 @@ struct PendingChanges: Sendable, Equatable {
     }
 }
 
-/// What happened to a queue and its messages since the file was written.
+/// The changes of a queue and its messages since the last write.
 struct QueueChanges: Sendable, Equatable {
-    /// What happened to a message: the last thing counts.
+    /// The last change of a message.
     enum MessageChange: Sendable, Equatable {
-        case kept(PersistedMessage, isUnsettled: Bool)
-        /// The file has it, and now it is unsettled.
+        case stored(PersistedMessage, isUnsettled: Bool)
+        /// The file has the message, and it has become unsettled.
         case delivered
-        case gone
+        case removed
     }
 
-    /// Whether the queue that the file may have under this name goes first, with its messages.
+    /// Whether a queue of this name in the file is to be deleted first, with its messages.
     private(set) var isReplaced = false
-    /// The queue to make.
+    /// The queue to create.
     private(set) var declaration: QueueDeclaration?
-    /// By position.
+    /// The changes of messages, by position.
     private(set) var messages: [UInt64: MessageChange] = [:]
 
     init() {}
@@ -68,14 +68,14 @@ struct QueueChanges: Sendable, Equatable {
     }
 
     mutating func add(_ change: MessageChange, at position: UInt64) {
-        if change == .delivered, case .kept(let message, _) = messages[position] {
-            messages[position] = .kept(message, isUnsettled: true)
+        if change == .delivered, case .stored(let message, _) = messages[position] {
+            messages[position] = .stored(message, isUnsettled: true)
         } else {
             messages[position] = change
         }
     }
 
-    /// Adds what happened after all this.
+    /// Adds changes that happened later.
     mutating func add(_ later: QueueChanges) {
         if later.isReplaced {
             self = later

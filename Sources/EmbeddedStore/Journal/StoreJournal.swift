@@ -13,38 +13,40 @@ import Musl
 import Glibc
 #endif
 
-/// A broker's journal in a file: changes come together in memory while the disk works, and go there in one transaction.
+/// A broker's journal in a file: changes collect in memory while the disk works, and are then written in one
+/// transaction.
 ///
-/// If the file can't be written, nothing is given up: the changes stay, those who wait for them are told, and the write is tried again
-/// until it succeeds. `onFailureChange` lets the broker take no publishes meanwhile.
+/// If a write fails, no change is dropped: the changes stay, their waiting callers get the error, and the write is
+/// retried until it succeeds. In the meantime ``onFailureChange(_:)`` lets the broker block publishes.
 package final class StoreJournal: BrokerJournal {
-    /// After how long a write that failed is tried again.
+    /// The time after which a failed write is retried.
     private static let retryInterval: DispatchTimeInterval = .seconds(1)
 
     private struct State {
         var pending = PendingChanges()
-        /// The number of the last call.
+        /// The number of the last `append`.
         var appended: UInt64 = 0
-        /// Up to which number the file has all.
-        var kept: UInt64 = 0
+        /// The number up to which the file has all changes.
+        var persisted: UInt64 = 0
         var waiters = CommitWaiters()
         var isWriting = false
-        /// Whether nothing more is taken.
+        /// Whether `append` no longer takes changes.
         var isClosed = false
-        /// Whether nothing more is written.
+        /// Whether nothing is written any more.
         var hasEnded = false
-        /// Why the last write failed.
+        /// The error of the last write, if it failed.
         var lastFailure: AMQPError?
         var onFailureChange: (@Sendable (AMQPError?) -> Void)?
-        /// When the timer for deadlines goes off.
+        /// The time for which the deadline timer is armed.
         var timer: ContinuousClock.Instant?
         var statistics = StoreStatistics()
     }
 
+    /// The journal's file.
     let file: StoreFile
     private let logger: Logger
     private let state = Mutex(State())
-    /// For deadlines and for trying again; the file has a queue of its own, which may hang with the disk.
+    /// The queue for deadlines and retries, separate from the file's queue, which may hang with the disk.
     private let timers = DispatchQueue(label: "warren.store.timers")
 
     init(_ file: StoreFile, logger: Logger) {
@@ -52,19 +54,20 @@ package final class StoreJournal: BrokerJournal {
         self.logger = logger
     }
 
-    /// Has `action` called with what is wrong with the file, whenever that changes.
+    /// Registers an action that is called when writing starts to fail, with the error, and when it works again, with
+    /// `nil`.
     func onFailureChange(_ action: @escaping @Sendable (AMQPError?) -> Void) {
         state.withLock { $0.onFailureChange = action }
     }
 
-    /// What was written so far.
+    /// Counts of the writes so far.
     package var statistics: StoreStatistics { state.withLock(\.statistics) }
 
     // MARK: BrokerJournal
 
     package func append(_ changes: [BrokerChange]) -> UInt64 {
         let (number, isToWrite) = state.withLock { state -> (UInt64, Bool) in
-            // Never reached, so that it is never said to be kept.
+            // A number that is never reached, so these changes never count as persisted.
             if state.isClosed { return (.max, false) }
             state.appended += 1
             for change in changes { state.pending.add(change) }
@@ -78,12 +81,12 @@ package final class StoreJournal: BrokerJournal {
 
     package func waitUntilPersisted(_ number: UInt64, until deadline: ContinuousClock.Instant?) async throws(AMQPError)
     {
-        let id = state.withLock { $0.kept >= number ? nil : $0.waiters.newID() }
+        let id = state.withLock { $0.persisted >= number ? nil : $0.waiters.newID() }
         guard let id else { return }
         let answer = await withTaskCancellationHandler {
             await withCheckedContinuation { (continuation: CommitWaiters.Continuation) in
                 let answer = state.withLock { state -> CommitWaiters.Answer? in
-                    if state.kept >= number { return .kept }
+                    if state.persisted >= number { return .persisted }
                     if state.hasEnded { return .failed(.storeClosed(file.path)) }
                     guard state.waiters.add(id, for: number, until: deadline, continuation) else { return .cancelled }
                     return nil
@@ -96,7 +99,7 @@ package final class StoreJournal: BrokerJournal {
         }
         if Task.isCancelled { state.withLock { $0.waiters.forget(id) } }
         switch answer {
-        case .kept: return
+        case .persisted: return
         case .failed(let error): throw error
         case .timedOut: throw .storeTimedOut(file.path, state.withLock(\.lastFailure))
         case .cancelled: throw .storeCancelled(file.path)
@@ -115,9 +118,9 @@ package final class StoreJournal: BrokerJournal {
                 continuation.resume()
             }
         }
-        if let trouble = state.withLock(\.lastFailure) { logUnwrittenChanges(trouble) }
+        if let failure = state.withLock(\.lastFailure) { logUnwrittenChanges(failure) }
         await file.close()
-        // Whoever asked after the last write.
+        // The callers that came after the last write.
         let left = state.withLock { state in
             state.hasEnded = true
             return state.waiters.take(upTo: .max)
@@ -127,7 +130,7 @@ package final class StoreJournal: BrokerJournal {
 
     // MARK: Writing
 
-    /// On the file's queue: writes until nothing is left or something is wrong.
+    /// On the file's queue: writes until nothing is left or a write fails.
     private func writePending(_ database: Database) {
         while true {
             let (changes, number) = state.withLock { state in
@@ -140,7 +143,8 @@ package final class StoreJournal: BrokerJournal {
             let start = ContinuousClock.now
             do {
                 let answered = noteWritten(try file.write(changes, to: database), upTo: number)
-                // Those who were answered come back at once, most of them just after the first has begun the next transaction.
+                // Answered callers publish again at once, most of them just after the first one has begun the next
+                // transaction: a short pause lets them share it.
                 if answered > 1 { Self.pause((ContinuousClock.now - start) / 8) }
             } catch {
                 return noteFailed(.notPersisted(file.path, error), changes, upTo: number)
@@ -148,23 +152,23 @@ package final class StoreJournal: BrokerJournal {
         }
     }
 
-    /// Waits a moment, at most a millisecond, on the file's own thread.
+    /// Waits on the file's own thread, for at most a millisecond.
     private static func pause(_ duration: Duration) {
         _ = usleep(UInt32(min(1_000, max(0, duration / .microseconds(1)))))
     }
 
-    /// Returns how many callers were answered.
+    /// Notes a successful write; returns the number of callers answered.
     private func noteWritten(_ rows: Int, upTo number: UInt64) -> Int {
         let (waiters, action, hadFailed) = state.withLock { state in
-            state.kept = number
+            state.persisted = number
             state.statistics.transactions += 1
             state.statistics.rows += rows
             defer { state.lastFailure = nil }
             return (state.waiters.take(upTo: number), state.onFailureChange, state.lastFailure != nil)
         }
-        answer(waiters, .kept)
+        answer(waiters, .persisted)
         if hadFailed {
-            logger.info("The file of the durable broker can be written again", metadata: ["file": "\(file.path)"])
+            logger.info("The durable broker can write to its file again", metadata: [LogKey.path: "\(file.path)"])
             action?(nil)
         }
         return waiters.count
@@ -179,19 +183,19 @@ package final class StoreJournal: BrokerJournal {
             defer { state.lastFailure = error }
             return (state.waiters.take(upTo: number), state.onFailureChange, state.lastFailure != nil)
         }
-        // The broker takes no more before anybody is told to try again.
+        // The broker blocks publishes before any caller learns that it may try again.
         action?(error)
         answer(waiters, .failed(error))
         if !hadFailed {
             logger.warning(
-                "The file of the durable broker can't be written; it takes no publishes until it can",
-                metadata: ["file": "\(file.path)", "error": "\(error)"]
+                "The durable broker can't write to its file and blocks publishes until it can",
+                metadata: [LogKey.path: "\(file.path)", LogKey.error: "\(error)"]
             )
         }
         timers.asyncAfter(deadline: .now() + Self.retryInterval) { [weak self] in self?.retry() }
     }
 
-    /// Tries to write what could not be written.
+    /// Retries a failed write.
     package func retry() {
         let isToWrite = state.withLock { state in
             guard state.lastFailure != nil, !state.isWriting, !state.isClosed else { return false }
@@ -201,10 +205,10 @@ package final class StoreJournal: BrokerJournal {
         if isToWrite { file.perform { self.writePending($0) } }
     }
 
-    private func logUnwrittenChanges(_ trouble: AMQPError) {
+    private func logUnwrittenChanges(_ failure: AMQPError) {
         logger.warning(
-            "The durable broker was closed while its file could not be written: what was not confirmed is not in it",
-            metadata: ["file": "\(file.path)", "error": "\(trouble)"]
+            "The durable broker was closed while it could not write to its file; unconfirmed changes are lost",
+            metadata: [LogKey.path: "\(file.path)", LogKey.error: "\(failure)"]
         )
     }
 
@@ -214,7 +218,7 @@ package final class StoreJournal: BrokerJournal {
 
     // MARK: Deadlines
 
-    /// Makes sure that callers are looked at when the deadline has come: one timer for all, since nearly all are answered long before.
+    /// Arms the one timer for the deadlines of all callers, nearly all of which are answered long before.
     private func armTimer(_ deadline: ContinuousClock.Instant) {
         let isToArm = state.withLock { state in
             if let timer = state.timer, timer <= deadline { return false }
@@ -239,23 +243,23 @@ package final class StoreJournal: BrokerJournal {
     }
 }
 
-/// How much a journal wrote.
+/// Counts of a journal's writes.
 package struct StoreStatistics: Sendable, Equatable {
-    /// Transactions, each with one wait for the disk.
+    /// Transactions, each of which waits for the disk once.
     package var transactions = 0
-    /// Rows written or deleted in them.
+    /// Rows that were written or deleted.
     package var rows = 0
 }
 
 /// The callers that wait until their changes are in the file.
 ///
-/// Each is answered once: by the file, by its deadline, by its task's cancellation, or by the end.
-struct CommitWaiters {
+/// Each is answered once: after the write, at its deadline, on its task's cancellation, or when the journal closes.
+private struct CommitWaiters {
     typealias Continuation = CheckedContinuation<Answer, Never>
 
-    /// What a caller is told.
+    /// The answer to a caller.
     enum Answer: Sendable {
-        case kept
+        case persisted
         case failed(AMQPError)
         case timedOut
         case cancelled
@@ -269,20 +273,18 @@ struct CommitWaiters {
 
     private var waiters: [UInt64: Waiter] = [:]
     private var nextID: UInt64 = 0
-    /// Those cancelled before they were added.
+    /// The ids of callers that were cancelled before they were added.
     private var cancelled: Set<UInt64> = []
 
     init() {}
 
-    var isEmpty: Bool { waiters.isEmpty }
-
-    /// The next caller's own number.
+    /// An id for the next caller.
     mutating func newID() -> UInt64 {
         nextID += 1
         return nextID
     }
 
-    /// Takes a caller; false if its task was cancelled already.
+    /// Adds a caller; returns false if its task was cancelled already.
     mutating func add(
         _ id: UInt64,
         for number: UInt64,
@@ -294,25 +296,25 @@ struct CommitWaiters {
         return true
     }
 
-    /// Takes those out that wait for this number or one before.
+    /// Removes and returns the callers that wait for this number or an earlier one.
     mutating func take(upTo number: UInt64) -> [Continuation] { take { $0.number <= number } }
 
-    /// Takes those out whose time is over.
+    /// Removes and returns the callers whose deadline has passed.
     mutating func takeOverdue(_ now: ContinuousClock.Instant) -> [Continuation] {
         take { $0.deadline.map { $0 <= now } ?? false }
     }
 
-    /// Takes out the one that was cancelled, if it waits.
+    /// Removes and returns a cancelled caller if it waits; otherwise notes its cancellation.
     mutating func cancel(_ id: UInt64) -> Continuation? {
         if let waiter = waiters.removeValue(forKey: id) { return waiter.continuation }
         cancelled.insert(id)
         return nil
     }
 
-    /// A caller was answered without having waited, or after: forgets what was noted of it.
+    /// Forgets a noted cancellation of a caller that has been answered.
     mutating func forget(_ id: UInt64) { cancelled.remove(id) }
 
-    /// When the first of them gives up.
+    /// The earliest deadline.
     var nextDeadline: ContinuousClock.Instant? { waiters.values.compactMap(\.deadline).min() }
 
     private mutating func take(where isMet: (Waiter) -> Bool) -> [Continuation] {

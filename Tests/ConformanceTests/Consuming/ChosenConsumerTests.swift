@@ -2,14 +2,17 @@ import AMQP
 import Testing
 
 extension Conformance {
-    /// Queues with one active consumer at a time.
+    /// Queues with a single active consumer.
     @Suite struct SingleActiveConsumerTests {
-        private func queue(_ broker: Broker, _ kind: QueueKind) async throws -> String {
+        private func queue(_ broker: ConformanceBroker, _ kind: QueueKind) async throws -> String {
             try await broker.queue(kind) { $0.singleActiveConsumer = true }
         }
 
-        @Test(arguments: Broker.all, QueueKind.common)
-        func `the first consumer gets all, and the others wait`(_ broker: Broker, _ kind: QueueKind) async throws {
+        @Test(arguments: ConformanceBroker.all, QueueKind.common)
+        func `the first consumer gets all messages, and the others wait`(
+            _ broker: ConformanceBroker,
+            _ kind: QueueKind
+        ) async throws {
             let queue = try await queue(broker, kind)
             let first = try await broker.consume(queue, prefetch: 2)
             let second = try await broker.consume(queue, prefetch: 2)
@@ -19,9 +22,9 @@ extension Conformance {
             try await broker.waitForReady(1, in: queue)
         }
 
-        @Test(arguments: Broker.all, QueueKind.common)
-        func `the next one takes over from one that is closed, with what it had`(
-            _ broker: Broker,
+        @Test(arguments: ConformanceBroker.all, QueueKind.common)
+        func `the next consumer takes over from a closed one, with its unsettled messages`(
+            _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
             let queue = try await queue(broker, kind)
@@ -35,8 +38,11 @@ extension Conformance {
             #expect(again.isRedelivered)
         }
 
-        @Test(arguments: Broker.all, QueueKind.common)
-        func `the next one takes over from one that is cancelled`(_ broker: Broker, _ kind: QueueKind) async throws {
+        @Test(arguments: ConformanceBroker.all, QueueKind.common)
+        func `the next consumer takes over from a cancelled one`(
+            _ broker: ConformanceBroker,
+            _ kind: QueueKind
+        ) async throws {
             let queue = try await queue(broker, kind)
             let first = try await broker.consume(queue, prefetch: 1)
             let second = try await broker.consume(queue, prefetch: 1)
@@ -47,8 +53,10 @@ extension Conformance {
             try await third.expectNone()
         }
 
-        @Test(arguments: Broker.all)
-        func `one of higher priority takes over a quorum queue by version`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a consumer of higher priority takes over a quorum queue, depending on the version`(
+            _ broker: ConformanceBroker
+        ) async throws {
             let queue = try await queue(broker, .quorum)
             let first = try await broker.consume(queue, prefetch: 1)
             let second = try await broker.consume(queue, prefetch: 1, arguments: ["x-priority": 5])
@@ -58,8 +66,8 @@ extension Conformance {
             try await (takesOver ? first : second).expectNone()
         }
 
-        @Test(arguments: Broker.all)
-        func `one that waited and went does not take over`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a consumer that is gone does not take over`(_ broker: ConformanceBroker) async throws {
             let queue = try await queue(broker, .classic)
             let first = try await broker.consume(queue, prefetch: 1)
             let second = try await broker.consume(queue, prefetch: 1)
@@ -70,8 +78,8 @@ extension Conformance {
             #expect(try await third.take() == "a")
         }
 
-        @Test(arguments: Broker.all)
-        func `it is told from a message that is got singly`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a get works beside the active consumer`(_ broker: ConformanceBroker) async throws {
             let queue = try await queue(broker, .classic)
             try await broker.publish(["a", "b"], to: queue)
             let consumer = try await broker.consume(queue, prefetch: 1)
@@ -80,10 +88,13 @@ extension Conformance {
         }
     }
 
-    /// Consumers that go before others.
+    /// Consumers with priorities.
     @Suite struct ConsumerPriorityTests {
-        @Test(arguments: Broker.all, QueueKind.common)
-        func `the higher gets all while it has room, then the lower`(_ broker: Broker, _ kind: QueueKind) async throws {
+        @Test(arguments: ConformanceBroker.all, QueueKind.common)
+        func `the highest priority gets all messages while it has room, then the next`(
+            _ broker: ConformanceBroker,
+            _ kind: QueueKind
+        ) async throws {
             let queue = try await broker.queue(kind)
             let low = try await broker.consume(queue, prefetch: 10, arguments: ["x-priority": -5])
             let high = try await broker.consume(queue, prefetch: 2, arguments: ["x-priority": 10])
@@ -94,8 +105,11 @@ extension Conformance {
             #expect(try await low.next(2).map(\.text) == ["d", "e"])
         }
 
-        @Test(arguments: Broker.all, QueueKind.common)
-        func `the higher is served again once it has room`(_ broker: Broker, _ kind: QueueKind) async throws {
+        @Test(arguments: ConformanceBroker.all, QueueKind.common)
+        func `the higher priority is served again once it has room`(
+            _ broker: ConformanceBroker,
+            _ kind: QueueKind
+        ) async throws {
             let queue = try await broker.queue(kind)
             let high = try await broker.consume(queue, prefetch: 1, arguments: ["x-priority": 1])
             let low = try await broker.consume(queue, prefetch: 1)
@@ -106,8 +120,8 @@ extension Conformance {
             #expect(try await high.next().text == "c")
         }
 
-        @Test(arguments: Broker.all)
-        func `a priority that is no number is refused`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a priority that isn't a number is refused`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             await expectRefusal(.refused, 406, saying: "x-priority") {
                 _ = try await broker.consume(queue, arguments: ["x-priority": "high"])

@@ -2,18 +2,19 @@ import AMQP
 import Testing
 
 extension Conformance {
-    /// A consumer's beginning and end.
+    /// The start and end of a consumer.
     @Suite struct ConsumerTests {
-        @Test(arguments: Broker.all)
-        func `consuming a queue that does not exist is an error that names it`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `consuming a queue that does not exist is an error that names it`(_ broker: ConformanceBroker) async throws
+        {
             let nowhere = broker.name("nowhere")
             await expectRefusal(.notFound, 404, saying: "no queue '\(nowhere)'") {
                 _ = try await broker.consume(nowhere)
             }
         }
 
-        @Test(arguments: Broker.all, QueueKind.common)
-        func `a queue counts its consumers`(_ broker: Broker, _ kind: QueueKind) async throws {
+        @Test(arguments: ConformanceBroker.all, QueueKind.common)
+        func `a queue counts its consumers`(_ broker: ConformanceBroker, _ kind: QueueKind) async throws {
             let queue = try await broker.queue(kind)
             func count() async throws -> Int { try await broker.transport.status(ofQueue: queue).consumerCount }
             let one = try await broker.consume(queue)
@@ -26,9 +27,9 @@ extension Conformance {
             try await broker.eventually { try await count() == 0 }
         }
 
-        @Test(arguments: Broker.all, QueueKind.common)
-        func `a cancelled consumer's stream ends, and what came can still be settled`(
-            _ broker: Broker,
+        @Test(arguments: ConformanceBroker.all, QueueKind.common)
+        func `a cancelled consumer's stream ends, and its deliveries can still be settled`(
+            _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
             let queue = try await broker.queue(kind)
@@ -44,8 +45,9 @@ extension Conformance {
             #expect(try await Set(broker.drain(queue)) == ["b", "c"])
         }
 
-        @Test(arguments: Broker.all)
-        func `a cancelled consumer's unsettled messages stay out of the queue`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a cancelled consumer's unsettled messages stay out of the queue`(_ broker: ConformanceBroker) async throws
+        {
             let queue = try await broker.queue()
             try await broker.publish("a", to: queue)
             let consumer = try await broker.consume(queue)
@@ -57,8 +59,8 @@ extension Conformance {
             try await broker.waitForReady(1, in: queue)
         }
 
-        @Test(arguments: Broker.all)
-        func `a cancelled consumer gets nothing more`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a cancelled consumer gets nothing more`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             let consumer = try await broker.consume(queue)
             await consumer.cancel()
@@ -67,16 +69,16 @@ extension Conformance {
             #expect(!consumer.stream.isRegistered)
         }
 
-        @Test(arguments: Broker.all)
-        func `a closed consumer's stream ends without an error`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a closed consumer's stream ends without an error`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             let consumer = try await broker.consume(queue)
             await consumer.close()
             #expect(try await consumer.end() == nil)
         }
 
-        @Test(arguments: Broker.all)
-        func `a closed connection's streams end`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a closed connection's streams end`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             let other = broker.connect()
             let consumer = try await broker.consume(queue, on: other)
@@ -85,8 +87,8 @@ extension Conformance {
             try await broker.eventually { try await broker.transport.status(ofQueue: queue).consumerCount == 0 }
         }
 
-        @Test(arguments: Broker.all)
-        func `ending a consumer twice does nothing`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `ending a consumer twice does nothing`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             let consumer = try await broker.consume(queue)
             for _ in 0..<2 {
@@ -96,9 +98,9 @@ extension Conformance {
             #expect(try await broker.exists(queue))
         }
 
-        @Test(arguments: Broker.all, QueueKind.common)
+        @Test(arguments: ConformanceBroker.all, QueueKind.common)
         func `a queue deleted under its consumer ends the stream with an error`(
-            _ broker: Broker,
+            _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
             let queue = try await broker.queue(kind)
@@ -113,8 +115,8 @@ extension Conformance {
             held.ack()
         }
 
-        @Test(arguments: Broker.all)
-        func `consumers on several connections share a queue`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `consumers on several connections share a queue`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             let one = try await broker.consume(queue, prefetch: 1)
             let other = try await broker.consume(queue, prefetch: 1, on: broker.connect())
@@ -122,8 +124,8 @@ extension Conformance {
             #expect(try await Set([one.next().text, other.next().text]) == ["a", "b"])
         }
 
-        @Test(arguments: Broker.all)
-        func `an unknown argument of a consumer is taken`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `an unknown consumer argument is accepted`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             let consumer = try await broker.consume(queue, arguments: ["x-unheard-of": 1])
             try await broker.publish("a", to: queue)

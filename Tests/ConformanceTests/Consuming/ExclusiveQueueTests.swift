@@ -2,18 +2,18 @@ import AMQP
 import Testing
 
 extension Conformance {
-    /// Queues that one connection has to itself.
+    /// Queues that belong to one connection.
     @Suite struct ExclusiveQueueTests {
-        /// A queue that a connection of its own has to itself.
-        private func exclusive(_ broker: Broker) async throws -> (owner: any Transport, queue: String) {
+        /// Declares an exclusive queue on a new connection.
+        private func exclusive(_ broker: ConformanceBroker) async throws -> (owner: any Transport, queue: String) {
             let owner = broker.connect()
             let queue = broker.name("mine")
             try await broker.declare(QueueDeclaration(queue, isDurable: false, isExclusive: true), on: owner)
             return (owner, queue)
         }
 
-        @Test(arguments: Broker.all)
-        func `its owner uses it`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `its owner can use it`(_ broker: ConformanceBroker) async throws {
             let (owner, queue) = try await exclusive(broker)
             try await broker.publish("a", to: queue)
             let consumer = try await broker.consume(queue, on: owner)
@@ -23,8 +23,8 @@ extension Conformance {
             try await owner.declare(QueueDeclaration(queue, isDurable: false, isExclusive: true))
         }
 
-        @Test(arguments: Broker.all)
-        func `others publish to it`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `others can publish to it`(_ broker: ConformanceBroker) async throws {
             let (owner, queue) = try await exclusive(broker)
             try await broker.publish("a", to: queue)
             #expect(try await owner.status(ofQueue: queue).messageCount == 1)
@@ -55,31 +55,31 @@ extension Conformance {
             Use("bind") { try await $0.bind(Binding(from: "amq.direct", to: .queue($1), routingKey: "key")) },
         ]
 
-        @Test(arguments: Broker.all, uses)
-        func `no other may`(_ broker: Broker, _ use: Use) async throws {
+        @Test(arguments: ConformanceBroker.all, uses)
+        func `others may not use it`(_ broker: ConformanceBroker, _ use: Use) async throws {
             let (owner, queue) = try await exclusive(broker)
             await expectRefusal(.resourceLocked, 405, saying: queue) { try await use.body(broker.transport, queue) }
             #expect(try await broker.exists(queue, on: owner))
         }
 
-        @Test(arguments: Broker.all)
-        func `it goes with its owner's connection`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `it is deleted with its owner's connection`(_ broker: ConformanceBroker) async throws {
             let (owner, queue) = try await exclusive(broker)
             try await broker.publish("a", to: queue)
             await owner.close()
             try await broker.waitForEnd(of: queue)
         }
 
-        @Test(arguments: Broker.all)
-        func `its name is free once its owner is gone`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `its name is free once its owner is gone`(_ broker: ConformanceBroker) async throws {
             let (owner, queue) = try await exclusive(broker)
             await owner.close()
             try await broker.waitForEnd(of: queue)
             try await broker.declare(QueueDeclaration(queue))
         }
 
-        @Test(arguments: Broker.all)
-        func `it does not go with another's connection`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `it is not deleted with another connection`(_ broker: ConformanceBroker) async throws {
             let (owner, queue) = try await exclusive(broker)
             let other = broker.connect()
             _ = try await other.broker()
@@ -87,8 +87,9 @@ extension Conformance {
             #expect(try await broker.exists(queue, on: owner))
         }
 
-        @Test(arguments: Broker.all)
-        func `its unsettled messages are not dead-lettered when it goes`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `its unsettled messages are not dead-lettered when it is deleted`(_ broker: ConformanceBroker) async throws
+        {
             let dead = try await broker.queue()
             let owner = broker.connect()
             let queue = broker.name("mine")
@@ -109,14 +110,14 @@ extension Conformance {
         }
     }
 
-    /// Queues that go with their last consumer.
+    /// Queues that are deleted with their last consumer.
     @Suite struct AutoDeleteQueueTests {
-        private func autoDelete(_ broker: Broker) async throws -> String {
+        private func autoDelete(_ broker: ConformanceBroker) async throws -> String {
             try await broker.declare(QueueDeclaration(broker.name("passing"), isAutoDelete: true))
         }
 
-        @Test(arguments: Broker.all)
-        func `it stays until it has had a consumer`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `it stays until it has had a consumer`(_ broker: ConformanceBroker) async throws {
             let queue = try await autoDelete(broker)
             try await broker.publish("a", to: queue)
             _ = try await broker.take(queue)
@@ -124,8 +125,8 @@ extension Conformance {
             #expect(try await broker.exists(queue))
         }
 
-        @Test(arguments: Broker.all)
-        func `it goes when its consumer is cancelled`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `it is deleted when its consumer is cancelled`(_ broker: ConformanceBroker) async throws {
             let queue = try await autoDelete(broker)
             try await broker.publish("a", to: queue)
             let consumer = try await broker.consume(queue)
@@ -133,16 +134,16 @@ extension Conformance {
             try await broker.waitForEnd(of: queue)
         }
 
-        @Test(arguments: Broker.all)
-        func `it goes when its consumer is closed`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `it is deleted when its consumer is closed`(_ broker: ConformanceBroker) async throws {
             let queue = try await autoDelete(broker)
             let consumer = try await broker.consume(queue)
             await consumer.close()
             try await broker.waitForEnd(of: queue)
         }
 
-        @Test(arguments: Broker.all)
-        func `it goes when its consumer's connection does`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `it is deleted with its consumer's connection`(_ broker: ConformanceBroker) async throws {
             let queue = try await autoDelete(broker)
             let other = broker.connect()
             _ = try await broker.consume(queue, on: other)
@@ -150,8 +151,8 @@ extension Conformance {
             try await broker.waitForEnd(of: queue)
         }
 
-        @Test(arguments: Broker.all)
-        func `it stays while it has one consumer`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `it stays while it has one consumer`(_ broker: ConformanceBroker) async throws {
             let queue = try await autoDelete(broker)
             let one = try await broker.consume(queue)
             let other = try await broker.consume(queue)

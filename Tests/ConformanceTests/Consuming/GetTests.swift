@@ -3,9 +3,9 @@ import Testing
 
 extension Conformance {
     @Suite struct GetTests {
-        @Test(arguments: Broker.all, QueueKind.common)
-        func `getting takes the oldest, and nothing when there is none`(
-            _ broker: Broker,
+        @Test(arguments: ConformanceBroker.all, QueueKind.common)
+        func `a get takes the oldest message, or none if the queue is empty`(
+            _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
             let queue = try await broker.queue(kind)
@@ -16,8 +16,8 @@ extension Conformance {
             #expect(try await broker.transport.get(queue: queue) == nil)
         }
 
-        @Test(arguments: Broker.all)
-        func `getting tells queue, exchange and key`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a get returns queue, exchange and key`(_ broker: ConformanceBroker) async throws {
             let exchange = try await broker.exchange(.topic)
             let queue = try await broker.queue()
             try await broker.bind(queue, to: exchange, "#")
@@ -29,23 +29,25 @@ extension Conformance {
             #expect(!delivery.isRedelivered)
         }
 
-        @Test(arguments: Broker.all)
-        func `getting from a queue that does not exist is an error that names it`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `getting from a queue that does not exist is an error that names it`(
+            _ broker: ConformanceBroker
+        ) async throws {
             let nowhere = broker.name("nowhere")
             await expectRefusal(.notFound, 404, saying: nowhere) { _ = try await broker.transport.get(queue: nowhere) }
         }
 
-        @Test(arguments: Broker.all)
-        func `a message that was got and given back is marked`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a message that was got and requeued is marked as redelivered`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             try await broker.publish("a", to: queue)
             try await broker.get(queue).reject(requeue: true)
             #expect(try await broker.get(queue).isRedelivered)
         }
 
-        @Test(arguments: Broker.all, QueueKind.common)
-        func `what was got and not settled goes back with the connection`(
-            _ broker: Broker,
+        @Test(arguments: ConformanceBroker.all, QueueKind.common)
+        func `a message that was got and not settled is requeued when its connection closes`(
+            _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
             let queue = try await broker.queue(kind)
@@ -59,8 +61,10 @@ extension Conformance {
             #expect(try await broker.get(queue).isRedelivered)
         }
 
-        @Test(arguments: Broker.all)
-        func `getting beside a consumer takes what the consumer has no room for`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a get beside a consumer takes a message for which the consumer has no room`(
+            _ broker: ConformanceBroker
+        ) async throws {
             let queue = try await broker.queue()
             let consumer = try await broker.consume(queue, prefetch: 1)
             try await broker.publish(["a", "b"], to: queue)
@@ -68,8 +72,8 @@ extension Conformance {
             #expect(try await broker.get(queue).text == "b")
         }
 
-        @Test(arguments: Broker.all)
-        func `getting is no consumer`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a get doesn't count as a consumer`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             try await broker.publish("a", to: queue)
             _ = try await broker.get(queue)

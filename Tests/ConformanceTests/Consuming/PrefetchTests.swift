@@ -3,8 +3,11 @@ import Testing
 
 extension Conformance {
     @Suite struct PrefetchTests {
-        @Test(arguments: Broker.all, QueueKind.common)
-        func `no more deliveries than the prefetch are unsettled`(_ broker: Broker, _ kind: QueueKind) async throws {
+        @Test(arguments: ConformanceBroker.all, QueueKind.common)
+        func `at most as many deliveries as the prefetch are unsettled`(
+            _ broker: ConformanceBroker,
+            _ kind: QueueKind
+        ) async throws {
             let queue = try await broker.queue(kind)
             try await broker.publish(["a", "b", "c", "d"], to: queue)
             let consumer = try await broker.consume(queue, prefetch: 2)
@@ -17,16 +20,16 @@ extension Conformance {
             try await consumer.expectNone()
         }
 
-        @Test(arguments: Broker.all)
-        func `a prefetch of nought is no limit`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a prefetch of zero means no limit`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             try await broker.publish((0..<100).map(String.init), to: queue)
             let consumer = try await broker.consume(queue, prefetch: 0)
             #expect(try await consumer.next(100).count == 100)
         }
 
-        @Test(arguments: Broker.all)
-        func `each consumer has a prefetch of its own`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `each consumer has its own prefetch`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             let one = try await broker.consume(queue, prefetch: 1)
             let other = try await broker.consume(queue, prefetch: 2)
@@ -38,8 +41,9 @@ extension Conformance {
             #expect(try await broker.ready(queue) == 1)
         }
 
-        @Test(arguments: Broker.all)
-        func `what is got singly is no part of a prefetch`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a message that was got singly doesn't count towards a prefetch`(_ broker: ConformanceBroker) async throws
+        {
             let queue = try await broker.queue()
             try await broker.publish(["a", "b", "c"], to: queue)
             _ = try await broker.get(queue)
@@ -47,8 +51,9 @@ extension Conformance {
             #expect(try await consumer.take(2) == ["b", "c"])
         }
 
-        @Test(arguments: Broker.all, QueueKind.common)
-        func `giving back makes room as acknowledging does`(_ broker: Broker, _ kind: QueueKind) async throws {
+        @Test(arguments: ConformanceBroker.all, QueueKind.common)
+        func `rejecting a message makes room for the next`(_ broker: ConformanceBroker, _ kind: QueueKind) async throws
+        {
             let queue = try await broker.queue(kind)
             try await broker.publish(["a", "b", "c"], to: queue)
             let consumer = try await broker.consume(queue, prefetch: 1)
@@ -57,8 +62,11 @@ extension Conformance {
             #expect(try await consumer.take() == "c")
         }
 
-        @Test(arguments: Broker.all, QueueKind.common)
-        func `a consumer that waits gets what is published next`(_ broker: Broker, _ kind: QueueKind) async throws {
+        @Test(arguments: ConformanceBroker.all, QueueKind.common)
+        func `a waiting consumer gets the next published message`(
+            _ broker: ConformanceBroker,
+            _ kind: QueueKind
+        ) async throws {
             let queue = try await broker.queue(kind)
             let consumer = try await broker.consume(queue)
             for text in ["a", "b", "c"] {
@@ -67,8 +75,8 @@ extension Conformance {
             }
         }
 
-        @Test(arguments: Broker.all)
-        func `two consumers take turns`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `two consumers are served in turn`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             let one = try await broker.consume(queue)
             let other = try await broker.consume(queue)
@@ -77,8 +85,8 @@ extension Conformance {
             #expect(Set([ones, others]) == [["0", "2", "4", "6"], ["1", "3", "5", "7"]])
         }
 
-        @Test(arguments: Broker.all)
-        func `a consumer with a full prefetch is passed over`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a consumer with a full prefetch is passed over`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             let slow = try await broker.consume(queue, prefetch: 1)
             try await broker.publish("0", to: queue)

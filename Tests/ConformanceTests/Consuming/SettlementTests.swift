@@ -3,8 +3,8 @@ import Testing
 
 extension Conformance {
     @Suite struct SettlementTests {
-        @Test(arguments: Broker.all, QueueKind.common)
-        func `an acknowledged message is gone`(_ broker: Broker, _ kind: QueueKind) async throws {
+        @Test(arguments: ConformanceBroker.all, QueueKind.common)
+        func `an acknowledged message is removed`(_ broker: ConformanceBroker, _ kind: QueueKind) async throws {
             let queue = try await broker.queue(kind)
             try await broker.publish(["a", "b"], to: queue)
             let consumer = try await broker.consume(queue)
@@ -14,8 +14,11 @@ extension Conformance {
             #expect(try await broker.ready(queue) == 0)
         }
 
-        @Test(arguments: Broker.all, QueueKind.common)
-        func `a message given back comes again, marked`(_ broker: Broker, _ kind: QueueKind) async throws {
+        @Test(arguments: ConformanceBroker.all, QueueKind.common)
+        func `a requeued message is redelivered and marked as such`(
+            _ broker: ConformanceBroker,
+            _ kind: QueueKind
+        ) async throws {
             let queue = try await broker.queue(kind)
             try await broker.publish("a", to: queue)
             let consumer = try await broker.consume(queue)
@@ -30,9 +33,9 @@ extension Conformance {
             #expect(third.text == "a")
         }
 
-        @Test(arguments: Broker.all, QueueKind.common)
-        func `a message refused for good is gone where there are no dead letters`(
-            _ broker: Broker,
+        @Test(arguments: ConformanceBroker.all, QueueKind.common)
+        func `a discarded message is dropped without a dead-letter exchange`(
+            _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
             let queue = try await broker.queue(kind)
@@ -46,8 +49,8 @@ extension Conformance {
             #expect(try await broker.ready(queue) == 0)
         }
 
-        @Test(arguments: Broker.all)
-        func `a second settlement does nothing`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a second settlement does nothing`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             try await broker.publish(["a", "b"], to: queue)
             let consumer = try await broker.consume(queue, prefetch: 1)
@@ -59,8 +62,8 @@ extension Conformance {
             try await consumer.expectNone()
         }
 
-        @Test(arguments: Broker.all, QueueKind.common)
-        func `deliveries are settled in any order`(_ broker: Broker, _ kind: QueueKind) async throws {
+        @Test(arguments: ConformanceBroker.all, QueueKind.common)
+        func `deliveries are settled in any order`(_ broker: ConformanceBroker, _ kind: QueueKind) async throws {
             let queue = try await broker.queue(kind)
             try await broker.publish(["a", "b", "c", "d"], to: queue)
             let consumer = try await broker.consume(queue, prefetch: 4)
@@ -76,9 +79,9 @@ extension Conformance {
             #expect(try await broker.take(queue).text == "b")
         }
 
-        @Test(arguments: Broker.all, QueueKind.common)
-        func `what is unsettled goes back when its consumer is closed, marked`(
-            _ broker: Broker,
+        @Test(arguments: ConformanceBroker.all, QueueKind.common)
+        func `unsettled messages are requeued when their consumer is closed, marked as redelivered`(
+            _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
             let queue = try await broker.queue(kind)
@@ -99,9 +102,9 @@ extension Conformance {
             #expect(found.map(\.1) == [true, true, false])
         }
 
-        @Test(arguments: Broker.all, QueueKind.common)
-        func `what is unsettled goes back when its connection is closed, marked`(
-            _ broker: Broker,
+        @Test(arguments: ConformanceBroker.all, QueueKind.common)
+        func `unsettled messages are requeued when their connection is closed, marked as redelivered`(
+            _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
             let queue = try await broker.queue(kind)
@@ -117,8 +120,8 @@ extension Conformance {
             #expect(again.isRedelivered)
         }
 
-        @Test(arguments: Broker.all)
-        func `one consumer's close leaves another's deliveries alone`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `closing one consumer leaves another's deliveries alone`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             let one = try await broker.consume(queue, prefetch: 1)
             let other = try await broker.consume(queue, prefetch: 1)
@@ -133,8 +136,8 @@ extension Conformance {
             #expect(again.text != kept.text)
         }
 
-        @Test(arguments: Broker.all)
-        func `another consumer gets what one gives back`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `another consumer gets a requeued message`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             let one = try await broker.consume(queue, prefetch: 1)
             try await broker.publish("a", to: queue)
@@ -147,9 +150,9 @@ extension Conformance {
             #expect(again.isRedelivered)
         }
 
-        @Test(arguments: Broker.all)
-        func `unsettled messages are not counted as ready, and are when they are given back`(
-            _ broker: Broker
+        @Test(arguments: ConformanceBroker.all)
+        func `unsettled messages don't count as ready until they are requeued`(
+            _ broker: ConformanceBroker
         ) async throws {
             let queue = try await broker.queue()
             try await broker.publish(["a", "b"], to: queue)
@@ -160,10 +163,10 @@ extension Conformance {
         }
     }
 
-    /// Where a message stands that was given back.
+    /// The place of a requeued message.
     @Suite struct RequeuePositionTests {
-        @Test(arguments: Broker.all)
-        func `a classic queue puts it where it was`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a classic queue requeues a message at its original place`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             try await broker.publish(["a", "b", "c", "d"], to: queue)
             let held = [try await broker.get(queue), try await broker.get(queue), try await broker.get(queue)]
@@ -174,8 +177,11 @@ extension Conformance {
             try await broker.expect(queue, holds: ["a", "b", "c", "d"])
         }
 
-        @Test(arguments: Broker.all, [false, true])
-        func `a quorum queue puts it by version and delivery limit`(_ broker: Broker, _ hasLimit: Bool) async throws {
+        @Test(arguments: ConformanceBroker.all, [false, true])
+        func `a quorum queue requeues a message depending on version and delivery limit`(
+            _ broker: ConformanceBroker,
+            _ hasLimit: Bool
+        ) async throws {
             let queue = try await broker.queue(.quorum) { $0.deliveryLimit = hasLimit ? 10 : nil }
             try await broker.publish(["a", "b", "c", "d"], to: queue)
             let held = [try await broker.get(queue), try await broker.get(queue), try await broker.get(queue)]
@@ -185,13 +191,16 @@ extension Conformance {
             }
             let limited = hasLimit || broker.features.defaultDeliveryLimit != nil
             let isBack = broker.features.requeuePosition(hasDeliveryLimit: limited) == .back
-            // Before the others, RabbitMQ's documentation says "to its original position"; it is the order of their return.
+            // Before the others. RabbitMQ's documentation says "to its original position", but it is the order of
+            // requeueing.
             let expected = isBack ? ["d", "b", "a", "c"] : ["b", "a", "c", "d"]
             try await broker.expect(queue, holds: expected)
         }
 
-        @Test(arguments: Broker.all)
-        func `a closed consumer's messages go back to a classic queue's head, in order`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a closed consumer's messages are requeued at a classic queue's head, in order`(
+            _ broker: ConformanceBroker
+        ) async throws {
             let queue = try await broker.queue()
             try await broker.publish(["a", "b", "c", "d"], to: queue)
             let consumer = try await broker.consume(queue, prefetch: 3)
@@ -201,15 +210,17 @@ extension Conformance {
             try await broker.expect(queue, holds: ["a", "b", "c", "d"])
         }
 
-        @Test(arguments: Broker.all)
-        func `a closed consumer's messages go back to a quorum queue's head, in order`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a closed consumer's messages are requeued at a quorum queue's head, in order`(
+            _ broker: ConformanceBroker
+        ) async throws {
             let queue = try await broker.queue(.quorum)
             try await broker.publish(["a", "b", "c", "d"], to: queue)
             let consumer = try await broker.consume(queue, prefetch: 3)
             _ = try await consumer.next(3)
             await consumer.close()
             try await broker.waitForReady(4, in: queue)
-            // Without a limit, 3.10 puts behind the others what is given back, but not what its consumer left.
+            // Without a limit, 3.10 puts requeued messages behind the others, but not those of a closed consumer.
             try await broker.expect(queue, holds: ["a", "b", "c", "d"])
         }
     }

@@ -1,18 +1,18 @@
 import AMQP
 import Testing
 
-// RabbitMQ closes the whole connection (540) where a stream is asked for a single message or purged, so no case does.
+// RabbitMQ closes the whole connection (540) on a get from a stream or its purging, so no case does either.
 extension Conformance {
     /// Streams, as far as Warren's control stream needs them.
     @Suite struct StreamTests {
-        private func stream(_ broker: Broker, _ texts: [String]) async throws -> String {
+        private func stream(_ broker: ConformanceBroker, _ texts: [String]) async throws -> String {
             let stream = try await broker.queue(QueueArguments(.stream) { $0.maxAge = .seconds(3600) })
             try await broker.publish(texts, to: stream)
             return stream
         }
 
-        @Test(arguments: Broker.all)
-        func `each reader gets all from the start`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `each reader gets all messages from the first`(_ broker: ConformanceBroker) async throws {
             let stream = try await stream(broker, ["a", "b", "c"])
             for _ in 0..<2 {
                 let reader = try await broker.consume(stream, arguments: ["x-stream-offset": "first"])
@@ -21,16 +21,18 @@ extension Conformance {
             }
         }
 
-        @Test(arguments: Broker.all)
-        func `a reader from the next on gets what comes`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a reader that starts with the next message gets what is published later`(
+            _ broker: ConformanceBroker
+        ) async throws {
             let stream = try await stream(broker, ["a", "b"])
             let reader = try await broker.consume(stream, arguments: ["x-stream-offset": "next"])
             try await broker.publish("c", to: stream)
             #expect(try await reader.take() == "c")
         }
 
-        @Test(arguments: Broker.all)
-        func `a delivery tells its offset, and a reader begins at one`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a delivery has an offset, at which a reader can start`(_ broker: ConformanceBroker) async throws {
             let stream = try await stream(broker, ["a", "b", "c", "d"])
             let reader = try await broker.consume(stream, arguments: ["x-stream-offset": .int64(2)])
             let first = try await reader.next()
@@ -40,8 +42,9 @@ extension Conformance {
             #expect(try await reader.take() == "d")
         }
 
-        @Test(arguments: Broker.all)
-        func `a reader has no more unsettled than its prefetch`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a reader never has more unsettled deliveries than its prefetch`(_ broker: ConformanceBroker) async throws
+        {
             let stream = try await stream(broker, ["a", "b", "c"])
             let reader = try await broker.consume(stream, prefetch: 1, arguments: ["x-stream-offset": "first"])
             let first = try await reader.next()
@@ -50,8 +53,8 @@ extension Conformance {
             #expect(try await reader.take(2) == ["b", "c"])
         }
 
-        @Test(arguments: Broker.all)
-        func `consuming without a prefetch is refused`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `consuming without a prefetch is refused`(_ broker: ConformanceBroker) async throws {
             let stream = try await stream(broker, [])
             await expectRefusal(.refused, 406) { _ = try await broker.consume(stream, prefetch: 0) }
         }

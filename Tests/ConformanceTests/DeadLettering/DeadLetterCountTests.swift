@@ -2,9 +2,9 @@ import AMQP
 import Testing
 
 extension Conformance {
-    /// What a dead letter's new queue knows of the deliveries in its old one.
+    /// The deliveries of a dead letter that count in its new queue.
     @Suite struct DeadLetterCountTests {
-        /// What happens to the message before its end.
+        /// The treatment of the message before it is dead-lettered.
         enum Before: CaseIterable, Sendable {
             case nothing
             case nackedToQueue
@@ -12,14 +12,14 @@ extension Conformance {
             case consumerLost
         }
 
-        /// What makes it a dead letter.
+        /// The cause of its dead-lettering.
         enum End: CaseIterable, Sendable {
             case nack
             case reject
             case overflow
         }
 
-        /// A pair of queues between which a message goes.
+        /// The kinds of the old and the new queue.
         struct Way: Sendable {
             var source: QueueKind
             var target: QueueKind
@@ -29,8 +29,8 @@ extension Conformance {
             }
         }
 
-        @Test(arguments: Broker.all, Way.all)
-        func `a dead letter takes along what counts`(_ broker: Broker, _ way: Way) async throws {
+        @Test(arguments: ConformanceBroker.all, Way.all)
+        func `a dead letter keeps the deliveries that count`(_ broker: ConformanceBroker, _ way: Way) async throws {
             for before in Before.allCases {
                 for end in End.allCases {
                     let letter = try await letter(broker, way, before, end)
@@ -41,9 +41,9 @@ extension Conformance {
             }
         }
 
-        @Test(arguments: Broker.all, QueueKind.common)
-        func `a dead letter that a consumer of a classic queue waits for counts as new`(
-            _ broker: Broker,
+        @Test(arguments: ConformanceBroker.all, QueueKind.common)
+        func `a dead letter for a waiting consumer of a classic queue counts as new`(
+            _ broker: ConformanceBroker,
             _ source: QueueKind
         ) async throws {
             let dead = try await broker.queue(.classic)
@@ -54,7 +54,12 @@ extension Conformance {
             #expect(try await !consumer.next().isRedelivered)
         }
 
-        private func letter(_ broker: Broker, _ way: Way, _ before: Before, _ end: End) async throws -> Delivery {
+        private func letter(
+            _ broker: ConformanceBroker,
+            _ way: Way,
+            _ before: Before,
+            _ end: End
+        ) async throws -> Delivery {
             let dead = try await broker.queue(way.target)
             let queue = try await broker.queue(way.source, deadLettersTo: dead) {
                 if end == .overflow { $0.maxLength = 1 }

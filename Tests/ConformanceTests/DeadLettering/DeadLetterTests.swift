@@ -2,10 +2,13 @@ import AMQP
 import Testing
 
 extension Conformance {
-    /// What makes a dead letter, and where it goes.
+    /// The causes of dead-lettering, and the routing of dead letters.
     @Suite struct DeadLetterTests {
-        @Test(arguments: Broker.all, QueueKind.common)
-        func `a refused message goes to the dead-letter exchange`(_ broker: Broker, _ kind: QueueKind) async throws {
+        @Test(arguments: ConformanceBroker.all, QueueKind.common)
+        func `a rejected message goes to the dead-letter exchange`(
+            _ broker: ConformanceBroker,
+            _ kind: QueueKind
+        ) async throws {
             let dead = try await broker.queue()
             let queue = try await broker.queue(kind, deadLettersTo: dead)
             try await broker.publish(["a", "b"], to: queue)
@@ -20,8 +23,11 @@ extension Conformance {
             }
         }
 
-        @Test(arguments: Broker.all, QueueKind.common)
-        func `an expired message goes to the dead-letter exchange`(_ broker: Broker, _ kind: QueueKind) async throws {
+        @Test(arguments: ConformanceBroker.all, QueueKind.common)
+        func `an expired message goes to the dead-letter exchange`(
+            _ broker: ConformanceBroker,
+            _ kind: QueueKind
+        ) async throws {
             let dead = try await broker.queue()
             let queue = try await broker.queue(kind, deadLettersTo: dead) { $0.messageTTL = .milliseconds(50) }
             try await broker.publish("a", to: queue)
@@ -30,8 +36,11 @@ extension Conformance {
             #expect(letter.deaths.first?["reason"] == "expired")
         }
 
-        @Test(arguments: Broker.all, QueueKind.common)
-        func `a surplus message goes to the dead-letter exchange`(_ broker: Broker, _ kind: QueueKind) async throws {
+        @Test(arguments: ConformanceBroker.all, QueueKind.common)
+        func `a surplus message goes to the dead-letter exchange`(
+            _ broker: ConformanceBroker,
+            _ kind: QueueKind
+        ) async throws {
             let dead = try await broker.queue()
             let queue = try await broker.queue(kind, deadLettersTo: dead) { $0.maxLength = 1 }
             try await broker.publish(["a", "b"], to: queue)
@@ -41,8 +50,8 @@ extension Conformance {
             try await broker.expect(queue, holds: ["b"])
         }
 
-        @Test(arguments: Broker.all)
-        func `an acknowledged message and one given back are no dead letters`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `an acknowledged or requeued message is not dead-lettered`(_ broker: ConformanceBroker) async throws {
             let dead = try await broker.queue()
             let queue = try await broker.queue(.classic, deadLettersTo: dead)
             try await broker.publish(["a", "b"], to: queue)
@@ -53,9 +62,11 @@ extension Conformance {
             #expect(try await broker.ready(dead) == 0)
         }
 
-        @Test(arguments: Broker.all, QueueKind.common)
-        func `a dead letter keeps its key where the queue names none`(_ broker: Broker, _ kind: QueueKind) async throws
-        {
+        @Test(arguments: ConformanceBroker.all, QueueKind.common)
+        func `a dead letter keeps its key if the queue sets none`(
+            _ broker: ConformanceBroker,
+            _ kind: QueueKind
+        ) async throws {
             let exchange = try await broker.exchange(.topic)
             let queue = try await broker.queue(kind) { $0.deadLetterExchange = exchange }
             let dead = try await broker.queue()
@@ -68,8 +79,11 @@ extension Conformance {
             #expect(letter.destination == Destination(exchange: exchange, routingKey: "job.mail"))
         }
 
-        @Test(arguments: Broker.all, QueueKind.common)
-        func `a dead letter has the queue's key where it names one`(_ broker: Broker, _ kind: QueueKind) async throws {
+        @Test(arguments: ConformanceBroker.all, QueueKind.common)
+        func `a dead letter gets the queue's key if there is one`(
+            _ broker: ConformanceBroker,
+            _ kind: QueueKind
+        ) async throws {
             let exchange = try await broker.exchange(.direct)
             let queue = try await broker.queue(kind) {
                 $0.deadLetterExchange = exchange
@@ -84,8 +98,8 @@ extension Conformance {
             #expect(letter.message.deaths.first?["routing-keys"] == .array([.string(queue)]))
         }
 
-        @Test(arguments: Broker.all)
-        func `a dead letter goes to every queue that is bound`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a dead letter goes to every bound queue`(_ broker: ConformanceBroker) async throws {
             let exchange = try await broker.exchange()
             let queue = try await broker.queue(.classic) { $0.deadLetterExchange = exchange }
             let dead = [try await broker.queue(), try await broker.queue(.quorum)]
@@ -95,9 +109,9 @@ extension Conformance {
             for queue in dead { #expect(try await broker.take(queue).text == "a") }
         }
 
-        @Test(arguments: Broker.all, QueueKind.common)
-        func `a dead letter for an exchange that does not exist is dropped`(
-            _ broker: Broker,
+        @Test(arguments: ConformanceBroker.all, QueueKind.common)
+        func `a dead letter for a missing exchange is dropped`(
+            _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
             let queue = try await broker.queue(kind) { $0.deadLetterExchange = broker.name("nowhere") }
@@ -107,8 +121,8 @@ extension Conformance {
             #expect(try await broker.ready(queue) == 0)
         }
 
-        @Test(arguments: Broker.all, QueueKind.common)
-        func `a dead letter that nothing takes is dropped`(_ broker: Broker, _ kind: QueueKind) async throws {
+        @Test(arguments: ConformanceBroker.all, QueueKind.common)
+        func `an unroutable dead letter is dropped`(_ broker: ConformanceBroker, _ kind: QueueKind) async throws {
             let exchange = try await broker.exchange()
             let queue = try await broker.queue(kind) { $0.deadLetterExchange = exchange }
             try await broker.publish(["a", "b"], to: queue)
@@ -116,8 +130,8 @@ extension Conformance {
             #expect(try await broker.take(queue).text == "b")
         }
 
-        @Test(arguments: Broker.all)
-        func `a dead letter goes by the exchange's alternate`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a dead letter can go through an alternate exchange`(_ broker: ConformanceBroker) async throws {
             let rest = try await broker.exchange()
             let exchange = try await broker.exchange(.direct) { $0.alternateExchange = rest }
             let queue = try await broker.queue(.classic) { $0.deadLetterExchange = exchange }
@@ -128,8 +142,8 @@ extension Conformance {
             #expect(try await broker.take(dead).text == "a")
         }
 
-        @Test(arguments: Broker.all)
-        func `a quorum queue hands its dead letters over at least once`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a quorum queue can dead-letter at least once`(_ broker: ConformanceBroker) async throws {
             for (reason, life) in [("rejected", nil), ("expired", Duration.milliseconds(50))] {
                 let dead = try await broker.queue(.quorum)
                 let queue = try await broker.queue(.quorum, deadLettersTo: dead) {
@@ -145,8 +159,8 @@ extension Conformance {
             }
         }
 
-        @Test(arguments: Broker.all)
-        func `a full queue for dead letters drops its oldest`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a full queue for dead letters drops its oldest`(_ broker: ConformanceBroker) async throws {
             let dead = try await broker.queue(.classic) { $0.maxLength = 2 }
             let queue = try await broker.queue(.classic, deadLettersTo: dead)
             try await broker.publish(["a", "b", "c"], to: queue)
@@ -159,8 +173,8 @@ extension Conformance {
     }
 }
 
-extension Broker {
-    /// A queue whose dead letters go to another queue, through the default exchange.
+extension ConformanceBroker {
+    /// Declares a queue whose dead letters go to another queue, through the default exchange.
     func queue(
         _ kind: QueueKind,
         deadLettersTo dead: String,

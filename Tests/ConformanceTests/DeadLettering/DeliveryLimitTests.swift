@@ -2,10 +2,10 @@ import AMQP
 import Testing
 
 extension Conformance {
-    /// How often a quorum queue delivers a message.
+    /// The delivery limit of quorum queues.
     @Suite struct DeliveryLimitTests {
-        @Test(arguments: Broker.all)
-        func `a quorum queue counts what is given back with reject`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a quorum queue counts a requeue by reject`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue(.quorum) { $0.deliveryLimit = 10 }
             try await broker.publish("a", to: queue)
             for count in 0..<4 {
@@ -17,8 +17,10 @@ extension Conformance {
             }
         }
 
-        @Test(arguments: Broker.all)
-        func `a quorum queue counts what is given back with nack, by version`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a quorum queue counts a requeue by nack, depending on the version`(
+            _ broker: ConformanceBroker
+        ) async throws {
             let queue = try await broker.queue(.quorum) { $0.deliveryLimit = 10 }
             try await broker.publish("a", to: queue)
             for count in 0..<4 {
@@ -30,8 +32,10 @@ extension Conformance {
             }
         }
 
-        @Test(arguments: Broker.all)
-        func `late quorum queues tell how often a message was delivered before`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `quorum queues of late versions report all earlier deliveries of a message`(
+            _ broker: ConformanceBroker
+        ) async throws {
             let queue = try await broker.queue(.quorum)
             try await broker.publish("a", to: queue)
             for count in 0..<3 as Range<Int64> {
@@ -43,8 +47,8 @@ extension Conformance {
             }
         }
 
-        @Test(arguments: Broker.all)
-        func `a quorum queue counts what a closed consumer had`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a quorum queue counts the deliveries of a closed consumer`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue(.quorum) { $0.deliveryLimit = 10 }
             try await broker.publish("a", to: queue)
             for count in 0..<3 {
@@ -55,8 +59,8 @@ extension Conformance {
             }
         }
 
-        @Test(arguments: Broker.all)
-        func `what was returned too often is dead-lettered`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a message beyond its delivery limit is dead-lettered`(_ broker: ConformanceBroker) async throws {
             let dead = try await broker.queue()
             let queue = try await broker.queue(.quorum, deadLettersTo: dead) { $0.deliveryLimit = 2 }
             try await broker.publish("a", to: queue)
@@ -69,8 +73,10 @@ extension Conformance {
             #expect(try await broker.ready(queue) == 0)
         }
 
-        @Test(arguments: Broker.all)
-        func `what was returned too often is dropped where there are no dead letters`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a message beyond its delivery limit is dropped without a dead-letter exchange`(
+            _ broker: ConformanceBroker
+        ) async throws {
             let queue = try await broker.queue(.quorum) { $0.deliveryLimit = 1 }
             try await broker.publish(["a", "b"], to: queue)
             for _ in 0..<2 {
@@ -83,8 +89,8 @@ extension Conformance {
             #expect(try await broker.ready(queue) == 0)
         }
 
-        @Test(arguments: Broker.all)
-        func `a limit of nought lets a message be delivered once`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a delivery limit of zero allows one delivery`(_ broker: ConformanceBroker) async throws {
             let dead = try await broker.queue()
             let queue = try await broker.queue(.quorum, deadLettersTo: dead) { $0.deliveryLimit = 0 }
             try await broker.publish("a", to: queue)
@@ -92,8 +98,10 @@ extension Conformance {
             #expect(try await broker.take(dead).deaths.first?["reason"] == "delivery_limit")
         }
 
-        @Test(arguments: Broker.all)
-        func `a quorum queue without a limit has the version's`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a quorum queue without a delivery limit has its version's default`(
+            _ broker: ConformanceBroker
+        ) async throws {
             let queue = try await broker.queue(.quorum)
             try await broker.publish("a", to: queue)
             let consumer = try await broker.consume(queue, prefetch: 1)
@@ -105,8 +113,8 @@ extension Conformance {
             }
         }
 
-        @Test(arguments: Broker.all)
-        func `a classic queue counts nothing`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a classic queue counts nothing`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             try await broker.publish("a", to: queue)
             for _ in 0..<5 {
@@ -117,8 +125,8 @@ extension Conformance {
             #expect(try await broker.take(queue).text == "a")
         }
 
-        @Test(arguments: Broker.all)
-        func `a delivery count is left behind in the dead letter`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a dead letter still has its delivery count`(_ broker: ConformanceBroker) async throws {
             let dead = try await broker.queue()
             let queue = try await broker.queue(.quorum, deadLettersTo: dead) { $0.deliveryLimit = 2 }
             try await broker.publish("a", to: queue)
@@ -130,6 +138,6 @@ extension Conformance {
 }
 
 extension Delivery {
-    /// How often the message was returned before, as a quorum queue counts.
+    /// The earlier deliveries that a quorum queue has counted.
     var deliveryCount: Int64 { header("x-delivery-count")?.integerValue ?? 0 }
 }

@@ -3,8 +3,11 @@ import Testing
 
 extension Conformance {
     @Suite struct DeletionTests {
-        @Test(arguments: Broker.all, QueueKind.common)
-        func `deleting a queue tells how many messages were ready`(_ broker: Broker, _ kind: QueueKind) async throws {
+        @Test(arguments: ConformanceBroker.all, QueueKind.common)
+        func `deleting a queue returns the number of ready messages`(
+            _ broker: ConformanceBroker,
+            _ kind: QueueKind
+        ) async throws {
             let queue = try await broker.queue(kind)
             try await broker.publish(["a", "b", "c"], to: queue)
             try await broker.waitForReady(3, in: queue)
@@ -12,21 +15,21 @@ extension Conformance {
             #expect(try await !broker.exists(queue))
         }
 
-        @Test(arguments: Broker.all)
-        func `deleting a queue does not count what is unsettled`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `deleting a queue does not count unsettled messages`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             try await broker.publish(["a", "b", "c"], to: queue)
             _ = try await broker.get(queue)
             #expect(try await broker.transport.deleteQueue(queue) == 2)
         }
 
-        @Test(arguments: Broker.all)
-        func `deleting a queue that does not exist is no error`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `deleting a queue that does not exist is not an error`(_ broker: ConformanceBroker) async throws {
             #expect(try await broker.transport.deleteQueue(broker.name("nowhere")) == 0)
         }
 
-        @Test(arguments: Broker.all)
-        func `a deleted queue's name is free for another`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a deleted queue's name is free for another queue`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             try await broker.publish("a", to: queue)
             try await broker.transport.deleteQueue(queue)
@@ -34,8 +37,8 @@ extension Conformance {
             #expect(try await broker.ready(queue) == 0)
         }
 
-        @Test(arguments: Broker.all)
-        func `a deleted queue's bindings are gone for good`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a deleted queue's bindings are removed with it`(_ broker: ConformanceBroker) async throws {
             let exchange = try await broker.exchange()
             let queue = try await broker.queue()
             try await broker.bind(queue, to: exchange)
@@ -44,8 +47,11 @@ extension Conformance {
             #expect(try await !broker.routes(exchange))
         }
 
-        @Test(arguments: Broker.all, QueueKind.common)
-        func `purging takes the ready and leaves the unsettled`(_ broker: Broker, _ kind: QueueKind) async throws {
+        @Test(arguments: ConformanceBroker.all, QueueKind.common)
+        func `purging removes ready messages and keeps unsettled ones`(
+            _ broker: ConformanceBroker,
+            _ kind: QueueKind
+        ) async throws {
             let queue = try await broker.queue(kind)
             try await broker.publish(["a", "b", "c"], to: queue)
             try await broker.waitForReady(3, in: queue)
@@ -56,14 +62,14 @@ extension Conformance {
             #expect(try await broker.take(queue).text == "a")
         }
 
-        @Test(arguments: Broker.all)
-        func `purging a queue that does not exist is an error`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `purging a queue that does not exist is an error`(_ broker: ConformanceBroker) async throws {
             let name = broker.name("nowhere")
             await expectRefusal(.notFound, 404, saying: name) { try await broker.transport.purgeQueue(name) }
         }
 
-        @Test(arguments: Broker.all)
-        func `purging does not dead-letter`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `purging does not dead-letter`(_ broker: ConformanceBroker) async throws {
             let dead = try await broker.queue()
             let queue = try await broker.queue(.classic) {
                 $0.deadLetterExchange = ""
@@ -75,8 +81,8 @@ extension Conformance {
             #expect(try await broker.ready(dead) == 0)
         }
 
-        @Test(arguments: Broker.all)
-        func `deleting a queue does not dead-letter`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `deleting a queue does not dead-letter`(_ broker: ConformanceBroker) async throws {
             let dead = try await broker.queue()
             let queue = try await broker.queue(.classic) {
                 $0.deadLetterExchange = ""
@@ -88,13 +94,13 @@ extension Conformance {
             #expect(try await broker.ready(dead) == 0)
         }
 
-        @Test(arguments: Broker.all)
-        func `deleting an exchange that does not exist is no error`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `deleting an exchange that does not exist is not an error`(_ broker: ConformanceBroker) async throws {
             try await broker.transport.deleteExchange(broker.name("nowhere"))
         }
 
-        @Test(arguments: Broker.all)
-        func `deleting an exchange takes its bindings along`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `deleting an exchange removes its bindings`(_ broker: ConformanceBroker) async throws {
             let exchange = try await broker.exchange()
             let queue = try await broker.queue()
             try await broker.bind(queue, to: exchange)
@@ -104,8 +110,8 @@ extension Conformance {
             #expect(try await !broker.routes(exchange))
         }
 
-        @Test(arguments: Broker.all)
-        func `the broker's own exchanges can not be deleted`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `the predeclared exchanges can't be deleted`(_ broker: ConformanceBroker) async throws {
             await expectRefusal(.accessRefused, 403, saying: "amq.direct") {
                 try await broker.transport.deleteExchange("amq.direct")
             }

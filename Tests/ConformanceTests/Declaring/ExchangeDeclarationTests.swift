@@ -1,38 +1,38 @@
 import AMQP
 import Testing
 
-// RabbitMQ 3.10 closes the whole connection on an exchange of an unknown kind (503), so no case declares one.
+// RabbitMQ 3.10 closes the whole connection (503) on an exchange of an unknown kind, so no case declares one.
 extension Conformance {
     @Suite struct ExchangeDeclarationTests {
-        @Test(arguments: Broker.all, ["direct", "fanout", "topic", "headers"])
-        func `an exchange is declared twice alike`(_ broker: Broker, _ kind: String) async throws {
+        @Test(arguments: ConformanceBroker.all, ["direct", "fanout", "topic", "headers"])
+        func `an equal exchange can be declared twice`(_ broker: ConformanceBroker, _ kind: String) async throws {
             let exchange = try await broker.exchange(ExchangeKind(rawValue: kind))
             try await broker.declare(ExchangeDeclaration(exchange, kind: ExchangeKind(rawValue: kind)))
             #expect(try await broker.transport.exchangeExists(exchange))
         }
 
-        @Test(arguments: Broker.all)
-        func `an exchange that was not declared does not exist`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `an exchange that was not declared does not exist`(_ broker: ConformanceBroker) async throws {
             #expect(try await !broker.transport.exchangeExists(broker.name("nowhere")))
         }
 
-        @Test(arguments: Broker.all)
-        func `the broker has exchanges of its own`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `the broker has predeclared exchanges`(_ broker: ConformanceBroker) async throws {
             for name in ["amq.direct", "amq.fanout", "amq.topic", "amq.headers", "amq.match"] {
                 #expect(try await broker.transport.exchangeExists(name), "\(name)")
             }
             try await broker.transport.declare(ExchangeDeclaration("amq.topic", kind: .topic))
         }
 
-        @Test(arguments: Broker.all)
-        func `a name with the broker's own prefix is refused`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a name with the broker's own prefix is refused`(_ broker: ConformanceBroker) async throws {
             await expectRefusal(.accessRefused, 403, saying: "amq.mine", "reserved prefix") {
                 try await broker.declare(ExchangeDeclaration("amq.mine", kind: .direct))
             }
         }
 
-        @Test(arguments: Broker.all)
-        func `an exchange without a name is refused before it is sent`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `an exchange without a name is refused before it is sent`(_ broker: ConformanceBroker) async throws {
             await expectRefusal(.invalidArgument) { try await broker.declare(ExchangeDeclaration("", kind: .direct)) }
         }
 
@@ -56,8 +56,11 @@ extension Conformance {
             },
         ]
 
-        @Test(arguments: Broker.all, differences)
-        func `an exchange that exists and is different`(_ broker: Broker, _ difference: Difference) async throws {
+        @Test(arguments: ConformanceBroker.all, differences)
+        func `a different exchange of the same name is refused`(
+            _ broker: ConformanceBroker,
+            _ difference: Difference
+        ) async throws {
             let exchange = try await broker.exchange(.direct)
             var other = ExchangeDeclaration(exchange, kind: .direct)
             difference.change(&other)
@@ -72,8 +75,8 @@ extension Conformance {
             }
         }
 
-        @Test(arguments: Broker.all)
-        func `an auto-delete exchange goes with its last binding`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `an auto-delete exchange is deleted with its last binding`(_ broker: ConformanceBroker) async throws {
             let exchange = try await broker.exchange(.direct) { $0.isAutoDelete = true }
             let queue = try await broker.queue()
             try await broker.bind(queue, to: exchange, "one")
@@ -84,8 +87,10 @@ extension Conformance {
             #expect(try await !broker.transport.exchangeExists(exchange))
         }
 
-        @Test(arguments: Broker.all)
-        func `an auto-delete exchange goes with the last queue that is bound to it`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `an auto-delete exchange is deleted with the last queue bound to it`(
+            _ broker: ConformanceBroker
+        ) async throws {
             let exchange = try await broker.exchange(.fanout) { $0.isAutoDelete = true }
             let queue = try await broker.queue()
             try await broker.bind(queue, to: exchange)
@@ -93,8 +98,10 @@ extension Conformance {
             #expect(try await !broker.transport.exchangeExists(exchange))
         }
 
-        @Test(arguments: Broker.all)
-        func `an auto-delete exchange goes with the exchange it is the source of`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `an auto-delete exchange is deleted with the last exchange bound to it`(
+            _ broker: ConformanceBroker
+        ) async throws {
             let source = try await broker.exchange(.fanout) { $0.isAutoDelete = true }
             let target = try await broker.exchange()
             try await broker.bind(exchange: target, to: source)
@@ -102,9 +109,9 @@ extension Conformance {
             #expect(try await !broker.transport.exchangeExists(source))
         }
 
-        @Test(arguments: Broker.all)
-        func `an internal exchange takes no publishes, and passes on what another gives it`(
-            _ broker: Broker
+        @Test(arguments: ConformanceBroker.all)
+        func `an internal exchange refuses publishes, and routes messages from another exchange`(
+            _ broker: ConformanceBroker
         ) async throws {
             let inner = try await broker.exchange { $0.isInternal = true }
             let outer = try await broker.exchange()

@@ -2,13 +2,13 @@ import AMQP
 import Testing
 
 extension Conformance {
-    /// Arguments that the broker refuses, sent as they are: the client's own validation looks at typed ones only.
+    /// Arguments that the broker refuses, sent untyped because the client validates only typed ones.
     @Suite struct QueueArgumentRefusalTests {
         struct Refused: Sendable, CustomTestStringConvertible {
             var type: String
             var argument: String
             var value: FieldValue
-            /// What else the declaration says, so that only the one argument is wrong.
+            /// The rest of the declaration, so that only the one argument is wrong.
             var others: FieldTable = [:]
 
             init(_ type: String, _ argument: String, _ value: FieldValue, with others: FieldTable = [:]) {
@@ -62,8 +62,11 @@ extension Conformance {
             Refused("classic", "x-queue-type", 1),
         ]
 
-        @Test(arguments: Broker.all, refused)
-        func `an argument that no queue of the type takes`(_ broker: Broker, _ refused: Refused) async throws {
+        @Test(arguments: ConformanceBroker.all, refused)
+        func `an argument that the queue's type doesn't allow is refused`(
+            _ broker: ConformanceBroker,
+            _ refused: Refused
+        ) async throws {
             var queue = QueueDeclaration(broker.name("queue"))
             queue.arguments.other = refused.others
             queue.arguments.other["x-queue-type"] = .string(refused.type)
@@ -72,9 +75,9 @@ extension Conformance {
             #expect(try await !broker.exists(queue.name))
         }
 
-        // Before 4 it is taken too, though it means nothing there.
-        @Test(arguments: Broker.all)
-        func `a negative delivery limit is no limit since 4`(_ broker: Broker) async throws {
+        // Before 4.0 it is accepted too, without a meaning.
+        @Test(arguments: ConformanceBroker.all)
+        func `since 4.0 a negative delivery limit means no limit`(_ broker: ConformanceBroker) async throws {
             var queue = QueueDeclaration(broker.name("queue"))
             queue.arguments.other = ["x-queue-type": "quorum", "x-delivery-limit": -1]
             try await broker.declare(queue)
@@ -85,8 +88,10 @@ extension Conformance {
             #expect(try await consumer.next().text == "a")
         }
 
-        @Test(arguments: Broker.all)
-        func `a consumer timeout is ignored, obeyed or refused by version and type`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a consumer timeout is ignored, obeyed or refused, depending on version and type`(
+            _ broker: ConformanceBroker
+        ) async throws {
             for kind in QueueKind.common {
                 let queue = QueueDeclaration(
                     broker.name("queue"),
@@ -100,8 +105,8 @@ extension Conformance {
             }
         }
 
-        @Test(arguments: Broker.all)
-        func `limits that are the least or the most are taken`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `the smallest and largest limits are accepted`(_ broker: ConformanceBroker) async throws {
             _ = try await broker.queue(.classic) {
                 $0.messageTTL = .seconds(315_360_000)
                 $0.expires = .seconds(315_360_000)

@@ -3,17 +3,17 @@ import Testing
 
 extension Conformance {
     @Suite struct QueueDeclarationTests {
-        @Test(arguments: Broker.all)
-        func `a new queue is empty and has no consumers`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a new queue is empty and has no consumers`(_ broker: ConformanceBroker) async throws {
             let name = broker.name("queue")
             try await broker.declare(QueueDeclaration(name))
             let status = try await broker.transport.status(ofQueue: name)
             #expect(status == QueueStatus(name: name, messageCount: 0, consumerCount: 0))
         }
 
-        @Test(arguments: Broker.all, QueueKind.common)
-        func `declaring a queue again alike tells its messages and consumers`(
-            _ broker: Broker,
+        @Test(arguments: ConformanceBroker.all, QueueKind.common)
+        func `declaring an equal queue again returns its messages and consumers`(
+            _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
             let queue = try await broker.queue(kind)
@@ -26,8 +26,8 @@ extension Conformance {
             #expect(try await broker.transport.declare(again).consumerCount == 1)
         }
 
-        @Test(arguments: Broker.all)
-        func `a queue without a name gets one of the broker's`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a queue without a name gets a generated one`(_ broker: ConformanceBroker) async throws {
             let one = try await broker.declare(QueueDeclaration("", isDurable: false, isExclusive: true))
             let other = try await broker.declare(QueueDeclaration("", isDurable: false, isExclusive: true))
             #expect(one.hasPrefix("amq.gen-"))
@@ -36,15 +36,15 @@ extension Conformance {
             #expect(try await broker.ready(one) == 1)
         }
 
-        @Test(arguments: Broker.all)
-        func `a name with the broker's own prefix is refused`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a name with the broker's own prefix is refused`(_ broker: ConformanceBroker) async throws {
             await expectRefusal(.accessRefused, 403, saying: "amq.mine", "reserved prefix") {
                 try await broker.declare(QueueDeclaration("amq.mine"))
             }
         }
 
-        @Test(arguments: Broker.all)
-        func `a name may be 255 bytes of any text`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a name can be 255 bytes of any text`(_ broker: ConformanceBroker) async throws {
             let name = broker.name("größe ☃ ' #*")
             let long = name + String(repeating: "x", count: 255 - name.utf8.count)
             try await broker.declare(QueueDeclaration(long))
@@ -52,31 +52,31 @@ extension Conformance {
             #expect(try await broker.take(long).text == "a")
         }
 
-        @Test(arguments: Broker.all)
-        func `a name of 256 bytes is refused before it is sent`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a name of 256 bytes is refused before it is sent`(_ broker: ConformanceBroker) async throws {
             await expectRefusal(.invalidArgument) {
                 try await broker.declare(QueueDeclaration(String(repeating: "x", count: 256)))
             }
         }
 
-        @Test(arguments: Broker.all)
-        func `looking at a queue that does not exist finds nothing`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `the status of a queue that does not exist is not found`(_ broker: ConformanceBroker) async throws {
             let name = broker.name("nowhere")
             await expectRefusal(.notFound, 404, saying: name, "no queue") {
                 _ = try await broker.transport.status(ofQueue: name)
             }
         }
 
-        @Test(arguments: Broker.all)
-        func `a status counts what is ready and not what is unsettled`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a status counts ready messages and not unsettled ones`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             try await broker.publish(["a", "b", "c"], to: queue)
             _ = try await broker.get(queue)
             #expect(try await broker.ready(queue) == 2)
         }
 
-        @Test(arguments: Broker.all)
-        func `an unknown argument is taken, and no difference`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `an unknown argument is accepted, and isn't compared`(_ broker: ConformanceBroker) async throws {
             let queue = broker.name("queue")
             var declaration = QueueDeclaration(queue)
             declaration.arguments.other = ["x-unheard-of": 1]
@@ -86,8 +86,8 @@ extension Conformance {
             try await broker.declare(QueueDeclaration(queue))
         }
 
-        @Test(arguments: Broker.all)
-        func `numbers of other widths are no difference`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `integers of different widths are equivalent`(_ broker: ConformanceBroker) async throws {
             let queue = broker.name("queue")
             var declaration = QueueDeclaration(queue)
             for value in [FieldValue.int64(5000), .int32(5000), .int16(5000), .uint16(5000)] {
@@ -96,8 +96,8 @@ extension Conformance {
             }
         }
 
-        @Test(arguments: Broker.all)
-        func `a queue without a type is a classic one`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a queue without a type is a classic queue`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue(QueueArguments())
             try await broker.declare(QueueDeclaration(queue, arguments: QueueArguments(.classic)))
             await expectRefusal(.declarationMismatch, 406, saying: "x-queue-type", queue) {
@@ -105,13 +105,16 @@ extension Conformance {
             }
         }
 
-        @Test(arguments: Broker.all)
-        func `a dead-letter exchange need not exist`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a dead-letter exchange needn't exist`(_ broker: ConformanceBroker) async throws {
             _ = try await broker.queue(.classic) { $0.deadLetterExchange = broker.name("nowhere") }
         }
 
-        @Test(arguments: Broker.all, ["quorum", "stream"])
-        func `a replicated queue is durable, shared and stays`(_ broker: Broker, _ type: String) async throws {
+        @Test(arguments: ConformanceBroker.all, ["quorum", "stream"])
+        func `a replicated queue must be durable, shared and permanent`(
+            _ broker: ConformanceBroker,
+            _ type: String
+        ) async throws {
             let kind = QueueKind(rawValue: type)
             for declaration in [
                 QueueDeclaration("replicated", isDurable: false, arguments: QueueArguments(kind)),
@@ -123,8 +126,8 @@ extension Conformance {
             }
         }
 
-        @Test(arguments: Broker.all)
-        func `a refused declaration leaves nothing behind and harms nothing`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a refused declaration leaves nothing behind and does no harm`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             let refused = broker.name("refused")
             var declaration = QueueDeclaration(refused)

@@ -2,14 +2,14 @@ import AMQP
 import Testing
 
 extension Conformance {
-    /// A queue that exists and is different: 406, with what differs.
+    /// A declaration that differs from the existing queue: 406, with the difference.
     @Suite struct QueueMismatchTests {
         struct Difference: Sendable, CustomTestStringConvertible {
             var kind: QueueKind
             var argument: String
             var declared: FieldValue?
             var again: FieldValue?
-            /// How the broker's text shows the two.
+            /// The two values in the broker's text.
             var received: String
             var current: String
 
@@ -34,7 +34,7 @@ extension Conformance {
             func declaration(_ name: String, _ value: FieldValue?) -> QueueDeclaration {
                 var arguments = QueueArguments()
                 arguments.other = ["x-queue-type": .string(kind.rawValue)]
-                // A strategy or key without its exchange is another refusal.
+                // A strategy or key without its exchange is refused for another reason.
                 if argument.hasPrefix("x-dead-letter-") { arguments.other["x-dead-letter-exchange"] = "dead" }
                 arguments.other[argument] = value
                 return QueueDeclaration(name, arguments: arguments)
@@ -120,8 +120,11 @@ extension Conformance {
             Difference(.quorum, "x-queue-type", "quorum", "classic", received: "'classic'", current: "'quorum'"),
         ]
 
-        @Test(arguments: Broker.all, differences)
-        func `a queue that exists with another argument`(_ broker: Broker, _ difference: Difference) async throws {
+        @Test(arguments: ConformanceBroker.all, differences)
+        func `a queue that exists with another argument is refused`(
+            _ broker: ConformanceBroker,
+            _ difference: Difference
+        ) async throws {
             let name = broker.name("queue")
             try await broker.declare(difference.declaration(name, difference.declared))
             await expectRefusal(
@@ -135,8 +138,8 @@ extension Conformance {
             }
         }
 
-        @Test(arguments: Broker.all)
-        func `a queue that exists durable is not transient`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a durable queue can't be declared transient`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             await expectRefusal(
                 .declarationMismatch,
@@ -148,8 +151,8 @@ extension Conformance {
             }
         }
 
-        @Test(arguments: Broker.all)
-        func `a queue that exists and stays is not auto-delete`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a permanent queue can't be declared auto-delete`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             await expectRefusal(
                 .declarationMismatch,
@@ -161,16 +164,16 @@ extension Conformance {
             }
         }
 
-        @Test(arguments: Broker.all)
-        func `a shared queue can not be had exclusively`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a shared queue can't be declared exclusive`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             await expectRefusal(.resourceLocked, 405, saying: queue) {
                 try await broker.declare(QueueDeclaration(queue, isExclusive: true))
             }
         }
 
-        @Test(arguments: Broker.all)
-        func `of two differences the broker tells one`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `the broker reports one of two differences`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue(.classic) { $0.maxLength = 5 }
             await expectRefusal(.declarationMismatch, 406, saying: "inequivalent arg 'durable'") {
                 let other = QueueArguments(.classic) { $0.maxLength = 6 }

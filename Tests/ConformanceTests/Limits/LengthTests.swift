@@ -2,25 +2,27 @@ import AMQP
 import Testing
 
 extension Conformance {
-    /// How much a queue holds.
+    /// The limits of a queue's length.
     @Suite struct LengthTests {
-        @Test(arguments: Broker.all, QueueKind.common)
-        func `the oldest goes when a queue is full`(_ broker: Broker, _ kind: QueueKind) async throws {
+        @Test(arguments: ConformanceBroker.all, QueueKind.common)
+        func `a full queue drops its oldest message`(_ broker: ConformanceBroker, _ kind: QueueKind) async throws {
             let queue = try await broker.queue(kind) { $0.maxLength = 2 }
             try await broker.publish(["a", "b", "c", "d"], to: queue)
             try await broker.waitForReady(2, in: queue)
             try await broker.expect(queue, holds: ["c", "d"])
         }
 
-        @Test(arguments: Broker.all)
-        func `bytes of bodies are counted`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a limit in bytes counts the bodies`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue(.classic) { $0.maxLengthBytes = 10 }
             try await broker.publish(["12345", "abcde", "x"], to: queue)
             try await broker.expect(queue, holds: ["abcde", "x"])
         }
 
-        @Test(arguments: Broker.all)
-        func `of a limit in messages and one in bytes the nearer counts`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `of two limits, in messages and bytes, the one reached first counts`(
+            _ broker: ConformanceBroker
+        ) async throws {
             let queue = try await broker.queue(.classic) {
                 $0.maxLength = 2
                 $0.maxLengthBytes = 10
@@ -31,15 +33,15 @@ extension Conformance {
             try await broker.expect(queue, holds: ["3", "abcdefghi"])
         }
 
-        @Test(arguments: Broker.all)
-        func `a message larger than the queue is dropped with all before it`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a message larger than the queue is dropped with all before it`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue(.classic) { $0.maxLengthBytes = 5 }
             try await broker.publish(["a", "b", "123456"], to: queue)
             try await broker.expect(queue, holds: [])
         }
 
-        @Test(arguments: Broker.all)
-        func `a queue for nothing hands on to a consumer that waits`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a queue without room delivers to a waiting consumer`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue(.classic) { $0.maxLength = 0 }
             try await broker.publish("a", to: queue)
             #expect(try await broker.ready(queue) == 0)
@@ -48,8 +50,11 @@ extension Conformance {
             #expect(try await consumer.take() == "b")
         }
 
-        @Test(arguments: Broker.all, QueueKind.common)
-        func `what is unsettled is not counted`(_ broker: Broker, _ kind: QueueKind) async throws {
+        @Test(arguments: ConformanceBroker.all, QueueKind.common)
+        func `unsettled messages don't count towards the limit`(
+            _ broker: ConformanceBroker,
+            _ kind: QueueKind
+        ) async throws {
             let queue = try await broker.queue(kind) { $0.maxLength = 2 }
             try await broker.publish(["a", "b"], to: queue)
             let held = [try await broker.get(queue), try await broker.get(queue)]
@@ -59,8 +64,8 @@ extension Conformance {
             held[0].ack()
         }
 
-        @Test(arguments: Broker.all)
-        func `what is given back to a full queue drops the oldest`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a message requeued to a full queue drops the oldest`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue(.classic) { $0.maxLength = 2 }
             try await broker.publish("a", to: queue)
             let held = try await broker.get(queue)
@@ -70,8 +75,10 @@ extension Conformance {
             try await broker.expect(queue, holds: ["b", "c"])
         }
 
-        @Test(arguments: Broker.all)
-        func `what is given back to a full queue is dropped though a consumer has room`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a message requeued to a full queue is dropped even if a consumer has room`(
+            _ broker: ConformanceBroker
+        ) async throws {
             let queue = try await broker.queue(.classic) { $0.maxLength = 2 }
             let consumer = try await broker.consume(queue, prefetch: 1)
             try await broker.publish(["a", "b", "c"], to: queue)
@@ -79,8 +86,10 @@ extension Conformance {
             #expect(try await consumer.take(2) == ["b", "c"])
         }
 
-        @Test(arguments: Broker.all)
-        func `a full queue that refuses nacks, and keeps what it has`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a full queue that rejects publishes nacks them, and keeps its messages`(
+            _ broker: ConformanceBroker
+        ) async throws {
             let queue = try await broker.queue(.classic) {
                 $0.maxLength = 2
                 $0.overflow = .rejectPublish
@@ -94,9 +103,11 @@ extension Conformance {
             try await broker.expect(queue, holds: ["b", "e"])
         }
 
-        // How many more than its limit it takes depends on what it has not counted yet: RabbitMQ checks when it has.
-        @Test(arguments: Broker.all)
-        func `a full quorum queue that refuses nacks in the end`(_ broker: Broker) async throws {
+        // The number of messages beyond the limit varies: RabbitMQ checks the limit only once it has counted them.
+        @Test(arguments: ConformanceBroker.all)
+        func `a full quorum queue that rejects publishes nacks them eventually`(
+            _ broker: ConformanceBroker
+        ) async throws {
             let queue = try await broker.queue(.quorum) {
                 $0.maxLength = 2
                 $0.overflow = .rejectPublish
@@ -113,8 +124,10 @@ extension Conformance {
             #expect((2...10).contains(count), "\(count)")
         }
 
-        @Test(arguments: Broker.all)
-        func `one full queue of several makes a nack, and the others have the message`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `one full queue of several causes a nack, and the others have the message`(
+            _ broker: ConformanceBroker
+        ) async throws {
             let exchange = try await broker.exchange()
             let full = try await broker.queue(.classic) {
                 $0.maxLength = 0
@@ -129,9 +142,9 @@ extension Conformance {
             #expect(try await broker.ready(full) == 0)
         }
 
-        @Test(arguments: Broker.all, QueueKind.common)
-        func `what a lost consumer gives back to a full queue dies in the version's order`(
-            _ broker: Broker,
+        @Test(arguments: ConformanceBroker.all, QueueKind.common)
+        func `messages requeued to a full queue are dead-lettered in the version's order`(
+            _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
             let dead = try await broker.queue()
@@ -147,8 +160,8 @@ extension Conformance {
             try await broker.expect(queue, holds: ["c", "d"])
         }
 
-        @Test(arguments: Broker.all)
-        func `a full queue that refuses and dead-letters does both`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a full queue can reject and dead-letter a publish`(_ broker: ConformanceBroker) async throws {
             let dead = try await broker.queue()
             let queue = try await broker.queue(.classic) {
                 $0.maxLength = 1
@@ -164,8 +177,8 @@ extension Conformance {
             try await broker.expect(queue, holds: ["a"])
         }
 
-        @Test(arguments: Broker.all)
-        func `a full queue that only refuses dead-letters nothing`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a full queue that only rejects publishes dead-letters nothing`(_ broker: ConformanceBroker) async throws {
             let dead = try await broker.queue()
             let queue = try await broker.queue(.classic) {
                 $0.maxLength = 1

@@ -2,45 +2,49 @@ import AMQP
 import Testing
 
 extension Conformance {
-    /// Which message is delivered first.
+    /// The order of messages with priorities.
     @Suite struct PriorityTests {
-        private func publish(_ priorities: [(String, UInt8?)], to queue: String, _ broker: Broker) async throws {
+        private func publish(
+            _ priorities: [(String, UInt8?)],
+            to queue: String,
+            _ broker: ConformanceBroker
+        ) async throws {
             for (text, priority) in priorities {
                 try await broker.publish(text, to: queue) { $0.priority = priority }
             }
         }
 
-        @Test(arguments: Broker.all)
-        func `the higher goes first, and equals in their order`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `higher priorities go first, equal ones in their order`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue(.classic) { $0.maxPriority = 10 }
             let published: [(String, UInt8?)] = [("a", 1), ("b", 5), ("c", 1), ("d", 10), ("e", 5)]
             try await publish(published, to: queue, broker)
             try await broker.expect(queue, holds: ["d", "b", "e", "a", "c"])
         }
 
-        @Test(arguments: Broker.all)
-        func `no priority is the lowest`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a message without priority has the lowest`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue(.classic) { $0.maxPriority = 5 }
             try await publish([("a", nil), ("b", 0), ("c", 1), ("d", nil)], to: queue, broker)
             try await broker.expect(queue, holds: ["c", "a", "b", "d"])
         }
 
-        @Test(arguments: Broker.all)
-        func `a priority above the highest is the highest`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a priority above the maximum counts as the maximum`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue(.classic) { $0.maxPriority = 3 }
             try await publish([("a", 3), ("b", 200), ("c", 3), ("d", 2)], to: queue, broker)
             try await broker.expect(queue, holds: ["a", "b", "c", "d"])
         }
 
-        @Test(arguments: Broker.all)
-        func `a queue without priorities looks at none`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a queue without priorities ignores them`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             try await publish([("a", 1), ("b", 5), ("c", 3)], to: queue, broker)
             try await broker.expect(queue, holds: ["a", "b", "c"])
         }
 
-        @Test(arguments: Broker.all)
-        func `what is given back keeps its priority and place`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a requeued message keeps its priority and place`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue(.classic) { $0.maxPriority = 5 }
             try await publish([("a", 1), ("b", 1), ("c", 1)], to: queue, broker)
             let held = try await broker.get(queue)
@@ -50,9 +54,9 @@ extension Conformance {
             try await broker.expect(queue, holds: ["d", "a", "b", "c"])
         }
 
-        // One would expect the lowest to go: RabbitMQ drops what would be delivered next.
-        @Test(arguments: Broker.all)
-        func `a full queue with priorities drops its highest`(_ broker: Broker) async throws {
+        // Surprisingly not the lowest priority: RabbitMQ drops the message that it would deliver next.
+        @Test(arguments: ConformanceBroker.all)
+        func `a full queue with priorities drops its highest priority`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue(.classic) {
                 $0.maxPriority = 5
                 $0.maxLength = 2
@@ -61,17 +65,17 @@ extension Conformance {
             try await broker.expect(queue, holds: ["c", "b"])
         }
 
-        @Test(arguments: Broker.all)
-        func `a waiting consumer with room gets a lower one at once`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a waiting consumer with room gets a lower priority at once`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue(.classic) { $0.maxPriority = 5 }
             let consumer = try await broker.consume(queue, prefetch: 2)
             try await publish([("a", 1), ("b", 1), ("c", 1), ("d", 5)], to: queue, broker)
             #expect(try await consumer.take(4) == ["a", "b", "d", "c"])
         }
 
-        // 4.0 serves two of its high class for each of its normal one, so that none waits for ever.
-        @Test(arguments: Broker.all)
-        func `a quorum queue has priorities by version`(_ broker: Broker) async throws {
+        // 4.0 serves two messages of its high class for each normal one, so that none waits endlessly.
+        @Test(arguments: ConformanceBroker.all)
+        func `a quorum queue has priorities, depending on the version`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue(.quorum)
             try await publish([("a", 1), ("b", 9), ("c", 1)], to: queue, broker)
             try await broker.waitForReady(3, in: queue)

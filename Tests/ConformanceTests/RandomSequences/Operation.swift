@@ -1,18 +1,18 @@
 import AMQP
 
-/// One step of a random sequence: what a program may do to queues, exchanges and consumers of small numbers.
+/// One step of a random sequence, on queues, exchanges and consumers that are known by small numbers.
 ///
-/// Any step is possible at any time. One that can't succeed is refused, and both brokers must refuse it alike.
+/// Any step is possible at any time. Both brokers must refuse a step that can't succeed in the same way.
 enum Operation: Sendable {
-    /// The queues that are declared at random.
+    /// The number of queues that are declared at random.
     static let queues = 3
-    /// One more, which is there from the start, holds any number, and takes the dead letters.
+    /// Another queue, which exists from the start, has no limits, and takes the dead letters.
     static let lastQueue = 3
     static let exchanges = 2
     static let consumers = 3
     static let keys = ["a", "a.b", "b", "#", "*.b"]
 
-    /// What becomes of a delivery.
+    /// The settlement of a delivery.
     enum Settlement: String, Sendable, CaseIterable {
         case ack
         case requeue
@@ -31,7 +31,8 @@ enum Operation: Sendable {
     case consume(consumer: Int, queue: Int, prefetch: UInt16)
     case cancel(consumer: Int)
     case close(consumer: Int)
-    /// Settles a delivery of a consumer, or one that was got singly (`nil`): the one at this index among the unsettled, modulo their number.
+    /// Settles a delivery of a consumer, or one that was got singly (`nil`): the unsettled one at this index, modulo
+    /// their number.
     case settle(consumer: Int?, index: Int, Settlement)
     case purge(queue: Int)
     case deleteQueue(Int)
@@ -65,9 +66,9 @@ extension Operation: CustomStringConvertible {
     }
 }
 
-/// What a queue of a random sequence is like.
+/// The kinds of queues in a random sequence.
 ///
-/// None of them depends on the time that passes: the two brokers' times are not the same.
+/// None depends on the passing of time, which differs between the two brokers.
 enum QueueProfile: String, Sendable, CaseIterable {
     case classic
     case classicDead
@@ -83,12 +84,13 @@ enum QueueProfile: String, Sendable, CaseIterable {
 
     var isQuorum: Bool { [.quorum, .quorumLimited, .quorumShort].contains(self) }
 
-    /// Whether it lets messages go by itself.
+    /// Whether it dead-letters messages by itself.
     var hasSurplus: Bool { [.classicShort, .classicPassing, .quorumShort].contains(self) }
 
-    /// The queue; what is refused goes to one queue, and what has no room or no time to another.
+    /// The declaration of a queue; rejected messages go to one queue, surplus and expired ones to another.
     ///
-    /// Without the other, full queues in a ring would hide that a dead letter is still on its way: no count would change.
+    /// With a single one, full queues in a ring would hide a dead letter that is still on its way: no count would
+    /// change.
     func declaration(_ name: String, refusedTo next: String, surplusTo last: String) -> QueueDeclaration {
         var arguments = QueueArguments(isQuorum ? .quorum : .classic)
         if [.classicDead, .classicShort, .classicPassing, .quorumLimited, .quorumShort].contains(self) {

@@ -5,7 +5,7 @@ import TestSupport
 struct OperationSequence: Sendable {
     var operations: [Operation]
 
-    /// Declares what the rest is about, most of the time, and goes on at random.
+    /// Declares most of what the rest needs, and goes on at random.
     init(seed: UInt64, length: Int) {
         var random = SeededGenerator(seed: seed)
         operations = (0..<Operation.queues).map {
@@ -46,7 +46,7 @@ struct OperationSequence: Sendable {
         }
     }
 
-    /// One queue only lets messages go by itself: the dead letters of two come in an order that isn't the same at each run.
+    /// Only one queue dead-letters messages by itself: the order in which the dead letters of two arrive varies.
     private static func profile(ofQueue number: Int, _ random: inout SeededGenerator) -> QueueProfile {
         let profile = QueueProfile.allCases.randomElement(using: &random) ?? .classic
         return number > 0 && profile.hasSurplus ? .classicDead : profile

@@ -3,9 +3,9 @@ import EmbeddedBroker
 import RabbitMQ
 import TestSupport
 
-/// Plays one sequence on RabbitMQ and on an embedded broker, step by step.
+/// Plays one sequence on RabbitMQ and on an embedded broker, and compares them after each step.
 struct SequenceComparison {
-    /// Where the two differ.
+    /// The first difference between the two.
     struct Difference: CustomStringConvertible {
         var step: Int
         var operation: Operation
@@ -23,19 +23,19 @@ struct SequenceComparison {
 
     let url: String
     let version: BrokerVersion
-    /// How long RabbitMQ may take to show what the embedded broker shows at once.
-    var patience = Duration.seconds(3)
+    /// The time that RabbitMQ may take to reach the state that the embedded broker reaches at once.
+    var timeout = Duration.seconds(30)
 
-    /// The first step after which the two differ; `nil` if there is none.
+    /// The difference after the first step at which the two differ; `nil` if there is none.
     func difference(in operations: [Operation]) async -> Difference? {
         let broker = EmbeddedBroker(version: version, clock: VirtualClock())
-        let prefix = TestBroker.uniqueName("random") + "-"
+        let names = SequenceNames(prefix: TestBroker.uniqueName("random") + "-")
         let url = url
         return await withDiscardingTaskGroup { group in
-            let rabbitMQ = SequencePlayer(prefix: prefix) {
+            let rabbitMQ = SequencePlayer(names: names) {
                 RabbitMQClient(url: url, connectionName: "random sequences")
             }
-            let embedded = SequencePlayer(prefix: prefix) { broker.connect(name: "random sequences") }
+            let embedded = SequencePlayer(names: names) { broker.connect(name: "random sequences") }
             await rabbitMQ.begin()
             await embedded.begin()
             var difference: Difference?
@@ -61,25 +61,30 @@ struct SequenceComparison {
         guard result == expected else {
             return Difference(step: step, operation: operation, rabbitMQ: [result], embedded: [expected])
         }
-        // Either may need a moment: RabbitMQ to take a settlement, both until their streams were read.
-        let limit = ContinuousClock.now + patience
+        // Either may need a moment: RabbitMQ to process a settlement, both until their streams are read.
+        let limit = ContinuousClock.now + timeout
         while true {
-            let seen = (rabbitMQ: await rabbitMQ.observe(), embedded: await embedded.observe())
-            if seen.rabbitMQ == seen.embedded { break }
+            let observed = (rabbitMQ: await rabbitMQ.observe(), embedded: await embedded.observe())
+            if observed.rabbitMQ == observed.embedded { break }
             if ContinuousClock.now > limit {
-                return Difference(step: step, operation: operation, rabbitMQ: seen.rabbitMQ, embedded: seen.embedded)
+                return Difference(
+                    step: step,
+                    operation: operation,
+                    rabbitMQ: observed.rabbitMQ.lines,
+                    embedded: observed.embedded.lines
+                )
             }
             try? await ContinuousClock().sleep(for: .milliseconds(2))
         }
-        rabbitMQ.settleDown()
-        embedded.settleDown()
+        rabbitMQ.acceptReceived()
+        embedded.acceptReceived()
         return nil
     }
 
-    /// The sequence without the steps that the difference doesn't need, as far as leaving out one at a time shows it.
+    /// The sequence reduced to the steps that a difference needs, found by leaving out one step at a time.
     func shrunk(_ operations: [Operation]) async -> [Operation] {
         var quick = self
-        quick.patience = .milliseconds(700)
+        quick.timeout = .milliseconds(700)
         var kept = operations
         for index in operations.indices.reversed() where index < kept.count {
             var fewer = kept

@@ -3,8 +3,8 @@ import Testing
 
 extension Conformance {
     @Suite struct AlternateExchangeTests {
-        @Test(arguments: Broker.all)
-        func `what an exchange can't route goes to its alternate`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a message that an exchange can't route goes to its alternate`(_ broker: ConformanceBroker) async throws {
             let rest = try await broker.exchange()
             let exchange = try await broker.exchange(.direct) { $0.alternateExchange = rest }
             let known = try await broker.queue()
@@ -17,21 +17,23 @@ extension Conformance {
             try await broker.expect(unknown, holds: ["unknown"])
         }
 
-        @Test(arguments: Broker.all)
-        func `an alternate that routes nothing either makes a message unroutable`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a message that the alternate can't route either is unroutable`(
+            _ broker: ConformanceBroker
+        ) async throws {
             let rest = try await broker.exchange()
             let exchange = try await broker.exchange(.direct) { $0.alternateExchange = rest }
             #expect(try await !broker.routes(exchange, "key"))
         }
 
-        @Test(arguments: Broker.all)
-        func `an alternate that does not exist is none`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `an alternate that doesn't exist is ignored`(_ broker: ConformanceBroker) async throws {
             let exchange = try await broker.exchange(.direct) { $0.alternateExchange = broker.name("nowhere") }
             #expect(try await !broker.routes(exchange, "key"))
         }
 
-        @Test(arguments: Broker.all)
-        func `an alternate may be declared later`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `an alternate may be declared later`(_ broker: ConformanceBroker) async throws {
             let rest = broker.name("rest")
             let exchange = try await broker.exchange(.direct) { $0.alternateExchange = rest }
             try await broker.declare(ExchangeDeclaration(rest, kind: .fanout))
@@ -40,8 +42,8 @@ extension Conformance {
             #expect(try await broker.routes(exchange, "key"))
         }
 
-        @Test(arguments: Broker.all)
-        func `alternates have alternates`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `an alternate can have an alternate`(_ broker: ConformanceBroker) async throws {
             let last = try await broker.exchange()
             let middle = try await broker.exchange(.direct) { $0.alternateExchange = last }
             let first = try await broker.exchange(.direct) { $0.alternateExchange = middle }
@@ -51,16 +53,16 @@ extension Conformance {
             try await broker.expect(queue, holds: ["key"])
         }
 
-        @Test(arguments: Broker.all)
-        func `alternates in a ring end a message's way`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a cycle of alternates doesn't route a message endlessly`(_ broker: ConformanceBroker) async throws {
             let names = (broker.name("one"), broker.name("two"))
             try await broker.declare(ExchangeDeclaration(names.0, kind: .direct, alternateExchange: names.1))
             try await broker.declare(ExchangeDeclaration(names.1, kind: .direct, alternateExchange: names.0))
             #expect(try await !broker.routes(names.0, "key"))
         }
 
-        @Test(arguments: Broker.all)
-        func `an exchange in between has an alternate of its own`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `an exchange in between uses its own alternate`(_ broker: ConformanceBroker) async throws {
             let rest = try await broker.exchange()
             let inner = try await broker.exchange(.direct) { $0.alternateExchange = rest }
             let outer = try await broker.exchange()
@@ -74,9 +76,9 @@ extension Conformance {
             try await broker.expect(unknown, holds: ["key"])
         }
 
-        @Test(arguments: Broker.all)
-        func `a binding to an exchange that leads nowhere still keeps the alternate out`(
-            _ broker: Broker
+        @Test(arguments: ConformanceBroker.all)
+        func `a binding to an exchange without bindings still excludes the alternate`(
+            _ broker: ConformanceBroker
         ) async throws {
             let rest = try await broker.exchange()
             let outer = try await broker.exchange(.direct) { $0.alternateExchange = rest }
@@ -89,10 +91,10 @@ extension Conformance {
         }
     }
 
-    /// The headers CC and BCC: further routing keys that a publisher names.
+    /// The headers CC and BCC, with which a publisher adds routing keys.
     @Suite struct CarbonCopyTests {
-        @Test(arguments: Broker.all)
-        func `CC names further keys, and stays`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `CC adds routing keys and is passed on`(_ broker: ConformanceBroker) async throws {
             let queues = [try await broker.queue(), try await broker.queue()]
             try await broker.publish("a", to: queues[0]) { $0.headers = ["CC": .array([.string(queues[1])])] }
             for queue in queues {
@@ -101,8 +103,8 @@ extension Conformance {
             }
         }
 
-        @Test(arguments: Broker.all)
-        func `BCC names further keys, and goes`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `BCC adds routing keys and is removed`(_ broker: ConformanceBroker) async throws {
             let queues = [try await broker.queue(), try await broker.queue()]
             try await broker.publish("a", to: queues[0]) {
                 $0.headers = ["BCC": .array([.string(queues[1])]), "other": 1]

@@ -3,8 +3,8 @@ import Testing
 
 extension Conformance {
     @Suite struct BindingTests {
-        @Test(arguments: Broker.all)
-        func `a binding made twice is one`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a binding made twice counts once`(_ broker: ConformanceBroker) async throws {
             let exchange = try await broker.exchange(.direct)
             let queue = try await broker.queue()
             try await broker.bind(queue, to: exchange, "key")
@@ -15,8 +15,10 @@ extension Conformance {
             #expect(try await !broker.routes(exchange, "key"))
         }
 
-        @Test(arguments: Broker.all)
-        func `bindings that differ by arguments are two, and give one message`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `bindings that differ in their arguments are separate, but deliver one message`(
+            _ broker: ConformanceBroker
+        ) async throws {
             let exchange = try await broker.exchange(.direct)
             let queue = try await broker.queue()
             try await broker.bind(queue, to: exchange, "key", ["one": 1])
@@ -28,8 +30,8 @@ extension Conformance {
             #expect(try await broker.routes(exchange, "key"))
         }
 
-        @Test(arguments: Broker.all)
-        func `unbinding what is not bound is no error`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `removing a binding that doesn't exist is not an error`(_ broker: ConformanceBroker) async throws {
             let exchange = try await broker.exchange(.direct)
             let queue = try await broker.queue()
             try await broker.bind(queue, to: exchange, "one")
@@ -39,8 +41,10 @@ extension Conformance {
             #expect(try await broker.routes(exchange, "one"))
         }
 
-        @Test(arguments: Broker.all)
-        func `unbinding what does not exist is no error`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `removing a binding of a missing queue or exchange is not an error`(
+            _ broker: ConformanceBroker
+        ) async throws {
             let exchange = try await broker.exchange(.direct)
             let queue = try await broker.queue()
             let nowhere = broker.name("nowhere")
@@ -48,16 +52,18 @@ extension Conformance {
             try await broker.transport.unbind(Binding(from: nowhere, to: .queue(queue), routingKey: ""))
         }
 
-        @Test(arguments: Broker.all)
-        func `binding a queue that does not exist is an error that names it`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `binding a queue that does not exist is an error that names it`(_ broker: ConformanceBroker) async throws {
             let nowhere = broker.name("nowhere")
             await expectRefusal(.notFound, 404, saying: "no queue '\(nowhere)'") {
                 try await broker.bind(nowhere, to: "amq.direct", "key")
             }
         }
 
-        @Test(arguments: Broker.all)
-        func `binding to an exchange that does not exist is an error that names it`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `binding to an exchange that does not exist is an error that names it`(
+            _ broker: ConformanceBroker
+        ) async throws {
             let nowhere = broker.name("nowhere")
             let queue = try await broker.queue()
             await expectRefusal(.notFound, 404, saying: "no exchange '\(nowhere)'") {
@@ -65,8 +71,10 @@ extension Conformance {
             }
         }
 
-        @Test(arguments: Broker.all)
-        func `binding an exchange that does not exist is an error that names it`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `binding an exchange that does not exist is an error that names it`(
+            _ broker: ConformanceBroker
+        ) async throws {
             let nowhere = broker.name("nowhere")
             await expectRefusal(.notFound, 404, saying: "no exchange '\(nowhere)'") {
                 try await broker.bind(exchange: nowhere, to: "amq.direct", "key")
@@ -75,8 +83,8 @@ extension Conformance {
     }
 
     @Suite struct ExchangeToExchangeTests {
-        @Test(arguments: Broker.all)
-        func `messages go from exchange to exchange, each by its own rule`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `messages go from exchange to exchange, by the rules of each`(_ broker: ConformanceBroker) async throws {
             let topic = try await broker.exchange(.topic)
             let direct = try await broker.exchange(.direct)
             let fanout = try await broker.exchange(.fanout)
@@ -90,8 +98,8 @@ extension Conformance {
             try await broker.expect(queue, holds: ["a.b"])
         }
 
-        @Test(arguments: Broker.all)
-        func `a queue that several ways lead to gets one message`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a queue reached on several ways gets one message`(_ broker: ConformanceBroker) async throws {
             let source = try await broker.exchange()
             let queue = try await broker.queue()
             for _ in 0..<3 {
@@ -104,8 +112,8 @@ extension Conformance {
             #expect(try await broker.drain(queue).count == 1)
         }
 
-        @Test(arguments: Broker.all)
-        func `exchanges bound in a ring end a message's way`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a cycle of exchanges doesn't route a message endlessly`(_ broker: ConformanceBroker) async throws {
             let one = try await broker.exchange()
             let two = try await broker.exchange()
             let queue = try await broker.queue()
@@ -118,8 +126,8 @@ extension Conformance {
             #expect(try await broker.drain(queue).count == 1)
         }
 
-        @Test(arguments: Broker.all)
-        func `an exchange is unbound from another`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a binding between exchanges can be removed`(_ broker: ConformanceBroker) async throws {
             let source = try await broker.exchange()
             let target = try await broker.exchange()
             let queue = try await broker.queue()
@@ -131,8 +139,8 @@ extension Conformance {
             #expect(try await !broker.routes(source))
         }
 
-        @Test(arguments: Broker.all)
-        func `a deleted exchange is no way any more`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a deleted exchange no longer routes messages`(_ broker: ConformanceBroker) async throws {
             let source = try await broker.exchange()
             let target = try await broker.exchange()
             let queue = try await broker.queue()
@@ -142,8 +150,8 @@ extension Conformance {
             #expect(try await !broker.routes(source))
         }
 
-        @Test(arguments: Broker.all)
-        func `a queue and an exchange of one name are two targets`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a queue and an exchange of the same name are separate targets`(_ broker: ConformanceBroker) async throws {
             let source = try await broker.exchange(.direct)
             let name = try await broker.exchange()
             try await broker.declare(QueueDeclaration(name))

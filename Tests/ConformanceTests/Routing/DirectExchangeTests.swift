@@ -2,10 +2,10 @@ import AMQP
 import Testing
 
 extension Conformance {
-    /// The default exchange, and direct ones.
+    /// The default exchange and direct exchanges.
     @Suite struct DirectExchangeTests {
-        @Test(arguments: Broker.all)
-        func `the default exchange knows each queue by its name`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `the default exchange routes to each queue by its name`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             try await broker.publish("a", to: Destination(exchange: "", routingKey: queue))
             let delivery = try await broker.get(queue)
@@ -13,14 +13,14 @@ extension Conformance {
             #expect(delivery.destination == .queue(queue))
         }
 
-        @Test(arguments: Broker.all)
-        func `nothing can be bound to the default exchange`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `nothing can be bound to the default exchange`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             await expectRefusal(.invalidArgument) { try await broker.bind(queue, to: "", "key") }
         }
 
-        @Test(arguments: Broker.all)
-        func `a direct exchange compares keys whole and by case`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a direct exchange compares whole keys, case-sensitively`(_ broker: ConformanceBroker) async throws {
             let exchange = try await broker.exchange(.direct)
             let queue = try await broker.queue()
             try await broker.bind(queue, to: exchange, "a.b")
@@ -30,8 +30,8 @@ extension Conformance {
             try await broker.expect(queue, holds: ["a.b"])
         }
 
-        @Test(arguments: Broker.all)
-        func `a direct exchange knows no wildcards`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a direct exchange has no wildcards`(_ broker: ConformanceBroker) async throws {
             let exchange = try await broker.exchange(.direct)
             let queue = try await broker.queue()
             try await broker.bind(queue, to: exchange, "*.#")
@@ -39,8 +39,8 @@ extension Conformance {
             #expect(try await broker.routes(exchange, "*.#"))
         }
 
-        @Test(arguments: Broker.all)
-        func `queues bound by the same key get a copy each`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `queues bound by the same key get a copy each`(_ broker: ConformanceBroker) async throws {
             let exchange = try await broker.exchange(.direct)
             let queues = [try await broker.queue(), try await broker.queue(.quorum)]
             for queue in queues { try await broker.bind(queue, to: exchange, "key") }
@@ -48,8 +48,8 @@ extension Conformance {
             for queue in queues { #expect(try await broker.take(queue).text == "a") }
         }
 
-        @Test(arguments: Broker.all)
-        func `a queue bound by several keys gets what has one of them`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a queue bound by several keys gets messages with any of them`(_ broker: ConformanceBroker) async throws {
             let exchange = try await broker.exchange(.direct)
             let queue = try await broker.queue()
             for key in ["one", "two"] { try await broker.bind(queue, to: exchange, key) }
@@ -57,8 +57,8 @@ extension Conformance {
             try await broker.expect(queue, holds: ["one", "two"])
         }
 
-        @Test(arguments: Broker.all)
-        func `an empty key is a key`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `an empty key is a key`(_ broker: ConformanceBroker) async throws {
             let exchange = try await broker.exchange(.direct)
             let queue = try await broker.queue()
             try await broker.bind(queue, to: exchange, "")
@@ -66,8 +66,8 @@ extension Conformance {
             #expect(try await !broker.routes(exchange, "a"))
         }
 
-        @Test(arguments: Broker.all)
-        func `a fanout exchange looks at no key`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a fanout exchange ignores the key`(_ broker: ConformanceBroker) async throws {
             let exchange = try await broker.exchange(.fanout)
             let queues = [try await broker.queue(), try await broker.queue()]
             try await broker.bind(queues[0], to: exchange, "one")
@@ -76,8 +76,8 @@ extension Conformance {
             for queue in queues { #expect(try await broker.drain(queue) == ["", "one", "three.four"]) }
         }
 
-        @Test(arguments: Broker.all)
-        func `a delivery tells exchange and key as published`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a delivery has the exchange and key of its publish`(_ broker: ConformanceBroker) async throws {
             let outer = try await broker.exchange(.topic)
             let inner = try await broker.exchange(.fanout)
             let queue = try await broker.queue()

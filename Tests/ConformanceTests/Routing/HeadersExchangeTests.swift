@@ -47,7 +47,8 @@ extension Conformance {
                 takes: [["a": 1], ["a": "text"], ["a": .void]],
                 not: [["b": 1], nil]
             ),
-            // RabbitMQ compares the values as Erlang does, whatever their types. (3.10.8 takes 1.0 for 1 too, later ones don't.)
+            // RabbitMQ compares the values as Erlang does, whatever their types. (For 3.10.8 1.0 equals 1; for later
+            // versions it doesn't.)
             Match(
                 "numbers of other widths are the same",
                 ["x-match": "all", "a": .int32(1)],
@@ -75,8 +76,8 @@ extension Conformance {
             ),
         ]
 
-        @Test(arguments: Broker.all, matches)
-        func `headers match a binding's arguments`(_ broker: Broker, _ match: Match) async throws {
+        @Test(arguments: ConformanceBroker.all, matches)
+        func `headers match a binding's arguments`(_ broker: ConformanceBroker, _ match: Match) async throws {
             let exchange = try await broker.exchange(.headers)
             let queue = try await broker.queue()
             try await broker.bind(queue, to: exchange, "", match.binding)
@@ -88,8 +89,8 @@ extension Conformance {
             }
         }
 
-        @Test(arguments: Broker.all)
-        func `a headers exchange looks at no key`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a headers exchange ignores the key`(_ broker: ConformanceBroker) async throws {
             let exchange = try await broker.exchange(.headers)
             let queue = try await broker.queue()
             try await broker.bind(queue, to: exchange, "one", ["a": 1])
@@ -97,8 +98,11 @@ extension Conformance {
             #expect(try await !broker.routes(exchange, "one"))
         }
 
-        @Test(arguments: Broker.all, ["all-with-x", "any-with-x"])
-        func `with x, what begins with x- is looked at`(_ broker: Broker, _ match: String) async throws {
+        @Test(arguments: ConformanceBroker.all, ["all-with-x", "any-with-x"])
+        func `with x, headers that begin with x- are compared too`(
+            _ broker: ConformanceBroker,
+            _ match: String
+        ) async throws {
             let exchange = try await broker.exchange(.headers)
             let queue = try await broker.queue()
             try await broker.bind(queue, to: exchange, "", ["x-match": .string(match), "x-a": 1])
@@ -106,8 +110,8 @@ extension Conformance {
             #expect(try await !broker.routes(exchange) { $0.headers = ["x-a": 2] })
         }
 
-        @Test(arguments: Broker.all)
-        func `an unknown way to match is refused`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `an unknown x-match is refused`(_ broker: ConformanceBroker) async throws {
             let exchange = try await broker.exchange(.headers)
             let queue = try await broker.queue()
             await expectRefusal(.refused, 406, saying: "x-match", "some") {
@@ -115,8 +119,8 @@ extension Conformance {
             }
         }
 
-        @Test(arguments: Broker.all)
-        func `several bindings that match give one message`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `several matching bindings deliver one message`(_ broker: ConformanceBroker) async throws {
             let exchange = try await broker.exchange(.headers)
             let queue = try await broker.queue()
             try await broker.bind(queue, to: exchange, "", ["a": 1])

@@ -17,7 +17,7 @@ extension Conformance {
             var testDescription: String { "'\(text)'" }
         }
 
-        // Words may be empty: '' is no word, '.' two empty ones, 'a.' a word and an empty one.
+        // Words can be empty: '' has no words, '.' two empty ones, 'a.' a word and an empty one.
         static let patterns = [
             Pattern("a.b", matches: ["a.b"], not: ["a", "a.b.c", "b.a", "A.b", "a.b.", ".a.b", ""]),
             Pattern("*", matches: ["a", "ab", "#", "*"], not: ["", "a.b", "."]),
@@ -44,8 +44,11 @@ extension Conformance {
             Pattern("größe.*", matches: ["größe.m"], not: ["grösse.m", "GRÖSSE.m"]),
         ]
 
-        @Test(arguments: Broker.all, patterns)
-        func `a pattern of words, stars and hashes`(_ broker: Broker, _ pattern: Pattern) async throws {
+        @Test(arguments: ConformanceBroker.all, patterns)
+        func `a pattern consists of words, stars and hashes`(
+            _ broker: ConformanceBroker,
+            _ pattern: Pattern
+        ) async throws {
             let exchange = try await broker.exchange(.topic)
             let queue = try await broker.queue()
             try await broker.bind(queue, to: exchange, pattern.text)
@@ -54,8 +57,8 @@ extension Conformance {
             try await broker.expect(queue, holds: pattern.matches)
         }
 
-        @Test(arguments: Broker.all)
-        func `a pattern with a third hash is refused by late versions`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a pattern with a third hash is refused by late versions`(_ broker: ConformanceBroker) async throws {
             let exchange = try await broker.exchange(.topic)
             let queue = try await broker.queue()
             if broker.features.maximumHashesInPattern == 2 {
@@ -68,8 +71,8 @@ extension Conformance {
             }
         }
 
-        @Test(arguments: Broker.all)
-        func `several patterns that match give one message`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `several matching patterns deliver one message`(_ broker: ConformanceBroker) async throws {
             let exchange = try await broker.exchange(.topic)
             let queue = try await broker.queue()
             for pattern in ["#", "a.*", "*.b", "a.b", "a.#.b"] { try await broker.bind(queue, to: exchange, pattern) }
@@ -77,8 +80,8 @@ extension Conformance {
             try await broker.expect(queue, holds: ["a.b"])
         }
 
-        @Test(arguments: Broker.all)
-        func `removing a pattern leaves those that share its words`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `removing a pattern keeps those that share its words`(_ broker: ConformanceBroker) async throws {
             let exchange = try await broker.exchange(.topic)
             let queue = try await broker.queue()
             for pattern in ["a.#", "a.#.b", "a.*"] { try await broker.bind(queue, to: exchange, pattern) }
@@ -89,8 +92,8 @@ extension Conformance {
             }
         }
 
-        @Test(arguments: Broker.all)
-        func `queues with different patterns get what they asked for`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `queues with different patterns get the messages that match`(_ broker: ConformanceBroker) async throws {
             let exchange = try await broker.exchange(.topic)
             let europe = try await broker.queue()
             let orders = try await broker.queue()
@@ -101,8 +104,10 @@ extension Conformance {
             try await broker.expect(orders, holds: ["eu.orders", "us.orders"])
         }
 
-        @Test(arguments: Broker.all)
-        func `a pattern of 28 digits and a name picks one branch of the ladder`(_ broker: Broker) async throws {
+        @Test(arguments: ConformanceBroker.all)
+        func `a pattern of 28 digits and a name picks one branch of the ladder`(
+            _ broker: ConformanceBroker
+        ) async throws {
             let exchange = try await broker.exchange(.topic)
             let waits = try await broker.queue()
             let passes = try await broker.queue()

@@ -1,15 +1,16 @@
 import AMQP
 import Synchronization
 import TestSupport
+import Testing
 
-/// One run of one case on one broker: its connections, and what is to be deleted after it.
+/// One run of one case on one broker: its connections, and the queues and exchanges to delete after it.
 final class CaseRun: Sendable {
     /// The run of the case that the current task belongs to.
     @TaskLocal static var current: CaseRun?
 
     private struct State {
-        var broker: (any BrokerUnderTest)?
-        var product: Broker.Product?
+        var control: (any BrokerControl)?
+        var product: ConformanceBroker.Product?
         var connections: [any Transport] = []
         var queues: [String] = []
         var exchanges: [String] = []
@@ -18,34 +19,34 @@ final class CaseRun: Sendable {
     private let state = Mutex(State())
 
     /// The broker that the case has used; `nil` if it has used none.
-    var product: Broker.Product? { state.withLock { $0.product } }
+    var product: ConformanceBroker.Product? { state.withLock { $0.product } }
 
-    /// What the case runs on.
-    func broker(_ tested: Broker) -> any BrokerUnderTest {
+    /// The control of the broker that the case runs on.
+    func control(_ broker: ConformanceBroker) -> any BrokerControl {
         state.withLock { state in
-            if let broker = state.broker { return broker }
-            let broker = tested.underTest()
-            state.broker = broker
-            state.product = tested.product
-            return broker
+            if let control = state.control { return control }
+            let control = broker.makeControl()
+            state.control = control
+            state.product = broker.product
+            return control
         }
     }
 
     /// The first connection.
-    func transport(_ tested: Broker) -> any Transport {
-        let broker = broker(tested)
+    func transport(_ broker: ConformanceBroker) -> any Transport {
+        let control = control(broker)
         return state.withLock { state in
             if let transport = state.connections.first { return transport }
-            let transport = broker.connect()
+            let transport = control.connect()
             state.connections.append(transport)
             return transport
         }
     }
 
-    /// One more connection.
-    func connect(_ tested: Broker) -> any Transport {
-        _ = transport(tested)
-        let connection = broker(tested).connect()
+    /// Opens another connection.
+    func connect(_ broker: ConformanceBroker) -> any Transport {
+        _ = transport(broker)
+        let connection = control(broker).connect()
         state.withLock { $0.connections.append(connection) }
         return connection
     }
@@ -54,11 +55,11 @@ final class CaseRun: Sendable {
 
     func willDelete(exchange: String) { state.withLock { $0.exchanges.append(exchange) } }
 
-    /// Deletes what the case declared, and closes its connections.
+    /// Deletes everything that the case declared, and closes its connections.
     func end() async {
         let state = state.withLock { $0 }
         guard let transport = state.connections.first else { return }
-        // The others first: what they have to themselves the first one can't delete.
+        // The others first: the first one can't delete their exclusive queues.
         for connection in state.connections.dropFirst() { await connection.close() }
         for queue in state.queues { _ = try? await transport.deleteQueue(queue) }
         for exchange in state.exchanges { try? await transport.deleteExchange(exchange) }
@@ -66,13 +67,43 @@ final class CaseRun: Sendable {
     }
 }
 
-extension Broker {
-    fileprivate func underTest() -> any BrokerUnderTest {
+/// Gives each run of a case its ``CaseRun``, and counts it.
+struct CaseTrait: SuiteTrait, TestTrait, TestScoping {
+    /// The number of cases at a time that RabbitMQ serves promptly on two cores: some cases check deadlines of 50 ms.
+    private static let permits = Permits(12)
+    private static let counts = Mutex<[ConformanceBroker.Product: Int]>([:])
+
+    /// The number of runs on a broker.
+    static func count(on product: ConformanceBroker.Product) -> Int { counts.withLock { $0[product] ?? 0 } }
+
+    var isRecursive: Bool { true }
+
+    func provideScope(
+        for test: Test,
+        testCase: Test.Case?,
+        performing function: @concurrent @Sendable () async throws -> Void
+    ) async throws {
+        try await Self.permits.hold {
+            let run = CaseRun()
+            let result: Result<Void, any Error>
+            do {
+                try await CaseRun.$current.withValue(run) { try await function() }
+                result = .success(())
+            } catch { result = .failure(error) }
+            await run.end()
+            if let product = run.product { Self.counts.withLock { $0[product, default: 0] += 1 } }
+            try result.get()
+        }
+    }
+}
+
+extension ConformanceBroker {
+    fileprivate func makeControl() -> any BrokerControl {
         switch product {
         case .rabbitMQ where isDisturbable:
-            RabbitMQUnderTest(url: OwnBrokerTrait.broker?.url ?? "", own: OwnBrokerTrait.broker)
-        case .rabbitMQ: RabbitMQUnderTest(url: TestBroker.url ?? "")
-        case .embedded: EmbeddedBrokerUnderTest(version: version)
+            RabbitMQControl(url: PrivateBrokerTrait.broker?.url ?? "", privateBroker: PrivateBrokerTrait.broker)
+        case .rabbitMQ: RabbitMQControl(url: TestBroker.url ?? "")
+        case .embedded: EmbeddedBrokerControl(version: version)
         }
     }
 }

@@ -4,46 +4,46 @@ import Testing
 /// Reads a consumer's deliveries, with a time limit.
 final class Consumer {
     let stream: DeliveryStream
-    private let broker: Broker
+    private let broker: ConformanceBroker
     private var waiting: ArraySlice<Delivery> = []
 
-    init(_ stream: DeliveryStream, of broker: Broker) {
+    init(_ stream: DeliveryStream, of broker: ConformanceBroker) {
         self.stream = stream
         self.broker = broker
     }
 
-    /// The next delivery, which must come.
+    /// Waits for the next delivery.
     func next(sourceLocation: SourceLocation = #_sourceLocation) async throws -> Delivery {
         if let delivery = waiting.popFirst() { return delivery }
         let stream = stream
         let batch = try await broker.withLimit { try await stream.nextBatch() }
         waiting = (batch ?? [])[...]
         let first = waiting.popFirst()
-        return try #require(first, "a delivery should come", sourceLocation: sourceLocation)
+        return try #require(first, "a delivery should arrive", sourceLocation: sourceLocation)
     }
 
-    /// The next deliveries.
+    /// Waits for the next deliveries.
     func next(_ count: Int, sourceLocation: SourceLocation = #_sourceLocation) async throws -> [Delivery] {
         var deliveries: [Delivery] = []
         while deliveries.count < count { deliveries.append(try await next(sourceLocation: sourceLocation)) }
         return deliveries
     }
 
-    /// The text of the next delivery, which is acknowledged.
+    /// Acknowledges the next delivery; returns its text.
     func take(sourceLocation: SourceLocation = #_sourceLocation) async throws -> String {
         let delivery = try await next(sourceLocation: sourceLocation)
         delivery.ack()
         return delivery.text
     }
 
-    /// The texts of the next deliveries, which are acknowledged one by one.
+    /// Acknowledges the next deliveries one by one; returns their texts.
     func take(_ count: Int, sourceLocation: SourceLocation = #_sourceLocation) async throws -> [String] {
         var texts: [String] = []
         while texts.count < count { texts.append(try await take(sourceLocation: sourceLocation)) }
         return texts
     }
 
-    /// Nothing comes for a while.
+    /// Expects that no delivery arrives for a while.
     func expectNone(
         for time: Duration = .milliseconds(60),
         sourceLocation: SourceLocation = #_sourceLocation
@@ -52,16 +52,16 @@ final class Consumer {
         let stream = stream
         let batch = try await broker.withLimit(attempts: 3) { try await stream.nextBatch() } ?? []
         waiting += batch
-        #expect(waiting.map(\.text) == [], "nothing should come", sourceLocation: sourceLocation)
+        #expect(waiting.map(\.text) == [], "no delivery should arrive", sourceLocation: sourceLocation)
     }
 
-    /// The error in which the stream ends; `nil` if it ends without one.
+    /// Waits for the end of the stream; returns its error, or `nil` if it ends without one.
     ///
-    /// What comes before is dropped.
+    /// Deliveries before the end are dropped.
     func end(sourceLocation: SourceLocation = #_sourceLocation) async throws -> AMQPError? {
         waiting = []
         let stream = stream
-        let end = try await broker.withLimit { await stream.ending() }
+        let end = try await broker.withLimit { await stream.readToEnd() }
         return try #require(end, "the stream should end", sourceLocation: sourceLocation)
     }
 
@@ -71,8 +71,8 @@ final class Consumer {
 }
 
 extension DeliveryStream {
-    /// Reads to the end, and says in which error it ends.
-    fileprivate func ending() async -> AMQPError? {
+    /// Reads to the end; returns the error, if there is one.
+    fileprivate func readToEnd() async -> AMQPError? {
         do throws(AMQPError) {
             while try await !nextBatch().isEmpty {}
             return nil

@@ -12,7 +12,7 @@ import Testing
 
     private func settle(_ channel: ChannelID, _ rotation: inout ConsumerRotation) -> Bool { rotation.settled(channel) }
 
-    @Test func `consumers take turns as far as they have room`() {
+    @Test func `consumers are served in turn while they have room`() {
         var rotation = ConsumerRotation()
         rotation.add(one, prefetch: 1, priority: 0)
         rotation.add(two, prefetch: 2, priority: 0)
@@ -30,7 +30,7 @@ import Testing
         #expect(take(1, &rotation) == [two])
     }
 
-    @Test func `a single active consumer keeps its place until it goes`() {
+    @Test func `a single active consumer stays active until it is gone`() {
         var rotation = ConsumerRotation(singleActive: true)
         rotation.add(one, prefetch: 1, priority: 0)
         rotation.add(two, prefetch: 1, priority: 9)
@@ -42,7 +42,7 @@ import Testing
         #expect(take(1, &rotation) == [two])
     }
 
-    @Test func `a higher priority takes over once the active one has settled all`() {
+    @Test func `a higher priority takes over once the active consumer has settled everything`() {
         var rotation = ConsumerRotation(singleActive: true, prefersHigher: true)
         rotation.add(one, prefetch: 5, priority: 0)
         #expect(take(1, &rotation) == [one])

@@ -6,7 +6,8 @@ import Testing
     private let harness = BrokerHarness()
     private var broker: EmbeddedBroker { harness.broker }
 
-    @Test func `not more than the prefetch is out, and settling lets more come`() async throws {
+    @Test func `at most as many deliveries as the prefetch are unsettled, and settling lets more arrive`() async throws
+    {
         try await harness.declare("q")
         try await harness.publish(all: ["A", "B", "C"], to: "q")
         let stream = try await broker.consume(queue: "q", prefetch: 2)
@@ -36,7 +37,7 @@ import Testing
         #expect(await amqpError { _ = try await stream.nextBatch() }?.code == .consumerCancelled)
     }
 
-    @Test func `an auto-delete queue goes with its last consumer`() async throws {
+    @Test func `an auto-delete queue is deleted with its last consumer`() async throws {
         try await broker.declare(QueueDeclaration("q", isAutoDelete: true))
         let one = try await broker.consume(queue: "q", prefetch: 1)
         let two = try await broker.consume(queue: "q", prefetch: 1)
@@ -46,7 +47,7 @@ import Testing
         #expect(broker.queueNames.isEmpty)
     }
 
-    @Test func `connections that are lost come back: streams go on, and what was out comes again`() async throws {
+    @Test func `after lost connections streams go on, and unsettled messages are redelivered`() async throws {
         try await harness.declare("q")
         let name = try await broker.declare(QueueDeclaration("mine", isExclusive: true)).name
         try await harness.publish("gone", to: name)
@@ -64,7 +65,7 @@ import Testing
         #expect(broker.queueNames == ["mine", "q"] && harness.ready("mine").isEmpty)
     }
 
-    @Test func `a connection that is lost leaves the others alone`() async throws {
+    @Test func `a lost connection leaves the others alone`() async throws {
         try await harness.declare("q")
         try await harness.publish(all: ["A", "B"], to: "q")
         let other = broker.connect()
@@ -75,7 +76,7 @@ import Testing
         #expect(harness.ready("q") == ["B"])
     }
 
-    @Test func `a delivery kept too long costs the channel or, since 4.3, the consumer`() async throws {
+    @Test func `a delivery beyond the consumer timeout ends the channel or, since 4.3, the consumer`() async throws {
         for (version, code) in [
             (BrokerVersion(4, 0), AMQPError.Code.channelClosed), (BrokerVersion(4, 3), .consumerCancelled),
         ] {
@@ -92,7 +93,7 @@ import Testing
         }
     }
 
-    @Test func `readers of a stream begin where they like, and take nothing away`() async throws {
+    @Test func `readers of a stream start where they like, and remove nothing`() async throws {
         try await harness.declare("log", .stream)
         try await harness.publish(all: ["A", "B", "C"], to: "log")
         func read(_ offset: FieldValue) async throws -> [String] {

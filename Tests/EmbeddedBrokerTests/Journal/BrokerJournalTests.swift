@@ -3,7 +3,7 @@ import EmbeddedBroker
 import Synchronization
 import Testing
 
-/// A journal of an array.
+/// A journal in an array.
 private final class MemoryJournal: BrokerJournal {
     private let changes = Mutex<[BrokerChange]>([])
 
@@ -37,7 +37,7 @@ private final class MemoryJournal: BrokerJournal {
         try await broker.publish(message, to: .queue(queue))
     }
 
-    @Test func `durable declarations and persistent messages are there again, in their order`() async throws {
+    @Test func `durable declarations and persistent messages are restored, in order`() async throws {
         let first = broker()
         try await first.declare(ExchangeDeclaration("letters", kind: .topic))
         try await first.declare(ExchangeDeclaration("fleeting", kind: .topic, isDurable: false))
@@ -56,7 +56,7 @@ private final class MemoryJournal: BrokerJournal {
         #expect(second.readyMessages(in: "q").map(\.text) == ["B", "C", "D"])
     }
 
-    @Test func `what expires meanwhile is dead-lettered once, and counts of returns stay`() async throws {
+    @Test func `messages that expire without a broker are dead-lettered once, and delivery counts stay`() async throws {
         let first = broker()
         try await first.declare(QueueDeclaration("dead", arguments: QueueArguments(.quorum)))
         let arguments = QueueArguments(.quorum) {
@@ -75,7 +75,7 @@ private final class MemoryJournal: BrokerJournal {
         #expect(third.readyMessages(in: "q").isEmpty)
     }
 
-    @Test func `what was unsettled at the end comes back as from a lost channel, and what was given back only once`()
+    @Test func `messages unsettled at the end are requeued as from a lost channel, requeued ones only once`()
         async throws
     {
         let first = broker()

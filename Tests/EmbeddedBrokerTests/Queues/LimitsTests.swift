@@ -5,7 +5,7 @@ import Testing
 @Suite struct LimitsTests {
     private let harness = BrokerHarness()
 
-    /// Publishes single letters and says which of them were refused.
+    /// Publishes single letters; returns the refused ones.
     private func refused(_ letters: String, to queue: String) async throws -> String {
         var refused = ""
         for letter in letters {
@@ -18,7 +18,7 @@ import Testing
     }
 
     @Test(arguments: [QueueKind.classic, .quorum])
-    func `drop-head lets the oldest go, to the dead letters`(kind: QueueKind) async throws {
+    func `drop-head dead-letters the oldest messages`(kind: QueueKind) async throws {
         try await harness.declare("dead")
         try await harness.declare("q", kind) {
             $0.maxLength = 2
@@ -29,7 +29,7 @@ import Testing
         #expect(harness.ready("q") == ["D", "E"] && harness.ready("dead") == ["A", "B", "C"])
     }
 
-    @Test func `reject-publish is exact on a classic queue, and lets one slip into a quorum queue`() async throws {
+    @Test func `reject-publish is exact on a classic queue, and lets one more into a quorum queue`() async throws {
         for kind in [QueueKind.classic, .quorum] {
             try await harness.declare(kind.rawValue, kind) {
                 $0.maxLength = 2
@@ -38,14 +38,14 @@ import Testing
         }
         #expect(try await refused("ABCDE", to: "classic") == "CDE")
         #expect(try await refused("ABCDE", to: "quorum") == "DE")
-        // A quorum queue takes no more until a fifth of its limit is free.
+        // A quorum queue accepts no more until a fifth of its limit is free.
         try await harness.get(1, from: "quorum")[0].ack()
         #expect(try await refused("F", to: "quorum") == "F")
         for delivery in try await harness.get(1, from: "quorum") { delivery.ack() }
         #expect(try await refused("G", to: "quorum") == "")
     }
 
-    @Test func `reject-publish-dlx refuses the message and keeps it among the dead`() async throws {
+    @Test func `reject-publish-dlx rejects the message and dead-letters it`() async throws {
         try await harness.declare("dead")
         try await harness.declare("q") {
             $0.maxLength = 1
@@ -57,7 +57,7 @@ import Testing
         #expect(harness.ready("q") == ["A"] && harness.ready("dead") == ["B"])
     }
 
-    @Test func `a limit in bytes counts the bodies that are ready`() async throws {
+    @Test func `a limit in bytes counts the bodies of ready messages`() async throws {
         try await harness.declare("q") { $0.maxLengthBytes = 10 }
         try await harness.publish(all: ["12345", "67890", "X"], to: "q")
         #expect(harness.ready("q") == ["67890", "X"])

@@ -2,11 +2,11 @@ import AMQP
 import EmbeddedBroker
 import TestSupport
 
-/// The expected content of a durable broker, by the events that its process wrote before it was killed.
+/// The state that a durable broker must still have, derived from the events that its process wrote before it was killed.
 struct KeptModel {
-    /// The messages that must be there, each in one of its place's queues; a message for two queues is here twice.
+    /// The messages, each with the queues of which one must hold it; a message for two queues occurs twice.
     private var messages: Set<Copy> = []
-    /// Messages that may be there or not, because they were being acknowledged.
+    /// Messages that may or may not exist: they were being published or acknowledged.
     private var open: Set<Copy> = []
     private var queues: Set<String> = []
     private var openQueues: Set<String> = []
@@ -18,7 +18,7 @@ struct KeptModel {
         var place: Place
     }
 
-    /// Queues between which a message moves.
+    /// The queues between which a message moves.
     private enum Place: Hashable {
         case work
         case copy(String)
@@ -26,7 +26,7 @@ struct KeptModel {
         init(_ queue: String) { self = queue.hasPrefix("copy-") ? .copy(queue) : .work }
     }
 
-    /// The differences between the expected content and the broker's.
+    /// The differences between the broker and the model.
     struct Verdict {
         var lost: [String] = []
         var doubled: [String] = []
@@ -54,7 +54,7 @@ struct KeptModel {
         }
     }
 
-    /// Compares with a broker's content, which becomes the expected content.
+    /// Compares the model with a broker, whose state the model then adopts.
     mutating func judge(_ broker: EmbeddedBroker) async throws -> Verdict {
         var verdict = Verdict()
         var found: Set<Copy> = []
@@ -77,7 +77,7 @@ struct KeptModel {
                 try await broker.purgeQueue(name)
             } catch { verdict.lost.append("the binding of \(name): \(error)") }
         }
-        // Deletes them, so that their number stays bounded.
+        // Deleted so that their number is bounded.
         for name in present where name.hasPrefix("extra-") { try await broker.deleteQueue(name) }
         messages = found
         open = []
@@ -87,9 +87,9 @@ struct KeptModel {
         return verdict
     }
 
-    /// The number of messages that must be there.
+    /// The number of messages that must exist.
     var count: Int { messages.count }
 
-    /// Expects no messages, after a purge.
+    /// Notes that everything was purged.
     mutating func forgetMessages() { messages = [] }
 }

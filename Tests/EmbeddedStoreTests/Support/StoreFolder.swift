@@ -4,7 +4,7 @@ import EmbeddedStore
 import Foundation
 import Logging
 
-/// A folder of a test's own, with a durable broker's file in it.
+/// A test's own folder with a durable broker's file.
 struct StoreFolder: Sendable {
     let folder: URL
     var path: String { folder.appending(path: "jobs.db").path }
@@ -35,12 +35,12 @@ struct StoreFolder: Sendable {
         }
     }
 
-    /// The names of what is in the folder.
+    /// The names of the folder's files.
     var names: [String] {
         get throws { try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted() }
     }
 
-    /// Copies the file, with its log, as a crash at this moment would leave it; a broker may have it open.
+    /// Copies the file with its log, as a crash at this moment would leave them; a broker may have them open.
     func copy(to other: StoreFolder) throws {
         for name in try names where name == "jobs.db" || name == "jobs.db-wal" {
             let target = other.folder.appending(path: name)
@@ -64,6 +64,6 @@ extension Message {
 }
 
 extension EmbeddedBroker {
-    /// The ids of the messages that are ready, in order.
+    /// The ids of the ready messages, in order.
     func ids(in queue: String) -> [String] { readyMessages(in: queue).map(\.id) }
 }

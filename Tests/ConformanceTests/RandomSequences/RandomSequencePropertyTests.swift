@@ -1,16 +1,15 @@
 import AMQP
 import RabbitMQ
+import Synchronization
 import TestSupport
 import Testing
 
-/// Random sequences of operations leave RabbitMQ and the embedded broker alike after each step.
+/// Random sequences of operations leave RabbitMQ and the embedded broker in the same state after each step.
 ///
-/// A short run by default. The long form: `WARREN_CONFORMANCE_SEQUENCES=5000 swift test --filter RandomSequence`; a failure prints the
-/// `WARREN_CONFORMANCE_SEED` with which it comes again, alone.
+/// A failure prints the `WARREN_TEST_SEED` with which its sequence is played again, alone.
 @Suite(.enabled(if: TestBroker.url != nil, "start a broker and export its URL: ./compose/test does both"))
-struct RandomSequenceTests {
-    private static let count = TestBroker.variable("WARREN_CONFORMANCE_SEQUENCES").flatMap(Int.init)
-    private static let seed = TestBroker.variable("WARREN_CONFORMANCE_SEED").flatMap(UInt64.init)
+struct RandomSequencePropertyTests {
+    private static let seeds = PropertyRounds.seeds(60, from: 1)
     private static let length = 40
     private static let atATime = 6
 
@@ -20,14 +19,13 @@ struct RandomSequenceTests {
         let version = try await client.broker().version
         await client.close()
         let comparison = SequenceComparison(url: url, version: version)
-        let first = Self.seed ?? 1
-        let count = Self.count ?? (Self.seed == nil ? 60 : 1)
-        let turns = Turns(from: first, count: count)
+        let (first, count) = (Self.seeds.lowerBound, Self.seeds.count)
+        let seedCounter = SeedCounter(from: first, count: count)
         await withDiscardingTaskGroup { group in
             for _ in 0..<Self.atATime {
                 group.addTask {
-                    while let seed = turns.next() {
-                        if await !Self.isAlike(seed, comparison) { turns.countFailure() }
+                    while let seed = seedCounter.next() {
+                        if await !Self.isAlike(seed, comparison) { seedCounter.countFailure() }
                     }
                 }
             }
@@ -44,12 +42,33 @@ struct RandomSequenceTests {
         let last = await comparison.difference(in: shrunk) ?? difference
         Issue.record(
             """
-            The brokers differ. Again with WARREN_CONFORMANCE_SEED=\(seed): \(difference)
-            As short as it gets:
+            The brokers differ. Repeat it with WARREN_TEST_SEED=\(seed): \(difference)
+            Reduced to:
             \(shrunk.map { "  \($0)" }.joined(separator: "\n"))
             \(last)
             """
         )
         return false
     }
+}
+
+/// The seeds to play, handed out one by one until all are played or five have failed.
+private final class SeedCounter: Sendable {
+    private let state: Mutex<(next: UInt64, failures: Int)>
+    private let end: UInt64
+
+    init(from first: UInt64, count: Int) {
+        state = Mutex((first, 0))
+        end = first + UInt64(count)
+    }
+
+    func next() -> UInt64? {
+        state.withLock { state in
+            guard state.next < end, state.failures < 5 else { return nil }
+            defer { state.next += 1 }
+            return state.next
+        }
+    }
+
+    func countFailure() { state.withLock { $0.failures += 1 } }
 }

@@ -1,2 +1,0 @@
-/// A case gave up waiting; what for is an issue already.
-struct NotSeen: Error {}
