@@ -44,8 +44,12 @@ public struct EnqueueCommand<App: WarrenApplication>: BrokerCommand {
     @Option(help: ArgumentHelp("How long to try.", valueName: "duration"))
     var timeout = DurationArgument(JobClient.defaultTimeout)
 
-    @Flag(name: .customLong("no-declare"), help: "Declare nothing: the queue exists already.")
-    var declaresNothing = false
+    @Flag(
+        name: .customLong("declare-topology"),
+        inversion: .prefixedNo,
+        help: "Declare the queue, its exchange and bindings before sending."
+    )
+    var declaresTopology = true
 
     @OptionGroup var topologyOptions: App.TopologyOptions
     /// Where the broker is.
@@ -66,7 +70,7 @@ public struct EnqueueCommand<App: WarrenApplication>: BrokerCommand {
         )
         let topology = try App.topology(topologyOptions, for: [request.queue])
         let job = try await brokerOptions.withBroker(as: "enqueue", of: App.self) { broker in
-            try await JobClient(broker, topology: topology, declaresTopology: !declaresNothing).enqueue(
+            try await JobClient(broker, topology: topology, declaresTopology: declaresTopology).enqueue(
                 name: request.name,
                 json: request.json,
                 queue: request.queue,

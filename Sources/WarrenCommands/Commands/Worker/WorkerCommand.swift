@@ -97,8 +97,12 @@ public struct WorkerCommand<App: WarrenApplication>: BrokerCommand {
     )
     var name: String?
 
-    @Flag(name: .customLong("no-declare"), help: "Declare nothing: the queues exist already.")
-    var declaresNothing = false
+    @Flag(
+        name: .customLong("declare-topology"),
+        inversion: .prefixedNo,
+        help: "Declare the queues, exchanges and bindings before consuming."
+    )
+    var declaresTopology = true
 
     @OptionGroup(title: "Options of this application")
     var appOptions: App.WorkerOptions
@@ -133,7 +137,7 @@ public struct WorkerCommand<App: WarrenApplication>: BrokerCommand {
         }
         let settings = WorkerSettings(
             name: name,
-            declaresTopology: !declaresNothing,
+            declaresTopology: declaresTopology,
             shutdownTimeout: shutdownTimeout.duration,
             consumerTimeout: consumerTimeout.duration
         )
