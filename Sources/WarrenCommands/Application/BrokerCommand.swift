@@ -33,7 +33,7 @@ public struct BrokerOptions: ParsableArguments {
             valueName: "url"
         )
     )
-    public var url: String?
+    var url: String?
 
     /// How much to log, if the command line says so.
     @Option(
@@ -43,7 +43,7 @@ public struct BrokerOptions: ParsableArguments {
         ),
         transform: BrokerOptions.level
     )
-    public var logLevel: Logger.Level?
+    var logLevel: Logger.Level?
 
     /// Options of which none is given.
     public init() {}

@@ -1,5 +1,5 @@
 public import ArgumentParser
-import Warren
+package import Warren
 
 /// A length of time as a command line gives it: `90`, `90s`, `1.5h`, `1h30m`, `250ms`; a bare number is in seconds.
 public struct DurationArgument: ExpressibleByArgument, Sendable, Hashable {
@@ -90,7 +90,7 @@ extension Lane {
     /// Reads a lane's name.
     ///
     /// - Throws: `ValidationError`, with the names there are.
-    init(argument: String) throws {
+    package init(argument: String) throws {
         guard let lane = Lane(named: argument) else {
             throw ValidationError(
                 "There is no lane '\(argument)', only \(Lane.all.map(\.name).joined(separator: ", "))."

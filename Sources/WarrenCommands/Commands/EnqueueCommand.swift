@@ -5,7 +5,6 @@ import Warren
 
 /// `enqueue`: sends one job.
 public struct EnqueueCommand<App: WarrenApplication>: BrokerCommand {
-    /// Name and help.
     public static var configuration: CommandConfiguration {
         CommandConfiguration(
             commandName: "enqueue",
@@ -52,10 +51,8 @@ public struct EnqueueCommand<App: WarrenApplication>: BrokerCommand {
     var declaresTopology = true
 
     @OptionGroup var topologyOptions: App.TopologyOptions
-    /// Where the broker is.
     @OptionGroup public var brokerOptions: BrokerOptions
 
-    /// A command whose options are yet to be parsed.
     public init() {}
 
     /// Sends the job.

@@ -4,7 +4,6 @@ import Warren
 
 /// `health`: says whether the workers of health files are live, for probes that run a command.
 public struct HealthCommand: ParsableCommand {
-    /// Name and help.
     public static let configuration = CommandConfiguration(
         commandName: "health",
         abstract: "Say whether a worker is live, by its health file.",
@@ -21,7 +20,6 @@ public struct HealthCommand: ParsableCommand {
     @Option(help: ArgumentHelp("How old a file may be.", valueName: "duration"))
     var maxAge = DurationArgument(.seconds(30))
 
-    /// A command whose options are yet to be parsed.
     public init() {}
 
     /// Judges the files.

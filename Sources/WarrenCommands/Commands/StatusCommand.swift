@@ -4,7 +4,6 @@ import Warren
 
 /// `status`: how queues and lanes stand.
 public struct StatusCommand<App: WarrenApplication>: BrokerCommand {
-    /// Name and help.
     public static var configuration: CommandConfiguration {
         CommandConfiguration(
             commandName: "status",
@@ -20,10 +19,8 @@ public struct StatusCommand<App: WarrenApplication>: BrokerCommand {
 
     @OptionGroup var target: TargetOptions<App>
     @OptionGroup var output: OutputOptions
-    /// Where the broker is.
     @OptionGroup public var brokerOptions: BrokerOptions
 
-    /// A command whose options are yet to be parsed.
     public init() {}
 
     /// Prints the table.

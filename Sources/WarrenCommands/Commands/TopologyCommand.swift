@@ -4,7 +4,6 @@ import Warren
 
 /// `topology`: what the application needs at the broker.
 public struct TopologyCommand<App: WarrenApplication>: AsyncParsableCommand {
-    /// Name and help.
     public static var configuration: CommandConfiguration {
         CommandConfiguration(
             commandName: "topology",
@@ -13,14 +12,12 @@ public struct TopologyCommand<App: WarrenApplication>: AsyncParsableCommand {
         )
     }
 
-    /// A command whose options are yet to be parsed.
     public init() {}
 }
 
 /// `topology plan`: what would be declared.
-public struct TopologyPlanCommand<App: WarrenApplication>: BrokerCommand {
-    /// Name and help.
-    public static var configuration: CommandConfiguration {
+struct TopologyPlanCommand<App: WarrenApplication>: BrokerCommand {
+    static var configuration: CommandConfiguration {
         CommandConfiguration(
             commandName: "plan",
             abstract: "Show what would be declared, in order.",
@@ -41,14 +38,10 @@ public struct TopologyPlanCommand<App: WarrenApplication>: BrokerCommand {
     )
     var brokerVersion: BrokerVersion?
     @OptionGroup var output: OutputOptions
-    /// Where the broker is.
-    @OptionGroup public var brokerOptions: BrokerOptions
-
-    /// A command whose options are yet to be parsed.
-    public init() {}
+    @OptionGroup var brokerOptions: BrokerOptions
 
     /// Prints the plan.
-    public func run() async throws {
+    func run() async throws {
         let topology = try target.topology()
         let queues = try target.queues(topology).map(\.name)
         let version: BrokerVersion
@@ -80,9 +73,8 @@ public struct TopologyPlanCommand<App: WarrenApplication>: BrokerCommand {
 }
 
 /// `topology apply`: declares everything.
-public struct TopologyApplyCommand<App: WarrenApplication>: BrokerCommand {
-    /// Name and help.
-    public static var configuration: CommandConfiguration {
+struct TopologyApplyCommand<App: WarrenApplication>: BrokerCommand {
+    static var configuration: CommandConfiguration {
         CommandConfiguration(
             commandName: "apply",
             abstract: "Declare exchanges, queues and bindings.",
@@ -100,14 +92,10 @@ public struct TopologyApplyCommand<App: WarrenApplication>: BrokerCommand {
     @Flag(name: .customLong("no-delays"), help: "Leave the delay ladder out.")
     var omitsDelays = false
     @OptionGroup var output: OutputOptions
-    /// Where the broker is.
-    @OptionGroup public var brokerOptions: BrokerOptions
-
-    /// A command whose options are yet to be parsed.
-    public init() {}
+    @OptionGroup var brokerOptions: BrokerOptions
 
     /// Declares, and reports.
-    public func run() async throws {
+    func run() async throws {
         let topology = try target.topology()
         let queues = try target.queues(topology).map(\.name)
         let report = try await brokerOptions.withBroker(as: "topology apply", of: App.self) { broker in

@@ -6,7 +6,6 @@ import Warren
 
 /// `worker`: takes jobs from queues and runs them until SIGTERM or SIGINT.
 public struct WorkerCommand<App: WarrenApplication>: BrokerCommand {
-    /// Name and help.
     public static var configuration: CommandConfiguration {
         CommandConfiguration(
             commandName: "worker",
@@ -108,10 +107,8 @@ public struct WorkerCommand<App: WarrenApplication>: BrokerCommand {
     var appOptions: App.WorkerOptions
 
     @OptionGroup var output: OutputOptions
-    /// Where the broker is.
     @OptionGroup public var brokerOptions: BrokerOptions
 
-    /// A command whose options are yet to be parsed.
     public init() {}
 
     /// Checks the options.
