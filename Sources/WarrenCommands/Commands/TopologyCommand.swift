@@ -2,12 +2,12 @@ import AMQP
 public import ArgumentParser
 import Warren
 
-/// `topology`: what the application needs at the broker.
+/// `topology`: shows or declares the exchanges, queues and bindings that the application needs on the broker.
 public struct TopologyCommand<App: WarrenApplication>: AsyncParsableCommand {
     public static var configuration: CommandConfiguration {
         CommandConfiguration(
             commandName: "topology",
-            abstract: "Show or declare the exchanges, queues and bindings.",
+            abstract: "Show or declare exchanges, queues and bindings.",
             subcommands: [TopologyPlanCommand<App>.self, TopologyApplyCommand<App>.self]
         )
     }
@@ -15,14 +15,14 @@ public struct TopologyCommand<App: WarrenApplication>: AsyncParsableCommand {
     public init() {}
 }
 
-/// `topology plan`: what would be declared.
+/// `topology plan`: prints the declarations without making them.
 struct TopologyPlanCommand<App: WarrenApplication>: BrokerCommand {
     static var configuration: CommandConfiguration {
         CommandConfiguration(
             commandName: "plan",
-            abstract: "Show what would be declared, in order.",
+            abstract: "Show the declarations in the order in which they would be made.",
             discussion: """
-                A few arguments depend on the broker's version, which is asked for unless given.
+                A few arguments depend on the version of the broker. Without --broker-version the command asks the broker.
 
                 With --json each line is an object: kind (exchange, queue or binding), name, details.
                 """
@@ -30,7 +30,7 @@ struct TopologyPlanCommand<App: WarrenApplication>: BrokerCommand {
     }
 
     @OptionGroup var target: TargetOptions<App>
-    @Flag(name: .customLong("no-delays"), help: "Leave the delay ladder out.")
+    @Flag(name: .customLong("no-delays"), help: "Leave out the delay ladder.")
     var omitsDelays = false
     @Option(
         help: ArgumentHelp("Plan for this version of RabbitMQ, without asking the broker.", valueName: "version"),
@@ -40,7 +40,6 @@ struct TopologyPlanCommand<App: WarrenApplication>: BrokerCommand {
     @OptionGroup var output: OutputOptions
     @OptionGroup var brokerOptions: BrokerOptions
 
-    /// Prints the plan.
     func run() async throws {
         let topology = try target.topology()
         let queues = try target.queues(topology).map(\.name)
@@ -67,34 +66,33 @@ struct TopologyPlanCommand<App: WarrenApplication>: BrokerCommand {
     }
 
     private static func version(_ text: String) throws -> BrokerVersion {
-        guard let version = BrokerVersion(text) else { throw ValidationError("'\(text)' is no version, such as 4.3.") }
+        guard let version = BrokerVersion(text) else { throw ValidationError("'\(text)' is not a version such as 4.3.") }
         return version
     }
 }
 
-/// `topology apply`: declares everything.
+/// `topology apply`: makes the declarations and prints differences.
 struct TopologyApplyCommand<App: WarrenApplication>: BrokerCommand {
     static var configuration: CommandConfiguration {
         CommandConfiguration(
             commandName: "apply",
             abstract: "Declare exchanges, queues and bindings.",
             discussion: """
-                What exists and is different stays as it is; each difference is shown with what would settle it, and the exit \
+                Whatever exists with other arguments stays as it is. Each difference is listed with its remedy, and the exit \
                 code is 1.
 
-                With --json the output is one object: matching (the number of declarations that are as planned) and differences, each \
-                with kind, name, argument, planned, existing, remedy.
+                With --json the output is one object: matching (the number of declarations that are as planned) and \
+                differences, each with kind, name, argument, planned, existing, remedy.
                 """
         )
     }
 
     @OptionGroup var target: TargetOptions<App>
-    @Flag(name: .customLong("no-delays"), help: "Leave the delay ladder out.")
+    @Flag(name: .customLong("no-delays"), help: "Leave out the delay ladder.")
     var omitsDelays = false
     @OptionGroup var output: OutputOptions
     @OptionGroup var brokerOptions: BrokerOptions
 
-    /// Declares, and reports.
     func run() async throws {
         let topology = try target.topology()
         let queues = try target.queues(topology).map(\.name)
@@ -105,7 +103,7 @@ struct TopologyApplyCommand<App: WarrenApplication>: BrokerCommand {
         if output.isJSON {
             try Output.json(report)
         } else {
-            Output.line("\(report.matching) declarations are as planned, \(report.differences.count) differences.")
+            Output.line("\(report.matching) declarations as planned, \(report.differences.count) differences.")
             for difference in report.differences { Output.line("- \(difference)") }
         }
         if report.hasDrift { throw ExitCode.failure }
