@@ -55,13 +55,6 @@ struct WarrenTool: WarrenApplication {
     }
 
     private static func lanes(_ text: String) throws -> [Lane] {
-        try text.split(separator: ",").map { word in
-            guard let lane = Lane(named: String(word)) else {
-                throw ValidationError(
-                    "There is no lane '\(word)', only \(Lane.all.map(\.name).joined(separator: ", "))."
-                )
-            }
-            return lane
-        }
+        try text.split(separator: ",").map { try Lane(argument: String($0)) }
     }
 }

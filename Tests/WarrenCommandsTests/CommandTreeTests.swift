@@ -64,7 +64,7 @@ struct CommandTreeTests {
     func ownOptions() throws {
         let command = try SampleApplication.parseAsRoot([
             "worker", "--smtp", "mail.example.com", "--queues", "emails=2,reports", "--lanes", "weighted:high=6,low=1",
-            "--prefetch", "9", "--shutdown-timeout", "1m", "--no-declare", "--log-level", "debug",
+            "--prefetch", "9", "--shutdown-timeout", "1m", "--no-declare-topology", "--log-level", "debug",
         ])
         let worker = try #require(command as? WorkerCommand<SampleApplication>)
         #expect(worker.appOptions.smtp == "mail.example.com")
@@ -72,7 +72,7 @@ struct CommandTreeTests {
         #expect(worker.lanePolicy == .weighted([.high: 6, .low: 1]))
         #expect(worker.prefetch == 9)
         #expect(worker.shutdownTimeout.duration == .seconds(60))
-        #expect(worker.declaresNothing)
+        #expect(!worker.declaresTopology)
         #expect(worker.logLevel == .debug)
     }
 

@@ -3,55 +3,54 @@ public import ArgumentParser
 import Configuration
 public import Logging
 
-/// A command that talks to the broker: an application's own commands can be ones too.
+/// A command that connects to the broker.
+///
+/// An application's own commands can conform to it too.
 public protocol BrokerCommand: AsyncParsableCommand {
-    /// Where the broker is, and how much to log.
+    /// The options that say where the broker is and how much to log.
     var brokerOptions: BrokerOptions { get }
-    /// How much is logged where `--log-level` isn't given.
+    /// The log level if `--log-level` isn't given; by default `warning`.
     static var standardLogLevel: Logger.Level { get }
 }
 
 extension BrokerCommand {
-    /// Warnings and errors.
     public static var standardLogLevel: Logger.Level { .warning }
 
     var logLevel: Logger.Level { brokerOptions.logLevel ?? Self.standardLogLevel }
 }
 
-/// The options of every command that talks to the broker.
+/// The options of every command that connects to the broker.
 public struct BrokerOptions: ParsableArguments {
-    /// The broker's URL, if the command line gives one.
     @Option(
         name: .customLong("broker"),
         help: ArgumentHelp(
             "The broker's URL, such as amqps://user:password@host/vhost.",
             discussion: """
-                Several, with commas between them, are the nodes of a cluster; memory:// is a broker in this process. Default: $WARREN_BROKER_URL, else \
-                \(BrokerLocation.defaultURL). Other users of the machine can see a password on a command line, but not one in the \
-                environment.
+                For a cluster, give the URLs of its nodes, separated by commas. memory:// is a broker inside this process. \
+                Default: $WARREN_BROKER_URL, or else \(BrokerLocation.defaultURL). Other users of this machine can see a \
+                password on a command line, but not one in the environment.
                 """,
             valueName: "url"
         )
     )
-    public var url: String?
+    var url: String?
 
-    /// How much to log, if the command line says so.
     @Option(
         help: ArgumentHelp(
-            "trace, debug, info, notice, warning, error or critical, to standard error.",
+            "The lowest level to log to standard error: trace, debug, info, notice, warning, error or critical.",
             valueName: "level"
         ),
         transform: BrokerOptions.level
     )
-    public var logLevel: Logger.Level?
+    var logLevel: Logger.Level?
 
-    /// Options of which none is given.
     public init() {}
 
-    /// Connects as the options say, and closes the connection afterwards.
+    /// Opens the broker that the options name, runs `body` with it, and closes it, also when `body` throws.
     ///
-    /// - Parameter name: The name under which the broker's operator sees the connection.
-    /// - Parameter application: Whose ``WarrenApplication/openBroker(at:name:)`` opens the broker.
+    /// - Parameter name: The name of the connection, shown to the broker's operator.
+    /// - Parameter application: The application whose ``WarrenApplication/openBroker(at:name:)`` opens the broker.
+    /// - Parameter body: The work to do with the broker.
     public func withBroker<Value>(
         as name: String,
         of application: any WarrenApplication.Type,
@@ -72,15 +71,15 @@ public struct BrokerOptions: ParsableArguments {
     private static func level(_ name: String) throws -> Logger.Level {
         guard let level = Logger.Level(rawValue: name) else {
             let levels = Logger.Level.allCases.map(\.rawValue).joined(separator: ", ")
-            throw ValidationError("'\(name)' is no log level: choose from \(levels).")
+            throw ValidationError("'\(name)' is not a log level. Use one of: \(levels).")
         }
         return level
     }
 }
 
-/// Where the broker is: what the command line says, else what the environment says, else the local one.
+/// The broker's URL: from the command line, or else from the environment, or else the local default.
 struct BrokerLocation {
-    /// The broker that a fresh RabbitMQ on this machine is.
+    /// The URL of a fresh RabbitMQ installation on this machine.
     static let defaultURL = "amqp://guest:guest@127.0.0.1:5672/%2f"
 
     let text: String

@@ -4,7 +4,7 @@ import Brokers
 public import Logging
 public import Warren
 
-/// A program around an application's jobs: it declares them, and gets the commands to run and operate them.
+/// A program built around an application's jobs: declare the jobs and their handlers, and get the commands that run and operate them.
 ///
 /// ```swift
 /// @main
@@ -17,8 +17,9 @@ public import Warren
 ///     }
 /// }
 /// ```
-/// That is `mailer worker`, `mailer enqueue emails.send --json …`, `mailer status`, `mailer topology plan|apply`,
-/// `mailer dead list|show|replay|discard` and `mailer doctor`. A program with commands of its own lists them:
+/// This gives `mailer worker`, `mailer enqueue emails.send --json …`, `mailer status`, `mailer topology plan|apply`,
+/// `mailer dead list|show|replay|discard`, `mailer doctor` and `mailer health`. A program with commands of its own adds
+/// them to these:
 ///
 /// ```swift
 /// static let configuration = CommandConfiguration(
@@ -27,30 +28,35 @@ public import Warren
 /// )
 /// ```
 public protocol WarrenApplication: AsyncParsableCommand {
-    /// What the `worker` command takes beside its own options, for the application's handlers.
+    /// The application's own options of the `worker` command, for its handlers.
     associatedtype WorkerOptions: ParsableArguments & Sendable = NoOptions
-    /// What all commands take that need to know the topology, where it isn't fixed.
+    /// The options on which the topology depends, taken by every command that needs it.
     associatedtype TopologyOptions: ParsableArguments = NoOptions
 
-    /// The kinds of job. `enqueue` checks payloads against them, and their queues are those that all commands are about unless told
-    /// otherwise.
+    /// The application's kinds of job.
+    ///
+    /// `enqueue` checks payloads against them. Their queues, with those of the topology, are the ones that every command
+    /// works on unless `--queues` names others.
     static var jobs: [any Job.Type] { get }
 
-    /// The application's exchanges and the queues that differ from the default.
+    /// The application's exchanges, and the queues whose configuration differs from the default.
     static var topology: Topology { get }
 
-    /// The topology that the options ask for; ``topology``, if the application doesn't say.
+    /// Returns the topology for the given options; by default ``topology``, whatever the options.
     ///
+    /// - Parameter options: The parsed options of the command.
     /// - Parameter queues: The queues named on the command line.
     static func topology(_ options: TopologyOptions, for queues: [QueueName]) throws -> Topology
 
-    /// Makes the handlers of a worker, before it starts.
+    /// Creates a worker's handlers, before the worker starts.
+    ///
+    /// - Parameter setup: The values to create handlers from.
     @HandlerBuilder
     static func handlers(_ setup: WorkerSetup<WorkerOptions>) async throws -> [JobRegistration]
 
-    /// Opens the broker that a command works on: as `Broker.open`, if the application doesn't say.
+    /// Opens the broker that a command works on; by default with `Broker.open`: RabbitMQ, and `memory://`.
     ///
-    /// One whose jobs are in a file opens `file:` URLs here, with the module `EmbeddedStore`:
+    /// An application that keeps its jobs in a file opens `file:` URLs here, with the module `EmbeddedStore`:
     ///
     /// ```swift
     /// static func openBroker(at url: String, name: String) async throws -> any Transport {
@@ -58,29 +64,33 @@ public protocol WarrenApplication: AsyncParsableCommand {
     /// }
     /// ```
     ///
-    /// - Parameter url: What `--broker` or `$WARREN_BROKER_URL` says.
-    /// - Parameter name: The name under which the broker's operator is to see the connection.
+    /// - Parameter url: The URL from `--broker` or `$WARREN_BROKER_URL`.
+    /// - Parameter name: The name of the connection, shown to the broker's operator.
     static func openBroker(at url: String, name: String) async throws -> any Transport
 
-    /// Decides where the process logs to: standard error, if the application doesn't say.
+    /// Sets up logging for the process; by default to standard error.
     ///
-    /// It is called once, before the command is run.
+    /// Called once, before the command runs.
+    ///
+    /// - Parameter level: The level of `--log-level`, or else the command's default.
     static func bootstrapLogging(level: Logger.Level)
+}
+
+/// An empty set of options, for an application that adds none.
+public struct NoOptions: ParsableArguments, Sendable {
+    public init() {}
 }
 
 extension WarrenApplication {
     /// The default topology: nothing configured.
     public static var topology: Topology { Topology() }
 
-    /// ``topology``, whatever the options.
     public static func topology(_ options: TopologyOptions, for queues: [QueueName]) -> Topology { topology }
 
-    /// What `Broker.open` opens: RabbitMQ, and `memory://`.
     public static func openBroker(at url: String, name: String) async throws -> any Transport {
         try await Broker.open(url, name: name)
     }
 
-    /// Sends all logs to standard error.
     public static func bootstrapLogging(level: Logger.Level) {
         LoggingSystem.bootstrap { label in
             var handler = StreamLogHandler.standardError(label: label)
@@ -89,7 +99,7 @@ extension WarrenApplication {
         }
     }
 
-    /// The queues of the application: those of its jobs and those its topology configures.
+    /// The queues of the application: those of its jobs and those that its topology configures.
     static func queues(_ topology: Topology) -> [QueueName] {
         let all = jobs.map { $0.queue } + topology.queues.map(\.name)
         return Set(all).sorted()
@@ -110,27 +120,21 @@ extension WarrenApplication {
         ]
     }
 
-    /// The standard commands and the application's own, which come first.
+    /// Returns the application's own commands, followed by the standard ones.
     ///
-    /// A standard command gives way to an own one of the same name.
+    /// - Parameter own: The application's commands. Each replaces the standard command of the same name, if there is one.
     public static func commands(with own: [any ParsableCommand.Type]) -> [any ParsableCommand.Type] {
         let taken = Set(own.map { $0.name })
         return own + standardCommands.filter { !taken.contains($0.name) }
     }
 
-    /// The standard commands, under the name of the application's type.
+    /// The default configuration: the standard commands, under the name of the application's type.
     public static var configuration: CommandConfiguration { CommandConfiguration(subcommands: standardCommands) }
-}
 
-extension ParsableCommand {
-    fileprivate static var name: String { configuration.commandName ?? _commandName }
-}
-
-extension WarrenApplication {
     /// Parses the command line, sets up logging and runs the command.
     ///
-    /// The process's exit code is 0 if the command did what it should, 1 if it failed, and 64 if the command line can't be understood. An
-    /// error is one line on standard error.
+    /// The process exits with 0 if the command succeeded, 1 if it failed, and 64 if the command line is invalid. An error
+    /// is reported in one line on standard error.
     @concurrent
     public static func main() async {
         do {
@@ -149,8 +153,6 @@ extension WarrenApplication {
     }
 }
 
-/// No options: what an application has that adds none of its own.
-public struct NoOptions: ParsableArguments, Sendable {
-    /// No options.
-    public init() {}
+extension ParsableCommand {
+    fileprivate static var name: String { configuration.commandName ?? _commandName }
 }

@@ -1,18 +1,18 @@
 public import ArgumentParser
-import Warren
+package import Warren
 
-/// A length of time as a command line gives it: `90`, `90s`, `1.5h`, `1h30m`, `250ms`; a bare number is in seconds.
+/// A duration on the command line: `90`, `90s`, `1.5h`, `1h30m`, `250ms`; a bare number is in seconds.
 public struct DurationArgument: ExpressibleByArgument, Sendable, Hashable {
     /// The duration.
     public var duration: Duration
 
-    /// A duration.
+    /// Creates the argument from a duration, for a default value.
     public init(_ duration: Duration) { self.duration = duration }
 
-    /// Reads a duration; `nil` if it isn't one, or negative, or longer than a thousand years.
+    /// Parses a duration; `nil` if the text isn't one, or the duration is negative or longer than a thousand years.
     public init?(argument: String) {
         guard let seconds = Self.seconds(argument), seconds.isFinite, (0...3.2e10).contains(seconds) else { return nil }
-        // Text has a limited number of digits, so whole microseconds are what was meant.
+        // Nobody types more than microseconds; rounding to them undoes the error of binary fractions.
         duration = .microseconds(Int64((seconds * 1e6).rounded()))
     }
 
@@ -32,7 +32,7 @@ public struct DurationArgument: ExpressibleByArgument, Sendable, Hashable {
         return total
     }
 
-    /// A decimal number without sign or exponent.
+    /// Parses a decimal number without sign or exponent.
     private static func number(_ text: Substring) -> Double? {
         guard !text.isEmpty, text.utf8.allSatisfy({ (0x30...0x39).contains($0) || $0 == 0x2E }) else { return nil }
         return Double(text)
@@ -42,11 +42,11 @@ public struct DurationArgument: ExpressibleByArgument, Sendable, Hashable {
     public var defaultValueDescription: String { "\(duration / .seconds(1))s" }
 }
 
-/// A number of bytes as a command line gives it: `512MiB`, `2GiB`, `64KiB`, or a bare number of bytes.
+/// A number of bytes on the command line: `512MiB`, `2GiB`, `64KiB`, or a bare number of bytes.
 struct ByteCountArgument: ExpressibleByArgument, Sendable, Hashable {
     var bytes: Int
 
-    /// `nil` if it isn't one, or zero, or too large to count.
+    /// Parses a number of bytes; `nil` if the text isn't one, or the number is zero or overflows.
     init?(argument: String) {
         let digits = argument.prefix { $0.isASCII && $0.isNumber }
         let units = ["": 0, "KiB": 10, "MiB": 20, "GiB": 30]
@@ -60,9 +60,9 @@ struct ByteCountArgument: ExpressibleByArgument, Sendable, Hashable {
 }
 
 extension LanePolicy {
-    /// Reads `strict`, or `weighted` with weights for some lanes: `weighted:high=6,normal=3,low=1`.
+    /// Parses `strict`, or `weighted` with weights for some lanes: `weighted:high=6,normal=3,low=1`.
     ///
-    /// - Throws: `ValidationError`, saying what can't be read.
+    /// - Throws: `ValidationError` that quotes the part that is invalid.
     init(argument: String) throws {
         let parts = argument.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
         switch (parts[0], parts.count) {
@@ -78,7 +78,7 @@ extension LanePolicy {
         for word in text.split(separator: ",", omittingEmptySubsequences: false) {
             let parts = word.split(separator: "=", maxSplits: 1)
             guard parts.count == 2, let weight = Int(parts[1]), weight > 0 else {
-                throw ValidationError("'\(word)' is no weight of a lane, such as high=6.")
+                throw ValidationError("'\(word)' is not the weight of a lane, such as high=6.")
             }
             weights[try Lane(argument: String(parts[0]))] = weight
         }
@@ -87,14 +87,13 @@ extension LanePolicy {
 }
 
 extension Lane {
-    /// Reads a lane's name.
+    /// Parses a lane's name.
     ///
-    /// - Throws: `ValidationError`, with the names there are.
-    init(argument: String) throws {
+    /// - Throws: `ValidationError` that lists the lanes.
+    package init(argument: String) throws {
         guard let lane = Lane(named: argument) else {
-            throw ValidationError(
-                "There is no lane '\(argument)', only \(Lane.all.map(\.name).joined(separator: ", "))."
-            )
+            let names = Lane.all.map(\.name).joined(separator: ", ")
+            throw ValidationError("There is no lane '\(argument)'. The lanes are: \(names).")
         }
         self = lane
     }

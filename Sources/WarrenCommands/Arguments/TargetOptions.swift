@@ -1,13 +1,13 @@
 import ArgumentParser
 import Warren
 
-/// Which queues of which topology a command is about.
+/// The options that select the queues and the topology that a command works on.
 struct TargetOptions<App: WarrenApplication>: ParsableArguments {
     @Option(
         name: .customLong("queues"),
         help: ArgumentHelp(
-            "The queues, with commas between them.",
-            discussion: "Default: all that the application declares.",
+            "The queues, separated by commas.",
+            discussion: "Default: all queues that the application declares.",
             valueName: "a,b"
         )
     )
@@ -22,26 +22,26 @@ struct TargetOptions<App: WarrenApplication>: ParsableArguments {
         return arguments.flatMap(\.items).filter { seen.insert($0.name).inserted }
     }
 
-    /// The topology, checked.
+    /// Returns the topology, validated.
     func topology() throws -> Topology {
         let topology = try App.topology(topologyOptions, for: namedQueues.map(\.name))
         try topology.validate()
         return topology
     }
 
-    /// The queues asked for, or else those of the application.
+    /// Returns the queues named on the command line, or else those of the application.
     ///
     /// - Throws: `ValidationError` if there are none.
     func queues(_ topology: Topology) throws -> [QueueArgument.Item] {
         let queues = namedQueues.isEmpty ? App.queues(topology).map { QueueArgument.Item(name: $0) } : namedQueues
-        guard !queues.isEmpty else { throw ValidationError("Say which queues: --queues a,b") }
+        guard !queues.isEmpty else { throw ValidationError("No queues given. Name them: --queues a,b") }
         return queues
     }
 }
 
-/// Queues as a command line gives them, with a worker's concurrency for each if wanted: `emails,reports=4`.
+/// A comma-separated list of queues, each with an optional worker concurrency: `emails,reports=4`.
 struct QueueArgument: ExpressibleByArgument, Sendable, Hashable {
-    /// A queue, and how many of its jobs run at once.
+    /// A queue, and the number of its jobs that a worker runs at once, if given.
     struct Item: Sendable, Hashable {
         var name: QueueName
         var concurrency: Int?
@@ -49,7 +49,7 @@ struct QueueArgument: ExpressibleByArgument, Sendable, Hashable {
 
     var items: [Item]
 
-    /// `nil` if a name can't be a queue's, or a concurrency is no number from 1.
+    /// Parses a list; `nil` if a name is not a valid queue name, or a concurrency is not a number of at least 1.
     init?(argument: String) {
         items = []
         for word in argument.split(separator: ",", omittingEmptySubsequences: false) {
@@ -64,9 +64,4 @@ struct QueueArgument: ExpressibleByArgument, Sendable, Hashable {
             items.append(item)
         }
     }
-}
-
-extension [QueueArgument] {
-    /// All the queues, in the order given.
-    var items: [QueueArgument.Item] { flatMap(\.items) }
 }

@@ -5,17 +5,16 @@ import Warren
 
 /// `enqueue`: sends one job.
 public struct EnqueueCommand<App: WarrenApplication>: BrokerCommand {
-    /// Name and help.
     public static var configuration: CommandConfiguration {
         CommandConfiguration(
             commandName: "enqueue",
             abstract: "Send a job.",
             discussion: """
-                The payload of a job that the application declares is checked against its type, and its queue and lane are the \
-                job's own unless given. A job of any other name needs --queue, and its payload is sent as it is.
+                For a job that the application declares, the payload is checked against the job's type, and queue and lane \
+                default to the job's own. A job of any other name needs --queue, and its payload is sent unchecked.
 
-                Once the broker has confirmed the job, a line of JSON on standard output says so: id, name, queue, lane, and, if \
-                there are such, dueAt and expiresAt.
+                Once the broker has confirmed the job, the command prints a line of JSON: id, name, queue, lane, and, where \
+                they apply, dueAt and expiresAt.
                 """
         )
     }
@@ -29,32 +28,38 @@ public struct EnqueueCommand<App: WarrenApplication>: BrokerCommand {
     @Option(help: "The queue.")
     var queue: String?
 
-    @Option(help: "The lane: high, normal or low.", transform: Lane.init(argument:))
+    @Option(help: "The priority lane: high, normal or low.", transform: Lane.init(argument:))
     var lane: Lane?
 
-    @Option(help: ArgumentHelp("How long until it is due, such as 90s, 5m or 1h30m.", valueName: "duration"))
+    @Option(help: ArgumentHelp("The delay until the job is due, such as 90s, 5m or 1h30m.", valueName: "duration"))
     var delay: DurationArgument?
 
-    @Option(help: ArgumentHelp("How long after it is due it is still worth starting.", valueName: "duration"))
+    @Option(
+        help: ArgumentHelp(
+            "How long after its due time the job may still start; after that it expires.",
+            valueName: "duration"
+        )
+    )
     var expires: DurationArgument?
 
-    @Option(help: "The job's id; a new one by default.")
+    @Option(help: ArgumentHelp("The job's id.", discussion: "Default: a new, unique id."))
     var id: String?
 
-    @Option(help: ArgumentHelp("How long to try.", valueName: "duration"))
+    @Option(help: ArgumentHelp("The time to wait for the broker to confirm the job.", valueName: "duration"))
     var timeout = DurationArgument(JobClient.defaultTimeout)
 
-    @Flag(name: .customLong("no-declare"), help: "Declare nothing: the queue exists already.")
-    var declaresNothing = false
+    @Flag(
+        name: .customLong("declare-topology"),
+        inversion: .prefixedNo,
+        help: "Declare the queue, its exchange and bindings before sending."
+    )
+    var declaresTopology = true
 
     @OptionGroup var topologyOptions: App.TopologyOptions
-    /// Where the broker is.
     @OptionGroup public var brokerOptions: BrokerOptions
 
-    /// A command whose options are yet to be parsed.
     public init() {}
 
-    /// Sends the job.
     public func run() async throws {
         let payload = json == "-" ? try Self.standardInput() : json
         let request = try JobRequest(
@@ -66,7 +71,7 @@ public struct EnqueueCommand<App: WarrenApplication>: BrokerCommand {
         )
         let topology = try App.topology(topologyOptions, for: [request.queue])
         let job = try await brokerOptions.withBroker(as: "enqueue", of: App.self) { broker in
-            try await JobClient(broker, topology: topology, declaresTopology: !declaresNothing).enqueue(
+            try await JobClient(broker, topology: topology, declaresTopology: declaresTopology).enqueue(
                 name: request.name,
                 json: request.json,
                 queue: request.queue,
@@ -80,9 +85,9 @@ public struct EnqueueCommand<App: WarrenApplication>: BrokerCommand {
         try Output.json(EnqueuedJobReport(job))
     }
 
-    private func expiry(_ standard: Duration?) -> Date? {
-        guard let life = expires?.duration ?? standard else { return nil }
-        return Date().addingTimeInterval((life + (delay?.duration ?? .zero)) / .seconds(1))
+    private func expiry(_ timeToLive: Duration?) -> Date? {
+        guard let timeToLive = expires?.duration ?? timeToLive else { return nil }
+        return Date().addingTimeInterval((timeToLive + (delay?.duration ?? .zero)) / .seconds(1))
     }
 
     private static func standardInput() throws -> String {
@@ -94,7 +99,7 @@ public struct EnqueueCommand<App: WarrenApplication>: BrokerCommand {
     }
 }
 
-/// What `enqueue` prints.
+/// The line that `enqueue` prints.
 struct EnqueuedJobReport: Encodable {
     let id: String
     let name: String
@@ -113,7 +118,7 @@ struct EnqueuedJobReport: Encodable {
     }
 }
 
-/// A job as the command line asks for it, checked against the application's kinds of job.
+/// A job requested on the command line, checked against the application's kinds of job.
 struct JobRequest {
     let name: String
     let json: String
@@ -121,7 +126,8 @@ struct JobRequest {
     let lane: Lane
     let timeToLive: Duration?
 
-    /// - Throws: `ValidationError` for an unknown name without a queue; ``EnvelopeError`` if the payload isn't one of the kind.
+    /// - Throws: `ValidationError` for an unknown name without a queue; ``EnvelopeError`` if the payload doesn't match the
+    ///   job's type.
     init(name: String, json: String, queue: QueueName?, lane: Lane?, kinds: [any Job.Type]) throws {
         self.name = name
         self.json = json
@@ -139,12 +145,13 @@ struct JobRequest {
     }
 
     private static func unknown(_ name: String, _ kinds: [any Job.Type]) -> String {
-        if kinds.isEmpty { return "Say where the job '\(name)' goes: --queue NAME" }
+        if kinds.isEmpty { return "The job '\(name)' needs a queue: --queue NAME" }
         let known = kinds.map { $0.name }.sorted().joined(separator: ", ")
-        return "This application has no job '\(name)', only \(known). To send it all the same, say where: --queue NAME"
+        return "This application has no job '\(name)'; its jobs are: \(known). To send it anyway, name a queue: "
+            + "--queue NAME"
     }
 
-    /// Reads the payload as a worker will.
+    /// Decodes the payload as a worker will.
     private static func check(_ json: String, against kind: (some Job).Type) throws(EnvelopeError) {
         var properties = BasicProperties()
         properties.contentType = "application/json"

@@ -2,29 +2,26 @@ public import ArgumentParser
 import Foundation
 import Warren
 
-/// `health`: says whether the workers of health files are live, for probes that run a command.
+/// `health`: reports whether the workers that write the given health files are live, for probes that run a command.
 public struct HealthCommand: ParsableCommand {
-    /// Name and help.
     public static let configuration = CommandConfiguration(
         commandName: "health",
-        abstract: "Say whether a worker is live, by its health file.",
+        abstract: "Report whether a worker is live, from its health file.",
         discussion: """
-            The worker writes the file: 'worker --health-file PATH'. Exit code 0: it is live; 1: it is not, and the line that is \
-            printed says why: the file is missing or too old, or the worker has neither heard of the broker nor consumed for \
-            its grace. With several files, all must be live.
+            'worker --health-file PATH' writes the file. The command prints a line for each file. It exits with 0 if the \
+            worker is live, and with 1 if not: the file is missing or too old, or for longer than a grace period the worker \
+            has not heard from the broker or has not consumed its queues. With several files, all workers must be live.
             """
     )
 
     @Argument(help: "The health files.")
     var files: [String]
 
-    @Option(help: ArgumentHelp("How old a file may be.", valueName: "duration"))
+    @Option(help: ArgumentHelp("The age above which a file counts as abandoned.", valueName: "duration"))
     var maxAge = DurationArgument(.seconds(30))
 
-    /// A command whose options are yet to be parsed.
     public init() {}
 
-    /// Judges the files.
     public func run() throws {
         let verdicts = files.map { path in
             HealthVerdict(
@@ -39,31 +36,33 @@ public struct HealthCommand: ParsableCommand {
     }
 }
 
-/// What a health file says about its worker.
+/// The state of a worker according to its health file.
 struct HealthVerdict: Sendable, Hashable {
     var isLive: Bool
-    /// The reason, in one line.
+    /// The state and its reason, in one line.
     var line: String
 
-    /// Judges a health file's content.
+    /// Judges the content of a health file.
     ///
     /// - Parameter data: The content; `nil` if there is no such file.
-    /// - Parameter maximumAge: A file that is older was left by a worker that hangs or is gone.
+    /// - Parameter path: The file's path, for the line.
+    /// - Parameter now: The current time.
+    /// - Parameter maximumAge: An older file was left behind by a worker that hangs or is gone.
     init(of data: Data?, at path: String, now: Date, maximumAge: Duration) {
         isLive = false
         guard let data else {
-            line = "\(path): there is no such file: the worker has not started, or has ended."
+            line = "\(path): There is no such file: the worker has not started, or has ended."
             return
         }
         let decoder = JSONDecoder()
         decoder.dateDecodingStrategy = .iso8601
         guard let health = try? decoder.decode(WorkerHealth.self, from: data) else {
-            line = "\(path): this is no health file."
+            line = "\(path): This is not a health file."
             return
         }
         let age = now.timeIntervalSince(health.at)
         guard age <= maximumAge / .seconds(1) else {
-            line = "\(path): the file is \(Int(age)) s old: the worker hangs, or has ended without removing it."
+            line = "\(path): The file is \(Int(age)) s old: the worker hangs, or ended without removing it."
             return
         }
         isLive = health.isLive

@@ -2,31 +2,28 @@ import AMQP
 public import ArgumentParser
 import Warren
 
-/// `status`: how queues and lanes stand.
+/// `status`: prints the depth and the consumers of each queue and lane.
 public struct StatusCommand<App: WarrenApplication>: BrokerCommand {
-    /// Name and help.
     public static var configuration: CommandConfiguration {
         CommandConfiguration(
             commandName: "status",
-            abstract: "Show the queues with their lanes, depths and consumers.",
+            abstract: "Show queues with their lanes, depths and consumers.",
             discussion: """
-                Waiting are the jobs that no worker has been given yet: AMQP doesn't tell of those that workers hold.
+                WAITING counts the jobs that have not been delivered to a worker. AMQP does not report those that workers hold.
 
-                With --json each line is an object: queue, lane (high, normal, low, dead, parked; or, of the delay ladder that \
-                all applications share, level-00 to level-27 and unrouted), name (on the broker), exists, ready, consumers.
+                With --json each line is an object: queue; lane (high, normal, low, dead, parked; or, for the delay ladder, \
+                which all applications share, level-00 to level-27 and unrouted); name (on the broker); exists; ready; \
+                consumers.
                 """
         )
     }
 
     @OptionGroup var target: TargetOptions<App>
     @OptionGroup var output: OutputOptions
-    /// Where the broker is.
     @OptionGroup public var brokerOptions: BrokerOptions
 
-    /// A command whose options are yet to be parsed.
     public init() {}
 
-    /// Prints the table.
     public func run() async throws {
         let topology = try target.topology()
         let queues = try target.queues(topology).map(\.name)
@@ -45,14 +42,14 @@ public struct StatusCommand<App: WarrenApplication>: BrokerCommand {
     }
 }
 
-/// What `status` prints for people.
+/// The table that `status` prints.
 enum StatusTable {
     static func text(_ lanes: [LaneStatus], ladder: [LaneStatus]) -> String {
         var table = TextTable([("QUEUE", .left), ("LANE", .left), ("WAITING", .right), ("CONSUMERS", .right)])
         for status in lanes {
             table.add([
                 status.queue, status.lane, status.exists ? "\(status.ready)" : "-",
-                // Nobody consumes a dead queue, and a parked one is only looked through: a number would look like a fault.
+                // Nothing consumes a dead queue, and a parking-lot queue only now and then: a zero would look like a fault.
                 status.exists && status.isConsumed ? "\(status.consumers)" : "-",
             ])
         }
@@ -60,7 +57,7 @@ enum StatusTable {
         let levels = ladder.filter { $0.name != DelayLadder.unroutedName }
         table.add(["(delayed, all applications)", "", waiting(levels), "-"])
         if unrouted.contains(where: { $0.ready > 0 }) {
-            table.add(["(delayed, nowhere to go)", "", waiting(unrouted), "-"])
+            table.add(["(delayed, undeliverable)", "", waiting(unrouted), "-"])
         }
         return table.text
     }

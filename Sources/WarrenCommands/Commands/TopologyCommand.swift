@@ -2,30 +2,27 @@ import AMQP
 public import ArgumentParser
 import Warren
 
-/// `topology`: what the application needs at the broker.
+/// `topology`: shows or declares the exchanges, queues and bindings that the application needs on the broker.
 public struct TopologyCommand<App: WarrenApplication>: AsyncParsableCommand {
-    /// Name and help.
     public static var configuration: CommandConfiguration {
         CommandConfiguration(
             commandName: "topology",
-            abstract: "Show or declare the exchanges, queues and bindings.",
+            abstract: "Show or declare exchanges, queues and bindings.",
             subcommands: [TopologyPlanCommand<App>.self, TopologyApplyCommand<App>.self]
         )
     }
 
-    /// A command whose options are yet to be parsed.
     public init() {}
 }
 
-/// `topology plan`: what would be declared.
-public struct TopologyPlanCommand<App: WarrenApplication>: BrokerCommand {
-    /// Name and help.
-    public static var configuration: CommandConfiguration {
+/// `topology plan`: prints the declarations without making them.
+struct TopologyPlanCommand<App: WarrenApplication>: BrokerCommand {
+    static var configuration: CommandConfiguration {
         CommandConfiguration(
             commandName: "plan",
-            abstract: "Show what would be declared, in order.",
+            abstract: "Show the declarations in the order in which they would be made.",
             discussion: """
-                A few arguments depend on the broker's version, which is asked for unless given.
+                A few arguments depend on the version of the broker. Without --broker-version the command asks the broker.
 
                 With --json each line is an object: kind (exchange, queue or binding), name, details.
                 """
@@ -33,7 +30,7 @@ public struct TopologyPlanCommand<App: WarrenApplication>: BrokerCommand {
     }
 
     @OptionGroup var target: TargetOptions<App>
-    @Flag(name: .customLong("no-delays"), help: "Leave the delay ladder out.")
+    @Flag(name: .customLong("no-delays"), help: "Leave out the delay ladder.")
     var omitsDelays = false
     @Option(
         help: ArgumentHelp("Plan for this version of RabbitMQ, without asking the broker.", valueName: "version"),
@@ -41,14 +38,9 @@ public struct TopologyPlanCommand<App: WarrenApplication>: BrokerCommand {
     )
     var brokerVersion: BrokerVersion?
     @OptionGroup var output: OutputOptions
-    /// Where the broker is.
-    @OptionGroup public var brokerOptions: BrokerOptions
+    @OptionGroup var brokerOptions: BrokerOptions
 
-    /// A command whose options are yet to be parsed.
-    public init() {}
-
-    /// Prints the plan.
-    public func run() async throws {
+    func run() async throws {
         let topology = try target.topology()
         let queues = try target.queues(topology).map(\.name)
         let version: BrokerVersion
@@ -74,40 +66,34 @@ public struct TopologyPlanCommand<App: WarrenApplication>: BrokerCommand {
     }
 
     private static func version(_ text: String) throws -> BrokerVersion {
-        guard let version = BrokerVersion(text) else { throw ValidationError("'\(text)' is no version, such as 4.3.") }
+        guard let version = BrokerVersion(text) else { throw ValidationError("'\(text)' is not a version such as 4.3.") }
         return version
     }
 }
 
-/// `topology apply`: declares everything.
-public struct TopologyApplyCommand<App: WarrenApplication>: BrokerCommand {
-    /// Name and help.
-    public static var configuration: CommandConfiguration {
+/// `topology apply`: makes the declarations and prints differences.
+struct TopologyApplyCommand<App: WarrenApplication>: BrokerCommand {
+    static var configuration: CommandConfiguration {
         CommandConfiguration(
             commandName: "apply",
             abstract: "Declare exchanges, queues and bindings.",
             discussion: """
-                What exists and is different stays as it is; each difference is shown with what would settle it, and the exit \
+                Whatever exists with other arguments stays as it is. Each difference is listed with its remedy, and the exit \
                 code is 1.
 
-                With --json the output is one object: matching (the number of declarations that are as planned) and differences, each \
-                with kind, name, argument, planned, existing, remedy.
+                With --json the output is one object: matching (the number of declarations that are as planned) and \
+                differences, each with kind, name, argument, planned, existing, remedy.
                 """
         )
     }
 
     @OptionGroup var target: TargetOptions<App>
-    @Flag(name: .customLong("no-delays"), help: "Leave the delay ladder out.")
+    @Flag(name: .customLong("no-delays"), help: "Leave out the delay ladder.")
     var omitsDelays = false
     @OptionGroup var output: OutputOptions
-    /// Where the broker is.
-    @OptionGroup public var brokerOptions: BrokerOptions
+    @OptionGroup var brokerOptions: BrokerOptions
 
-    /// A command whose options are yet to be parsed.
-    public init() {}
-
-    /// Declares, and reports.
-    public func run() async throws {
+    func run() async throws {
         let topology = try target.topology()
         let queues = try target.queues(topology).map(\.name)
         let report = try await brokerOptions.withBroker(as: "topology apply", of: App.self) { broker in
@@ -117,7 +103,7 @@ public struct TopologyApplyCommand<App: WarrenApplication>: BrokerCommand {
         if output.isJSON {
             try Output.json(report)
         } else {
-            Output.line("\(report.matching) declarations are as planned, \(report.differences.count) differences.")
+            Output.line("\(report.matching) declarations as planned, \(report.differences.count) differences.")
             for difference in report.differences { Output.line("- \(difference)") }
         }
         if report.hasDrift { throw ExitCode.failure }

@@ -3,19 +3,19 @@ public import ArgumentParser
 import Foundation
 import Warren
 
-/// Prints to standard output, and to standard error what isn't the command's result.
+/// Prints a command's result to standard output, and everything else to standard error.
 public enum Output {
-    /// Writes a line to standard output at once, whole.
+    /// Writes a line to standard output, unbuffered and in one piece.
     public static func line(_ text: String) {
         FileHandle.standardOutput.write(Data((text + "\n").utf8))
     }
 
-    /// Writes a line to standard error: news for the person at the terminal.
+    /// Writes a line to standard error, for the person at the terminal.
     public static func note(_ text: String) {
         FileHandle.standardError.write(Data((text + "\n").utf8))
     }
 
-    /// Writes a value as one line of JSON, keys in alphabetical order, dates in ISO 8601.
+    /// Writes a value to standard output as one line of JSON: keys in alphabetical order, dates in ISO 8601.
     public static func json(_ value: some Encodable) throws {
         line(try jsonText(value))
     }
@@ -28,19 +28,18 @@ public enum Output {
     }
 }
 
-/// How a command prints what it found.
+/// The option that selects the format of a command's output.
 public struct OutputOptions: ParsableArguments {
-    /// True if JSON is wanted.
-    @Flag(name: .customLong("json"), help: "Print JSON, one object a line, instead of a table.")
+    /// Whether to print JSON.
+    @Flag(name: .customLong("json"), help: "Print JSON, one object per line, instead of a table.")
     public var isJSON = false
 
-    /// The option not given.
     public init() {}
 }
 
-/// An error as the one line that a person reads: what happened and what to do.
+/// Formats an error as one line that states what happened and what to do.
 enum ErrorLine {
-    /// The line for an error of Warren's, the broker's or the file system's; `nil` for others, which argument parsing knows how to show.
+    /// Returns the line for an error of Warren, the broker or the file system; `nil` for others, which ArgumentParser formats.
     static func text(for error: any Error) -> String? {
         switch error {
         case let error as AMQPError: oneLine(error.message)
@@ -52,13 +51,13 @@ enum ErrorLine {
         }
     }
 
-    /// The message, and those of the errors behind it.
+    /// Returns the error's message, followed by those of its underlying errors.
     private static func message(of error: WarrenError) -> String {
         guard let underlying = error.underlying else { return error.message }
         return "\(error.message) \(text(for: underlying) ?? "\(underlying)")"
     }
 
-    /// What is wrong, and with which file.
+    /// Returns the error's description, preceded by the path of its file.
     private static func message(of error: CocoaError) -> String {
         [error.filePath ?? error.url?.path, error.localizedDescription].compactMap(\.self).joined(separator: ": ")
     }

@@ -1,6 +1,6 @@
-/// A table for a terminal: a line of headings, and lines of cells in columns.
+/// A table for a terminal: a line of headings above rows of aligned cells.
 struct TextTable {
-    /// Where a column's cells stand in it.
+    /// The alignment of a column's cells.
     enum Alignment {
         case left
         case right
@@ -10,19 +10,19 @@ struct TextTable {
     private let alignments: [Alignment]
     private var rows: [[String]] = []
 
-    /// A table with these columns.
+    /// Creates an empty table with the given columns.
     init(_ columns: [(heading: String, alignment: Alignment)]) {
         headings = columns.map(\.heading)
         alignments = columns.map(\.alignment)
     }
 
-    /// Adds a line of one cell a column.
+    /// Adds a row with one cell per column.
     mutating func add(_ cells: [String]) {
-        precondition(cells.count == headings.count, "A row has a cell for each column.")
+        precondition(cells.count == headings.count, "A row needs one cell per column.")
         rows.append(cells.map(Self.printable))
     }
 
-    /// The lines, without spaces at their ends.
+    /// The lines of the table, without trailing spaces.
     var text: String {
         let lines = [headings] + rows
         let widths = headings.indices.map { column in lines.map { $0[column].count }.max() ?? 0 }
@@ -36,7 +36,9 @@ struct TextTable {
         }.joined(separator: "\n")
     }
 
-    /// The text on one line, and without characters by which a message from anywhere could steer the terminal.
+    /// Returns the text on one line, without control and formatting characters.
+    ///
+    /// A message from an untrusted sender must not be able to control the terminal.
     static func printable(_ text: String) -> String {
         var result = String.UnicodeScalarView()
         for scalar in text.unicodeScalars {

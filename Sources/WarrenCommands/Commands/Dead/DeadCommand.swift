@@ -9,7 +9,6 @@ import Foundation
 
 /// `dead`: the jobs that can't succeed.
 public struct DeadCommand<App: WarrenApplication>: AsyncParsableCommand {
-    /// Name and help.
     public static var configuration: CommandConfiguration {
         CommandConfiguration(
             commandName: "dead",
@@ -25,7 +24,6 @@ public struct DeadCommand<App: WarrenApplication>: AsyncParsableCommand {
         )
     }
 
-    /// A command whose options are yet to be parsed.
     public init() {}
 }
 

@@ -1,5 +1,5 @@
 import AMQP
-public import ArgumentParser
+import ArgumentParser
 import Warren
 
 #if canImport(FoundationEssentials)
@@ -9,9 +9,8 @@ import Foundation
 #endif
 
 /// `dead discard`: throws dead letters away.
-public struct DeadDiscardCommand<App: WarrenApplication>: BrokerCommand {
-    /// Name and help.
-    public static var configuration: CommandConfiguration {
+struct DeadDiscardCommand<App: WarrenApplication>: BrokerCommand {
+    static var configuration: CommandConfiguration {
         CommandConfiguration(
             commandName: "discard",
             abstract: "Throw dead letters away for good.",
@@ -22,14 +21,10 @@ public struct DeadDiscardCommand<App: WarrenApplication>: BrokerCommand {
     @OptionGroup var selection: DeadSelectionOptions
     @OptionGroup var target: TargetOptions<App>
     @OptionGroup var output: OutputOptions
-    /// Where the broker is.
-    @OptionGroup public var brokerOptions: BrokerOptions
-
-    /// A command whose options are yet to be parsed.
-    public init() {}
+    @OptionGroup var brokerOptions: BrokerOptions
 
     /// Discards, and says how many.
-    public func run() async throws {
+    func run() async throws {
         let topology = try target.topology()
         let queues = try target.queues(topology).map(\.name)
         let filter = selection.filter(now: Date())

@@ -1,5 +1,5 @@
 import AMQP
-public import ArgumentParser
+import ArgumentParser
 import Warren
 
 #if canImport(FoundationEssentials)
@@ -9,9 +9,8 @@ import Foundation
 #endif
 
 /// `dead list`: the dead letters that a filter means.
-public struct DeadListCommand<App: WarrenApplication>: BrokerCommand {
-    /// Name and help.
-    public static var configuration: CommandConfiguration {
+struct DeadListCommand<App: WarrenApplication>: BrokerCommand {
+    static var configuration: CommandConfiguration {
         CommandConfiguration(
             commandName: "list",
             abstract: "List dead letters.",
@@ -28,14 +27,10 @@ public struct DeadListCommand<App: WarrenApplication>: BrokerCommand {
     @Option(help: "How many to list of each queue.")
     var limit = 100
     @OptionGroup var output: OutputOptions
-    /// Where the broker is.
-    @OptionGroup public var brokerOptions: BrokerOptions
-
-    /// A command whose options are yet to be parsed.
-    public init() {}
+    @OptionGroup var brokerOptions: BrokerOptions
 
     /// Prints the dead letters.
-    public func run() async throws {
+    func run() async throws {
         let topology = try target.topology()
         let queues = try target.queues(topology).map(\.name)
         let now = Date()

@@ -1,5 +1,5 @@
 import AMQP
-public import ArgumentParser
+import ArgumentParser
 import Warren
 
 #if canImport(FoundationEssentials)
@@ -9,9 +9,8 @@ import Foundation
 #endif
 
 /// `dead replay`: puts dead letters back to where they came from.
-public struct DeadReplayCommand<App: WarrenApplication>: BrokerCommand {
-    /// Name and help.
-    public static var configuration: CommandConfiguration {
+struct DeadReplayCommand<App: WarrenApplication>: BrokerCommand {
+    static var configuration: CommandConfiguration {
         CommandConfiguration(
             commandName: "replay",
             abstract: "Put dead letters back to where they came from, with all their attempts.",
@@ -29,19 +28,15 @@ public struct DeadReplayCommand<App: WarrenApplication>: BrokerCommand {
     var rate: Double?
     @OptionGroup var target: TargetOptions<App>
     @OptionGroup var output: OutputOptions
-    /// Where the broker is.
-    @OptionGroup public var brokerOptions: BrokerOptions
-
-    /// A command whose options are yet to be parsed.
-    public init() {}
+    @OptionGroup var brokerOptions: BrokerOptions
 
     /// Checks the rate.
-    public func validate() throws {
+    func validate() throws {
         guard rate.map({ $0 > 0 && $0.isFinite }) ?? true else { throw ValidationError("The rate must be above 0.") }
     }
 
     /// Replays, and says how many.
-    public func run() async throws {
+    func run() async throws {
         let topology = try target.topology()
         let queues = try target.queues(topology).map(\.name)
         let filter = selection.filter(now: Date())

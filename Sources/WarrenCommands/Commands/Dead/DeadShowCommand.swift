@@ -1,5 +1,5 @@
 import AMQP
-public import ArgumentParser
+import ArgumentParser
 import Warren
 
 #if canImport(FoundationEssentials)
@@ -9,9 +9,8 @@ import Foundation
 #endif
 
 /// `dead show`: everything about one dead letter.
-public struct DeadShowCommand<App: WarrenApplication>: BrokerCommand {
-    /// Name and help.
-    public static var configuration: CommandConfiguration {
+struct DeadShowCommand<App: WarrenApplication>: BrokerCommand {
+    static var configuration: CommandConfiguration {
         CommandConfiguration(
             commandName: "show",
             abstract: "Show all about one dead letter, its payload included.",
@@ -24,14 +23,10 @@ public struct DeadShowCommand<App: WarrenApplication>: BrokerCommand {
     var id: String
     @OptionGroup var target: TargetOptions<App>
     @OptionGroup var output: OutputOptions
-    /// Where the broker is.
-    @OptionGroup public var brokerOptions: BrokerOptions
-
-    /// A command whose options are yet to be parsed.
-    public init() {}
+    @OptionGroup var brokerOptions: BrokerOptions
 
     /// Prints the dead letter.
-    public func run() async throws {
+    func run() async throws {
         let topology = try target.topology()
         let queues = try target.queues(topology).map(\.name)
         let found = try await brokerOptions.withBroker(as: "dead show", of: App.self) { broker -> DeadLetter? in

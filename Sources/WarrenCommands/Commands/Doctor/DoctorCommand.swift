@@ -6,7 +6,6 @@ import Warren
 
 /// `doctor`: what is wrong with the broker for this application, what will happen, and what to do.
 public struct DoctorCommand<App: WarrenApplication>: BrokerCommand {
-    /// Name and help.
     public static var configuration: CommandConfiguration {
         CommandConfiguration(
             commandName: "doctor",
@@ -54,10 +53,8 @@ public struct DoctorCommand<App: WarrenApplication>: BrokerCommand {
     var shutdownTimeout = DurationArgument(.seconds(30))
 
     @OptionGroup var output: OutputOptions
-    /// Where the broker is.
     @OptionGroup public var brokerOptions: BrokerOptions
 
-    /// A command whose options are yet to be parsed.
     public init() {}
 
     /// Looks, prints, and ends with an exit code by severity.

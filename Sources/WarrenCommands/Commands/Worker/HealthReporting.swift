@@ -6,13 +6,13 @@ import Logging
 import ServiceLifecycle
 import Warren
 
-/// How the `worker` command tells probes of its health.
+/// The options by which the `worker` command reports its health to probes.
 struct HealthOptions: ParsableArguments {
     @Option(
         name: .customLong("health-file"),
         help: ArgumentHelp(
-            "A file in which the worker's health stands as JSON, for 'health'.",
-            discussion: "With --processes, worker i of health.json has health-i.json.",
+            "A file to keep the worker's health in, as JSON, for the command 'health'.",
+            discussion: "With --processes and health.json, worker number i writes health-i.json.",
             valueName: "path"
         )
     )
@@ -20,27 +20,27 @@ struct HealthOptions: ParsableArguments {
 
     @Option(
         name: .customLong("health-interval"),
-        help: ArgumentHelp("How often the worker's health is looked at and the file is written.", valueName: "duration")
+        help: ArgumentHelp("The interval at which to check the worker's health and write the file.", valueName: "duration")
     )
     var interval = DurationArgument(.seconds(5))
 
     @Option(
         name: .customLong("health-port"),
         help: ArgumentHelp(
-            "A port of 127.0.0.1 on which /livez and /readyz answer 200 or 503.",
-            discussion: "With --processes, worker i has this port plus i.",
+            "A port on 127.0.0.1 on which /livez and /readyz answer with 200 or 503.",
+            discussion: "With --processes, worker number i listens on this port plus i.",
             valueName: "port"
         )
     )
     var port: UInt16?
 
     func validate() throws {
-        guard interval.duration > .zero else { throw ValidationError("--health-interval must be above zero.") }
+        guard interval.duration > .zero else { throw ValidationError("--health-interval must be greater than 0.") }
         guard port != 0 else { throw ValidationError("--health-port must be 1 to 65535.") }
     }
 }
 
-/// Keeps a worker's health in a file, for as long as the worker's process runs in order.
+/// Keeps a worker's health in a file until the worker shuts down.
 struct HealthFile: Service {
     let url: URL
     let interval: Duration
@@ -54,16 +54,16 @@ struct HealthFile: Service {
         self.logger = logger
     }
 
-    /// Writes until the service is shut down, then removes the file.
+    /// Writes the file at each interval until the service is shut down, then removes it.
     ///
-    /// - Throws: `WarrenError` if the file can't be written at the start; later that is a warning, and the file grows old.
+    /// - Throws: `WarrenError` if the first write fails. A later failure is logged as a warning, and the file grows old.
     func run() async throws {
         do {
             try write()
         } catch {
             throw WarrenError(
                 .invalidConfiguration,
-                "The health file '\(url.path)' can't be written. Choose another --health-file.",
+                "Cannot write the health file '\(url.path)'. Choose another --health-file.",
                 underlying: error
             )
         }
@@ -72,14 +72,17 @@ struct HealthFile: Service {
                 do {
                     try write()
                 } catch {
-                    logger.warning("The health file can't be written", metadata: ["error": "\(error)"])
+                    logger.warning(
+                        "Cannot write the health file",
+                        metadata: [LogKey.path: "\(url.path)", LogKey.error: "\(error)"]
+                    )
                 }
             }
         }
         try? FileManager.default.removeItem(at: url)
     }
 
-    /// Replaces the file as a whole, so that no reader finds half of it.
+    /// Replaces the file atomically, so that a reader never sees half of it.
     private func write() throws {
         try Data((Output.jsonText(worker.health()) + "\n").utf8).write(to: url, options: .atomic)
     }
@@ -92,7 +95,7 @@ struct HealthServer: Service {
 
     /// Serves until the service is shut down.
     ///
-    /// - Throws: `WarrenError` if the port can't be had.
+    /// - Throws: `WarrenError` if the port isn't available.
     func run() async throws {
         do {
             let server = HTTPServer(address: try .inet(ip4: "127.0.0.1", port: port), timeout: 5, logger: .disabled)
@@ -103,24 +106,27 @@ struct HealthServer: Service {
             if Task.isCancelled || Task.isShuttingDownGracefully { return }
             throw WarrenError(
                 .invalidConfiguration,
-                "The health port 127.0.0.1:\(port) can't be listened on (\(error.localizedDescription)). Choose another --health-port."
+                "Cannot listen on the health port 127.0.0.1:\(port) (\(error.localizedDescription)). "
+                    + "Choose another --health-port."
             )
         } catch is CancellationError {
             return
         }
     }
 
-    private func answer(_ question: (WorkerHealth) -> Bool) throws -> HTTPResponse {
+    private func answer(_ condition: (WorkerHealth) -> Bool) throws -> HTTPResponse {
         let health = worker.health()
         return HTTPResponse(
-            statusCode: question(health) ? .ok : .serviceUnavailable,
+            statusCode: condition(health) ? .ok : .serviceUnavailable,
             headers: [.contentType: "application/json"],
             body: Data((try Output.jsonText(health) + "\n").utf8)
         )
     }
 }
 
-/// Looks at a worker's health from time to time, so that an answer to a probe knows when all was last in order.
+/// Checks a worker's health at each interval.
+///
+/// The worker notes when it was last healthy only when it is asked, and an answer to a probe depends on that.
 struct HealthSampler: Service {
     let interval: Duration
     let worker: Worker

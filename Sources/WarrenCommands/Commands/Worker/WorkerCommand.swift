@@ -6,7 +6,6 @@ import Warren
 
 /// `worker`: takes jobs from queues and runs them until SIGTERM or SIGINT.
 public struct WorkerCommand<App: WarrenApplication>: BrokerCommand {
-    /// Name and help.
     public static var configuration: CommandConfiguration {
         CommandConfiguration(
             commandName: "worker",
@@ -97,17 +96,19 @@ public struct WorkerCommand<App: WarrenApplication>: BrokerCommand {
     )
     var name: String?
 
-    @Flag(name: .customLong("no-declare"), help: "Declare nothing: the queues exist already.")
-    var declaresNothing = false
+    @Flag(
+        name: .customLong("declare-topology"),
+        inversion: .prefixedNo,
+        help: "Declare the queues, exchanges and bindings before consuming."
+    )
+    var declaresTopology = true
 
     @OptionGroup(title: "Options of this application")
     var appOptions: App.WorkerOptions
 
     @OptionGroup var output: OutputOptions
-    /// Where the broker is.
     @OptionGroup public var brokerOptions: BrokerOptions
 
-    /// A command whose options are yet to be parsed.
     public init() {}
 
     /// Checks the options.
@@ -133,7 +134,7 @@ public struct WorkerCommand<App: WarrenApplication>: BrokerCommand {
         }
         let settings = WorkerSettings(
             name: name,
-            declaresTopology: !declaresNothing,
+            declaresTopology: declaresTopology,
             shutdownTimeout: shutdownTimeout.duration,
             consumerTimeout: consumerTimeout.duration
         )

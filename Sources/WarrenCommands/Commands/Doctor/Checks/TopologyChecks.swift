@@ -10,7 +10,7 @@ enum TopologyCheck {
     }
 
     private static let remedy =
-        "Run 'topology apply', or start a worker: it declares what it needs, unless told --no-declare."
+        "Run 'topology apply', or start a worker: it declares what it needs, unless run with --no-declare-topology."
 
     private static func missingExchanges(_ facts: DoctorFacts) -> [Finding] {
         // Before the first worker nothing is there, and that is no fault.
