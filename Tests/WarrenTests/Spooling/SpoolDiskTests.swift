@@ -113,7 +113,7 @@ import Testing
             let kind = try #require(throws: WarrenError.self) { try Spool(at: path, limit: 4_096, logger: logger) }
             #expect(kind.code == .spoolFailed)
             #expect(kind.message.contains(path))
-            #expect(kind.message.contains("no spool"))
+            #expect(kind.message.contains("not a spool"))
             #expect(try String(contentsOfFile: path, encoding: .utf8) == "Dear diary")
             let absent = try #require(throws: WarrenError.self) {
                 try Spool(at: folder.path + "/nowhere/x", limit: 4_096, logger: logger)
