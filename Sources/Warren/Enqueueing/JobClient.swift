@@ -27,7 +27,7 @@ public final class JobClient: Sendable {
     let spool: Spool?
     /// Publishes to the broker, past the spool.
     let broker: BrokerPublisher
-    let clock: any Clock<Duration>
+    private let clock: any Clock<Duration>
 
     private let publisher: any JobPublisher
     private let middleware: [any EnqueueMiddleware]

@@ -58,12 +58,12 @@ extension Envelope {
 
 extension EnvelopeBody {
     /// Whether the bytes `NaN` or `Infinity` occur anywhere.
-    static func mayHoldPythonNumbers(_ body: [UInt8]) -> Bool {
+    fileprivate static func mayHoldPythonNumbers(_ body: [UInt8]) -> Bool {
         body.containsSequence(of: Array("NaN".utf8)) || body.containsSequence(of: Array("Infinity".utf8))
     }
 
     /// Decodes a whole body in one pass, and throws an error about the part that is wrong.
-    struct Parts<Kwargs: Decodable>: Decodable {
+    fileprivate struct Parts<Kwargs: Decodable>: Decodable {
         let kwargs: Kwargs
 
         init(from decoder: any Decoder) throws {
@@ -120,10 +120,10 @@ extension [UInt8] {
 ///
 /// Decoders keep nothing from one use to the next, so one of each serves all threads.
 enum PayloadDecoding {
-    static let decoder = makeDecoder()
+    fileprivate static let decoder = makeDecoder()
 
     /// Accepts the bare `NaN` and `Infinity` that Python writes.
-    static let lenientDecoder: JSONDecoder = {
+    fileprivate static let lenientDecoder: JSONDecoder = {
         let decoder = makeDecoder()
         decoder.allowsJSON5 = true
         return decoder
@@ -172,7 +172,7 @@ enum PayloadDecoding {
     }
 
     /// Any key of an object.
-    struct AnyKey: CodingKey {
+    fileprivate struct AnyKey: CodingKey {
         let stringValue: String
         let intValue: Int? = nil
         init?(stringValue: String) { self.stringValue = stringValue }
@@ -180,7 +180,7 @@ enum PayloadDecoding {
     }
 
     /// A sentence about the place at which a value doesn't fit its type, without the value.
-    static func explain(_ error: any Error, droppingPath dropped: Int) -> String {
+    fileprivate static func explain(_ error: any Error, droppingPath dropped: Int) -> String {
         func place(_ path: [any CodingKey]) -> String {
             let path = path.dropFirst(dropped).map { $0.intValue.map { "[\($0)]" } ?? $0.stringValue }
             return path.isEmpty
@@ -203,7 +203,7 @@ enum PayloadDecoding {
 }
 
 /// The nesting depth of JSON, checked without recursion before a decoder sees it.
-enum JSONNesting {
+private enum JSONNesting {
     /// The result of a scan.
     enum Finding: Equatable {
         case fits

@@ -9,22 +9,18 @@ package import Foundation
 /// Encodes new jobs as messages.
 struct EnvelopeWriter: Sendable {
     /// The most bytes of a payload in `kwargsrepr`, as in Celery.
-    static let reprLimit = 1024
+    private static let reprLimit = 1024
 
     /// The sending process: `gen<pid>@<host>`.
-    let origin: String
-    /// Whether the beginning of the payload is copied into a header, where Celery's tools look for it.
-    let showsPayload: Bool
-
-    init(origin: String = EnvelopeWriter.ownOrigin, showsPayload: Bool = true) {
-        self.origin = origin
-        self.showsPayload = showsPayload
-    }
-
-    static let ownOrigin: String = {
+    static let origin: String = {
         let process = ProcessInfo.processInfo
         return "gen\(process.processIdentifier)@\(process.hostName.truncated(toBytes: 200))"
     }()
+
+    /// Whether the beginning of the payload is copied into a header, where Celery's tools look for it.
+    private let showsPayload: Bool
+
+    init(showsPayload: Bool = true) { self.showsPayload = showsPayload }
 
     /// Keeps nothing from one use to the next, so one serves all threads.
     private static let encoder: JSONEncoder = {
@@ -105,7 +101,7 @@ struct EnvelopeWriter: Sendable {
         table.append(request.parentID.map(FieldValue.string) ?? .void, uniqueName: EnvelopeHeader.parentID)
         table.append("()", uniqueName: EnvelopeHeader.argsRepr)
         table.append(.string(representation(of: request.payload)), uniqueName: EnvelopeHeader.kwargsRepr)
-        table.append(.string(origin), uniqueName: EnvelopeHeader.origin)
+        table.append(.string(EnvelopeWriter.origin), uniqueName: EnvelopeHeader.origin)
         table.append(.bool(true), uniqueName: EnvelopeHeader.ignoreResult)
         table.append(.int32(0), uniqueName: EnvelopeHeader.replacedTaskNesting)
         table.append(.void, uniqueName: EnvelopeHeader.stampedHeaders)

@@ -16,7 +16,7 @@ import Testing
             ("group", .void),
             ("group_index", .void), ("retries", .int32(0)), ("timelimit", [.void, .void]), ("root_id", "the-id"),
             ("parent_id", .void), ("argsrepr", "()"), ("kwargsrepr", .string(try kwargs(envelope))),
-            ("origin", .string(EnvelopeWriter.ownOrigin)), ("ignore_result", true),
+            ("origin", .string(EnvelopeWriter.origin)), ("ignore_result", true),
             ("replaced_task_nesting", .int32(0)),
             ("stamped_headers", .void), ("stamps", [:]), ("warren-enqueued-at", .int64(1_795_232_137_755_313)),
         ]
