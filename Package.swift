@@ -181,7 +181,7 @@ let package = Package(
             dependencies: [
                 "AMQP", "CeleryCaptures", "EmbeddedBroker", "FileLock", "TestSupport", "Warren",
                 .product(name: "Logging", package: "swift-log"),
-                .product(name: "Metrics", package: "swift-metrics"),
+                .product(name: "MetricsTestKit", package: "swift-metrics"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
             // Messages captured from Celery.

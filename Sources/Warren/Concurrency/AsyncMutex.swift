@@ -1,6 +1,6 @@
 import Synchronization
 
-/// Lets one caller at a time do something that takes a while; the others wait for their turn, in order.
+/// A lock that is held across suspensions: one caller at a time runs, and the others wait in the order of their calls.
 final class AsyncMutex: Sendable {
     private struct State {
         var isLocked = false
@@ -10,7 +10,7 @@ final class AsyncMutex: Sendable {
 
     private let state = Mutex(State())
 
-    /// Runs `body` when it is this caller's turn.
+    /// Runs `body` while it holds the lock.
     ///
     /// - Throws: `CancellationError` if the task is cancelled while it waits; else what `body` throws.
     func withLock<Value>(_ body: () async throws -> Value) async throws -> Value {
@@ -19,6 +19,7 @@ final class AsyncMutex: Sendable {
         return try await body()
     }
 
+    /// Returns false if the task was cancelled before it got the lock.
     private func lock() async -> Bool {
         let id = state.withLock { state in
             state.nextID += 1
@@ -45,6 +46,7 @@ final class AsyncMutex: Sendable {
         }
     }
 
+    /// Passes the lock to the next waiter, so that no later caller overtakes it.
     private func unlock() {
         let next = state.withLock { state in
             if state.waiting.isEmpty {

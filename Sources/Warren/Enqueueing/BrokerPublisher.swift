@@ -79,7 +79,7 @@ final class BrokerPublisher: JobPublisher {
 
     private func notEnqueued(_ message: Message, _ route: Route, _ error: AMQPError) -> WarrenError {
         let certainty = error.outcomeIsKnown ? "was not enqueued" : "may or may not have been enqueued"
-        return WarrenError(.notEnqueued, "\(message.jobDescription(for: route.queue)) \(certainty)", underlying: error)
+        return WarrenError(.notEnqueued, "\(message.jobDescription(for: route.queue)) \(certainty).", underlying: error)
     }
 }
 
@@ -92,13 +92,15 @@ extension Message {
 
     /// The job as the subject of an error message.
     func jobDescription(for queue: QueueName) -> String {
-        "The job '\(jobName.truncated(toBytes: 80))' (\(jobID.truncated(toBytes: JobID.maximumLength))) for the queue '\(queue)'"
+        let (name, id) = (jobName.truncated(toBytes: 80), jobID.truncated(toBytes: JobID.maximumLength))
+        return "The job '\(name)' (\(id)) for the queue '\(queue)'"
     }
 }
 
 /// The queues that a client publishes to: their lanes, and what of them is declared already.
 ///
-/// Looking up a queue that was used before costs one lock and one hash. Each queue is declared once, by one caller at a time.
+/// Looking up a queue that was used before costs one lock and one hash. Each queue is declared once, by one caller at a
+/// time.
 private final class DeclaredQueues: Sendable {
     private struct State {
         var queues: [QueueName: DeclaredQueue] = [:]
@@ -178,7 +180,7 @@ private final class DeclaredQueues: Sendable {
                 .invalidLane,
                 """
                 The queue '\(route.queue)' has no lane '\(route.lane)', only \
-                \(queue.lanes.map(\.name).joined(separator: ", ")). Give it the lane in the topology of clients and workers.
+                \(queue.lanes.map(\.name).joined(separator: ", ")). Add the lane to the topology of clients and workers.
                 """
             )
         }
@@ -209,8 +211,8 @@ private final class DeclaredQueues: Sendable {
             throw WarrenError(
                 .topologyFailed,
                 """
-                The exchanges and queues of '\(queue)' could not be declared. If they exist and this user may not declare, \
-                make the client with `declaresTopology: false`.
+                The exchanges and queues of '\(queue)' could not be declared. If they exist and this user may not \
+                declare, create the client with `declaresTopology: false`.
                 """,
                 underlying: error
             )

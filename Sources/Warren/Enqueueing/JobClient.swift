@@ -16,8 +16,8 @@ public import Foundation
 /// await broker.close()
 /// ```
 ///
-/// One client serves the whole process and any number of tasks. Nothing is sent or connected before the first `enqueue`; the exchanges
-/// and queues that the client publishes to are declared on first use.
+/// One client serves the whole process and any number of tasks. Nothing is sent or connected before the first
+/// `enqueue`; the exchanges and queues that the client publishes to are declared on first use.
 ///
 /// A job passes four steps: its request is validated, encoded as a message, routed, and published.
 public final class JobClient: Sendable {
@@ -27,7 +27,7 @@ public final class JobClient: Sendable {
     let spool: Spool?
     /// Publishes to the broker, past the spool.
     let broker: BrokerPublisher
-    let clock: any Clock<Duration>
+    private let clock: any Clock<Duration>
 
     private let publisher: any JobPublisher
     private let middleware: [any EnqueueMiddleware]
@@ -41,10 +41,11 @@ public final class JobClient: Sendable {
     ///   - transport: The connection to the broker. The client doesn't close it.
     ///   - topology: The queues that differ from the default; the same value as in the workers.
     ///   - middleware: Wraps each `enqueue`; the first is the outermost.
-    ///   - spool: Takes the jobs that the broker can't take now, for the ``replayer`` to send later. Without one, `enqueue` throws.
+    ///   - spool: Takes the jobs that the broker can't take now, for the ``replayer`` to send later. Without one,
+    ///     `enqueue` throws.
     ///   - declaresTopology: Whether to declare exchanges and queues on first use; off for users that may only publish.
-    ///   - showsPayload: Whether to copy the first 1,024 bytes of a payload into the header `kwargsrepr`, where Celery's tools (Flower,
-    ///     `inspect`) show them. Turn it off if payloads hold what operators shouldn't see.
+    ///   - showsPayload: Whether to copy the first 1,024 bytes of a payload into the header `kwargsrepr`, where
+    ///     Celery's tools (Flower, `inspect`) show them. Turn it off if payloads hold what operators shouldn't see.
     ///   - logger: Logs a warning for each existing exchange or queue that differs from the topology.
     ///   - now: The wall clock, for dates on the wire.
     public convenience init(
@@ -103,25 +104,26 @@ public final class JobClient: Sendable {
 
     /// Sends a job, and returns when the broker has taken responsibility for it.
     ///
-    /// A client with a ``Spool`` also returns when the job is durable there, because the broker can't take it now or because earlier jobs
-    /// wait there: see ``EnqueuedJob/isSpooled``.
+    /// A client with a ``Spool`` also returns when the job is durable there, because the broker can't take it now or
+    /// because earlier jobs wait there: see ``EnqueuedJob/isSpooled``.
     ///
     /// - Parameters:
     ///   - job: The job.
-    ///   - delay: The time until the job is due, up to 2^28 - 1 seconds; the broker keeps the job until then. Delays over a minute are
-    ///     rounded up by less than a 32nd.
+    ///   - delay: The time until the job is due, up to 2^28 - 1 seconds; the broker keeps the job until then. Delays
+    ///     over a minute are rounded up by less than a 32nd.
     ///   - date: The time at which the job is due, instead of `delay`; a time in the past means at once.
     ///   - lane: The lane, instead of the job's own.
     ///   - queue: The queue, instead of the job's own.
     ///   - expiresAt: The time after which the job must not be started, instead of the job's ``Job/timeToLive``.
     ///   - timeLimits: The time that an attempt may take; each limit given overrides the one of the job's type.
-    ///   - id: The job's id; a new one by default. Two jobs with the same id are two jobs: noticing that is up to the handlers.
+    ///   - id: The job's id; a new one by default. Two jobs with the same id are two jobs: noticing that is up to the
+    ///     handlers.
     ///   - headers: Additional headers, which handlers find in ``JobContext/headers``.
     ///   - timeout: The time for which to try. `enqueue` never takes longer.
     /// - Returns: The job as it was enqueued.
-    /// - Throws: ``WarrenError``: for bad input before anything is sent; `notEnqueued` and `topologyFailed` if the broker is the
-    ///   reason, which say whether to try again; `spoolFull`, `spoolFailed` and `spoolTimedOut` if the spool had to take the job and
-    ///   couldn't. Also what a middleware throws.
+    /// - Throws: ``WarrenError``: for bad input before anything is sent; `notEnqueued` and `topologyFailed` if the
+    ///   broker is the reason, which say whether to try again; `spoolFull`, `spoolFailed` and `spoolTimedOut` if the
+    ///   spool had to take the job and couldn't. Also what a middleware throws.
     @discardableResult
     public func enqueue<Payload: Job>(
         _ job: Payload,
@@ -226,16 +228,18 @@ public final class JobClient: Sendable {
 
     // MARK: - The spool
 
-    /// A service that sends the spooled jobs when the broker is back: add it to the program's `ServiceGroup`, or run it beside its work.
+    /// A service that sends the spooled jobs when the broker is back: add it to the program's `ServiceGroup`, or run it
+    /// beside its work.
     ///
     /// Without it, or ``flushSpool(timeout:)``, spooled jobs stay in the file.
     public var replayer: SpoolReplayer { SpoolReplayer(self) }
 
-    /// Sends the spooled jobs, and returns when all of them are at the broker: for programs that run no ``replayer``, and before a
-    /// program ends.
+    /// Sends the spooled jobs, and returns when all of them are at the broker: for programs that run no ``replayer``,
+    /// and before a program ends.
     ///
     /// - Parameter timeout: The time for which to try.
-    /// - Throws: ``WarrenError`` with `notEnqueued` if jobs are left when it has passed: they stay in the spool; `CancellationError`.
+    /// - Throws: ``WarrenError`` with `notEnqueued` if jobs are left when it has passed: they stay in the spool;
+    ///   `CancellationError`.
     public func flushSpool(timeout: Duration = JobClient.defaultTimeout) async throws {
         guard let spool else { return }
         try await SpoolReplay.flush(spool, to: broker, timeout: timeout, clock: clock)
@@ -278,7 +282,7 @@ public struct EnqueueRequest: Sendable {
         if let expiresAt, expiresAt <= dueAt ?? now {
             throw WarrenError(
                 .invalidExpiry,
-                "The job '\(name.truncated(toBytes: 80))' would expire before it is due, so no worker would ever start it."
+                "The job '\(name.truncated(toBytes: 80))' would expire before it is due: no worker would start it."
             )
         }
         // A middleware may have changed it.
@@ -300,7 +304,8 @@ public struct EnqueuedJob: Sendable, Hashable {
     public let dueAt: Date?
     /// The time after which it is not started any more; `nil` for never.
     public let expiresAt: Date?
-    /// Whether it is in the client's ``Spool`` because the broker couldn't take it; the client's ``JobClient/replayer`` sends it later.
+    /// Whether it is in the client's ``Spool`` because the broker couldn't take it; the client's ``JobClient/replayer``
+    /// sends it later.
     public let isSpooled: Bool
 
     /// Creates an enqueued job with these fields, as tests need it.

@@ -8,8 +8,8 @@ import Foundation
 
 /// The way of a job to its queue: directly, or down the delay ladder until it is due.
 ///
-/// A route names the lane, not the level of the ladder: that follows from the time left when the job is published, so a route can be
-/// kept (as a ``Spool`` does) and used later.
+/// A route names the lane, not the level of the ladder: that follows from the time left when the job is published, so a
+/// route can be kept (as a ``Spool`` does) and used later.
 struct Route: Sendable, Hashable {
     /// The queue that the job goes to.
     var queue: QueueName
@@ -44,8 +44,8 @@ struct Route: Sendable, Hashable {
 
     /// The destination at which to publish a message so that it reaches `destination` after `delay`.
     ///
-    /// That is the delay ladder for a second and more. A shorter delay is left to the worker that receives the message: it waits until
-    /// the message's `eta`.
+    /// That is the delay ladder for a second and more. A shorter delay is left to the worker that receives the message:
+    /// it waits until the message's `eta`.
     static func destination(after delay: Duration, to destination: Destination) -> Destination {
         ladder(after: delay, to: destination) ?? destination
     }
@@ -65,9 +65,9 @@ struct Route: Sendable, Hashable {
 
 /// Arithmetic of delays, due times and expiries, with the limits of each.
 enum Timing {
-    /// When a job is due; `nil` for at once.
+    /// The time at which a job is due; `nil` for at once.
     ///
-    /// - Throws: `invalidDelay` for a negative delay, one beyond the ladder's, or both ways of saying it.
+    /// - Throws: `invalidDelay` if the delay is negative or longer than the ladder's, or if both are given.
     static func due(delay: Duration?, at date: Date?, now: Date) throws(WarrenError) -> Date? {
         let wait: Duration
         switch (delay, date) {
@@ -83,12 +83,12 @@ enum Timing {
         return wait <= .zero ? nil : date ?? now.addingTimeInterval(wait / .seconds(1))
     }
 
-    /// When a job expires that is worth starting for so long after it is due.
+    /// The time at which a job expires: its time to live after it is due.
     static func expiry(after timeToLive: Duration?, due: Date?, now: Date) -> Date? {
         timeToLive.map { (due ?? now).addingTimeInterval(max(.zero, $0) / .seconds(1)) }
     }
 
-    /// How long it is from one time to another; a time that is no number counts as now, one beyond a millennium as that.
+    /// The duration from one time to another, at most a millennium; zero if a time isn't a number.
     static func duration(from now: Date, to date: Date) -> Duration {
         let seconds = date.timeIntervalSince(now)
         guard !seconds.isNaN else { return .zero }

@@ -6,22 +6,23 @@ public import FoundationEssentials
 public import Foundation
 #endif
 
-/// A job's message in Celery's protocol v2: headers that say what and when, and a body `[args, kwargs, embed]`.
+/// A job's message in Celery's protocol v2: headers that name the job and its times, and a body `[args, kwargs,
+/// embed]`.
 ///
-/// An envelope keeps the message as it is. What decides about the job is read at once; everything else when it is asked for, and the
-/// body when the payload is.
+/// An envelope keeps the message unchanged. It decodes the headers that decide about the job at once, other headers on
+/// access, and the body in ``payload(as:)``.
 public struct Envelope: Sendable {
     /// The job's id, the same over all attempts.
     public let id: String
     /// The job's name.
     public let name: String
-    /// How many attempts were made before.
+    /// The number of earlier attempts.
     public let retries: Int
-    /// When the job is due; `nil` for at once.
+    /// The time at which the job is due; `nil` for at once.
     public let eta: Date?
-    /// After when the job is not to be started; `nil` for never.
+    /// The time after which the job must not be started; `nil` for never.
     public let expires: Date?
-    /// How long an attempt may take, as far as the message says; what it doesn't, the job's type does.
+    /// The time that an attempt may take; a limit that the message doesn't have is the one of the job's type.
     public let timeLimits: TimeLimits
     /// The message: properties with all headers, and the body's bytes.
     public let message: Message
@@ -44,47 +45,47 @@ public struct Envelope: Sendable {
         self.message = message
     }
 
-    /// Which attempt this message asks for, from 1.
+    /// The number of the attempt that this message asks for, from 1.
     public var attempt: Int { retries + 1 }
 
     /// All headers.
     public var headers: FieldTable { message.properties.headers ?? FieldTable() }
 
-    /// When the job was first enqueued, if a Warren client did it.
+    /// The time at which a Warren client first enqueued the job; `nil` for jobs of other clients.
     public var enqueuedAt: Date? {
         guard let value = message.properties.headers?[EnvelopeHeader.enqueuedAt] else { return nil }
         if case .int64(let microseconds) = value { return WireTime.date(microseconds: microseconds) }
         return WireTime.date(value)
     }
 
-    /// How often the broker delivered this message before; `nil` if it doesn't say.
+    /// The number of earlier deliveries of this message; `nil` if the broker doesn't count them.
     ///
     /// Quorum queues do.
     public var deliveryCount: Int? {
         message.properties.headers?[EnvelopeHeader.deliveryCount]?.integerValue.map { Int(clamping: $0) }
     }
 
-    /// True if the job is not to be started any more.
+    /// Whether the job must not be started any more.
     public func isExpired(at now: Date) -> Bool {
         guard let expires else { return false }
         return now >= expires
     }
-}
 
-extension Envelope {
-    /// The longest job name and id that are read, in bytes.
+    // MARK: - Decoding
+
+    /// The longest job name and id that are accepted, in bytes.
     static let maximumNameLength = 255
 
-    /// Reads a message's headers.
+    /// Decodes a message's headers.
     ///
-    /// The body is looked at only for its size.
+    /// Of the body only the size is checked.
     ///
-    /// - Throws: ``EnvelopeError``, saying what is wrong.
+    /// - Throws: ``EnvelopeError``.
     public init(decoding message: Message) throws(EnvelopeError) {
         var fields = Fields()
         if let headers = message.properties.headers {
             try Envelope.checkSize(of: headers)
-            for (name, value) in headers { fields.note(name, value) }
+            for (name, value) in headers { fields.collect(name, value) }
         }
         let name = try Envelope.text(fields.task, EnvelopeHeader.task, orElse: .missingTask)
         let id = try Envelope.text(fields.id, EnvelopeHeader.id, orElse: .missingID)
@@ -100,7 +101,7 @@ extension Envelope {
         )
     }
 
-    /// The headers that decide about a job, picked out in one walk over all of them.
+    /// The headers that decide about a job, collected in one pass over all headers.
     private struct Fields {
         var task: FieldValue?
         var id: FieldValue?
@@ -110,8 +111,9 @@ extension Envelope {
         var timeLimits: FieldValue?
         var compression: FieldValue?
 
-        /// Looks at the name's length first: comparing all names with all that are wanted would be most of the work of decoding.
-        mutating func note(_ name: String, _ value: FieldValue) {
+        /// Compares the name's length first: comparing every name with every wanted one would be most of the work of
+        /// decoding.
+        mutating func collect(_ name: String, _ value: FieldValue) {
             switch name.utf8.count {
             case 2: if name == EnvelopeHeader.id { id = value }
             case 3: if name == EnvelopeHeader.eta { eta = value }
@@ -135,7 +137,7 @@ extension Envelope {
         orElse code: EnvelopeError.Code
     ) throws(EnvelopeError) -> String {
         guard let value, value != .void else { throw EnvelopeError(code, "The message has no '\(header)' header.") }
-        guard case .string(let text) = value else { throw EnvelopeError(code, "The '\(header)' header is not a text.") }
+        guard case .string(let text) = value else { throw EnvelopeError(code, "The '\(header)' header is not text.") }
         if text.isEmpty { throw EnvelopeError(code, "The '\(header)' header is empty.") }
         if text.utf8.count > maximumNameLength {
             throw EnvelopeError(.invalidHeader, "The '\(header)' header is longer than \(maximumNameLength) bytes.")
@@ -165,8 +167,8 @@ extension Envelope {
 
     private static func checkContent(_ message: Message, compression: FieldValue?) throws(EnvelopeError) {
         if let compression, compression != .void, compression != "" {
-            let algorithm = compression.stringValue.map { $0.truncated(toBytes: 60) } ?? "something that is not a text"
-            throw EnvelopeError(.compressed, "The body is compressed ('\(algorithm)'), which can't be undone here.")
+            let algorithm = compression.stringValue.map { $0.truncated(toBytes: 60) } ?? "something that is not text"
+            throw EnvelopeError(.compressed, "The body is compressed ('\(algorithm)'), which can't be decompressed.")
         }
         try checkContentType(message.properties.contentType)
         try checkContentEncoding(message.properties.contentEncoding)
@@ -180,7 +182,7 @@ extension Envelope {
         guard let type else {
             throw EnvelopeError(.wrongContentType, "The message has no content type; it must be application/json.")
         }
-        // Stricter readers take the bare type only; a parameter or capitals make no other format of it.
+        // Celery takes the bare type only, but a parameter or capitals don't change the format.
         let bare = type.lowercased().prefix { $0 != ";" && $0 != " " }
         if bare == "application/json" { return }
         throw EnvelopeError(
@@ -197,14 +199,15 @@ extension Envelope {
             "The content encoding is '\(encoding.truncated(toBytes: 60))'; it must be utf-8."
         )
     }
-}
 
-extension Envelope {
+    // MARK: - Copies to publish
+
     /// The message for the next attempt.
     ///
-    /// Body, id and all headers stay, but `retries` is one higher, `eta` says when it is due, `parent_id` is the job's own id (as
-    /// Celery has it), the failure is added to the history, and what a broker added on the way (`x-death` and its like) is gone.
-    public func retried(after delay: Duration, error: any Error, worker: String, now: Date) -> Message {
+    /// Body, id and headers stay, except that `retries` is one higher, `eta` is the time at which the attempt is due,
+    /// `parent_id` is the job's own id (as in Celery), the failure is added to the history, and the headers that a
+    /// broker added (`x-death` and the like) are removed.
+    package func retried(after delay: Duration, error: any Error, worker: String, now: Date) -> Message {
         Envelope.republished(message) { headers in
             headers[EnvelopeHeader.retries] = .integer(Int64(retries + 1))
             headers[EnvelopeHeader.eta] = .string(WireTime.text(now.addingTimeInterval(delay / .seconds(1))))
@@ -216,15 +219,17 @@ extension Envelope {
         }
     }
 
-    /// The message for the dead queue: as it came, with the record in its headers and without what a broker added on the way.
+    /// The message for the dead queue: as delivered, with the record in its headers and without the headers that a
+    /// broker added.
     ///
-    /// It takes any message, because what can't be read as an envelope must be kept too.
-    public static func deadLetter(_ message: Message, record: FailureRecord) -> Message {
+    /// It takes any message, because a message that can't be decoded as an envelope must be kept too.
+    package static func deadLetter(_ message: Message, record: FailureRecord) -> Message {
         republished(message) { record.write(to: &$0) }
     }
 
-    /// The message for the parked queue: as it came, with where it came from, without what a broker added on the way.
-    public static func parked(_ message: Message, from destination: Destination, now: Date) -> Message {
+    /// The message for the parked queue: as delivered, with its origin in its headers and without the headers that a
+    /// broker added.
+    package static func parked(_ message: Message, from destination: Destination, now: Date) -> Message {
         republished(message) { headers in
             headers[EnvelopeHeader.originalExchange] = .string(destination.exchange.truncated(toBytes: 255))
             headers[EnvelopeHeader.originalRoutingKey] = .string(destination.routingKey.truncated(toBytes: 255))
@@ -232,10 +237,12 @@ extension Envelope {
         }
     }
 
-    /// A dead letter or parked message as it was before, with all its attempts: without the record, `retries` back at 0.
+    /// The message that replays a dead letter or a parked job with all its attempts: without the record, and with
+    /// `retries` at 0.
     ///
-    /// An `eta` goes too, and an `expires` that has passed or can't be read, so that the job runs when it is replayed.
-    public static func replayed(_ message: Message, now: Date) -> Message {
+    /// An `eta` is removed too, and so is an `expires` that has passed or can't be decoded, so that the replayed job
+    /// runs.
+    package static func replayed(_ message: Message, now: Date) -> Message {
         republished(message) { headers in
             FailureRecord.remove(from: &headers)
             headers[EnvelopeHeader.parkedAt] = nil
@@ -249,7 +256,7 @@ extension Envelope {
 
     /// A copy to publish.
     ///
-    /// It has no `expiration`, with which the broker would drop it on the way or cut a delay short, and no user,
+    /// It has no `expiration`, with which the broker would drop it on the way or cut a delay short, and no user id,
     /// because the broker refuses any but the publisher's own.
     private static func republished(_ message: Message, change: (inout FieldTable) -> Void) -> Message {
         var message = message
@@ -265,10 +272,10 @@ extension Envelope {
     }
 }
 
-/// Headers that a broker put on a message or acts upon, and that must not go out again with a copy.
+/// The headers that a broker added to a message or acts upon, and that a copy must not have.
 ///
-/// Brokers before 4.0 read a republished `x-death` as the message's own history and drop a message that seems to go round in circles;
-/// `CC` and `BCC` would send each copy to further queues.
+/// Brokers before 4.0 take a republished `x-death` for the message's own history and drop a message that seems to
+/// cycle; `CC` and `BCC` would send each copy to further queues.
 enum BrokerHeaders {
     static func remove(from headers: inout FieldTable) {
         headers.removeAll { name, _ in contains(name) }

@@ -1,14 +1,14 @@
 import AMQP
 
 extension Envelope {
-    /// How many headers a job may have; Celery sends some twenty.
-    public static let maximumHeaderCount = 1_000
-    /// How deeply a body's JSON may be nested, the body's own array and the keyword arguments included.
+    /// The most headers that a job may have; Celery sends some twenty.
+    package static let maximumHeaderCount = 1_000
+    /// The deepest nesting of a body's JSON, the body's own array and the keyword arguments included.
     ///
     /// It is bounded because decoding takes stack at each level.
-    public static let maximumBodyDepth = 128
+    package static let maximumBodyDepth = 128
 
-    /// Checks what headers may be, whoever wrote them.
+    /// Checks number, depth and size of headers, whoever wrote them.
     static func checkSize(of headers: FieldTable) throws(EnvelopeError) {
         guard headers.count <= maximumHeaderCount else {
             throw EnvelopeError(
@@ -36,7 +36,7 @@ extension Envelope {
 }
 
 extension FieldValue {
-    /// True if tables and arrays are nested in it for more than `levels`, which bounds the recursion too.
+    /// Whether tables and arrays are nested in it for more than `levels`, which bounds the recursion too.
     fileprivate func isDeeper(than levels: Int) -> Bool {
         switch self {
         case .array(let elements): levels == 0 || elements.contains { $0.isDeeper(than: levels - 1) }
@@ -48,23 +48,25 @@ extension FieldValue {
 
 /// Keeps headers small enough to be sent.
 ///
-/// AMQP puts all properties of a message into one frame, and a frame has at most 131,072 bytes unless both sides agree on more: a
-/// broker closes the connection on a larger one.
+/// AMQP puts all properties of a message into one frame, and a frame has at most 131,072 bytes unless both sides agree
+/// on more. A broker closes the connection on a larger one.
 enum HeaderLimits {
-    /// The most bytes of headers; what is left of the frame is for the other properties, each at most 256 bytes.
+    /// The most bytes of headers.
+    ///
+    /// The rest of the frame is for the other properties, each at most 256 bytes.
     static let maximumSize = 120_000
 
-    /// More than any header has that Warren writes itself.
-    private static let largestOfOurs = 24_000
+    /// More bytes than any header that Warren writes itself.
+    private static let largestOwnHeader = 24_000
 
-    /// What a job can't do without.
+    /// The headers without which a job can't be executed.
     private static let essential: Set<String> = [
         EnvelopeHeader.task, EnvelopeHeader.id, EnvelopeHeader.retries, EnvelopeHeader.eta, EnvelopeHeader.expires,
     ]
 
-    /// Removes the largest headers, those that aren't ours first, until the rest fits, and notes their names.
+    /// Removes the largest headers, foreign ones first, until the rest fits, and records their names in a header.
     ///
-    /// One walk and one sort: a message from elsewhere may have as many headers as fit into a frame.
+    /// It takes one pass and one sort, because a foreign message may have as many headers as fit into a frame.
     static func trim(_ headers: inout FieldTable) {
         var excess = headers.wireSize - maximumSize
         guard excess > 0 else { return }
@@ -88,17 +90,17 @@ enum HeaderLimits {
     }
 
     private static func isKept(_ name: String, _ value: FieldValue) -> Bool {
-        (name.hasPrefix("warren-") || essential.contains(name)) && value.wireSize <= largestOfOurs
+        (name.hasPrefix("warren-") || essential.contains(name)) && value.wireSize <= largestOwnHeader
     }
 }
 
 extension FieldTable {
-    /// How many bytes the table takes on the wire.
+    /// The number of bytes that the table takes on the wire.
     var wireSize: Int { reduce(4) { $0 + 1 + $1.name.utf8.count + $1.value.wireSize } }
 }
 
 extension FieldValue {
-    /// How many bytes the value takes on the wire, with its type's letter.
+    /// The number of bytes that the value takes on the wire, with the letter of its type.
     var wireSize: Int {
         switch self {
         case .void: 1

@@ -7,15 +7,17 @@ import Foundation
 #endif
 
 extension Envelope {
-    /// The payload: the job's keyword arguments as a value.
+    /// Decodes the payload: the job's keyword arguments as a value.
     ///
-    /// A `Date` in it may have any format of Celery's times; `NaN` and `Infinity`, which Python writes bare, are read too.
+    /// A `Date` in it may have any format of Celery's times; `NaN` and `Infinity`, which Python writes bare, are
+    /// accepted too.
     ///
-    /// - Throws: ``EnvelopeError`` with `notJSON`, `tooDeep`, `notThreeParts`, `positionalArguments` or `payloadMismatch`.
+    /// - Throws: ``EnvelopeError`` with `notJSON`, `tooDeep`, `notThreeParts`, `positionalArguments` or
+    ///   `payloadMismatch`.
     public func payload<Payload: Decodable>(as type: Payload.Type) throws(EnvelopeError) -> Payload {
         try checkNesting()
-        // Our own bodies have a frame that is always the same. If what stands inside it is one JSON value, the whole is what it should
-        // be; if not, the reading of the whole says what is wrong.
+        // Our own bodies always have the same frame. If its content is one JSON value, the whole body is valid; if it
+        // isn't, decoding the whole body finds out what is wrong.
         if let kwargs = EnvelopeBody.payload(of: message.body),
             let payload = try? PayloadDecoding.decoder.decode(type, from: Data(kwargs))
         {
@@ -39,7 +41,7 @@ extension Envelope {
         }
     }
 
-    /// Python's `json` writes numbers that JSON doesn't have; JSON5 has them.
+    /// Decodes with JSON5, which has the numbers that Python's `json` writes and JSON doesn't have.
     private func lenientPayload<Payload: Decodable>(as type: Payload.Type) throws(EnvelopeError) -> Payload {
         let notJSON = EnvelopeError(.notJSON, "The body is not JSON.")
         guard EnvelopeBody.mayHoldPythonNumbers(message.body) else { throw notJSON }
@@ -55,13 +57,13 @@ extension Envelope {
 }
 
 extension EnvelopeBody {
-    /// True if the bytes `NaN` or `Infinity` occur anywhere.
-    static func mayHoldPythonNumbers(_ body: [UInt8]) -> Bool {
+    /// Whether the bytes `NaN` or `Infinity` occur anywhere.
+    fileprivate static func mayHoldPythonNumbers(_ body: [UInt8]) -> Bool {
         body.containsSequence(of: Array("NaN".utf8)) || body.containsSequence(of: Array("Infinity".utf8))
     }
 
-    /// Reads a whole body in one pass, and says which part is wrong.
-    struct Parts<Kwargs: Decodable>: Decodable {
+    /// Decodes a whole body in one pass, and throws an error about the part that is wrong.
+    fileprivate struct Parts<Kwargs: Decodable>: Decodable {
         let kwargs: Kwargs
 
         init(from decoder: any Decoder) throws {
@@ -80,7 +82,10 @@ extension EnvelopeBody {
             guard args.isAtEnd else {
                 throw EnvelopeError(
                     .positionalArguments,
-                    "The job was called with \(args.count.map(String.init) ?? "") positional arguments; it takes keyword arguments only."
+                    """
+                    The job was called with \(args.count.map(String.init) ?? "") positional arguments; it takes \
+                    keyword arguments only.
+                    """
                 )
             }
             var probe = parts
@@ -90,8 +95,8 @@ extension EnvelopeBody {
             do {
                 kwargs = try parts.decode(Kwargs.self)
             } catch {
-                // The JSON is sound here, so whatever is thrown is about a value. Foundation throws some of it (a number that doesn't
-                // fit) in a type of its own.
+                // The JSON is valid here, so any error is about a value. Foundation throws some (for a number that
+                // doesn't fit) that are not a `DecodingError`.
                 throw EnvelopeError(.payloadMismatch, PayloadDecoding.explain(error, droppingPath: 1))
             }
             guard (try? parts.nestedContainer(keyedBy: PayloadDecoding.AnyKey.self)) != nil else {
@@ -111,14 +116,14 @@ extension [UInt8] {
     }
 }
 
-/// How payloads become JSON and back: dates as ISO 8601 text, data as base64, the rest as Foundation has it.
+/// Decodes payloads: dates from ISO 8601 text, data from base64, the rest as Foundation does.
 ///
-/// Encoders and decoders keep nothing from one use to the next, so one of each serves all threads.
+/// Decoders keep nothing from one use to the next, so one of each serves all threads.
 enum PayloadDecoding {
-    static let decoder = makeDecoder()
+    fileprivate static let decoder = makeDecoder()
 
-    /// Takes the bare `NaN` and `Infinity` that Python writes.
-    static let lenientDecoder: JSONDecoder = {
+    /// Accepts the bare `NaN` and `Infinity` that Python writes.
+    fileprivate static let lenientDecoder: JSONDecoder = {
         let decoder = makeDecoder()
         decoder.allowsJSON5 = true
         return decoder
@@ -136,7 +141,7 @@ enum PayloadDecoding {
         return decoder
     }
 
-    /// Checks that a text is a JSON object, and gives its bytes.
+    /// The bytes of a text, which must be a JSON object.
     ///
     /// - Throws: `payloadNotEncodable`.
     static func object(_ json: String, job: String) throws(WarrenError) -> Data {
@@ -153,7 +158,7 @@ enum PayloadDecoding {
         return data
     }
 
-    /// Any object, whatever is in it.
+    /// Any object, whatever it contains.
     private struct AnyObject: Decodable {
         struct Mismatch: Error {}
 
@@ -167,15 +172,15 @@ enum PayloadDecoding {
     }
 
     /// Any key of an object.
-    struct AnyKey: CodingKey {
+    fileprivate struct AnyKey: CodingKey {
         let stringValue: String
         let intValue: Int? = nil
         init?(stringValue: String) { self.stringValue = stringValue }
         init?(intValue: Int) { nil }
     }
 
-    /// Says in a sentence where a value doesn't fit its type, without showing the value.
-    static func explain(_ error: any Error, droppingPath dropped: Int) -> String {
+    /// A sentence about the place at which a value doesn't fit its type, without the value.
+    fileprivate static func explain(_ error: any Error, droppingPath dropped: Int) -> String {
         func place(_ path: [any CodingKey]) -> String {
             let path = path.dropFirst(dropped).map { $0.intValue.map { "[\($0)]" } ?? $0.stringValue }
             return path.isEmpty
@@ -197,9 +202,9 @@ enum PayloadDecoding {
     }
 }
 
-/// How deeply JSON is nested, found without recursion and before a decoder sees it.
-enum JSONNesting {
-    /// What a scan of JSON shows.
+/// The nesting depth of JSON, checked without recursion before a decoder sees it.
+private enum JSONNesting {
+    /// The result of a scan.
     enum Finding: Equatable {
         case fits
         case tooDeep
@@ -207,7 +212,7 @@ enum JSONNesting {
         case notJSON
     }
 
-    /// Looks for more than `limit` levels of arrays and objects.
+    /// Checks for more than `limit` levels of arrays and objects.
     static func scan(_ body: [UInt8], limit: Int) -> Finding {
         var depth = 0
         var isInString = false

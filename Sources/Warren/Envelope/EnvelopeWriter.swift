@@ -1,30 +1,26 @@
-public import AMQP
+package import AMQP
 
 #if canImport(FoundationEssentials)
-public import FoundationEssentials
+package import FoundationEssentials
 #else
-public import Foundation
+package import Foundation
 #endif
 
-/// Makes new jobs' messages; what is the same in all of them is prepared once.
+/// Encodes new jobs as messages.
 struct EnvelopeWriter: Sendable {
-    /// The most of a payload that `kwargsrepr` shows, in bytes, as Celery cuts it.
-    static let reprLimit = 1024
+    /// The most bytes of a payload in `kwargsrepr`, as in Celery.
+    private static let reprLimit = 1024
 
-    /// Which process sends: `gen<pid>@<host>`.
-    let origin: String
-    /// Whether the beginning of the payload is put into a header, where Celery's tools look for it.
-    let showsPayload: Bool
-
-    init(origin: String = EnvelopeWriter.ownOrigin, showsPayload: Bool = true) {
-        self.origin = origin
-        self.showsPayload = showsPayload
-    }
-
-    static let ownOrigin: String = {
+    /// The sending process: `gen<pid>@<host>`.
+    static let origin: String = {
         let process = ProcessInfo.processInfo
         return "gen\(process.processIdentifier)@\(process.hostName.truncated(toBytes: 200))"
     }()
+
+    /// Whether the beginning of the payload is copied into a header, where Celery's tools look for it.
+    private let showsPayload: Bool
+
+    init(showsPayload: Bool = true) { self.showsPayload = showsPayload }
 
     /// Keeps nothing from one use to the next, so one serves all threads.
     private static let encoder: JSONEncoder = {
@@ -54,7 +50,10 @@ struct EnvelopeWriter: Sendable {
         guard data.first == UInt8(ascii: "{") else {
             throw WarrenError(
                 .payloadNotEncodable,
-                "The payload of the job '\(Payload.name.truncated(toBytes: 80))' is not a JSON object: its type must encode with keys."
+                """
+                The payload of the job '\(Payload.name.truncated(toBytes: 80))' is not a JSON object: its type \
+                must encode with keys.
+                """
             )
         }
         return data
@@ -68,8 +67,8 @@ struct EnvelopeWriter: Sendable {
             throw WarrenError(
                 .payloadTooLarge,
                 """
-                The payload of the job '\(request.name.truncated(toBytes: 80))' has \(request.payload.count) bytes; brokers take messages of at \
-                most 16 MiB. Put the data elsewhere and send a reference.
+                The payload of the job '\(request.name.truncated(toBytes: 80))' has \(request.payload.count) bytes; \
+                brokers take messages of at most 16 MiB. Store the data elsewhere and send a reference.
                 """
             )
         }
@@ -102,7 +101,7 @@ struct EnvelopeWriter: Sendable {
         table.append(request.parentID.map(FieldValue.string) ?? .void, uniqueName: EnvelopeHeader.parentID)
         table.append("()", uniqueName: EnvelopeHeader.argsRepr)
         table.append(.string(representation(of: request.payload)), uniqueName: EnvelopeHeader.kwargsRepr)
-        table.append(.string(origin), uniqueName: EnvelopeHeader.origin)
+        table.append(.string(EnvelopeWriter.origin), uniqueName: EnvelopeHeader.origin)
         table.append(.bool(true), uniqueName: EnvelopeHeader.ignoreResult)
         table.append(.int32(0), uniqueName: EnvelopeHeader.replacedTaskNesting)
         table.append(.void, uniqueName: EnvelopeHeader.stampedHeaders)
@@ -121,7 +120,7 @@ struct EnvelopeWriter: Sendable {
     private func representation(of payload: Data) -> String {
         guard showsPayload else { return "{…}" }
         if payload.count <= EnvelopeWriter.reprLimit { return String(decoding: payload, as: UTF8.self) }
-        // Up to three bytes more than the limit, so that the cut is made between characters and not where bytes are missing.
+        // A few bytes more than the limit, so that the text is cut between characters and not inside one.
         return String(decoding: payload.prefix(EnvelopeWriter.reprLimit + 4), as: UTF8.self).truncated(
             toBytes: EnvelopeWriter.reprLimit
         )
@@ -142,12 +141,15 @@ struct EnvelopeWriter: Sendable {
         guard table.wireSize <= HeaderLimits.maximumSize else {
             throw WarrenError(
                 .headersTooLarge,
-                "The headers of the job '\(job.truncated(toBytes: 80))' take \(table.wireSize) bytes; at most \(HeaderLimits.maximumSize) fit into a message."
+                """
+                The headers of the job '\(job.truncated(toBytes: 80))' take \(table.wireSize) bytes; at most \
+                \(HeaderLimits.maximumSize) fit into a message.
+                """
             )
         }
     }
 
-    /// What a caller's header can't replace, because a worker would not know the job, or take it for another.
+    /// The headers that a caller can't replace, because a worker would not recognize the job, or take it for another.
     private static let protected: Set<String> = [
         EnvelopeHeader.lang, EnvelopeHeader.task, EnvelopeHeader.id, EnvelopeHeader.eta, EnvelopeHeader.expires,
         EnvelopeHeader.retries, EnvelopeHeader.timeLimit, EnvelopeHeader.compression, EnvelopeHeader.enqueuedAt,
@@ -157,7 +159,7 @@ struct EnvelopeWriter: Sendable {
 
 /// The body `[args, kwargs, embed]`.
 enum EnvelopeBody {
-    /// What callbacks and chains a job has: none.
+    /// A job without callbacks and chains.
     static let embed = #"{"callbacks":null,"errbacks":null,"chain":null,"chord":null}"#
 
     private static let prefix = Array("[[],".utf8)
@@ -173,12 +175,12 @@ enum EnvelopeBody {
         return body
     }
 
-    /// How long such a body is.
+    /// The size of such a body.
     static func size(payload: Int) -> Int { prefix.count + payload + suffix.count }
 
-    /// What stands where the keyword arguments do, if the body has the frame that ``make(payload:)`` gives it.
+    /// The bytes in the place of the keyword arguments; `nil` if the body doesn't have the frame of ``make(payload:)``.
     ///
-    /// It need not be one value: `[[],1,2,{…}]` has the frame too.
+    /// They aren't always one value: `[[],1,2,{…}]` has the frame too.
     static func payload(of body: [UInt8]) -> ArraySlice<UInt8>? {
         guard body.count >= prefix.count + 2 + suffix.count else { return nil }
         let payload = body[prefix.count..<(body.count - suffix.count)]
@@ -190,15 +192,10 @@ enum EnvelopeBody {
 }
 
 extension Envelope {
-    /// A new job's envelope, as a client sends it.
+    /// A new job's envelope, as a client sends it: for tests and the fuzzer.
     ///
-    /// - Parameter id: The job's id; a new one by default.
-    /// - Parameter eta: When the job is due, if not at once.
-    /// - Parameter expires: After when the job is not to be started.
-    /// - Parameter timeLimits: How long an attempt may take, where it isn't for the job's type to say.
-    /// - Parameter headers: More headers; those that the protocol needs can't be replaced.
     /// - Throws: ``WarrenError`` with `payloadNotEncodable`, `payloadTooLarge` or `headersTooLarge`.
-    public init(
+    package init(
         encoding job: some Job,
         id: String? = nil,
         lane: Lane = .normal,
@@ -231,89 +228,89 @@ extension Envelope {
 ///
 /// The first group is Celery's message protocol v2
 /// (<https://docs.celeryq.dev/en/stable/internals/protocol.html>); those with `warren-` are ours.
-public enum EnvelopeHeader {
+package enum EnvelopeHeader {
     /// The language of the producer.
-    public static let lang = "lang"
+    package static let lang = "lang"
     /// The job's name.
     ///
     /// Required.
-    public static let task = "task"
+    package static let task = "task"
     /// The job's id.
     ///
     /// Required.
-    public static let id = "id"
-    /// A name to show instead of the job's.
-    public static let shadow = "shadow"
-    /// When the job is due, ISO 8601.
-    public static let eta = "eta"
-    /// After when the job is not to be started, ISO 8601.
-    public static let expires = "expires"
+    package static let id = "id"
+    /// A name to display instead of the job's.
+    package static let shadow = "shadow"
+    /// The time at which the job is due, ISO 8601.
+    package static let eta = "eta"
+    /// The time after which the job must not be started, ISO 8601.
+    package static let expires = "expires"
     /// The id of the group the job belongs to.
-    public static let group = "group"
+    package static let group = "group"
     /// The job's place in its group.
-    public static let groupIndex = "group_index"
-    /// How many attempts were made.
-    public static let retries = "retries"
+    package static let groupIndex = "group_index"
+    /// The number of earlier attempts.
+    package static let retries = "retries"
     /// Time limits in seconds: hard, soft.
-    public static let timeLimit = "timelimit"
+    package static let timeLimit = "timelimit"
     /// The id of the first job of the workflow.
-    public static let rootID = "root_id"
+    package static let rootID = "root_id"
     /// The id of the job that enqueued this one; on a retry, the job's own.
-    public static let parentID = "parent_id"
-    /// The positional arguments, to be read by people.
-    public static let argsRepr = "argsrepr"
-    /// The keyword arguments, to be read by people.
-    public static let kwargsRepr = "kwargsrepr"
-    /// Which process sent the job first.
-    public static let origin = "origin"
-    /// Whether a result is unwanted.
-    public static let ignoreResult = "ignore_result"
-    /// How often the job replaced itself.
-    public static let replacedTaskNesting = "replaced_task_nesting"
+    package static let parentID = "parent_id"
+    /// The positional arguments, for people.
+    package static let argsRepr = "argsrepr"
+    /// The keyword arguments, for people.
+    package static let kwargsRepr = "kwargsrepr"
+    /// The process that first sent the job.
+    package static let origin = "origin"
+    /// Whether no result is wanted.
+    package static let ignoreResult = "ignore_result"
+    /// The number of times that the job replaced itself.
+    package static let replacedTaskNesting = "replaced_task_nesting"
     /// The names of the stamps.
-    public static let stampedHeaders = "stamped_headers"
+    package static let stampedHeaders = "stamped_headers"
     /// The stamps.
-    public static let stamps = "stamps"
-    /// How the body is compressed.
-    public static let compression = "compression"
+    package static let stamps = "stamps"
+    /// The compression of the body.
+    package static let compression = "compression"
 
     /// The broker's count of earlier deliveries, on quorum queues.
-    public static let deliveryCount = "x-delivery-count"
+    package static let deliveryCount = "x-delivery-count"
 
-    /// When the job was first enqueued: microseconds since 1970.
-    public static let enqueuedAt = "warren-enqueued-at"
+    /// The time at which the job was first enqueued: microseconds since 1970.
+    package static let enqueuedAt = "warren-enqueued-at"
     /// The lane the job was enqueued to, if it isn't the normal one.
-    public static let lane = "warren-lane"
+    package static let lane = "warren-lane"
     /// The failures so far: an array of tables, the oldest first.
-    public static let history = "warren-history"
-    /// How many failures there were, also those that ``history`` no longer holds.
-    public static let failures = "warren-failures"
-    /// When the job failed first, ISO 8601.
-    public static let firstFailedAt = "warren-first-failed-at"
-    /// When the job failed last, ISO 8601.
-    public static let lastFailedAt = "warren-last-failed-at"
-    /// Why the job is in the dead queue.
-    public static let deadReason = "warren-dead-reason"
-    /// When the job was moved to the dead queue, ISO 8601.
-    public static let deadAt = "warren-dead-at"
+    package static let history = "warren-history"
+    /// The number of failures, including those that ``history`` no longer holds.
+    package static let failures = "warren-failures"
+    /// The time of the first failure, ISO 8601.
+    package static let firstFailedAt = "warren-first-failed-at"
+    /// The time of the last failure, ISO 8601.
+    package static let lastFailedAt = "warren-last-failed-at"
+    /// The reason why the job is in the dead queue.
+    package static let deadReason = "warren-dead-reason"
+    /// The time at which the job was moved to the dead queue, ISO 8601.
+    package static let deadAt = "warren-dead-at"
     /// The type of the last error.
-    public static let errorType = "warren-error-type"
+    package static let errorType = "warren-error-type"
     /// The message of the last error.
-    public static let errorMessage = "warren-error-message"
-    /// More about the last error.
-    public static let errorDetails = "warren-error-details"
-    /// When the job was parked, ISO 8601.
-    public static let parkedAt = "warren-parked-at"
+    package static let errorMessage = "warren-error-message"
+    /// The details of the last error.
+    package static let errorDetails = "warren-error-details"
+    /// The time at which the job was parked, ISO 8601.
+    package static let parkedAt = "warren-parked-at"
     /// The exchange through which the job came to its queue.
-    public static let originalExchange = "warren-original-exchange"
+    package static let originalExchange = "warren-original-exchange"
     /// The routing key with which the job came to its queue.
-    public static let originalRoutingKey = "warren-original-routing-key"
-    /// In the record of a suspected job's start: the job's id.
+    package static let originalRoutingKey = "warren-original-routing-key"
+    /// In a crash record: the job's id.
     static let startedJob = "warren-started-job"
-    /// In the record of a suspected job's start: the worker.
+    /// In a crash record: the worker that started the job.
     static let startedBy = "warren-started-by"
-    /// In the record of a suspected job's start: when, ISO 8601.
+    /// In a crash record: the time of the start, ISO 8601.
     static let startedAt = "warren-started-at"
-    /// Names of headers that had to go so that the others fit into one frame.
-    public static let droppedHeaders = "warren-dropped-headers"
+    /// The names of headers that were removed so that the others fit into one frame.
+    package static let droppedHeaders = "warren-dropped-headers"
 }

@@ -6,12 +6,12 @@ import FoundationEssentials
 import Foundation
 #endif
 
-/// Times as Celery writes and reads them: ISO 8601 in text, to the microsecond.
+/// Times as Celery writes and reads them: ISO 8601 text, to the microsecond.
 ///
-/// Written by hand because each job's headers hold such times and a general formatter costs more than the rest of the envelope. Dates
-/// are those of the proleptic Gregorian calendar; leap seconds don't exist, as in Unix time.
+/// Written by hand because each job's headers hold such times and a general formatter costs more than the rest of the
+/// envelope. Dates are those of the proleptic Gregorian calendar; leap seconds don't exist, as in Unix time.
 enum WireTime {
-    /// 0001-01-01T00:00:00Z and 9999-12-31T23:59:59Z in Unix seconds: what four digits of year can say.
+    /// 0001-01-01T00:00:00Z to 9999-12-31T23:59:59Z in Unix seconds: the range of four-digit years.
     private static let range: ClosedRange<Int64> = -62_135_596_800...253_402_300_799
     private static let secondsPerDay: Int64 = 86_400
 
@@ -23,7 +23,7 @@ enum WireTime {
         return Int64((seconds * 1_000_000).rounded())
     }
 
-    /// The time that is so many microseconds after 1970; `nil` beyond the years 1 to 9999.
+    /// The time this number of microseconds after 1970; `nil` beyond the years 1 to 9999.
     static func date(microseconds: Int64) -> Date? {
         guard range.contains(microseconds / 1_000_000) else { return nil }
         return Date(timeIntervalSince1970: Double(microseconds) / 1_000_000)
@@ -54,10 +54,11 @@ enum WireTime {
         return String(decoding: bytes, as: UTF8.self)
     }
 
-    /// Reads a time in any format that Celery's own reader takes (and that producers send): extended or basic ISO 8601, `T` or a space,
-    /// a date alone, 1 to 9 digits of fraction, `Z`, `+00:00`, `+0000`, `+00` or no offset, which means UTC.
+    /// Reads a time in any format that Celery's own reader accepts (and that producers send): extended or basic ISO
+    /// 8601, `T` or a space, a date alone, 1 to 9 digits of fraction, `Z`, `+00:00`, `+0000`, `+00` or no offset, which
+    /// means UTC.
     ///
-    /// What is finer than a microsecond is cut off.
+    /// Fractions of a microsecond are cut off.
     static func date(_ text: String) -> Date? {
         var reader = WireTimeReader(text)
         return reader?.read()
@@ -85,8 +86,8 @@ enum WireTime {
         }
     }
 
-    // The two conversions count in years that begin on 1 March, so that the leap day comes last, and in eras of 400 years
-    // (146,097 days), in which the calendar repeats. Day 0 is 1970-01-01; 719,468 days before it is 0000-03-01.
+    // The two conversions count in years that begin on 1 March, so that the leap day comes last, and in eras of 400
+    // years (146,097 days), in which the calendar repeats. Day 0 is 1970-01-01; 719,468 days before it is 0000-03-01.
 
     static func day(year: Int64, month: Int64, dayOfMonth: Int64) -> Int64 {
         let shiftedYear = month > 2 ? year : year - 1
@@ -118,8 +119,8 @@ extension Int64 {
 
 /// Reads one ISO 8601 time from left to right.
 ///
-/// Every failed step gives `nil`, and nothing is left over at the end.
-struct WireTimeReader {
+/// A step that fails returns `nil`, and the whole text must be used up at the end.
+private struct WireTimeReader {
     private let bytes: [UInt8]
     private var position = 0
 

@@ -6,10 +6,11 @@ import FoundationEssentials
 import Foundation
 #endif
 
-/// A job: what is to be done, as a value that a service sends and a worker receives.
+/// A unit of background work: the payload that a service enqueues and a worker executes.
 ///
-/// The stored properties are the payload. They must encode to a JSON object; its keys are the keyword arguments that a worker in
-/// another language sees. Services and workers share the type; the handler is registered with the worker alone.
+/// The stored properties are the payload. They must encode to a JSON object; its keys are the keyword arguments that a
+/// worker in another language sees. Services and workers share the type; the handler is registered with the worker
+/// alone.
 ///
 /// ```swift
 /// struct SendEmail: Job {
@@ -21,21 +22,24 @@ import Foundation
 /// }
 /// ```
 ///
-/// Every job runs *at least* once: a worker that dies in mid-job gives it to another one. Write handlers so that a repetition does no harm.
+/// Every job runs *at least* once: if a worker dies while it runs a job, another worker runs it again. Write handlers
+/// so that a repetition does no harm.
 public protocol Job: Codable, Sendable {
-    /// The name on the wire, such as `emails.send`. It is explicit, so that renaming the type doesn't orphan jobs that wait.
+    /// The name on the wire, such as `emails.send`. It is explicit, so that renaming the type doesn't orphan waiting
+    /// jobs.
     static var name: String { get }
-    /// The queue the job goes to unless the caller of `enqueue` says otherwise.
+    /// The queue the job goes to unless the caller of `enqueue` names another.
     static var queue: QueueName { get }
-    /// What happens after a failure. Default: 8 attempts, with growing random delays of up to 1 second, 2, 4, … at most 10 minutes.
+    /// The policy for failures. Default: 8 attempts, with growing random delays of up to 1 second, 2, 4, … at most 10
+    /// minutes.
     static var retry: RetryPolicy { get }
-    /// The lane the job goes to unless the caller says otherwise. Default: ``Lane/normal``.
+    /// The lane the job goes to unless the caller names another. Default: ``Lane/normal``.
     static var lane: Lane { get }
-    /// How long after it is due the job is still worth starting; `nil`, the default, for ever.
+    /// The time after its due time for which the job is worth starting; `nil`, the default, for no limit.
     static var timeToLive: Duration? { get }
-    /// What happens to a job of this kind that expired before it was started. Default: ``ExpiryPolicy/keep``.
+    /// The policy for a job of this kind that expired before it was started. Default: ``ExpiryPolicy/keep``.
     static var expiryPolicy: ExpiryPolicy { get }
-    /// How long one attempt may take. Default: ``TimeLimits/none``.
+    /// The time that one attempt may take. Default: ``TimeLimits/none``.
     static var timeLimits: TimeLimits { get }
 }
 
@@ -52,38 +56,44 @@ extension Job {
     public static var timeLimits: TimeLimits { .none }
 }
 
-/// What happens to a job that was not started before it expired.
+// MARK: - Expiry
+
+/// The fate of a job that expired before it was started.
 ///
-/// It is always a worker that notices: Warren doesn't set AMQP's `expiration` property, with which the broker would drop a job that
-/// nobody sees (or, on a queue with a dead-letter exchange, move it without a failure record; and in the delay ladder it would cut the
-/// delay short). So every expired job is counted and logged, whatever the policy.
+/// A worker always detects the expiry: Warren doesn't set AMQP's `expiration` property. With it the broker would drop
+/// such a job unseen (or, on a queue with a dead-letter exchange, move it without a failure record), and in the delay
+/// ladder it would cut the delay short. So every expired job is counted and logged, whatever the policy.
 public struct ExpiryPolicy: Sendable, Hashable {
     let keepsJob: Bool
 
-    /// The job goes to the queue's dead queue with the reason `expired`.
+    /// Moves the job to the queue's dead queue with the reason `expired`.
     public static let keep = ExpiryPolicy(keepsJob: true)
-    /// The job is acknowledged and gone; a counter and a log line remain.
+    /// Acknowledges and drops the job; a counter and a log line remain.
     public static let discard = ExpiryPolicy(keepsJob: false)
 }
 
-/// How long one attempt at a job may take.
+// MARK: - Time limits
+
+/// The time that one attempt at a job may take.
 ///
-/// At the *soft* limit the handler's task is cancelled, and the attempt has failed with ``JobTimeLimitExceeded``, whatever the handler
-/// throws then; if it returns without throwing, it succeeded in spite of the cancellation. It relies on the handler to heed cancellation.
+/// At the *soft* limit the handler's task is cancelled. The attempt has then failed with ``JobTimeLimitExceeded``,
+/// whatever the handler throws; if it returns without throwing, it has succeeded in spite of the cancellation. The
+/// limit relies on the handler to respond to cancellation.
 ///
-/// At the *hard* limit the attempt has failed whether the handler returns or not. A handler that doesn't can be ended only with its
-/// process: so the worker makes the failure durable, hands back what it has not begun, lets other running jobs finish until the shutdown
-/// deadline, and ends with ``WarrenError`` `hardTimeLimit`. Under `worker --processes` the supervisor then starts a new process.
+/// At the *hard* limit the attempt has failed whether the handler returns or not. A handler that doesn't return can be
+/// ended only with its process: so the worker makes the failure durable, requeues the jobs it has not started, lets
+/// other running jobs finish until the shutdown timeout, and ends with ``WarrenError`` `hardTimeLimit`. Under `worker
+/// --processes` the supervisor then starts a new process.
 ///
-/// After either, the job's ``RetryPolicy`` decides what comes next. A limit is kept by a task of the cooperative pool: handlers that
-/// block all its threads hold up the limits too. Against those only a liveness probe helps.
+/// After either, the job's ``RetryPolicy`` decides what comes next. A task of the cooperative pool watches the limits,
+/// so handlers that block all threads of the pool delay the limits too. Only a liveness probe helps against those.
 public struct TimeLimits: Sendable, Hashable {
-    /// When the handler is cancelled; `nil` for never.
+    /// The time after which the handler's task is cancelled; `nil` for never.
     public var soft: Duration?
-    /// When the handler is given up; `nil` for never.
+    /// The time after which the attempt fails even if the handler hasn't returned; `nil` for never.
     public var hard: Duration?
 
-    /// Limits, of which either can be left out.
+    /// Creates limits, of which either can be left out.
     public init(soft: Duration? = nil, hard: Duration? = nil) {
         self.soft = soft
         self.hard = hard
@@ -94,12 +104,12 @@ public struct TimeLimits: Sendable, Hashable {
 
     var isNone: Bool { soft == nil && hard == nil }
 
-    /// How long an attempt can take as far as the limits tell; `nil` if they don't.
+    /// The longest time that an attempt can take; `nil` without limits.
     ///
-    /// A soft limit alone counts, because a handler that heeds it ends there.
+    /// A soft limit alone counts, because a handler that responds to cancellation ends there.
     var longest: Duration? { hard ?? soft }
 
-    /// These limits, each replaced by the other's where that has one.
+    /// Returns these limits, each replaced by the other's where that has one.
     ///
     /// A soft limit that isn't below the hard one would never be reached, and is left out.
     func replaced(by other: TimeLimits) -> TimeLimits {
@@ -125,12 +135,12 @@ public struct TimeLimits: Sendable, Hashable {
 }
 
 extension TimeLimits {
-    /// The longest limit that is told apart from none at all: about 31 years.
+    /// The longest limit on the wire, about 31 years; a longer one is cut to it.
     private static let longestOnWire = 1e9
 
     /// Reads Celery's `timelimit` header: an array of the hard and the soft limit in seconds, each null or 0 for none.
     ///
-    /// What can't be read counts as no limit, so that those of the job's type hold.
+    /// A value that can't be read counts as no limit, so that the limits of the job's type hold.
     init(wire value: FieldValue?) {
         guard case .array(let items)? = value, items.count == 2 else {
             self = .none
@@ -150,7 +160,7 @@ extension TimeLimits {
         return seconds > 0 ? .seconds(min(seconds, longestOnWire)) : nil
     }
 
-    /// The limits as Celery's header has them.
+    /// The value of Celery's `timelimit` header.
     var wire: FieldValue { .array([Self.value(hard), Self.value(soft)]) }
 
     /// Whole seconds as an integer, as Python sends them, where they fit.
@@ -161,29 +171,24 @@ extension TimeLimits {
     }
 }
 
+// MARK: - Names and ids
+
 /// The rule for a job's name on the wire.
 enum JobName {
     static let maximumLength = 255
 
     /// - Throws: ``WarrenError`` with `invalidJobName` if `name` is empty, over 255 bytes, or has a control character.
     static func validate(_ name: String) throws(WarrenError) {
-        let problem: String
-        if name.isEmpty {
-            problem = "is empty"
-        } else if name.utf8.count > maximumLength {
-            problem = "is longer than \(maximumLength) bytes"
-        } else if name.utf8.contains(where: { $0 < 0x20 || $0 == 0x7F }) {
-            problem = "has a control character"
-        } else {
-            return
+        if let problem = problem(in: name, maximumLength: maximumLength) {
+            throw WarrenError(.invalidJobName, "The job name '\(name.truncated(toBytes: 80))' \(problem).")
         }
-        throw WarrenError(.invalidJobName, "The job name '\(name.truncated(toBytes: 80))' \(problem).")
     }
 }
 
 /// Makes and checks ids of jobs.
 ///
-/// An id is a UUID of version 7 (RFC 9562, section 5.7) in lower case: it begins with the time, so that lists of ids sort by age.
+/// An id is a UUID of version 7 (RFC 9562, section 5.7) in lower case: it begins with the time, so that lists of ids
+/// sort by age.
 enum JobID {
     static let maximumLength = 255
 
@@ -208,18 +213,19 @@ enum JobID {
         return String(decoding: bytes, as: UTF8.self)
     }
 
-    /// - Throws: `invalidJobID` if a caller's own id is empty, too long for a message's properties, or has a control character.
+    /// - Throws: `invalidJobID` if a caller's own id is empty, too long for a message's properties, or has a control
+    ///   character.
     static func validate(_ id: String) throws(WarrenError) {
-        let problem: String
-        if id.isEmpty {
-            problem = "is empty"
-        } else if id.utf8.count > maximumLength {
-            problem = "is longer than \(maximumLength) bytes"
-        } else if id.utf8.contains(where: { $0 < 0x20 || $0 == 0x7F }) {
-            problem = "has a control character"
-        } else {
-            return
+        if let problem = problem(in: id, maximumLength: maximumLength) {
+            throw WarrenError(.invalidJobID, "The job id '\(id.truncated(toBytes: 80))' \(problem).")
         }
-        throw WarrenError(.invalidJobID, "The job id '\(id.truncated(toBytes: 80))' \(problem).")
     }
+}
+
+/// The rule that names and ids break, as the end of a sentence; `nil` if they break none.
+private func problem(in text: String, maximumLength: Int) -> String? {
+    if text.isEmpty { return "is empty" }
+    if text.utf8.count > maximumLength { return "is longer than \(maximumLength) bytes" }
+    if text.utf8.contains(where: { $0 < 0x20 || $0 == 0x7F }) { return "has a control character" }
+    return nil
 }

@@ -7,11 +7,11 @@ public import FoundationEssentials
 public import Foundation
 #endif
 
-/// What a handler may want to know about the job it runs.
+/// Metadata about the running job: id, attempt, queue, headers, logger.
 ///
-/// Making one costs next to nothing: what isn't at hand is read from the message when it is asked for.
+/// Cheap to create; most fields are decoded on first access.
 public struct JobContext: Sendable {
-    /// The job's message: headers and body as they came.
+    /// The job's message: headers and body as they were delivered.
     public let envelope: Envelope
     /// The queue the job came from.
     public let queue: QueueName
@@ -19,15 +19,21 @@ public struct JobContext: Sendable {
     public let lane: Lane
     /// The name of the worker that runs the job.
     public let worker: String
-    /// True if the broker may have delivered the job before, to a worker that didn't settle it.
+    /// Whether the broker may have delivered the job before, to a worker that didn't settle it.
     public let isRedelivered: Bool
     private let maximumAttempts: Int
     private let baseLogger: Logger
 
-    /// A context, as a worker makes it for each delivery, and a test for its handler.
+    /// Creates a context, as a worker does for each delivery, and a test for its handler.
     ///
-    /// - Parameter maximumAttempts: How many attempts the job's retry policy allows in all.
-    /// - Parameter logger: The worker's logger, to which ``logger`` adds what identifies the job.
+    /// - Parameters:
+    ///   - envelope: The job's message.
+    ///   - queue: The queue the job came from.
+    ///   - lane: The lane of the queue.
+    ///   - worker: The name of the worker.
+    ///   - isRedelivered: Whether the broker may have delivered the job before.
+    ///   - maximumAttempts: The number of attempts that the job's retry policy allows in all.
+    ///   - logger: The worker's logger; ``logger`` adds the job's name, id and attempt.
     public init(
         envelope: Envelope,
         queue: QueueName,
@@ -50,13 +56,13 @@ public struct JobContext: Sendable {
     public var id: String { envelope.id }
     /// The job's name.
     public var name: String { envelope.name }
-    /// Which attempt this is, from 1: failures that were followed by a retry, plus one.
+    /// The number of this attempt, from 1: failures that were followed by a retry, plus one.
     public var attempt: Int { envelope.attempt }
-    /// How many attempts the policy allows after this one.
+    /// The number of attempts that the policy allows after this one.
     public var retriesLeft: Int { max(0, maximumAttempts - attempt) }
-    /// How often the broker delivered this message before, as far as it says so (quorum queues do).
+    /// The number of earlier deliveries of this message, as far as the broker counts them (quorum queues do).
     public var deliveryCount: Int { envelope.deliveryCount ?? (isRedelivered ? 1 : 0) }
-    /// When the job was enqueued, if its sender said so.
+    /// The time at which the job was enqueued; `nil` if its sender didn't record it.
     public var enqueuedAt: Date? { envelope.enqueuedAt }
     /// The time after which the job isn't worth starting.
     public var expiresAt: Date? { envelope.expires }

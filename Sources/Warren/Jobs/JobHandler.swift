@@ -1,23 +1,26 @@
-/// Does jobs of one kind.
+/// Executes jobs of one kind.
 ///
 /// The handler holds what the work needs: clients, pools, settings.
 ///
-/// Most handlers are a closure in a ``Handler``; a type of its own suits one with much to hold or to test.
+/// Most handlers are a closure in a ``Handler``; a type of its own suits a handler that holds much or is tested by
+/// itself.
 public protocol JobHandler<Payload>: Sendable {
-    /// The kind of job it does.
+    /// The kind of job that it executes.
     associatedtype Payload: Job
 
-    /// Does the job. Returning means success; throwing means failure, and the job's ``RetryPolicy`` decides what comes next.
+    /// Executes the job. Returning means success; throwing means failure, and the job's ``RetryPolicy`` decides what
+    /// comes next.
     ///
-    /// Many jobs run at once on the cooperative pool, so a handler must not block its thread. At shutdown, the task is cancelled once
-    /// the worker's deadline has passed; a job that ends with `CancellationError` then is handed back, and no failure is counted.
-    /// At a soft time limit it is cancelled too (``TimeLimits``): a job that then ends with an error has failed, one that returns succeeded.
+    /// Many jobs run at once on the cooperative pool, so a handler must not block its thread. At shutdown, the task is
+    /// cancelled once the worker's shutdown timeout has passed; a job that ends with `CancellationError` then is
+    /// requeued, and no failure is counted. At a soft time limit it is cancelled too (``TimeLimits``): a job that then
+    /// ends with an error has failed, one that returns has succeeded.
     ///
-    /// - Throws: ``JobFailure`` to say what should happen next; any other error is judged by the policy.
+    /// - Throws: ``JobFailure`` to decide what happens next; the policy decides about any other error.
     func handle(_ job: Payload, context: JobContext) async throws
 }
 
-/// A handler made of a closure, as a worker's list of handlers has them.
+/// A handler made of a closure, for the list of handlers of a worker.
 ///
 /// ```swift
 /// Handler(SendEmail.self) { email, context in try await mailer.send(email) }
@@ -25,7 +28,7 @@ public protocol JobHandler<Payload>: Sendable {
 public struct Handler<Payload: Job>: JobHandler {
     private let body: @Sendable (Payload, JobContext) async throws -> Void
 
-    /// Handles jobs of `type` with `body`.
+    /// Executes jobs of `type` with `body`.
     public init(
         _ type: Payload.Type,
         _ body: @escaping @Sendable (_ job: Payload, _ context: JobContext) async throws -> Void
@@ -39,7 +42,7 @@ public struct Handler<Payload: Job>: JobHandler {
     }
 }
 
-/// Makes the list of a worker's handlers out of the lines of a closure; `if`, `switch` and `for` may choose among them.
+/// Builds the list of a worker's handlers from the lines of a closure; `if`, `switch` and `for` may choose among them.
 @resultBuilder
 public enum HandlerBuilder {
     /// One handler.

@@ -1,12 +1,12 @@
-/// Which handler does which job: made once, before a worker runs, and never changed.
-public struct JobRegistry: Sendable {
+/// The handler of each job name: made once, before a worker runs, and never changed.
+struct JobRegistry: Sendable {
     private let registrations: [String: JobRegistration]
 
     /// A registry of these handlers.
     ///
     /// - Throws: ``WarrenError`` with `duplicateHandler` if two have one name, `invalidJobName`, or
     ///   `invalidConfiguration` if time limits make no sense.
-    public init(_ list: [JobRegistration]) throws(WarrenError) {
+    init(_ list: [JobRegistration]) throws(WarrenError) {
         var registrations: [String: JobRegistration] = [:]
         registrations.reserveCapacity(list.count)
         for registration in list {
@@ -15,7 +15,7 @@ public struct JobRegistry: Sendable {
             guard registrations.updateValue(registration, forKey: registration.name) == nil else {
                 throw WarrenError(
                     .duplicateHandler,
-                    "Two handlers are registered for the job '\(registration.name)': a name has one handler in a worker."
+                    "Two handlers are registered for the job '\(registration.name)', but a name has one handler."
                 )
             }
         }
@@ -26,34 +26,34 @@ public struct JobRegistry: Sendable {
     ///
     /// - Throws: ``WarrenError`` with `duplicateHandler` if two have one name, `invalidJobName`, or
     ///   `invalidConfiguration` if time limits make no sense.
-    public init(@HandlerBuilder _ handlers: () -> [JobRegistration]) throws(WarrenError) {
+    init(@HandlerBuilder _ handlers: () -> [JobRegistration]) throws(WarrenError) {
         try self.init(handlers())
     }
 
     /// The registration for a job's name; `nil` if this process doesn't know the name.
-    public subscript(name: String) -> JobRegistration? { registrations[name] }
+    subscript(name: String) -> JobRegistration? { registrations[name] }
 
-    /// All names, in order.
-    public var names: [String] { registrations.keys.sorted() }
+    /// All names, sorted.
+    var names: [String] { registrations.keys.sorted() }
 }
 
-/// A handler without its type: what a registry keeps for a job's name.
+/// A handler without its type, as a ``HandlerBuilder`` lists it.
 public struct JobRegistration: Sendable {
     /// The job's name on the wire.
-    public let name: String
+    package let name: String
     /// The queue that jobs of this kind go to.
-    public let queue: QueueName
-    /// What happens after a failure.
-    public let retry: RetryPolicy
-    /// What happens to one that expired.
-    public let expiryPolicy: ExpiryPolicy
-    /// How long one attempt may take, where the message doesn't say otherwise.
-    public let timeLimits: TimeLimits
+    package let queue: QueueName
+    /// The policy for failures.
+    package let retry: RetryPolicy
+    /// The policy for expired jobs.
+    package let expiryPolicy: ExpiryPolicy
+    /// The time that one attempt may take; a limit in the message overrides it.
+    package let timeLimits: TimeLimits
 
     private let body: @Sendable (Envelope, JobContext) async throws -> Void
 
     /// Registers a handler under its job's name.
-    public init<Handler: JobHandler>(_ handler: Handler) {
+    package init<Handler: JobHandler>(_ handler: Handler) {
         name = Handler.Payload.name
         queue = Handler.Payload.queue
         retry = Handler.Payload.retry
@@ -72,17 +72,16 @@ public struct JobRegistration: Sendable {
 
     /// Decodes the payload and runs the handler.
     ///
-    /// - Throws: ``UndecodablePayload`` if the payload isn't one of this job, in which case the handler was not called; else what
-    ///   the handler throws.
+    /// - Throws: ``UndecodablePayload`` if the payload isn't one of this job, in which case the handler was not called;
+    ///   else the handler's error.
     func run(_ envelope: Envelope, _ context: JobContext) async throws {
         try await body(envelope, context)
     }
 }
 
-/// Says that a handler was not called because the payload could not be read.
+/// The payload could not be read, so the handler was not called.
 ///
-/// Only a registry throws it, so it can't be mistaken for an ``EnvelopeError`` that a handler came across in its own
-/// work.
+/// Only a registration throws it, so it can't be mistaken for an ``EnvelopeError`` that a handler throws.
 struct UndecodablePayload: Error, CustomStringConvertible {
     let reason: EnvelopeError
     var description: String { reason.description }

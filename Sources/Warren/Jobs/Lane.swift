@@ -1,18 +1,18 @@
-/// A priority level of a queue: a queue of its own on the broker, which workers drain by a ``LanePolicy``.
+/// A priority lane of a queue: a separate queue on the broker, which workers consume as their ``LanePolicy`` says.
 ///
-/// The normal lane of `emails` is the queue `emails`; its high lane is `emails.high`. Lanes work on every version of RabbitMQ and
-/// with every prefetch, which priorities inside one queue don't.
+/// The normal lane of `emails` is the queue `emails`; its high lane is `emails.high`. Lanes work on every version of
+/// RabbitMQ and with every prefetch, which priorities inside one queue don't.
 public struct Lane: Sendable, Hashable, Codable, CustomStringConvertible {
     /// The lane's name: one word.
     public let name: String
 
     private init(_ name: String) { self.name = name }
 
-    /// Before the others.
+    /// The lane before the others.
     public static let high = Lane("high")
-    /// Where jobs go that say nothing else.
+    /// The default lane.
     public static let normal = Lane("normal")
-    /// After the others.
+    /// The lane after the others.
     public static let low = Lane("low")
 
     /// All lanes, the most urgent first.
@@ -33,7 +33,7 @@ public struct Lane: Sendable, Hashable, Codable, CustomStringConvertible {
     public var description: String { name }
 }
 
-/// In which order a worker takes jobs from the lanes of a queue.
+/// The order in which a worker takes jobs from the lanes of a queue.
 public struct LanePolicy: Sendable, Hashable {
     enum Kind: Sendable, Hashable {
         case strict
@@ -42,10 +42,10 @@ public struct LanePolicy: Sendable, Hashable {
 
     let kind: Kind
 
-    /// A lane gets its turn only when every more urgent one has nothing waiting.
+    /// Takes a job from a lane only when no job waits in a more urgent one.
     public static let strict = LanePolicy(kind: .strict)
 
-    /// While all lanes have jobs waiting, each gets a share of the turns in proportion to its weight; a lane without a weight has 1.
+    /// Takes jobs in proportion to the lanes' weights while jobs wait in all lanes; a lane without a weight has 1.
     ///
     /// So no lane starves. Weights below 1 count as 1.
     public static func weighted(_ weights: [Lane: Int]) -> LanePolicy {

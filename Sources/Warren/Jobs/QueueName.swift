@@ -1,8 +1,9 @@
 /// The name of a job queue, such as `emails` or `eu.orders`.
 ///
-/// A name is 1 to 199 bytes of ASCII letters, digits, `-`, `_`, `:` and `.`; dots part it into words, none of which is empty. 199 is
-/// what the delay ladder leaves of a routing key's 255 bytes. Names that end in `.dead`, `.parked`, `.high` or `.low`, have `.suspect.`
-/// in them, or begin with `amq.` or `warren.delay.`, are taken: by a queue's own companions, by the broker, by the ladder.
+/// A name is 1 to 199 bytes of ASCII letters, digits, `-`, `_`, `:` and `.`; dots separate words, none of which is
+/// empty. The delay ladder leaves 199 of a routing key's 255 bytes. Names that end in `.dead`, `.parked`, `.high` or
+/// `.low`, contain `.suspect.`, or begin with `amq.` or `warren.delay.` are reserved: for a queue's companions, the
+/// broker, and the ladder.
 public struct QueueName: RawRepresentable, Sendable, Hashable, Comparable, Codable, CustomStringConvertible {
     /// The longest name, in bytes.
     public static let maximumLength = 199
@@ -10,19 +11,19 @@ public struct QueueName: RawRepresentable, Sendable, Hashable, Comparable, Codab
     /// The name.
     public var rawValue: String
 
-    /// A name from text, not yet validated: ``validate()`` is called where the name is first used.
+    /// Creates a name from text without validating it: ``validate()`` is called where the name is first used.
     public init(rawValue: String) { self.rawValue = rawValue }
 
-    /// A name from text, not yet validated.
+    /// Creates a name from text without validating it.
     public init(_ name: String) { rawValue = name }
 
-    /// The queue of the jobs that can't succeed.
+    /// The dead queue: the jobs that can't succeed.
     public var dead: String { rawValue + ".dead" }
 
-    /// The queue of the jobs whose names no running worker knows.
+    /// The parked queue (a *parking-lot queue*): the jobs whose names no running worker knows.
     public var parked: String { rawValue + ".parked" }
 
-    /// The queue of the recorded starts of one suspected job.
+    /// The queue of the crash records of one job that may be poison.
     func suspect(_ hash: String) -> String { rawValue + QueueName.suspectInfix + hash }
 
     /// The name.
@@ -54,10 +55,10 @@ public struct QueueName: RawRepresentable, Sendable, Hashable, Comparable, Codab
             return "has an empty word: no dot may stand at its ends or beside another"
         }
         if let suffix = reservedSuffixes.first(where: name.hasSuffix) {
-            return "ends in '\(suffix)', which is kept for the companions of a queue"
+            return "ends in '\(suffix)', which is reserved for the companions of a queue"
         }
         if name.contains(suspectInfix) {
-            return "has '\(suspectInfix)' in it, which is kept for the companions of a queue"
+            return "contains '\(suspectInfix)', which is reserved for the companions of a queue"
         }
         if let prefix = reservedPrefixes.first(where: name.hasPrefix) {
             return "begins with '\(prefix)', which is reserved"
@@ -77,6 +78,6 @@ public struct QueueName: RawRepresentable, Sendable, Hashable, Comparable, Codab
 }
 
 extension QueueName: ExpressibleByStringLiteral {
-    /// A name from a literal, not yet validated.
+    /// Creates a name from a literal without validating it.
     public init(stringLiteral value: String) { rawValue = value }
 }

@@ -1,6 +1,7 @@
 extension String {
-    /// The beginning of the text: at most `limit` bytes of UTF-8, cut between characters, with an ellipsis (three of the bytes) if
-    /// something is missing.
+    /// The beginning of the text: at most `limit` bytes of UTF-8, cut between characters.
+    ///
+    /// A text that is cut ends with an ellipsis (three of the bytes).
     func truncated(toBytes limit: Int) -> String {
         guard utf8.count > limit else { return self }
         var end = utf8.index(utf8.startIndex, offsetBy: max(0, limit - 3))

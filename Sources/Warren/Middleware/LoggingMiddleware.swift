@@ -1,13 +1,16 @@
 import AMQP
 public import Logging
 
-/// Logs each job: enqueued or spooled (debug), started (debug), and what became of it (info; warning if it failed or is dead).
+/// Logs each job: enqueued or spooled (debug), started (debug), and its outcome (info; warning if it failed or is
+/// dead).
 ///
-/// It costs next to nothing for what the logger's level leaves out. It logs names, ids and errors, and no payload.
+/// Messages below the logger's level cost next to nothing. Names, ids and errors are logged, never a payload.
 public struct LoggingMiddleware: JobMiddleware, EnqueueMiddleware {
     private let logger: Logger?
 
-    /// Logs to `logger`; without one, to the worker's own when it executes, and as `warren.client` when it enqueues.
+    /// Logs to `logger`.
+    ///
+    /// Without one, logs to the worker's logger on execution, and to `warren.client` on enqueueing.
     public init(_ logger: Logger? = nil) { self.logger = logger }
 
     /// Logs the job when it starts and, if it throws, the error.
@@ -21,7 +24,7 @@ public struct LoggingMiddleware: JobMiddleware, EnqueueMiddleware {
         }
     }
 
-    /// Logs what became of the job.
+    /// Logs the job's outcome.
     public func settled(_ context: JobContext, outcome: Outcome) {
         switch outcome.kind {
         case .dead(let reason):
@@ -33,23 +36,25 @@ public struct LoggingMiddleware: JobMiddleware, EnqueueMiddleware {
         }
     }
 
-    /// Logs a job that the broker or the spool took; what it did not take is the caller's to log, who has the error.
+    /// Logs a job that the broker or the spool took.
+    ///
+    /// A job that neither took is for the caller to log, who has the error.
     public func enqueue(
         _ request: EnqueueRequest,
         next: (EnqueueRequest) async throws -> EnqueuedJob
     ) async throws -> EnqueuedJob {
-        let handle = try await next(request)
+        let job = try await next(request)
         let logger = logger ?? LoggingMiddleware.clientLogger
         if logger.logLevel <= .debug {
             logger.debug(
-                handle.isSpooled ? "Job spooled" : "Job enqueued",
+                job.isSpooled ? "Job spooled" : "Job enqueued",
                 metadata: [
-                    LogKey.job: "\(handle.name)", LogKey.jobID: "\(handle.id)", LogKey.queue: "\(handle.queue)",
-                    LogKey.lane: "\(handle.lane)",
+                    LogKey.job: "\(job.name)", LogKey.jobID: "\(job.id)", LogKey.queue: "\(job.queue)",
+                    LogKey.lane: "\(job.lane)",
                 ]
             )
         }
-        return handle
+        return job
     }
 
     private static let clientLogger = Logger(label: "warren.client")

@@ -1,24 +1,23 @@
 public import Metrics
 import Synchronization
 
-/// Counts jobs and times them, through swift-metrics.
+/// Counts and times jobs through swift-metrics.
 ///
 /// | name | kind | dimensions |
 /// |---|---|---|
 /// | `warren_jobs_total` | counter | `job`, `queue`, `outcome` (see ``Outcome/name``) |
-/// | `warren_job_duration_seconds` | timer: how long handlers took, whether they threw or not | `job`, `queue` |
-/// | `warren_jobs_enqueued_total` | counter: taken by the broker or the client's ``Spool`` | `job`, `queue` |
+/// | `warren_job_duration_seconds` | timer: the duration of each attempt, failed or not | `job`, `queue` |
+/// | `warren_jobs_enqueued_total` | counter: jobs taken by the broker or the client's ``Spool`` | `job`, `queue` |
 /// | `warren_jobs_spooled_total` | counter: those of them that the spool took | `job`, `queue` |
 ///
-/// Names come from messages, and a back end keeps every combination for ever; so after 1,000 combinations new ones are counted
-/// under the job `other`.
+/// Names come from messages, and a back end keeps every combination for good. So after 1,000 combinations, new ones are
+/// counted under the job `other`.
 public final class MetricsMiddleware: JobMiddleware, EnqueueMiddleware {
     private struct Key: Hashable {
         var job: String
         var queue: QueueName
         var outcome: String
 
-        /// As label and dimensions have it.
         var dimensions: [(String, String)] { [("job", job), ("queue", queue.rawValue)] }
     }
 
@@ -52,17 +51,17 @@ public final class MetricsMiddleware: JobMiddleware, EnqueueMiddleware {
         counter(Key(job: context.name, queue: context.queue, outcome: outcome.name)).increment()
     }
 
-    /// Counts the job if the broker or the spool took it.
+    /// Counts a job that the broker or the spool took.
     public func enqueue(
         _ request: EnqueueRequest,
         next: (EnqueueRequest) async throws -> EnqueuedJob
     ) async throws -> EnqueuedJob {
-        let handle = try await next(request)
-        counter(Key(job: handle.name, queue: handle.queue, outcome: MetricsMiddleware.enqueued)).increment()
-        if handle.isSpooled {
-            counter(Key(job: handle.name, queue: handle.queue, outcome: MetricsMiddleware.spooled)).increment()
+        let job = try await next(request)
+        counter(Key(job: job.name, queue: job.queue, outcome: MetricsMiddleware.enqueued)).increment()
+        if job.isSpooled {
+            counter(Key(job: job.name, queue: job.queue, outcome: MetricsMiddleware.spooled)).increment()
         }
-        return handle
+        return job
     }
 
     private func counter(_ key: Key) -> Counter {

@@ -2,14 +2,16 @@ import AMQP
 import FileLock
 import Logging
 
-/// What a spool says: to its callers in errors, to its operators in logs.
+/// The spool's errors and log messages.
 extension Spool {
+    // MARK: - Errors
+
     static func full(_ entry: SpoolEntry, _ path: String, _ limit: Int, _ cause: AMQPError?) -> WarrenError {
         WarrenError(
             .spoolFull,
             """
-            \(entry.description) was neither enqueued nor spooled: the broker takes no jobs now, and the spool '\(path)' is at its \
-            limit of \(limit) bytes. Try again when the broker is back, or give the spool more room
+            \(entry) was neither enqueued nor spooled: the broker takes no jobs now, and the spool '\(path)' is at \
+            its limit of \(limit) bytes. Try again when the broker is back, or raise the spool's limit.
             """,
             underlying: cause
         )
@@ -20,8 +22,8 @@ extension Spool {
         WarrenError(
             .spoolFailed,
             """
-            \(entry.description) was neither enqueued nor spooled: the broker takes no jobs now, and the spool '\(path)' could not be \
-            written (\(error)). Make room on its disk, or see what is wrong with it
+            \(entry) was neither enqueued nor spooled: the broker takes no jobs now, and the spool '\(path)' could \
+            not be written (\(error)). Free space on its disk, or check the disk.
             """,
             underlying: cause
         )
@@ -31,8 +33,8 @@ extension Spool {
         WarrenError(
             .spoolTimedOut,
             """
-            \(entry.description) may or may not be in the spool '\(path)': its disk did not answer before the deadline. \
-            Enqueueing it again, with its id, can make a duplicate
+            \(entry) may or may not be in the spool '\(path)': the write did not finish before the deadline. \
+            Enqueueing it again with the same id may create a duplicate.
             """,
             underlying: cause
         )
@@ -42,10 +44,10 @@ extension Spool {
         let reason =
             switch error {
             case let error as FileLock.Taken:
-                "another process\(error.owner.isEmpty ? "" : " (\(error.owner))") uses it. Give each process a file of its own."
+                "another process\(error.owner.isEmpty ? "" : " (\(error.owner))") uses it. Give each its own file."
             case let error as SpoolFormat.NotASpool:
-                "\(error.reason). The file was left as it is; give the spool another path."
-            default: "\(error). See whether the folder exists and this process may write there."
+                "\(error.reason). The file was left unchanged; use another path for the spool."
+            default: "\(error). Check that the folder exists and that this process may write there."
             }
         return WarrenError(.spoolFailed, "The spool '\(path)' can't be used: \(reason)")
     }
@@ -54,25 +56,28 @@ extension Spool {
         WarrenError(
             .spoolFailed,
             """
-            A job that the broker refuses could not be moved to '\(path).rejected' (\(error)); until it can, the replay of the spool \
-            waits. Move that file elsewhere, or make room on its disk.
+            A job that the broker refused could not be moved to '\(path).rejected' (\(error)); until it can, the \
+            replay of the spool waits. Move that file elsewhere, or free space on its disk.
             """
         )
     }
 
+    // MARK: - Log messages
+
     func logRecovery(_ recovery: SpoolLog.Recovery) {
         if recovery.tornBytes > 0 {
             logger.info(
-                "Cut off what a crash left of the spool's last write",
+                "Truncated an incomplete record at the end of the spool",
                 metadata: [LogKey.path: "\(path)", LogKey.bytes: "\(recovery.tornBytes)"]
             )
         }
         if let quarantinedTo = recovery.quarantinedTo {
             logger.warning(
-                "The spool was damaged: what is readable will be sent, and the damaged file is kept",
+                "The spool was damaged: its readable jobs will be sent, and the damaged file is kept",
                 metadata: [
-                    LogKey.path: "\(path)", LogKey.quarantinedTo: "\(quarantinedTo)", LogKey.bytes: "\(recovery.damagedBytes)",
-                    LogKey.lost: "at most \(recovery.lostEntries)", LogKey.waiting: "\(recovery.waiting)",
+                    LogKey.path: "\(path)", LogKey.quarantinedTo: "\(quarantinedTo)",
+                    LogKey.bytes: "\(recovery.damagedBytes)", LogKey.lost: "at most \(recovery.lostEntries)",
+                    LogKey.waiting: "\(recovery.waiting)",
                 ]
             )
         }
@@ -87,7 +92,7 @@ extension Spool {
     func logSpoolingStarted() {
         let cause = lastCause.map { "\($0)" } ?? ""
         logger.warning(
-            "The broker takes no jobs now: they go to the spool",
+            "The broker takes no jobs now; spooling them",
             metadata: [LogKey.path: "\(path)", LogKey.reason: "\(cause)"]
         )
         if !isReplayed {
@@ -104,8 +109,26 @@ extension Spool {
 
     func logNotMarked(_ error: any Error) {
         logger.warning(
-            "The spool could not note what the broker has: after a crash, it would be sent again",
+            "The spool could not record which jobs the broker has; after a crash they would be sent again",
             metadata: [LogKey.path: "\(path)", LogKey.error: "\(error)"]
+        )
+    }
+
+    func logRejected(_ payload: [UInt8], _ reason: String) {
+        let message = (try? SpoolEntry(decoding: payload))?.message
+        logger.warning(
+            "The broker refused a spooled job, which was moved to the file of rejected jobs",
+            metadata: [
+                LogKey.path: "\(path).rejected", LogKey.job: "\((message?.jobName ?? "").truncated(toBytes: 80))",
+                LogKey.jobID: "\((message?.jobID ?? "").truncated(toBytes: 80))", LogKey.reason: "\(reason)",
+            ]
+        )
+    }
+
+    func logReplayPaused(_ problem: any Error) {
+        logger.warning(
+            "Replaying the spool failed; trying again",
+            metadata: [LogKey.path: "\(path)", LogKey.reason: "\(problem)"]
         )
     }
 }

@@ -9,25 +9,28 @@ import FoundationEssentials
 import Foundation
 #endif
 
-/// A file that takes jobs while the broker can't, until they can be sent.
+/// A file that keeps jobs while the broker can't take them.
 ///
 /// ```swift
-/// let jobs = JobClient(.rabbitMQ(url), spool: try Spool(at: "/var/lib/shop/jobs.spool", limit: 64 << 20))
+/// let spool = try Spool(at: "/var/lib/shop/jobs.spool", limit: 64 << 20)
+/// let jobs = JobClient(broker, spool: spool)
 /// async let _ = jobs.replayer.run()    // or add `jobs.replayer` to the program's ServiceGroup
 /// ```
 ///
-/// A job in it is on the disk when `enqueue` returns: it survives the end of the process and the loss of power. It is sent in order and
-/// with its id by ``JobClient/replayer``, at least once: a crash in mid-replay makes the last few be sent again.
+/// A spooled job is on the disk when `enqueue` returns: it survives the end of the process and a loss of power. The
+/// client's ``JobClient/replayer`` sends the jobs in order and with their ids, at least once: after a crash during the
+/// replay the last few are sent again.
 ///
-/// One process uses a file at a time. Beside it stand, with its name and `.lock`, what keeps others away; with `.rejected`, the jobs that
-/// the broker refused for good, one JSON object a line; with `.new`, for moments, its successor; and with `.damaged-` and the time, what
-/// the disk had made of it when it was opened. Opening reads the whole file once; later its jobs stay on the disk.
+/// One process uses a file at a time. Other files stand beside it, with its name and a suffix: `.lock` keeps other
+/// processes away; `.rejected` has the jobs that the broker refused for good, one JSON object a line; `.new` is a new
+/// version of the file while it is written; `.damaged-` and the time is a file that was found damaged on opening.
+/// Opening reads the whole file once; later its jobs stay on the disk.
 public final class Spool: Sendable {
-    /// Where the file is.
+    /// The path of the file.
     public let path: String
-    /// How many bytes the file may have.
+    /// The most bytes that the file may have.
     ///
-    /// Compacting it takes as much again for a moment. The file of the rejected has the same limit.
+    /// Compacting it briefly takes as much again. The file of rejected jobs has the same limit.
     public let limit: Int
 
     private struct State {
@@ -38,29 +41,31 @@ public final class Spool: Sendable {
         var rejected = 0
         /// Open while entries wait.
         var notEmpty = Latch()
-        /// Why the broker took nothing when it was last asked.
+        /// The reason why the broker last refused a job.
         var cause: AMQPError?
         var replayers = 0
     }
 
     let logger: Logger
-    /// Lets one replay run at a time: two would send everything twice.
+    /// Lets one replay run at a time; two would send everything twice.
     let replaying = AsyncMutex()
-    /// Only `disk` uses it, so nobody waits for this lock while the disk works.
+    /// Only `disk` uses it, so no task waits for this lock while the disk works.
     private let log: Mutex<SpoolLog>
     private let state: Mutex<State>
-    /// The disk may block for long, which the threads of Swift's tasks mustn't.
+    /// The disk may block for a long time, which the threads of Swift's tasks must not do.
     private let disk = DispatchQueue(label: "warren.spool")
 
-    /// Opens the file, or makes it; the folder must exist.
+    /// Opens the file, or creates it; the folder must exist.
     ///
-    /// What a crash left of its last write is cut off. Of a file damaged in its middle all that is readable is kept in use, and the damaged
-    /// file is kept beside it.
+    /// An incomplete record that a crash left at the end of the file is cut off. If the file is damaged in its middle,
+    /// all readable jobs stay in use, and the damaged file is kept beside it.
     ///
-    /// - Parameter limit: How many bytes the file may have, at least 4,096.
-    /// - Parameter logger: Told when jobs begin and cease to be spooled, and of all that is wrong with files.
-    /// - Throws: ``WarrenError`` with `spoolFailed` if another process uses the file, it is no spool or one of another version, or it can't
-    ///   be read and written; `invalidConfiguration` for the limit.
+    /// - Parameters:
+    ///   - path: The path of the file.
+    ///   - limit: The most bytes that the file may have, at least 4,096.
+    ///   - logger: Logs the start and end of spooling, and problems with files.
+    /// - Throws: ``WarrenError`` with `spoolFailed` if another process uses the file, it is not a spool or has another
+    ///   version, or it can't be read and written; `invalidConfiguration` for the limit.
     public convenience init(
         at path: String,
         limit: Int,
@@ -100,7 +105,7 @@ public final class Spool: Sendable {
         logRecovery(log.recovery)
     }
 
-    /// What is in the file, and what became of what was.
+    /// The number of waiting jobs, and the counts of this process.
     public var status: SpoolStatus {
         state.withLock { state in
             SpoolStatus(
@@ -114,21 +119,23 @@ public final class Spool: Sendable {
         }
     }
 
-    /// Gives the file up, so that another process or another `Spool` can open it; what is done with this one afterwards fails.
+    /// Closes the file, so that another process or another `Spool` can open it; this one can't be used afterwards.
     public func close() {
         disk.sync { log.withLock { $0.storage.close() } }
     }
 
     // MARK: - Appending
 
-    /// True if jobs wait, behind which new ones must go.
+    /// Whether jobs wait, behind which new ones must wait too.
     var hasWaiting: Bool { state.withLock { $0.use.waiting > 0 || !$0.appends.isEmpty } }
 
-    /// Puts a job in, and returns when the disk has it.
+    /// Appends a job, and returns when it is durable.
     ///
-    /// - Parameter cause: Why the broker didn't take it; `nil` if it wasn't asked.
-    /// - Parameter deadline: When to give up.
-    /// - Parameter clock: The clock that measures the time left.
+    /// - Parameters:
+    ///   - entry: The job.
+    ///   - cause: The reason why the broker didn't take it; `nil` if it wasn't asked.
+    ///   - deadline: The time at which to give up.
+    ///   - clock: The clock that measures the time left.
     /// - Throws: ``WarrenError``: `spoolFull`, `spoolFailed`, `spoolTimedOut`, `notEnqueued` if the task is cancelled.
     func append(
         _ entry: SpoolEntry,
@@ -140,7 +147,7 @@ public final class Spool: Sendable {
         do {
             payload = try entry.encoded()
         } catch {
-            throw WarrenError(.notEnqueued, "\(entry.description) can't be sent.", underlying: error)
+            throw WarrenError(.notEnqueued, "\(entry) can't be sent.", underlying: error)
         }
         let known = state.withLock { state in
             if let cause { state.cause = cause }
@@ -179,14 +186,14 @@ public final class Spool: Sendable {
         case .withdrawn:
             throw WarrenError(
                 .notEnqueued,
-                "\(entry.description) was not enqueued: the task was cancelled.",
+                "\(entry) was not enqueued: the task was cancelled.",
                 underlying: cause
             )
         case .unknown: throw Self.timedOut(entry, path, cause)
         }
     }
 
-    /// On the disk's queue: writes what has come together.
+    /// On the disk's queue: writes all entries that were appended since the last write.
     private func writeAppends() {
         let batch = state.withLock { $0.appends.begin() }
         if batch.isEmpty { return }
@@ -205,7 +212,7 @@ public final class Spool: Sendable {
 
     // MARK: - Replaying
 
-    /// Waits until jobs wait, or the task is cancelled.
+    /// Returns when jobs wait, or the task is cancelled.
     func untilNotEmpty() async { await state.withLock { $0.notEmpty }.wait() }
 
     /// The next jobs to send, encoded, in order.
@@ -216,7 +223,7 @@ public final class Spool: Sendable {
         do { return try found.get() } catch { throw Self.cannotOpen(path, error) }
     }
 
-    /// Notes that the broker has these jobs.
+    /// Records that the broker has these jobs.
     func settle(_ sequences: Set<UInt64>, replayed: Int) async {
         await onDisk { spool in
             let (result, use) = spool.log.withLock { log in
@@ -235,7 +242,7 @@ public final class Spool: Sendable {
         }
     }
 
-    /// Moves a job to the file of the rejected.
+    /// Copies a job to the file of rejected jobs.
     func reject(_ payload: [UInt8], reason: String) async throws(WarrenError) {
         let result: Result<Void, any Error> = await onDisk { spool in
             Result {
@@ -247,10 +254,10 @@ public final class Spool: Sendable {
         state.withLock { $0.rejected += 1 }
     }
 
-    /// A replayer runs, or ends.
+    /// Counts a replayer that starts or ends.
     func countReplayers(by change: Int) { state.withLock { $0.replayers += change } }
 
-    /// Why the broker took nothing when it was last asked.
+    /// The reason why the broker last refused a job.
     var lastCause: AMQPError? { state.withLock { $0.cause } }
 
     var isReplayed: Bool { state.withLock { $0.replayers > 0 } }
@@ -262,18 +269,18 @@ public final class Spool: Sendable {
     }
 }
 
-/// What is in a ``Spool``, and what became of what was.
+/// The number of jobs in a ``Spool``, and the counts of this process.
 public struct SpoolStatus: Sendable, Hashable, Codable {
-    /// How many jobs wait in the file for the broker.
+    /// The number of jobs that wait in the file for the broker.
     public var waiting: Int
-    /// How many bytes of the file are in use.
+    /// The number of bytes of the file in use.
     public var bytes: Int
-    /// How many bytes it may have.
+    /// The most bytes that the file may have.
     public var limit: Int
-    /// How many jobs this process put in.
+    /// The number of jobs that this process spooled.
     public var spooled: Int
-    /// How many jobs this process sent from the file to the broker.
+    /// The number of jobs that this process sent from the file to the broker.
     public var replayed: Int
-    /// How many jobs this process moved to the file of the rejected.
+    /// The number of jobs that this process moved to the file of rejected jobs.
     public var rejected: Int
 }

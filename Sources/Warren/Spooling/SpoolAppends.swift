@@ -1,12 +1,12 @@
 /// The entries that wait for the disk, and the callers that wait for them.
 ///
-/// Whatever has come together while the disk was busy is written at once, with one `fsync`.
+/// All entries that arrive while the disk is busy are written together, with one `fsync`.
 struct SpoolAppends {
     typealias Continuation = CheckedContinuation<Answer, Never>
 
-    /// What a caller is told.
+    /// The answer to a caller.
     enum Answer: Sendable {
-        /// The entry is on the disk, or why it isn't.
+        /// The write finished: the entry is on the disk, or the error says why it isn't.
         case done(Result<Void, any Error>)
         /// The caller was cancelled before the entry was written.
         case withdrawn
@@ -18,12 +18,12 @@ struct SpoolAppends {
     private var queued: [(id: UInt64, payload: [UInt8])] = []
     private var callers: [UInt64: Continuation] = [:]
     private var cancelled: Set<UInt64> = []
-    /// How many bytes the file would grow by.
+    /// The number of bytes by which the file would grow.
     private(set) var bytes = 0
-    /// True while entries are being written.
+    /// Whether entries are being written.
     private(set) var isWriting = false
 
-    /// True if nothing waits.
+    /// Whether no entry waits or is being written.
     var isEmpty: Bool { queued.isEmpty && !isWriting }
 
     mutating func newID() -> UInt64 {
@@ -31,7 +31,7 @@ struct SpoolAppends {
         return nextID
     }
 
-    /// Takes an entry; false if its caller was cancelled already.
+    /// Adds an entry; returns false if its caller was cancelled already.
     mutating func add(_ id: UInt64, _ payload: [UInt8], _ caller: Continuation) -> Bool {
         if cancelled.remove(id) != nil { return false }
         queued.append((id, payload))
@@ -48,16 +48,16 @@ struct SpoolAppends {
         return queued
     }
 
-    /// The entries of ``begin()`` are written, or not; the callers that still want to know.
+    /// Ends the write of the entries of ``begin()``, and returns the callers that still wait.
     mutating func end(_ ids: [UInt64]) -> [Continuation?] {
         isWriting = false
         return ids.map { callers.removeValue(forKey: $0) }
     }
 
-    /// The caller is cancelled: what to tell it, if it waits.
+    /// Cancels a caller, and returns it with its answer if it waits.
     mutating func cancel(_ id: UInt64) -> (caller: Continuation, answer: Answer)? {
         guard let caller = callers.removeValue(forKey: id) else {
-            // Before ``add(_:_:_:)`` or after the end; the latter happens once in a blue moon and costs eight bytes.
+            // Before ``add(_:_:_:)`` or after the end; the latter is very rare and costs eight bytes.
             cancelled.insert(id)
             return nil
         }

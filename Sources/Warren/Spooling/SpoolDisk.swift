@@ -19,40 +19,43 @@ import Musl
 import Glibc
 #endif
 
-/// The disk as a spool sees it: one file that is written at its end, and what lies beside it.
+/// The disk as a spool needs it: one file that is written at its end, and the files beside it.
 ///
-/// Its calls block, and come from one thread at a time.
+/// Its functions block, and are called from one thread at a time.
 protocol SpoolStorage: Sendable {
     /// The whole file; empty if there is none yet.
     func load() throws -> [UInt8]
     /// Part of the file.
     func read(_ range: Range<Int>) throws -> [UInt8]
-    /// Writes at an offset; after an error any part of it may be there.
+    /// Writes at an offset; after an error any part of the bytes may be written.
     func write(_ bytes: [UInt8], at offset: Int) throws
-    /// Returns when the disk has what was written.
+    /// Returns when all writes are durable.
     func synchronize() throws
-    /// Cuts the file.
+    /// Cuts the file to a length.
     func truncate(to length: Int) throws
-    /// Puts a new file in the place of the old, so that after a crash there is one or the other.
+    /// Replaces the file by a new one, so that after a crash there is one or the other.
     ///
-    /// - Parameter quarantineName: What to call the old one in future, instead of deleting it.
+    /// - Parameters:
+    ///   - bytes: The content of the new file.
+    ///   - quarantineName: The new name of the old file; `nil` to delete it.
     func replace(with bytes: [UInt8], keepingOldAs quarantineName: String?) throws
-    /// Adds a line to the file of the rejected, and returns when the disk has it.
+    /// Appends a line to the file of rejected jobs, and returns when it is durable.
     ///
     /// - Throws: `noRoom` if it would be longer than `limit`.
     func appendRejected(_ line: [UInt8], limit: Int) throws
-    /// Gives the file up for other processes.
+    /// Closes the file and unlocks it for other processes.
     func close()
 }
 
-/// A file of the spool's has reached its limit.
+/// A file of the spool has reached its limit.
 struct SpoolRoomExceeded: Error, CustomStringConvertible {
     var description: String
 }
 
-/// A spool's files on the disk: the log itself and, beside it, `.lock`, `.new`, `.rejected` and what was set aside.
+/// A spool's files on the disk: the log itself and, beside it, `.lock`, `.new`, `.rejected` and quarantined files.
 ///
-/// A new log is written as `.new`; then the old one is removed, then `.new` gets its name. So a `.new` counts only if there is no log.
+/// A new log is written as `.new`; then the old one is removed, and then `.new` is renamed. So a `.new` counts only if
+/// there is no log.
 final class SpoolDisk: SpoolStorage {
     private let path: String
     private let lock: FileLock
@@ -71,9 +74,9 @@ final class SpoolDisk: SpoolStorage {
 
     private var new: String { path + ".new" }
 
-    /// The files at a path, which no other process uses from now on.
+    /// Locks the files at a path, so that no other process uses them.
     ///
-    /// - Throws: `FileLock.Taken`, and what the system says.
+    /// - Throws: `FileLock.Taken`, and the system's errors.
     init(at path: String) throws {
         self.path = path
         lock = try FileLock(at: path + ".lock")
@@ -84,7 +87,7 @@ final class SpoolDisk: SpoolStorage {
     func load() throws -> [UInt8] {
         if !exists(path), !exists(new) { return [] }
         let file = try file()
-        // A log makes an older or unfinished `.new` worthless.
+        // Beside a log, a `.new` is old or unfinished.
         if exists(new) { try FileManager.default.removeItem(atPath: new) }
         return try contents(0..<Int(file.seek(offset: 0, from: .end)))
     }
@@ -94,7 +97,7 @@ final class SpoolDisk: SpoolStorage {
         return try contents(range)
     }
 
-    /// Mapped, not read: the one way to part of a file that needs neither raw pointers nor full Foundation.
+    /// Maps the file: the one way to read part of it that needs neither raw pointers nor full Foundation.
     private func contents(_ range: Range<Int>) throws -> [UInt8] {
         guard !range.isEmpty else { return [] }
         let data = try Data(contentsOf: URL(filePath: path), options: .alwaysMapped)
@@ -129,7 +132,7 @@ final class SpoolDisk: SpoolStorage {
                 try FileManager.default.removeItem(atPath: path)
             }
         }
-        // From here on the new file is the log, whatever its name is: if the last step fails, the next use tries it again.
+        // From here on the new file is the log, whatever its name: if renaming it fails, the next use tries again.
         state.withLock { $0.close() }
         _ = try? self.file()
     }
@@ -144,7 +147,7 @@ final class SpoolDisk: SpoolStorage {
         )
         try file.closeAfter {
             let length = try Int(file.seek(offset: 0, from: .end))
-            // A line that a crash cut short ends where the next begins.
+            // The line end comes first, so that a line that a crash cut short doesn't run into the next.
             let line = (length > 0 ? [UInt8(ascii: "\n")] : []) + line
             guard length + line.count <= limit else {
                 throw SpoolRoomExceeded(
@@ -181,7 +184,7 @@ final class SpoolDisk: SpoolStorage {
 
     private func exists(_ path: String) -> Bool { FileManager.default.fileExists(atPath: path) }
 
-    /// Makes names durable, on file systems that let a folder be synchronized.
+    /// Makes names durable, on file systems that can synchronize a folder.
     private func synchronizeFolder() {
         let folder = FilePath(path).removingLastComponent()
         let name = folder.isEmpty ? FilePath(".") : folder
@@ -191,7 +194,7 @@ final class SpoolDisk: SpoolStorage {
 
     private static func synchronize(_ file: FileDescriptor) throws {
         #if canImport(Darwin)
-        // `fsync` leaves the data in the drive's cache there.
+        // On Darwin `fsync` leaves the data in the drive's cache.
         if fcntl(file.rawValue, F_FULLFSYNC) == 0 { return }
         #endif
         while fsync(file.rawValue) != 0 {

@@ -6,7 +6,7 @@ import FoundationEssentials
 import Foundation
 #endif
 
-/// A job as the spool keeps it: its message, and the route it takes when it is sent.
+/// A job in the spool: its message, and the route that it takes when it is sent.
 struct SpoolEntry: Sendable, Hashable, CustomStringConvertible {
     var route: Route
     var message: Message
@@ -32,9 +32,9 @@ extension SpoolEntry {
         return writer.bytes
     }
 
-    /// The entry that these bytes are.
+    /// Decodes an entry.
     ///
-    /// - Throws: `malformed` if they are none.
+    /// - Throws: `malformed` if the bytes aren't one.
     init(decoding bytes: [UInt8]) throws(AMQPError) {
         var reader = WireReader(bytes)
         let queue = QueueName(try reader.readShortString())
@@ -56,10 +56,10 @@ extension SpoolEntry {
     }
 }
 
-/// A line of the file of the rejected: a spooled job that the broker will not take, for a person to look at.
+/// A line of the spool's file of rejected jobs: a job that the broker refused, for a person to look at.
 struct RejectedEntry: Codable {
     var rejectedAt: String
-    /// Why it was not taken.
+    /// The broker's reason.
     var reason: String
     var job: String?
     var id: String?
@@ -68,7 +68,7 @@ struct RejectedEntry: Codable {
     var dueAt: String?
     /// The body, if it is text.
     var body: String?
-    /// The whole as the spool had it, in base 64.
+    /// The whole entry as in the spool, in base64.
     var entry: Data
 
     init(_ payload: [UInt8], reason: String, now: Date) {

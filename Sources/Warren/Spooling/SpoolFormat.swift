@@ -7,8 +7,9 @@ import AMQP
 /// | header, twice | `warrenSP`, version (2), zero (2), salt (4), CRC-32C of these 16 (4) |
 /// | record | mark (4), kind (1), zero (3), sequence number (8), length of the payload (4), CRC-32C (4), payload |
 ///
-/// A record's checksum covers the file's salt, kind, sequence number, length and payload. With the salt, nothing that stands inside a
-/// job's payload can pass for a record of the file. The header stands there twice, so that one bad bit in it doesn't lose the file.
+/// A record's checksum covers the file's salt, kind, sequence number, length and payload. Because of the salt, no part
+/// of a job's payload can be mistaken for a record of the file. The header stands there twice, so that one bad bit in
+/// it doesn't lose the file.
 enum SpoolFormat {
     enum Kind: UInt8 {
         /// A job, under its sequence number.
@@ -17,14 +18,14 @@ enum SpoolFormat {
         case confirmed = 2
     }
 
-    /// A record as the scan finds it.
+    /// A record in the file.
     struct Record {
         var kind: Kind
         var sequence: UInt64
         var payload: Range<Int>
     }
 
-    /// Why a file is no spool.
+    /// The reason why a file can't be used as a spool.
     struct NotASpool: Error {
         var reason: String
     }
@@ -49,9 +50,9 @@ enum SpoolFormat {
 
     /// The salt of a file.
     ///
-    /// - Throws: ``NotASpool`` if the bytes begin with no header, or with one of another version.
+    /// - Throws: ``NotASpool`` if the bytes don't begin with a header, or with one of another version.
     static func salt(of bytes: [UInt8]) throws(NotASpool) -> UInt32 {
-        guard bytes.count >= headerLength else { throw NotASpool(reason: "it is no spool") }
+        guard bytes.count >= headerLength else { throw NotASpool(reason: "it is not a spool") }
         var other: UInt16?
         for start in [0, copyLength] {
             let copy = bytes[start..<start + copyLength]
@@ -63,7 +64,7 @@ enum SpoolFormat {
         if let other {
             throw NotASpool(reason: "it is a spool of version \(other), and this program knows version \(version)")
         }
-        throw NotASpool(reason: "it is no spool")
+        throw NotASpool(reason: "it is not a spool")
     }
 
     static func record(_ kind: Kind, _ sequence: UInt64, _ payload: [UInt8] = [], salt: UInt32) -> [UInt8] {
@@ -77,7 +78,7 @@ enum SpoolFormat {
         return writer.bytes + payload
     }
 
-    /// The record at `start`, or `nil` if there is no whole and sound one.
+    /// The record at `start`, or `nil` if there is none that is complete and intact.
     static func record(in bytes: [UInt8], at start: Int, salt: UInt32) -> Record? {
         guard bytes.count - start >= recordHeaderLength, bytes[start..<start + 4].elementsEqual(mark) else {
             return nil
@@ -118,7 +119,7 @@ struct CRC32C {
 
     private var remainder: UInt32 = .max
 
-    /// The checksum of what was taken in so far.
+    /// The checksum of the bytes so far.
     var value: UInt32 { ~remainder }
 
     mutating func update(_ bytes: some Sequence<UInt8>) {
@@ -135,7 +136,7 @@ struct CRC32C {
     }
 }
 
-/// What the bytes of a spool's file say, however the last process that wrote them ended.
+/// The entries in the bytes of a spool's file, however the last process that wrote it ended.
 struct SpoolScan {
     /// The file's salt.
     let salt: UInt32
@@ -145,13 +146,14 @@ struct SpoolScan {
     private(set) var confirmed: UInt64 = 0
     /// The highest sequence number in the file.
     private(set) var lastSequence: UInt64 = 0
-    /// Where the last sound record ends.
+    /// The end of the last intact record.
     private(set) var end = SpoolFormat.headerLength
-    /// How many bytes follow it: what a crash left of the last write, which nobody was told had succeeded.
+    /// The number of bytes behind it: the rest of a write that a crash interrupted, and that was never reported as
+    /// done.
     private(set) var tornBytes = 0
-    /// How many bytes between sound records belong to none.
+    /// The number of bytes between intact records that belong to none.
     private(set) var damagedBytes = 0
-    /// How many unconfirmed entries the damage took at most, as the sequence numbers around it tell.
+    /// The most unconfirmed entries that the damage can have taken, by the sequence numbers around it.
     private(set) var lostEntries = 0
 
     /// Reads a file's bytes.
@@ -180,7 +182,7 @@ struct SpoolScan {
     private mutating func add(_ record: SpoolFormat.Record, at offset: Int) {
         switch record.kind {
         case .confirmed: confirmed = max(confirmed, record.sequence)
-        // One that is not higher is the rest of a write that failed.
+        // One that isn't higher is the rest of a failed write.
         case .entry where record.sequence > lastSequence:
             let length = record.payload.upperBound - offset
             entries.append(SpoolIndex.Entry(sequence: record.sequence, offset: offset, length: length))

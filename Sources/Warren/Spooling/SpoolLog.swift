@@ -1,43 +1,45 @@
 import DequeModule
 
-/// The spool's file and what is known of it: everything that is done to it, in the order that a crash at any point loses nothing.
+/// The spool's file with its index.
+///
+/// All operations on the file are done in an order in which a crash at any point loses nothing.
 struct SpoolLog {
-    /// Compacting smaller files is not worth their copy.
+    /// Smaller files are not worth the copy that compacting makes.
     private static let smallestCompaction = 1 << 20
 
     let storage: any SpoolStorage
-    /// How long the file may become.
+    /// The most bytes that the file may have.
     let limit: Int
     private(set) var index: SpoolIndex
-    /// What was found at the start.
+    /// The state in which the file was found.
     let recovery: Recovery
-    /// Whether a failed write may have left something behind the log's end.
+    /// Whether a failed write may have left bytes behind the log's end.
     private var isDirty = false
 
-    /// What was found in a file that a process left.
+    /// The state in which a file was found.
     struct Recovery: Sendable, Hashable {
         var waiting = 0
         var tornBytes = 0
         var damagedBytes = 0
         var lostEntries = 0
-        /// Where the damaged file is kept.
+        /// The name under which the damaged file is kept.
         var quarantinedTo: String?
     }
 
-    /// How far a file is used.
+    /// The usage of the file.
     struct Use: Sendable, Hashable {
-        /// How many entries wait in it.
+        /// The number of waiting entries.
         var waiting: Int
-        /// How long it is.
+        /// The file's length.
         var bytes: Int
-        /// How many more bytes of records it takes.
+        /// The number of bytes of records for which it has room.
         var room: Int
     }
 
-    /// Opens the file, and makes good what the last process left undone.
+    /// Opens the file, and repairs what a crash left.
     ///
-    /// - Parameter quarantineName: What to call the file if it is damaged.
-    /// - Throws: ``SpoolFormat/NotASpool``, and what the storage throws; the file is as before then.
+    /// - Parameter quarantineName: The new name of the file if it is damaged.
+    /// - Throws: ``SpoolFormat/NotASpool``, and the storage's errors; then the file is unchanged.
     init(_ storage: any SpoolStorage, limit: Int, newSalt: UInt32, quarantineName: String) throws {
         self.storage = storage
         self.limit = limit
@@ -66,16 +68,16 @@ struct SpoolLog {
         self.recovery = recovery
     }
 
-    /// How far the file is used.
+    /// The usage of the file.
     var use: Use {
         let room = limit - (isWorthCompacting ? index.preamble.count + index.live.count : index.end)
         return Use(waiting: index.entries.count, bytes: index.end, room: room)
     }
 
-    /// Whether compacting gives enough room for what it costs.
+    /// Whether compacting frees enough room for its cost.
     private var isWorthCompacting: Bool { index.end - index.live.count > limit / 4 }
 
-    /// Writes entries, and returns when they are durable: for each whether it is, or why not.
+    /// Writes entries, and returns when they are durable; for each its result.
     mutating func append(_ payloads: [[UInt8]]) -> [Result<Void, any Error>] {
         let total = payloads.reduce(0) { $0 + $1.count + SpoolFormat.recordHeaderLength }
         if index.end + total > limit, isWorthCompacting { try? compact() }
@@ -108,7 +110,9 @@ struct SpoolLog {
         index.appended(entries)
     }
 
-    /// Cuts what a failed write left: else it would stand behind a shorter one, and might look sound.
+    /// Cuts off the rest of a failed write.
+    ///
+    /// Otherwise it would stand behind the next, shorter write and might look intact.
     private mutating func clean() throws {
         guard isDirty else { return }
         try storage.truncate(to: index.end)
@@ -116,9 +120,9 @@ struct SpoolLog {
         isDirty = false
     }
 
-    /// Notes that the broker has entries.
+    /// Records that the broker has entries.
     ///
-    /// An error costs nothing but that a crash would make them be sent again.
+    /// After an error nothing is lost; but after a crash the entries would be sent again.
     mutating func settle(_ sequences: Set<UInt64>) throws {
         guard index.settle(sequences) else { return }
         try clean()
@@ -126,7 +130,7 @@ struct SpoolLog {
         let isMostlyDead = index.end - index.live.count > max(index.live.count, min(Self.smallestCompaction, limit / 2))
         // On a full disk there is no room for a copy.
         if isMostlyDead, (try? compact()) != nil { return }
-        // Not synchronized: after a loss of power a few jobs more would be sent again.
+        // Not synchronized: after a loss of power a few more jobs would be sent again.
         if index.end + SpoolFormat.recordHeaderLength <= limit { try mark() }
     }
 
@@ -137,7 +141,7 @@ struct SpoolLog {
         index.wroteMarker()
     }
 
-    /// Cuts the file to its header, whatever is in it having been settled.
+    /// Cuts the file to its header, when all its entries are settled.
     private mutating func empty() throws {
         try storage.truncate(to: SpoolFormat.headerLength)
         index.emptied()
@@ -159,14 +163,14 @@ struct SpoolLog {
     }
 }
 
-/// What a process knows of its spool's file without reading it: where each unconfirmed entry is, and where the next record goes.
+/// The places of the unconfirmed entries in a spool's file, and of the next record, known without reading the file.
 struct SpoolIndex {
-    /// Where an entry stands in the spool's file.
+    /// The place of an entry in the file.
     struct Entry: Sendable, Hashable {
         let sequence: UInt64
-        /// Where its record begins.
+        /// The start of its record.
         var offset: Int
-        /// How long the record is.
+        /// The length of its record.
         let length: Int
         /// Whether the broker has it, though an earlier one may still wait.
         var isSettled = false
@@ -179,11 +183,11 @@ struct SpoolIndex {
     private(set) var entries: Deque<Entry> = []
     /// All entries up to this sequence number are settled.
     private(set) var confirmed: UInt64
-    /// Where the next record goes.
+    /// The offset of the next record.
     private(set) var end: Int
     private var lastSequence: UInt64
 
-    /// The log that a scan found.
+    /// The index of the entries that a scan found.
     init(_ scan: SpoolScan) {
         salt = scan.salt
         entries = Deque(scan.entries)
@@ -195,7 +199,9 @@ struct SpoolIndex {
     /// The bytes from the first entry that is not settled.
     var live: Range<Int> { (entries.first?.offset ?? end)..<end }
 
-    /// The records of new entries, to be written at ``end``, and their entries; ``appended(_:)`` when they are durable.
+    /// The records of new entries, to be written at ``end``.
+    ///
+    /// When they are durable, call ``appended(_:)``.
     func records(of payloads: [[UInt8]]) -> (bytes: [UInt8], entries: [Entry]) {
         var bytes: [UInt8] = []
         var entries: [Entry] = []
@@ -214,9 +220,9 @@ struct SpoolIndex {
         lastSequence = new.last?.sequence ?? lastSequence
     }
 
-    /// Notes that entries are settled, and forgets those before which none is not.
+    /// Marks entries as settled, and removes those before the first that isn't.
     ///
-    /// Returns whether ``confirmed`` moved.
+    /// Returns whether ``confirmed`` changed.
     mutating func settle(_ sequences: Set<UInt64>) -> Bool {
         let before = confirmed
         let last = sequences.max() ?? 0
@@ -232,7 +238,7 @@ struct SpoolIndex {
         return confirmed != before
     }
 
-    /// The first entries that are not settled: at most `count`, and of not more than `bytes` together, but at least one.
+    /// The first entries that aren't settled: at most `count`, with at most `bytes` together, but at least one.
     func next(_ count: Int, bytes: Int) -> [Entry] {
         var found: [Entry] = []
         var room = bytes
@@ -244,18 +250,18 @@ struct SpoolIndex {
         return found
     }
 
-    /// The record that says what is confirmed.
+    /// The record of ``confirmed``.
     var marker: [UInt8] { SpoolFormat.record(.confirmed, confirmed, salt: salt) }
 
     mutating func wroteMarker() { end += SpoolFormat.recordHeaderLength }
 
-    /// What a new file begins with, before the live entries.
+    /// The beginning of a new file, before the live entries.
     var preamble: [UInt8] { SpoolFormat.header(salt: salt) + marker }
 
-    /// All are settled, and the file was cut to its header.
+    /// All entries are settled, and the file was cut to its header.
     mutating func emptied() { end = SpoolFormat.headerLength }
 
-    /// The live entries now stand right behind the ``preamble``.
+    /// The live entries now follow the ``preamble`` directly.
     mutating func compacted() {
         let shift = live.lowerBound - preamble.count
         end -= shift

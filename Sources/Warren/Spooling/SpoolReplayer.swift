@@ -1,26 +1,20 @@
 import AMQP
-import Logging
 public import ServiceLifecycle
 
-#if canImport(FoundationEssentials)
-import FoundationEssentials
-#else
-import Foundation
-#endif
-
-/// Sends what is in a client's ``Spool`` to the broker, as long as it runs.
+/// A service that sends the jobs in a client's ``Spool`` to the broker.
 ///
-/// Put it into the program's `ServiceGroup`. A program without one runs it beside its own work, in one line:
+/// Add it to the program's `ServiceGroup`. A program without one runs it beside its own work, in one line:
 /// ```swift
 /// async let _ = jobs.replayer.run()
 /// ```
 ///
-/// Jobs are sent in the order in which they were spooled, up to 64 of them before the first is confirmed; with growing pauses of at
-/// most a second while the broker is away. What the broker refuses for good (no such exchange, nobody may publish there, too large) is
-/// moved to the file of the rejected, told as a warning and counted, and holds nothing up. What may succeed later holds up what is
-/// behind it, also for other queues.
+/// Jobs are sent in the order in which they were spooled, up to 64 of them before the first is confirmed. While the
+/// broker is away, the replayer tries again after growing pauses of at most a second. A job that the broker refuses for
+/// good (no such exchange, no permission, too large) is moved to the file of rejected jobs, counted, and logged as a
+/// warning; it doesn't hold up others. A job that may succeed later holds up the jobs behind it, also those for other
+/// queues.
 ///
-/// Without a spool it does nothing until it is told to stop.
+/// Without a spool it does nothing until it is stopped.
 public final class SpoolReplayer: Service {
     private let spool: Spool?
     private let broker: BrokerPublisher
@@ -32,10 +26,10 @@ public final class SpoolReplayer: Service {
         self.clock = clock
     }
 
-    /// Sends what is spooled and what will be, until graceful shutdown or cancellation.
+    /// Sends jobs as they are spooled, until graceful shutdown or cancellation.
     ///
-    /// At graceful shutdown it waits at most two seconds for the confirms of what it has sent. What remains is sent by the next process
-    /// that opens the spool.
+    /// At graceful shutdown it waits at most two seconds for the confirms of the jobs it has sent. The next process
+    /// that opens the spool sends the rest.
     public func run() async throws {
         let stopping = Latch()
         await withGracefulShutdownHandler {
@@ -75,10 +69,7 @@ public final class SpoolReplayer: Service {
             let after = spool.status
             if after.replayed > before.replayed || after.rejected > before.rejected { backoff.reset() }
             if !isPaused, !stopping.isOpen, !Task.isCancelled {
-                spool.logger.warning(
-                    "The spool's replay waits, and tries again",
-                    metadata: [LogKey.path: "\(spool.path)", LogKey.reason: "\(problem)"]
-                )
+                spool.logReplayPaused(problem)
                 isPaused = true
             }
             if await stopping.wait(for: backoff.next(), clock: clock) { return }
@@ -86,18 +77,20 @@ public final class SpoolReplayer: Service {
     }
 }
 
-/// One pass over a spool: sends job after job until none is left or the broker takes no more.
+/// One pass over a spool: sends its jobs until none is left or the broker takes no more.
 struct SpoolReplay: Sendable {
-    /// How many jobs are sent before the first is confirmed, and how many bytes of them are in memory.
+    /// The number of jobs that are sent before the first is confirmed, and of their bytes in memory.
     private static let window = (count: 64, bytes: 4 << 20)
-    /// How long one publish may take: while the broker is away, the client's own recovery is quicker than ours.
+    /// The timeout of one publish.
+    ///
+    /// It is long because, while the broker is away, the transport's own recovery is quicker than a new attempt here.
     private static let publishTimeout: Duration = .seconds(30)
-    /// How long shutdown waits for confirms.
+    /// The time for which shutdown waits for confirms.
     private static let shutdownGrace: Duration = .seconds(2)
 
     private enum PublishResult: Sendable {
         case confirmed
-        /// The broker, or the topology, will never take it.
+        /// The broker will never take it, or the topology doesn't have its queue.
         case refused(reason: String)
         /// It may be taken later.
         case failed(any Error)
@@ -109,7 +102,7 @@ struct SpoolReplay: Sendable {
     private let clock: any Clock<Duration>
     private let deadline: ContinuousClock.Instant?
 
-    /// - Parameter deadline: When to send no more; `nil` for never.
+    /// - Parameter deadline: The time at which to stop sending; `nil` for never.
     init(
         _ spool: Spool,
         to broker: BrokerPublisher,
@@ -124,7 +117,7 @@ struct SpoolReplay: Sendable {
         self.deadline = deadline
     }
 
-    /// Sends what is in a spool until it is empty.
+    /// Sends the jobs in a spool until it is empty.
     ///
     /// - Throws: ``WarrenError`` with `notEnqueued` if jobs are left when the time has passed; `CancellationError`.
     static func flush(
@@ -142,7 +135,10 @@ struct SpoolReplay: Sendable {
             guard ContinuousClock.now < latest else {
                 throw WarrenError(
                     .notEnqueued,
-                    "\(spool.status.waiting) jobs still wait in the spool '\(spool.path)': the broker did not take them in time",
+                    """
+                    \(spool.status.waiting) jobs still wait in the spool '\(spool.path)': the broker did not take \
+                    them in time.
+                    """,
                     underlying: (problem as? WarrenError)?.broker ?? problem
                 )
             }
@@ -150,7 +146,7 @@ struct SpoolReplay: Sendable {
         }
     }
 
-    /// Returns why it had to pause; `nil` if the spool is empty or it was told to stop.
+    /// Sends jobs, and returns the problem for which it had to pause; `nil` if the spool is empty or it was stopped.
     func run() async -> (any Error)? {
         await withTaskGroup(of: (isReplay: Bool, problem: (any Error)?).self) { group in
             group.addTask {
@@ -175,7 +171,7 @@ struct SpoolReplay: Sendable {
     }
 
     private func runExclusively() async throws -> (any Error)? {
-        // One job finds out whether the broker is there, before many wait for it together.
+        // One job first finds out whether the broker is there, before many wait for it together.
         var window = 1
         while !stopping.isOpen, !Task.isCancelled {
             let batch = try await spool.next(window, bytes: Self.window.bytes)
@@ -202,7 +198,7 @@ struct SpoolReplay: Sendable {
                 do {
                     try await spool.reject(payload, reason: reason)
                     settled.insert(sequence)
-                    warn(payload, reason)
+                    spool.logRejected(payload, reason)
                 } catch {
                     problem = problem ?? error
                 }
@@ -214,7 +210,9 @@ struct SpoolReplay: Sendable {
         return problem
     }
 
-    /// Sends jobs in order, each without waiting for the one before it; what comes after one that can't be prepared has no outcome.
+    /// Sends jobs in order, each without waiting for the one before it.
+    ///
+    /// Jobs behind one that can't be prepared have no result.
     private func send(_ batch: [(sequence: UInt64, payload: [UInt8])]) async -> [UInt64: PublishResult] {
         let latest = ContinuousClock.now + Self.publishTimeout
         let deadline = min(deadline ?? latest, latest)
@@ -224,7 +222,7 @@ struct SpoolReplay: Sendable {
                 let entry: SpoolEntry
                 do {
                     entry = try SpoolEntry(decoding: payload)
-                    // What waits here doesn't wait below, where it would lose its place.
+                    // Declaring here means not waiting below, where the job would lose its place in the order.
                     try await broker.prepare(entry.route, deadline: deadline)
                 } catch {
                     let outcome = Self.outcome(of: error)
@@ -233,8 +231,8 @@ struct SpoolReplay: Sendable {
                     break
                 }
                 if #available(macOS 26, *) {
-                    // Runs at once up to its first suspension, which comes after the message was handed to the connection: so the
-                    // messages have the order of the jobs.
+                    // Runs at once up to its first suspension, which comes after the connection took the message; so
+                    // the messages have the order of the jobs.
                     group.addImmediateTask { (sequence, await send(entry, deadline)) }
                 } else {
                     outcomes[sequence] = await send(entry, deadline)
@@ -256,30 +254,19 @@ struct SpoolReplay: Sendable {
 
     private static func outcome(of error: any Error) -> PublishResult {
         switch error {
-        // Of an entry that can't be decoded.
+        // The entry can't be decoded.
         case let error as AMQPError: .refused(reason: "\(error)")
         case let error as WarrenError where isFinal(error): .refused(reason: "\(error)")
         default: .failed(error)
         }
     }
 
-    /// Whether the error is about the job, and not about the way to the broker, which an operator can mend.
+    /// Whether the error is about the job, and not about the connection to the broker, which an operator can repair.
     private static func isFinal(_ error: WarrenError) -> Bool {
         guard let broker = error.broker else { return true }
-        let isOnTheWay: Set<AMQPError.Code> = [
+        let connectionErrors: Set<AMQPError.Code> = [
             .invalidURL, .tlsFailed, .authenticationFailed, .virtualHostRefused, .cancelled,
         ]
-        return !broker.isRetriable && !isOnTheWay.contains(broker.code)
-    }
-
-    private func warn(_ payload: [UInt8], _ reason: String) {
-        let entry = try? SpoolEntry(decoding: payload)
-        spool.logger.warning(
-            "A spooled job was refused and moved aside",
-            metadata: [
-                LogKey.path: "\(spool.path).rejected", LogKey.job: "\((entry?.message.jobName ?? "").truncated(toBytes: 80))",
-                LogKey.jobID: "\((entry?.message.jobID ?? "").truncated(toBytes: 80))", LogKey.reason: "\(reason)",
-            ]
-        )
+        return !broker.isRetriable && !connectionErrors.contains(broker.code)
     }
 }

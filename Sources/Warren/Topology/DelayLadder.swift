@@ -2,29 +2,30 @@ public import AMQP
 
 /// Delays that the broker keeps: 28 queues, of which the n-th holds a message for 2ⁿ seconds.
 ///
-/// A message's routing key begins with its delay in seconds, as 28 binary digits with dots between, and ends with its destination.
-/// It enters at the exchange of its highest set bit. At each level the digit decides: `1` waits in the level's queue, which expires
-/// into the exchange below; `0` goes to the exchange below at once. Under level 0 the delivery exchange hands it to the queue of
-/// its destination. All queues are quorum queues that dead-letter at least once, so no restart loses a delay.
+/// A message's routing key begins with its delay in seconds, as 28 binary digits separated by dots, and ends with its
+/// destination. It enters at the exchange of its highest set bit. At each level the digit decides: with `1` the message
+/// waits in the level's queue, which expires into the exchange below; with `0` it goes to the exchange below at once.
+/// Under level 0 the delivery exchange routes it to the queue of its destination. All queues are quorum queues that
+/// dead-letter at least once, so no restart loses a delay.
 ///
-/// The ladder is shared by all applications of a virtual host. What it can't deliver, because nothing is bound for the
-/// destination, goes to ``unroutedName``: otherwise it would sit in level 0 for ever.
+/// All applications of a virtual host share the ladder. A message that it can't deliver, because nothing is bound for
+/// the destination, goes to ``unroutedName``; otherwise it would stay in level 0 forever.
 public enum DelayLadder {
-    /// How many levels there are.
+    /// The number of levels.
     public static let levelCount = 28
-    /// The longest delay that one trip down the ladder can last: 2²⁸ − 1 seconds, eight and a half years.
+    /// The longest delay of one pass through the ladder: 2²⁸ − 1 seconds, eight and a half years.
     public static let maximumDelay: Duration = .seconds((1 << levelCount) - 1)
     /// The longest destination in bytes: a routing key has 255, of which the digits take 56.
-    public static let maximumDestinationLength = 199
-    /// What the names of all the ladder's exchanges and queues begin with.
+    package static let maximumDestinationLength = 199
+    /// The prefix of the names of all the ladder's exchanges and queues.
     static let namePrefix = "warren.delay.v1."
     /// The exchange under the lowest level, to which destinations are bound.
     public static let deliveryExchange = namePrefix + "delivery"
-    /// The exchange and queue that take what no destination wants.
+    /// The exchange and queue of the messages that have no destination.
     public static let unroutedName = namePrefix + "unrouted"
 
     /// The name of a level's exchange and of its queue.
-    public static func name(ofLevel level: Int) -> String {
+    package static func name(ofLevel level: Int) -> String {
         precondition(
             (0..<levelCount).contains(level),
             "The delay ladder has levels 0 to \(levelCount - 1), not \(level)."
@@ -32,15 +33,18 @@ public enum DelayLadder {
         return namePrefix + (level < 10 ? "level-0\(level)" : "level-\(level)")
     }
 
-    /// Where to publish a message so that it reaches `destination` after `delay`; `nil` for a delay of less than a second, which
-    /// never goes to the ladder.
+    /// The destination at which to publish a message so that it reaches `destination` after `delay`; `nil` for a delay
+    /// of less than a second, which never goes to the ladder.
     ///
-    /// Whole seconds count: what is left below a second the consumer waits out, by the message's `eta`. The ladder is never early.
-    /// A delay beyond ``maximumDelay`` is cut to it: the consumer then sends the message down again, by its `eta`.
+    /// Only whole seconds count; the consumer waits out the fraction, by the message's `eta`. The ladder is never
+    /// early. A delay beyond ``maximumDelay`` is cut to it: the consumer then sends the message down the ladder again,
+    /// by its `eta`.
     ///
-    /// - Parameter destination: The routing key on arrival: a queue or lane bound with ``binding(for:)``.
-    /// - Parameter exactly: Whether to keep every second; else ``rounded(_:)`` saves rewrites of long delays.
-    public static func route(_ delay: Duration, to destination: String, exactly: Bool = false) -> Destination? {
+    /// - Parameters:
+    ///   - delay: The delay.
+    ///   - destination: The routing key on arrival: a queue or lane bound with ``binding(for:)``.
+    ///   - exactly: Whether to keep every second; otherwise ``rounded(_:)`` saves rewrites of long delays.
+    package static func route(_ delay: Duration, to destination: String, exactly: Bool = false) -> Destination? {
         let whole = min(max(delay, .zero), maximumDelay).components.seconds
         guard whole > 0 else { return nil }
         let seconds = exactly ? Int(whole) : rounded(Int(whole))
@@ -48,9 +52,9 @@ public enum DelayLadder {
         return Destination(exchange: name(ofLevel: level), routingKey: digits(of: seconds) + "." + destination)
     }
 
-    /// Seconds rounded up to the highest bit and five more: less than a 32nd later, and at most six waits instead of up to 28,
-    /// each of which the broker has to write.
-    public static func rounded(_ seconds: Int) -> Int {
+    /// Seconds rounded up to the highest bit and five more: less than a 32nd later, and at most six waits instead of up
+    /// to 28, each of which costs the broker a write.
+    package static func rounded(_ seconds: Int) -> Int {
         let surplusBits = max(0, Int.bitWidth - seconds.leadingZeroBitCount - significantBits)
         let unit = 1 << surplusBits
         let up = (seconds + unit - 1) / unit * unit
@@ -59,8 +63,8 @@ public enum DelayLadder {
 
     /// The destination in a routing key of the ladder, or `nil` if the key isn't one.
     ///
-    /// A message that came down the ladder is delivered with its 28 digits still on.
-    public static func destination(fromRoutingKey key: String) -> String? {
+    /// A message that came down the ladder is delivered with the 28 digits still in its routing key.
+    package static func destination(fromRoutingKey key: String) -> String? {
         let utf8 = key.utf8
         guard utf8.count > 2 * levelCount else { return nil }
         var index = utf8.startIndex
@@ -73,9 +77,9 @@ public enum DelayLadder {
         return String(key[index...])
     }
 
-    /// The binding that lets `queue` have what came down the ladder for the destination of its name.
+    /// The binding that routes messages from the ladder to `queue`, whose name is their destination.
     ///
-    /// It demands exactly 28 words before the name; `#.orders` would also take the messages of `eu.orders`.
+    /// It demands exactly 28 words before the name; `#.orders` would also match the messages of `eu.orders`.
     public static func binding(for queue: String) -> Binding {
         Binding(from: deliveryExchange, to: .queue(queue), routingKey: wildcards(levelCount) + queue)
     }
@@ -92,11 +96,11 @@ public enum DelayLadder {
         return key
     }
 
-    static func wildcards(_ count: Int) -> String { String(repeating: "*.", count: count) }
-}
+    private static func wildcards(_ count: Int) -> String { String(repeating: "*.", count: count) }
 
-extension DelayLadder {
-    /// What the ladder consists of, in an order in which it can be declared: what a thing refers to comes before it.
+    // MARK: - Plan
+
+    /// The exchanges, queues and bindings of the ladder, each after those that it refers to.
     public static let plan: TopologyPlan = {
         var plan = TopologyPlan()
         plan.add(ExchangeDeclaration(unroutedName, kind: .fanout))
@@ -126,12 +130,12 @@ extension DelayLadder {
         plan.add(Binding(from: levelName, to: .queue(levelName), routingKey: higherDigits + "1.#"))
         plan.add(Binding(from: levelName, to: .exchange(below), routingKey: higherDigits + "0.#"))
     }
-}
 
-extension DelayLadder {
-    /// How the ladder's queues stand: its levels, the longest first, and the queue of what couldn't be routed.
+    // MARK: - Status
+
+    /// The status of the ladder's queues: its levels, the longest first, and the queue of unrouted messages.
     ///
-    /// Nothing, if the ladder was never declared.
+    /// Empty if the ladder was never declared.
     ///
     /// - Throws: `accessRefused`, `connectionFailed` and the like.
     public static func status(on transport: any Transport) async throws(AMQPError) -> [LaneStatus] {
@@ -151,7 +155,8 @@ extension DelayLadder {
                     )
                 )
             } catch {
-                // Declared in one go: where one is missing, there is no ladder, and asking for the others would only cost channels.
+                // The ladder is declared as a whole: if one queue is missing, so are the others, and asking for them
+                // would only cost channels.
                 guard error.code == .notFound else { throw error }
                 return statuses
             }

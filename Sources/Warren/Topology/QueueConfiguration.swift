@@ -1,34 +1,35 @@
 public import AMQP
 
-/// How a job queue is made: its type, its lanes, its limits.
+/// The configuration of a job queue: its type, its lanes, its limits.
 ///
-/// What isn't said is the default: a quorum queue with the normal lane.
+/// The default is a quorum queue with the normal lane only.
 public struct QueueConfiguration: Sendable, Hashable {
-    /// The queue.
+    /// The queue's name.
     public var name: QueueName
-    /// Quorum, which replicates; or classic, for development on one node and for ``maxPriority``.
+    /// The type: quorum, which replicates; or classic, for development on one node and for ``maxPriority``.
     public var kind: QueueKind
-    /// The lanes, each a queue of its own on the broker.
+    /// The priority lanes, each a separate queue on the broker.
     ///
     /// The normal lane is always one of them.
     public var lanes: [Lane]
-    /// After how many returns, by worker or crash, the broker itself dead-letters a job: the net under a worker's own
-    /// limits, so it stands well above any number of hand-backs in a rolling restart.
+    /// The number of redeliveries, after requeues or crashes, after which the broker itself dead-letters a job.
     ///
-    /// Quorum queues only.
+    /// It is a safety net above the worker's own limits, so it must be well above the number of requeues in a rolling
+    /// restart. Quorum queues only.
     public var deliveryLimit: Int
-    /// How many jobs may wait in a lane; beyond it `enqueue` is refused with `nacked`.
+    /// The most jobs that may wait in a lane; beyond it the broker refuses more with `nacked`.
     ///
     /// `nil` for no limit.
     public var maxLength: Int?
-    /// How many priorities a classic queue has, 1 to 255; lanes are the better choice.
+    /// The number of priorities of a classic queue, 1 to 255; lanes are the better choice.
     public var maxPriority: Int?
-    /// How many jobs that no worker knows may be parked; one more goes to the dead queue.
+    /// The most jobs with unknown names that may be parked (in the *parking-lot queue* of RabbitMQ users); more go to
+    /// the dead queue.
     public var parkedLimit: Int
-    /// How long a job may be parked; then it goes to the dead queue.
+    /// The time for which a job may be parked; then it goes to the dead queue.
     public var parkedAge: Duration
 
-    /// A queue with these settings.
+    /// Creates a configuration with these settings.
     public init(
         _ name: QueueName,
         kind: QueueKind = .quorum,
@@ -58,14 +59,14 @@ public struct QueueConfiguration: Sendable, Hashable {
         guard longest <= DelayLadder.maximumDestinationLength else {
             throw WarrenError(
                 .invalidQueueName,
-                "The queue name '\(name)' is too long for its lanes: with a lane's name it may have 199 bytes."
+                "The queue name '\(name)' is too long for its lanes: with a lane's name it may have 199 bytes at most."
             )
         }
         let problem: String? =
             if kind != .quorum && kind != .classic {
                 "is of the type '\(kind.rawValue)': jobs need 'quorum' or 'classic'"
             } else if maxPriority != nil && kind != .classic {
-                "asks for x-max-priority, which only classic queues have; use lanes"
+                "sets maxPriority, which only classic queues have; use lanes"
             } else if deliveryLimit < 1 || parkedLimit < 1 || maxLength.map({ $0 < 1 }) ?? false
                 || parkedAge < .seconds(1)
             {

@@ -1,15 +1,17 @@
 public import AMQP
 
-/// What an application has on the broker: the name of its exchanges, and how its queues are made.
+/// The exchanges and queues of an application on the broker.
 ///
-/// Clients, workers and commands of one application share this value, so that all declare the same.
+/// Clients, workers and commands of one application share this value, so that all of them declare the same.
 public struct Topology: Sendable, Hashable {
-    /// The application: the name of the exchange to which jobs are published; `warren.dead` takes its dead letters.
+    /// The application's name, which is also the name of the exchange to which jobs are published.
+    ///
+    /// Dead letters go to the exchange with this name and `.dead`.
     public var application: String
     /// The queues that differ from the default.
     public var queues: [QueueConfiguration]
 
-    /// The topology of an application.
+    /// Creates the topology of an application.
     public init(application: String = "warren", queues: [QueueConfiguration] = []) {
         self.application = application
         self.queues = queues
@@ -21,7 +23,7 @@ public struct Topology: Sendable, Hashable {
     /// The exchange to which dead letters are published, with the queue as the routing key.
     public var deadExchange: String { application + ".dead" }
 
-    /// How a queue is made: as configured, else the default.
+    /// The configuration of a queue: the one in ``queues``, else the default.
     public func configuration(of queue: QueueName) -> QueueConfiguration {
         queues.first { $0.name == queue } ?? QueueConfiguration(queue)
     }
@@ -34,7 +36,10 @@ public struct Topology: Sendable, Hashable {
         guard isPlain, (1...199).contains(application.utf8.count), !application.hasPrefix("amq.") else {
             throw WarrenError(
                 .invalidConfiguration,
-                "'\(application)' can't be an application's name: 1 to 199 letters, digits, '-', '_', ':' and '.', not 'amq.…'."
+                """
+                '\(application)' can't be an application's name, which has 1 to 199 letters, digits, '-', '_', ':' and \
+                '.', and doesn't begin with 'amq.'.
+                """
             )
         }
         for configuration in queues { try configuration.validate() }
@@ -42,13 +47,15 @@ public struct Topology: Sendable, Hashable {
             throw WarrenError(.invalidConfiguration, "A queue of application '\(application)' is configured twice.")
         }
     }
-}
 
-extension Topology {
-    /// What has to be on the broker for these queues.
+    // MARK: - Plan
+
+    /// The exchanges, queues and bindings that these queues need.
     ///
-    /// - Parameter delays: Whether to include the delay ladder and the queues' bindings to it.
-    /// - Parameter broker: The broker's version, on which a few arguments depend.
+    /// - Parameters:
+    ///   - queues: The queues.
+    ///   - delays: Whether to include the delay ladder and the queues' bindings to it.
+    ///   - broker: The broker's version, on which a few arguments depend.
     public func plan(for queues: [QueueName], delays: Bool = true, broker: BrokerVersion) -> TopologyPlan {
         var plan = TopologyPlan()
         plan.add(ExchangeDeclaration(exchange, kind: .topic))
@@ -60,7 +67,11 @@ extension Topology {
         return plan
     }
 
-    /// What has to be on the broker for all configured queues.
+    /// The exchanges, queues and bindings that all configured queues need.
+    ///
+    /// - Parameters:
+    ///   - delays: Whether to include the delay ladder and the queues' bindings to it.
+    ///   - broker: The broker's version, on which a few arguments depend.
     public func plan(delays: Bool = true, broker: BrokerVersion) -> TopologyPlan {
         plan(for: queues.map(\.name), delays: delays, broker: broker)
     }
@@ -72,7 +83,7 @@ extension Topology {
         features: BrokerFeatures
     ) {
         let name = configuration.name
-        // The dead queue comes first: what the others dead-letter must find it.
+        // The dead queue comes first, because the others dead-letter to it.
         plan.add(QueueDeclaration(name.dead, arguments: Self.deadArguments(features)))
         plan.add(Binding(from: deadExchange, to: .queue(name.dead), routingKey: name.rawValue))
         plan.add(QueueDeclaration(name.parked, arguments: parkedArguments(configuration, features)))
@@ -99,13 +110,13 @@ extension Topology {
         }
     }
 
-    /// Looking at dead letters returns them to their queue, which counts as a delivery; so the queue has no limit of those.
+    /// Browsing dead letters requeues them, which counts as a delivery; so the dead queue has no delivery limit.
     private static func deadArguments(_ features: BrokerFeatures) -> QueueArguments {
         QueueArguments(.quorum) { $0.deliveryLimit = features.unlimitedDeliveryLimit }
     }
 
-    /// Bounded in size and age, and nothing is lost at either bound: one too many is refused and goes to the dead queue by the
-    /// worker's hand, one too old by the broker's.
+    /// Bounded in size and age without loss: a job too many is refused, and the worker moves it to the dead queue; the
+    /// broker moves a job that is too old.
     private func parkedArguments(_ configuration: QueueConfiguration, _ features: BrokerFeatures) -> QueueArguments {
         QueueArguments(.quorum) {
             $0.maxLength = configuration.parkedLimit
@@ -117,14 +128,14 @@ extension Topology {
             $0.deliveryLimit = features.unlimitedDeliveryLimit
         }
     }
-}
 
-extension Topology {
-    /// How these queues stand: each lane, the dead and the parked queue.
+    // MARK: - Status
+
+    /// The status of these queues: of each lane, the dead queue and the parked queue.
     ///
     /// Reading it changes nothing.
     ///
-    /// - Throws: `accessRefused`, `connectionFailed` and the like; a queue that doesn't exist is no error.
+    /// - Throws: `accessRefused`, `connectionFailed` and the like; not for a queue that doesn't exist.
     public func status(of queues: [QueueName], on transport: any Transport) async throws(AMQPError) -> [LaneStatus] {
         var statuses: [LaneStatus] = []
         for queue in queues {
@@ -155,20 +166,18 @@ extension Topology {
     }
 }
 
-/// How a queue of the broker stands: one lane, a dead queue or a parked queue.
+/// The status of one queue of the broker: a lane, a dead queue or a parked queue.
 public struct LaneStatus: Sendable, Hashable, Codable {
     /// The job queue it belongs to.
     public var queue: String
     /// `high`, `normal`, `low`, `dead` or `parked`.
     public var lane: String
-    /// The queue's own name on the broker.
+    /// The queue's name on the broker.
     public var name: String
-    /// False if the broker has no such queue; then the numbers are 0.
+    /// Whether the broker has the queue; if not, the numbers are 0.
     public var exists: Bool
-    /// How many messages wait.
-    ///
-    /// Those that workers hold unsettled are not counted: AMQP doesn't tell.
+    /// The number of waiting messages, without those that workers hold unsettled, which AMQP doesn't report.
     public var ready: Int
-    /// How many consumers it has.
+    /// The number of consumers.
     public var consumers: Int
 }

@@ -4,14 +4,14 @@ import Testing
 @testable import Warren
 
 @Suite struct AsyncMutexTests {
-    @Test("Only one caller has its turn at a time, and each gets one", .timeLimit(.minutes(1)))
+    @Test("Only one caller holds the lock at a time, and each gets it", .timeLimit(.minutes(1)))
     func exclusive() async throws {
-        let turn = AsyncMutex()
+        let mutex = AsyncMutex()
         let count = Count()
         try await withThrowingTaskGroup { group in
             for _ in 0..<200 {
                 group.addTask {
-                    try await turn.withLock {
+                    try await mutex.withLock {
                         #expect(count.enter() == 1)
                         await Task.yield()
                         count.leave()
@@ -23,26 +23,26 @@ import Testing
         #expect(count.total == 200)
     }
 
-    @Test("A caller that is cancelled while it waits gives up, and the next has its turn", .timeLimit(.minutes(1)))
+    @Test("A caller that is cancelled while it waits gives up, and the next gets the lock", .timeLimit(.minutes(1)))
     func cancelled() async throws {
-        let turn = AsyncMutex()
-        try await turn.withLock {
+        let mutex = AsyncMutex()
+        try await mutex.withLock {
             await withTaskGroup { group in
                 group.addTask {
-                    await #expect(throws: CancellationError.self) { try await turn.withLock {} }
+                    await #expect(throws: CancellationError.self) { try await mutex.withLock {} }
                 }
                 await Task.yield()
                 group.cancelAll()
             }
         }
-        try await turn.withLock {}
+        try await mutex.withLock {}
     }
 
-    @Test("A turn that fails is passed on")
+    @Test("The lock is released when its holder throws")
     func failing() async throws {
-        let turn = AsyncMutex()
-        await #expect(throws: SampleError.self) { try await turn.withLock { throw SampleError() } }
-        #expect(try await turn.withLock { 7 } == 7)
+        let mutex = AsyncMutex()
+        await #expect(throws: SampleError.self) { try await mutex.withLock { throw SampleError() } }
+        #expect(try await mutex.withLock { 7 } == 7)
     }
 
     private final class Count: Sendable {

@@ -27,7 +27,7 @@ import Testing
         )
     }
 
-    @Test("A job goes to the application's exchange with its queue as the key, and must arrive")
+    @Test("A job is published to the application's exchange with its queue as the routing key, as mandatory")
     func plain() async throws {
         let handle = try await client().enqueue(email)
         let published = try #require(transport.published.first)
@@ -41,7 +41,7 @@ import Testing
         #expect(handle == EnqueuedJob(id: handle.id, name: "emails.send", queue: "emails", lane: .normal))
     }
 
-    @Test("Queue, lane, id, headers and expiry are the caller's where they are given")
+    @Test("The caller's queue, lane, id, headers and expiry override the job's")
     func overrides() async throws {
         let handle = try await client().enqueue(
             email,
@@ -60,7 +60,7 @@ import Testing
         #expect(handle.expiresAt == noon + 9)
     }
 
-    @Test("A job's own queue, lane and time to live count where the caller says nothing")
+    @Test("A job's queue, lane and time to live apply unless the caller overrides them")
     func jobDefaults() async throws {
         let handle = try await client().enqueue(Tidy(), delay: .seconds(30))
         #expect(handle.queue == "chores")
@@ -68,7 +68,7 @@ import Testing
         #expect(handle.expiresAt == noon + 90)
     }
 
-    @Test("A delay of seconds goes to the ladder, with its eta")
+    @Test("A job with a delay of seconds goes to the ladder, with its eta")
     func delayed() async throws {
         let handle = try await client().enqueue(email, delay: .seconds(5))
         let published = try #require(transport.published.first)
@@ -79,13 +79,13 @@ import Testing
         #expect(published.message.properties.expiration == nil)
     }
 
-    @Test("A time is a delay from now")
+    @Test("A due time is a delay from now")
     func at() async throws {
         try await client().enqueue(email, at: noon + 3_600)
         #expect(transport.published.first?.destination == DelayLadder.route(.seconds(3_600), to: "emails"))
     }
 
-    @Test("A delay below a second doesn't go to the ladder, and its eta is kept for the worker")
+    @Test("A job with a delay below a second skips the ladder, and its eta tells the worker to wait")
     func shortDelay() async throws {
         try await client().enqueue(email, delay: .milliseconds(300))
         let published = try #require(transport.published.first)
@@ -94,7 +94,7 @@ import Testing
         #expect(!transport.requests.exchanges.contains { $0.hasPrefix("warren.delay") })
     }
 
-    @Test("No delay, and a time that has passed, mean at once")
+    @Test("A delay of zero, and a time in the past, mean at once")
     func noDelay() async throws {
         let client = client()
         for handle in [try await client.enqueue(email, delay: .zero), try await client.enqueue(email, at: noon - 100)] {
@@ -108,7 +108,7 @@ import Testing
         return requests.exchanges.count + requests.queues.count + requests.bindings.count
     }
 
-    @Test("What is published to is declared once, and the ladder when a delay first asks for it")
+    @Test("Queues are declared once, and the ladder when a delay first needs it")
     func declarations() async throws {
         let client = client()
         try await client.enqueue(email)
@@ -127,7 +127,7 @@ import Testing
         #expect(transport.requests.bindings.contains(DelayLadder.binding(for: "chores.low")))
     }
 
-    @Test("Many first jobs at once declare once")
+    @Test("Many first jobs at once declare the queue only once")
     func concurrentDeclarations() async throws {
         let client = client()
         try await withThrowingTaskGroup { group in
@@ -149,7 +149,7 @@ import Testing
     }
 
     @Test(
-        "A queue that went is declared again and the job sent again, once",
+        "A deleted queue is declared again, and the job is sent again, once",
         arguments: [AMQPError.Code.unroutable, .notFound]
     )
     func declaresAgain(code: AMQPError.Code) async throws {
@@ -171,7 +171,7 @@ import Testing
     }
 
     @Test(
-        "A job that can't get to its queue is an error for a client that doesn't declare",
+        "A client that doesn't declare throws if a job can't reach its queue",
         arguments: [AMQPError.Code.unroutable, .notFound]
     )
     func unroutable(code: AMQPError.Code) async throws {
@@ -185,7 +185,7 @@ import Testing
         #expect(transport.requests.queues.isEmpty)
     }
 
-    @Test("What the broker says is handed on, and whether it may have taken the job")
+    @Test("The broker's error is passed on, with whether it may have taken the job")
     func brokerErrors() async throws {
         let client = client()
         transport.fail {
@@ -199,7 +199,7 @@ import Testing
         #expect(timedOut?.message.contains("may or may not") == true)
     }
 
-    @Test("Declarations that fail are an error that says so, and are tried again next time")
+    @Test("Failed declarations are reported, and tried again with the next job")
     func declarationsFail() async throws {
         let client = client()
         transport.fail { $0.declaring.always = AMQPError(.accessRefused, "no") }
@@ -223,7 +223,7 @@ import Testing
         #expect(error?.isRetriable == true)
     }
 
-    @Test("The deadline goes along with the publish")
+    @Test("The publish gets the deadline")
     func deadline() async throws {
         let before = ContinuousClock.now
         try await client().enqueue(email, timeout: .seconds(700))
@@ -233,7 +233,7 @@ import Testing
         #expect(transport.published.count == 2)
     }
 
-    @Test("Delays that can't be are refused before anything is sent")
+    @Test("Invalid delays are refused before anything is sent")
     func badDelays() async throws {
         let tooLong = Duration.seconds(1 << 28)
         let dates = [noon + 4e8, Date.distantFuture]
@@ -251,7 +251,7 @@ import Testing
         #expect(transport.published.count == 1)
     }
 
-    @Test("Names, ids, lanes and expiries that can't be are refused before anything is sent")
+    @Test("Invalid names, ids, lanes and expiries are refused before anything is sent")
     func badInput() async throws {
         struct Nameless: Job {
             static let name = ""
@@ -283,7 +283,7 @@ import Testing
         #expect(transport.published.isEmpty)
     }
 
-    @Test("A lane that the queue doesn't have is an error that names those it has")
+    @Test("The error about an unknown lane names the queue's lanes")
     func unknownLane() async throws {
         let error = await #expect(throws: WarrenError.self) {
             try await client(lanes: [.high]).enqueue(email, lane: .low)
@@ -291,7 +291,7 @@ import Testing
         #expect(error?.message.contains("only high, normal") == true)
     }
 
-    @Test("A job can be sent by its name and JSON alone")
+    @Test("A job can be sent by its name and JSON")
     func untyped() async throws {
         let handle = try await client().enqueue(
             name: "emails.send",

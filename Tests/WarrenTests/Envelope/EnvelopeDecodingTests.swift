@@ -5,7 +5,7 @@ import Testing
 @testable import Warren
 
 @Suite struct EnvelopeDecodingTests {
-    @Test("A message of Celery's is read as what it says")
+    @Test("A message from Celery is decoded")
     func add() throws {
         let envelope = try Envelope(decoding: CapturedMessage.named("add"))
         #expect(envelope.name == "demo.add")
@@ -28,7 +28,7 @@ import Testing
         #expect(try Envelope(decoding: CapturedMessage.named(capture)).eta == WireTime.date(expected))
     }
 
-    @Test("Expiries in Celery's messages are read", arguments: ["expires-60", "expires-datetime", "expires-past"])
+    @Test("Expiries in Celery's messages are decoded", arguments: ["expires-60", "expires-datetime", "expires-past"])
     func expires(capture: String) throws {
         let envelope = try Envelope(decoding: CapturedMessage.named(capture))
         let expires = try #require(envelope.expires)
@@ -45,7 +45,7 @@ import Testing
         #expect(headers["none"] == .void)
     }
 
-    @Test("The retry of a message counts the attempts before")
+    @Test("A retried message counts the earlier attempts")
     func retry() throws {
         let envelope = try Envelope(decoding: CapturedMessage.named("flaky1-1"))
         #expect(envelope.retries == 1)
@@ -53,12 +53,12 @@ import Testing
         #expect(envelope.headers["parent_id"] == .string(envelope.id))
     }
 
-    @Test("A priority, time limits and stamps don't disturb", arguments: ["priority-5", "time-limits", "stamped"])
+    @Test("A priority, time limits and stamps do no harm", arguments: ["priority-5", "time-limits", "stamped"])
     func others(capture: String) throws {
         #expect(try Envelope(decoding: CapturedMessage.named(capture)).name == "demo.add")
     }
 
-    @Test("A compressed body is refused by name")
+    @Test("A compressed body is refused with the name of the compression")
     func compressed() throws {
         let message = try CapturedMessage.named("gzip")
         let error = try #require(throws: EnvelopeError.self) { try Envelope(decoding: message) }
@@ -101,7 +101,7 @@ import Testing
         #expect(error.code == code)
     }
 
-    @Test("Null, absent and AMQP's own types stand for what they should")
+    @Test("Null, absent and AMQP's own types are accepted")
     func tolerated() throws {
         let headers: FieldTable = [
             "task": "t", "id": "i", "retries": .void, "eta": .timestamp(1_795_232_137), "expires": .void,

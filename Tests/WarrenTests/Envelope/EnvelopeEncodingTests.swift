@@ -16,7 +16,7 @@ import Testing
             ("group", .void),
             ("group_index", .void), ("retries", .int32(0)), ("timelimit", [.void, .void]), ("root_id", "the-id"),
             ("parent_id", .void), ("argsrepr", "()"), ("kwargsrepr", .string(try kwargs(envelope))),
-            ("origin", .string(EnvelopeWriter.ownOrigin)), ("ignore_result", true),
+            ("origin", .string(EnvelopeWriter.origin)), ("ignore_result", true),
             ("replaced_task_nesting", .int32(0)),
             ("stamped_headers", .void), ("stamps", [:]), ("warren-enqueued-at", .int64(1_795_232_137_755_313)),
         ]
@@ -34,7 +34,7 @@ import Testing
         #expect(ours.deliveryMode == theirs.deliveryMode)
     }
 
-    @Test("Properties say what the message is, and never that the broker may drop it")
+    @Test("The properties describe the message, and never let the broker drop it")
     func properties() throws {
         let properties = try Envelope(encoding: job, id: "the-id", expires: noon + 60, now: noon).message.properties
         #expect(properties.messageID == "the-id")
@@ -53,7 +53,7 @@ import Testing
         )
     }
 
-    @Test("Our own messages are read back with all they say")
+    @Test("Our own messages decode to the same job")
     func decode() throws {
         let sent = try Envelope(encoding: job, lane: .high, eta: noon + 5, expires: noon + 60, now: noon)
         let read = try Envelope(decoding: sent.message)
@@ -80,7 +80,7 @@ import Testing
         #expect(error.message.contains("'listed'"))
     }
 
-    @Test("A payload that can't be encoded is an error that names the job and holds the cause")
+    @Test("A payload that can't be encoded is an error that names the job and has the cause")
     func notEncodable() throws {
         struct Broken: Job {
             static let name = "broken"
@@ -99,7 +99,7 @@ import Testing
         #expect(error.code == .payloadTooLarge)
     }
 
-    @Test("What is shown of a payload is cut between characters, and can be turned off")
+    @Test("The displayed payload is cut between characters, and can be turned off")
     func representation() throws {
         for length in 990...1_030 {
             let job = SendEmail(to: String(repeating: "x", count: length), subject: String(repeating: "é€😀", count: 40))
@@ -134,7 +134,7 @@ import Testing
         #expect(error.code == .headersTooLarge)
     }
 
-    @Test("The size of headers is reckoned as the wire has it")
+    @Test("The computed size of headers is their size on the wire")
     func wireSize() throws {
         for capture in ["add", "custom-headers", "delayed", "stamped"] {
             let headers = try #require(CapturedMessage.named(capture).properties.headers)

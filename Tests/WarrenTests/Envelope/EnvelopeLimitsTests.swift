@@ -4,7 +4,7 @@ import Testing
 
 @testable import Warren
 
-/// What is too much is refused with a reason before it costs anything.
+/// Messages over a limit are refused with a reason before they cost anything.
 @Suite struct EnvelopeLimitsTests {
     private func envelopeError(_ change: (inout Message) -> Void) throws -> EnvelopeError {
         var message = try Envelope(encoding: Tidy(), now: noon).message
@@ -27,13 +27,13 @@ import Testing
         #expect(error.code == .tooDeep)
     }
 
-    @Test func `A message whose headers a transport left out is refused with the transport's reason`() throws {
+    @Test func `A message without its headers is refused with the transport's reason for leaving them out`() throws {
         let error = try envelopeError { $0.properties.headers?[FieldTable.omittedHeaders] = "The header 'x' is odd." }
         #expect(error.code == .tooDeep)
         #expect(error.message == "The header 'x' is odd.")
     }
 
-    @Test func `A thousand headers are read, and one more is not`() throws {
+    @Test func `A thousand headers are accepted, and one more is not`() throws {
         let error = try envelopeError { message in
             for number in 0...Envelope.maximumHeaderCount { message.properties.headers?["h\(number)"] = true }
         }
@@ -70,7 +70,7 @@ import Testing
         #expect(error.code == .notJSON)
     }
 
-    @Test func `A frame full of small headers is cut to its budget in one walk`() {
+    @Test func `A frame full of small headers is trimmed to the limit in one pass`() {
         var headers = FieldTable()
         for number in 0..<30_000 { headers.append(.void, uniqueName: String(number, radix: 36)) }
         headers["id"] = "one"

@@ -24,7 +24,7 @@ import Testing
         var big: Double
     }
 
-    @Test("Unicode, nested values, big numbers and Celery's typed values are read as they are")
+    @Test("Unicode, nested values, big numbers and Celery's typed values are decoded unchanged")
     func echo() throws {
         let payload = try Envelope(decoding: CapturedMessage.named("echo-unicode-types")).payload(as: Typed.self)
         #expect(payload.s == "héllo")
@@ -35,7 +35,7 @@ import Testing
         #expect(payload.big == 1_180_591_620_717_411_303_424)
     }
 
-    @Test("Positional arguments are refused with a reason of their own")
+    @Test("Positional arguments are refused with a reason")
     func positional() throws {
         let envelope = try Envelope(decoding: CapturedMessage.named("add"))
         let error = try #require(throws: EnvelopeError.self) { try envelope.payload(as: SendEmail.self) }
@@ -43,7 +43,7 @@ import Testing
         #expect(error.message.contains("2 positional"))
     }
 
-    @Test("A job of our own comes back as it went")
+    @Test("A job of ours decodes to the same value")
     func roundTrip() throws {
         let job = SendEmail(to: "ada@example.com", subject: #"quotes " and / and ünï"#, copies: 3, due: noon)
         let sent = try Envelope(encoding: job, now: noon)
@@ -69,20 +69,20 @@ import Testing
         (#"[[],{"a":1},{},{"callbacks":null,"errbacks":null,"chain":null,"chord":null}]"#, .notThreeParts),
     ]
 
-    @Test("Bodies that aren't what they should be are each refused with their own reason", arguments: wrongBodies)
+    @Test("Each kind of malformed body is refused with its reason", arguments: wrongBodies)
     func wrongBody(body: String, code: EnvelopeError.Code) throws {
         let envelope = envelope(body)
         let error = try #require(throws: EnvelopeError.self) { try envelope.payload(as: SendEmail.self) }
         #expect(error.code == code, "\(error)")
     }
 
-    @Test("An empty job refuses keyword arguments that are no object, too")
+    @Test("A job without a payload also refuses keyword arguments that aren't an object")
     func emptyJob() throws {
         let error = try #require(throws: EnvelopeError.self) { try envelope("[[],[1],{}]").payload(as: Tidy.self) }
         #expect(error.code == .notThreeParts)
     }
 
-    @Test("A mismatch names the argument and the type, and never the value")
+    @Test("The error about a mismatch names the argument and the type, and never the value")
     func explanation() throws {
         struct Order: Decodable {
             struct Item: Decodable { var count: Int }
@@ -95,7 +95,7 @@ import Testing
         #expect(!error.message.contains("secret"))
     }
 
-    @Test("A missing argument is named")
+    @Test("The error about a missing argument names it")
     func missing() throws {
         let error = try #require(throws: EnvelopeError.self) {
             try envelope(#"[[],{"to":"a","copies":1},{}]"#).payload(as: SendEmail.self)
@@ -103,7 +103,7 @@ import Testing
         #expect(error.message.contains("'subject' is missing"))
     }
 
-    @Test("Bytes that aren't UTF-8 are no JSON")
+    @Test("Bytes that aren't UTF-8 aren't JSON")
     func badUTF8() throws {
         let body = Array("[[],{\"to\":\"".utf8) + [0xC3, 0x28] + Array("\",\"subject\":\"b\",\"copies\":1},{}]".utf8)
         let error = try #require(throws: EnvelopeError.self) { try envelope(body).payload(as: SendEmail.self) }
@@ -119,7 +119,7 @@ import Testing
         #expect(error.code == .tooDeep)
     }
 
-    @Test("The numbers that only Python writes are read")
+    @Test("The numbers that only Python writes are accepted")
     func pythonNumbers() throws {
         struct Numbers: Decodable {
             var a: Double
@@ -134,7 +134,7 @@ import Testing
         #expect(numbers.c == -.infinity)
     }
 
-    @Test("Arguments that the job doesn't know are no mistake")
+    @Test("Arguments that the job doesn't know are ignored")
     func unknownArguments() throws {
         let body =
             #"[[], {"to": "a", "subject": "b", "copies": 2, "new": [1, {"x": null}]}, {"callbacks": [], "odd": 1}]"#

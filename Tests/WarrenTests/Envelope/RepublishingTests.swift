@@ -24,7 +24,7 @@ import Testing
         #expect(retried.properties.correlationID == original.properties.correlationID)
     }
 
-    @Test("What the broker added on the way is gone from a retry")
+    @Test("A retry doesn't have the headers that the broker added")
     func brokerHeaders() throws {
         var message = try CapturedMessage.named("delayed")
         #expect(message.properties.headers?["x-death"] != nil)
@@ -42,7 +42,7 @@ import Testing
         #expect(names.filter { $0.hasPrefix("x-") || $0.hasSuffix("CC") } == ["x-tenant"])
     }
 
-    @Test("A retry can't be dropped by the broker on its way, nor be refused for its user")
+    @Test("The broker can neither drop a retry on its way nor refuse it for its user")
     func properties() throws {
         var message = try CapturedMessage.named("expires-60")
         message.properties.userID = "someone"
@@ -79,7 +79,7 @@ import Testing
         #expect(record.reason == nil)
     }
 
-    @Test("Headers stay within one frame, whatever the message and the error bring")
+    @Test("Headers stay within one frame, whatever the message and the error contain")
     func bounded() throws {
         var message = try CapturedMessage.named("add")
         message.properties.headers?["cargo"] = .string(String(repeating: "x", count: 60_000))
@@ -96,7 +96,7 @@ import Testing
         #expect(FailureRecord(headers: envelope.headers).history.count == 20)
     }
 
-    @Test("A header of our own that someone else made too large goes, too")
+    @Test("A header of our own that someone else made too large is removed too")
     func hostileHeader() throws {
         var message = try CapturedMessage.named("add")
         message.properties.headers?["warren-lane"] = .string(String(repeating: "x", count: 130_000))
@@ -105,7 +105,7 @@ import Testing
         #expect(parked.properties.headers?["task"] == "demo.add")
     }
 
-    @Test("A replay has all its attempts, and nothing of the record")
+    @Test("A replayed job has all its attempts, and no failure record")
     func replay() throws {
         let original = try Envelope(encoding: SendEmail(to: "a", subject: "b"), expires: noon + 1, now: noon)
         let retried = original.retried(after: .seconds(5), error: SampleError(), worker: "w", now: noon)
@@ -129,13 +129,13 @@ import Testing
         #expect(!envelope.headers.contains { $0.name.hasPrefix("warren-") && $0.name != "warren-enqueued-at" })
     }
 
-    @Test("An expiry that is still ahead survives a replay")
+    @Test("A replay keeps an expiry in the future")
     func replayKeepsExpiry() throws {
         let original = try Envelope(encoding: Tidy(), expires: noon + 600, now: noon)
         #expect(try Envelope(decoding: Envelope.replayed(original.message, now: noon + 60)).expires != nil)
     }
 
-    @Test("A parked job says where it came from, and is otherwise as it was")
+    @Test("A parked job has its origin in its headers, and is otherwise unchanged")
     func parked() throws {
         let original = try CapturedMessage.named("add")
         let parked = Envelope.parked(original, from: Destination(exchange: "e", routingKey: "k"), now: noon)

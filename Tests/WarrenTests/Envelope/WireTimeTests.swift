@@ -25,12 +25,12 @@ import Testing
         #expect(abs(date.timeIntervalSince1970 - Self.whole - fraction) < 0.000_001)
     }
 
-    @Test("A date alone is its midnight in UTC, in both formats", arguments: ["2026-11-21", "20261121"])
+    @Test("A date alone means midnight in UTC, in both formats", arguments: ["2026-11-21", "20261121"])
     func dateAlone(text: String) {
         #expect(WireTime.date(text)?.timeIntervalSince1970 == 1_795_219_200)
     }
 
-    @Test("A time without seconds is read", arguments: ["2026-11-21T03:35Z", "20261121T0335"])
+    @Test("A time without seconds is accepted", arguments: ["2026-11-21T03:35Z", "20261121T0335"])
     func withoutSeconds(text: String) {
         #expect(WireTime.date(text)?.timeIntervalSince1970 == 1_795_232_100)
     }
@@ -67,7 +67,7 @@ import Testing
         #expect(WireTime.text(Date(timeIntervalSince1970: 951_782_400)) == "2000-02-29T00:00:00.000000+00:00")
     }
 
-    @Test("Times beyond four digits of year are written as the last that have them")
+    @Test("Times beyond the years of four digits are written as the first or last of them")
     func extremes() {
         #expect(WireTime.text(Date(timeIntervalSince1970: .infinity)).hasPrefix("9999-12-31T23:59:59"))
         #expect(WireTime.text(Date(timeIntervalSince1970: -.infinity)).hasPrefix("0001-01-01T00:00:00"))
@@ -82,7 +82,7 @@ import Testing
             let microseconds = Int64.random(in: -62_135_596_800_000_000...253_402_300_799_000_000, using: &generator)
             let date = Date(timeIntervalSince1970: Double(microseconds) / 1_000_000)
             let read = try #require(WireTime.date(WireTime.text(date)))
-            // So far from 1970 a double of seconds is good to a few microseconds.
+            // This far from 1970 a double of seconds is exact to a few microseconds.
             if abs(read.timeIntervalSince(date)) > 0.000_06 { wrong.append(date) }
         }
         #expect(wrong.isEmpty)

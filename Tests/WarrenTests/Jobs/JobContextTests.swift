@@ -6,7 +6,7 @@ import Testing
 @testable import Warren
 
 @Suite struct JobContextTests {
-    @Test("A context tells what the message says")
+    @Test("A context has the message's metadata")
     func facts() throws {
         let first = try Envelope(encoding: Tidy(), expires: noon + 60, headers: ["tenant": "acme"], now: noon)
         let second = try Envelope(decoding: first.retried(after: .zero, error: SampleError(), worker: "w", now: noon))
@@ -20,7 +20,7 @@ import Testing
         #expect(self.context(second, maximumAttempts: 1).retriesLeft == 0)
     }
 
-    @Test("How often a message was delivered is what the broker counted, else what the redelivered flag says")
+    @Test("The delivery count is the broker's, else it follows the redelivered flag")
     func deliveries() throws {
         var message = try Envelope(encoding: Tidy(), now: noon).message
         #expect(context(try Envelope(decoding: message)).deliveryCount == 0)
@@ -29,7 +29,7 @@ import Testing
         #expect(context(try Envelope(decoding: message), isRedelivered: true).deliveryCount == 4)
     }
 
-    @Test("The logger carries what identifies the job")
+    @Test("The logger has the job's name, id and attempt")
     func logger() throws {
         let envelope = try Envelope(encoding: Tidy(), id: "the-id", now: noon)
         let logger = context(envelope).logger

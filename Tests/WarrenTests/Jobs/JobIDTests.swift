@@ -26,7 +26,7 @@ import Testing
         #expect(early.replacing("-", with: "").prefix(12) == String(Int(1_795_232_137_755), radix: 16).leftPadded(12))
     }
 
-    @Test("Ids made at one time are different")
+    @Test("Ids made at the same time are different")
     func unique() {
         #expect(Set((0..<10_000).map { _ in JobID.make(now: noon) }).count == 10_000)
     }

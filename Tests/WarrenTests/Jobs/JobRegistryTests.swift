@@ -24,7 +24,7 @@ private let registryIsOff = false
         #expect(registry.names == ["emails.send"])
     }
 
-    @Test("Two handlers for one name are an error that names it")
+    @Test("The error about two handlers for one name names it")
     func duplicates() throws {
         let error = try #require(throws: WarrenError.self) {
             try JobRegistry {
@@ -37,7 +37,7 @@ private let registryIsOff = false
         #expect(error.message.contains("'tidy'"))
     }
 
-    @Test("A job can't have an empty, endless or unprintable name")
+    @Test("A job can't have an empty, overlong or unprintable name")
     func names() throws {
         for name in ["", String(repeating: "n", count: 256), "a\nb"] {
             let error = try #require(throws: WarrenError.self) { try JobName.validate(name) }
@@ -45,7 +45,7 @@ private let registryIsOff = false
         }
     }
 
-    @Test("A payload that can't be read is told from an error that the handler throws, even of the same type")
+    @Test("An undecodable payload is distinguished from the handler's errors, even of the same type")
     func undecodable() async throws {
         let registry = try JobRegistry {
             Handler(SendEmail.self) { _, _ in throw EnvelopeError(.notJSON, "the handler's own") }

@@ -1,7 +1,7 @@
 import AMQP
 import Foundation
 import Logging
-import Metrics
+import MetricsTestKit
 import Synchronization
 import Testing
 
@@ -14,7 +14,7 @@ import Testing
         var all: [String] { list.withLock { $0 } }
     }
 
-    private struct Noting: EnqueueMiddleware {
+    private struct Recording: EnqueueMiddleware {
         var name: String
         var steps: Steps
 
@@ -25,9 +25,9 @@ import Testing
             steps.add("\(name) before")
             var request = request
             request.headers["by"] = .string((request.headers["by"]?.stringValue ?? "") + name)
-            let handle = try await next(request)
+            let job = try await next(request)
             steps.add("\(name) after")
-            return handle
+            return job
         }
     }
 
@@ -60,7 +60,7 @@ import Testing
         let transport = FaultyBroker()
         let client = JobClient(
             transport,
-            middleware: [Noting(name: "a", steps: steps), Noting(name: "b", steps: steps)],
+            middleware: [Recording(name: "a", steps: steps), Recording(name: "b", steps: steps)],
             now: { noon }
         )
         try await client.enqueue(SendEmail(to: "a", subject: "b"))
@@ -68,7 +68,7 @@ import Testing
         #expect(transport.published.first?.message.properties.headers?["by"] == "ab")
     }
 
-    @Test("A middleware that throws keeps the job from being sent")
+    @Test("If a middleware throws, the job is not sent")
     func refusing() async throws {
         let transport = FaultyBroker()
         let client = JobClient(transport, middleware: [Refusing()], now: { noon })
@@ -77,7 +77,7 @@ import Testing
         #expect(transport.requests.exchanges.isEmpty)
     }
 
-    @Test("A middleware can change where and when a job goes")
+    @Test("A middleware can change a job's queue and due time")
     func moving() async throws {
         let transport = FaultyBroker()
         let client = JobClient(transport, middleware: [Moving()], now: { noon })
@@ -89,10 +89,10 @@ import Testing
         #expect(published.message.properties.headers?["root_id"] == "the-root")
     }
 
-    @Test("Logging tells of failure and outcome, with the job's name and no payload")
+    @Test("Failure and outcome are logged, with the job's name and without its payload")
     func logging() async throws {
         let steps = Steps()
-        var logger = Logger(label: "test") { _ in NotingLogHandler { steps.add($0) } }
+        var logger = Logger(label: "test") { _ in RecordingLogHandler { steps.add($0) } }
         logger.logLevel = .debug
         let context = try context(logger: logger)
         let layer = LoggingMiddleware()
@@ -105,10 +105,10 @@ import Testing
         #expect(steps.all.allSatisfy { $0.contains("emails.send") && !$0.contains("secret") })
     }
 
-    @Test("Logging says nothing below the logger's level")
+    @Test("Nothing is logged below the logger's level")
     func quiet() async throws {
         let steps = Steps()
-        var logger = Logger(label: "test") { _ in NotingLogHandler { steps.add($0) } }
+        var logger = Logger(label: "test") { _ in RecordingLogHandler { steps.add($0) } }
         logger.logLevel = .error
         let context = try context(logger: logger)
         try await LoggingMiddleware().execute(context) { _ in }
@@ -116,38 +116,41 @@ import Testing
         #expect(steps.all.isEmpty)
     }
 
-    @Test("Metrics count each outcome by job and queue, and time each run")
+    @Test("Metrics count each outcome by job and queue, and time each attempt")
     func metrics() async throws {
-        let factory = NotingMetrics()
-        let layer = MetricsMiddleware(factory: factory)
+        let metrics = TestMetrics()
+        let layer = MetricsMiddleware(factory: metrics)
         let context = try context(logger: Logger(label: "test"))
         for _ in 0..<3 {
             try await layer.execute(context) { _ in }
             layer.settled(context, outcome: .succeeded)
         }
         layer.settled(context, outcome: .dead(.permanent))
-        #expect(factory.counts["warren_jobs_total job=emails.send queue=emails outcome=succeeded"] == 3)
-        #expect(factory.counts["warren_jobs_total job=emails.send queue=emails outcome=dead"] == 1)
-        #expect(factory.counts["warren_job_duration_seconds job=emails.send queue=emails"] == 3)
+        let job = [("job", "emails.send"), ("queue", "emails")]
+        #expect(try metrics.expectCounter("warren_jobs_total", job + [("outcome", "succeeded")]).values == [1, 1, 1])
+        #expect(try metrics.expectCounter("warren_jobs_total", job + [("outcome", "dead")]).values == [1])
+        #expect(try metrics.expectTimer("warren_job_duration_seconds", job).values.count == 3)
     }
 
-    @Test("Metrics count jobs that a client sent")
+    @Test("Metrics count the jobs that a client sent")
     func enqueueMetrics() async throws {
-        let factory = NotingMetrics()
-        let client = JobClient(FaultyBroker(), middleware: [MetricsMiddleware(factory: factory)], now: { noon })
+        let metrics = TestMetrics()
+        let client = JobClient(FaultyBroker(), middleware: [MetricsMiddleware(factory: metrics)], now: { noon })
         try await client.enqueue(SendEmail(to: "a", subject: "b"))
-        #expect(factory.counts["warren_jobs_enqueued_total job=emails.send queue=emails"] == 1)
+        let job = [("job", "emails.send"), ("queue", "emails")]
+        #expect(try metrics.expectCounter("warren_jobs_enqueued_total", job).values == [1])
     }
 
-    @Test("Names that messages make up don't make metrics without end")
+    @Test("The number of metrics is bounded, however many names messages have")
     func boundedMetrics() throws {
-        let factory = NotingMetrics()
-        let layer = MetricsMiddleware(factory: factory)
+        let metrics = TestMetrics()
+        let layer = MetricsMiddleware(factory: metrics)
         for number in 0..<1_500 {
             layer.settled(try context(name: "made-up-\(number)", logger: Logger(label: "test")), outcome: .parked)
         }
-        #expect(factory.counts.count == 1_001)
-        #expect(factory.counts["warren_jobs_total job=other queue=emails outcome=parked"] == 500)
+        #expect(metrics.counters.count == 1_001)
+        let other = [("job", "other"), ("queue", "emails"), ("outcome", "parked")]
+        #expect(try metrics.expectCounter("warren_jobs_total", other).values.count == 500)
     }
 
     private func context(name: String = "emails.send", logger: Logger) throws -> JobContext {
@@ -157,60 +160,17 @@ import Testing
     }
 }
 
-private struct NotingLogHandler: LogHandler {
-    var note: @Sendable (String) -> Void
+private struct RecordingLogHandler: LogHandler {
+    var record: @Sendable (String) -> Void
     var metadata: Logger.Metadata = [:]
     var logLevel = Logger.Level.trace
 
-    init(_ note: @escaping @Sendable (String) -> Void) { self.note = note }
+    init(_ record: @escaping @Sendable (String) -> Void) { self.record = record }
 
     subscript(metadataKey key: String) -> Logger.Metadata.Value? {
         get { metadata[key] }
         set { metadata[key] = newValue }
     }
 
-    func log(event: LogEvent) { note("\(event.level) \(event.message) \(event.metadata ?? [:])") }
-}
-
-private final class NotingMetrics: MetricsFactory {
-    private let values = Mutex<[String: Int]>([:])
-    var counts: [String: Int] { values.withLock { $0 } }
-
-    fileprivate func add(_ label: String, _ dimensions: [(String, String)]) {
-        let key = ([label] + dimensions.map { "\($0)=\($1)" }).joined(separator: " ")
-        values.withLock { $0[key, default: 0] += 1 }
-    }
-}
-
-extension NotingMetrics {
-    func makeCounter(label: String, dimensions: [(String, String)]) -> any CounterHandler {
-        CounterNote { self.add(label, dimensions) }
-    }
-    func makeRecorder(label: String, dimensions: [(String, String)], aggregate: Bool) -> any RecorderHandler {
-        RecorderNote()
-    }
-    func makeTimer(label: String, dimensions: [(String, String)]) -> any TimerHandler {
-        TimerNote { self.add(label, dimensions) }
-    }
-    func destroyCounter(_ handler: any CounterHandler) {}
-    func destroyRecorder(_ handler: any RecorderHandler) {}
-    func destroyTimer(_ handler: any TimerHandler) {}
-}
-
-private final class CounterNote: CounterHandler {
-    let add: @Sendable () -> Void
-    init(_ add: @escaping @Sendable () -> Void) { self.add = add }
-    func increment(by amount: Int64) { add() }
-    func reset() {}
-}
-
-private final class TimerNote: TimerHandler {
-    let add: @Sendable () -> Void
-    init(_ add: @escaping @Sendable () -> Void) { self.add = add }
-    func recordNanoseconds(_ duration: Int64) { add() }
-}
-
-private final class RecorderNote: RecorderHandler {
-    func record(_ value: Int64) {}
-    func record(_ value: Double) {}
+    func log(event: LogEvent) { record("\(event.level) \(event.message) \(event.metadata ?? [:])") }
 }

@@ -13,11 +13,11 @@ import Testing
             (Array("123456789".utf8), 0xE306_9283),
             ([], 0),
         ] as [([UInt8], UInt32)]
-    ) func `The checksums are those that the standards give`(bytes: [UInt8], sum: UInt32) {
+    ) func `The checksums are those of the standards`(bytes: [UInt8], sum: UInt32) {
         #expect(CRC32C.checksum(bytes) == sum)
     }
 
-    @Test func `Bytes taken in bit by bit give the same sum`() {
+    @Test func `Bytes added in pieces give the same checksum`() {
         var sum = CRC32C()
         sum.update(Array("1234".utf8))
         sum.update(Array("56789".utf8))

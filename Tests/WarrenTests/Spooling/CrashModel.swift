@@ -2,16 +2,17 @@ import Testing
 
 @testable import Warren
 
-/// A spool's log beside what must be in it: random steps, and a crash that takes any part of what was not synchronized.
+/// A spool's log and a model of its content: random steps, and a crash that damages any part of what was not
+/// synchronized.
 struct CrashModel {
     private let limit: Int
     private var storage = MemoryStorage()
     private var log: SpoolLog
-    /// What callers were told is safe, and the broker doesn't have, in order.
+    /// The entries that callers know to be durable and the broker doesn't have, by age.
     private var owed: [UInt8] = []
-    /// What the broker has.
+    /// The entries that the broker has.
     private var confirmed: Set<UInt8> = []
-    /// What no caller was told about.
+    /// The entries of appends that failed or never returned.
     private var unacknowledged: Set<UInt8> = []
     private var nextNumber: UInt8 = 1
     private(set) var problem: String?
@@ -52,7 +53,8 @@ struct CrashModel {
         try? log.settle(Set(chosen.map(\.sequence)))
     }
 
-    /// Ends the process, perhaps in the midst of one more append, with any part of what was not synchronized on the disk; and opens again.
+    /// Ends the process, perhaps during one more append, with any part of what was not synchronized on the disk; then
+    /// reopens the log.
     mutating func crash(_ random: inout some RandomNumberGenerator) throws {
         var bytes = storage.now.log
         if Bool.random(using: &random) {
@@ -74,7 +76,7 @@ struct CrashModel {
         storage = MemoryStorage(bytes)
         log = try SpoolLog(storage, limit: limit, newSalt: 99, quarantineName: "quarantine")
         let found = try log.next(.max, bytes: .max).map { $0.payload[0] }
-        // Sent again is allowed, lost or out of order is not.
+        // Entries may be sent again, but not lost or out of order.
         if found.filter({ !confirmed.contains($0) && !unacknowledged.contains($0) }) != owed {
             problem = problem ?? "owed \(owed), found \(found)"
         }

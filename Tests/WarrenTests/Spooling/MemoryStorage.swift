@@ -2,18 +2,18 @@ import Synchronization
 
 @testable import Warren
 
-/// A disk in memory that fails and loses where a test tells it to.
+/// A disk in memory that fails and loses writes as a test wants it.
 final class MemoryStorage: SpoolStorage {
     struct Files: Sendable {
-        /// What is written.
+        /// The written bytes.
         var log: [UInt8] = []
-        /// What would be there after a loss of power.
+        /// The bytes that a loss of power would leave.
         var durable: [UInt8] = []
-        /// What the last write changed, if nothing was synchronized since.
+        /// The range of the last write, if nothing was synchronized since.
         var lastWrite: Range<Int>?
         var quarantined: [String: [UInt8]] = [:]
         var rejected: [[UInt8]] = []
-        /// How many more bytes the disk takes; `nil` for any number.
+        /// The number of bytes for which the disk has room; `nil` for no limit.
         var room: Int?
         var synchronizations = 0
         var replacements = 0

@@ -41,7 +41,7 @@ import Testing
         }
     }
 
-    @Test func `A second owner is told of the first, and has the spool when that is gone`() throws {
+    @Test func `A second owner gets an error naming the first, and the spool once that is closed`() throws {
         try within {
             let first = try SpoolDisk(at: path)
             let error = try #require(throws: FileLock.Taken.self) { try SpoolDisk(at: path) }
@@ -84,7 +84,7 @@ import Testing
         }
     }
 
-    @Test func `Compacting a file leaves one that is used on`() throws {
+    @Test func `A compacted file remains in use`() throws {
         try within {
             var first = try log(SpoolDisk(at: path), limit: 8_192)
             for number in 1...100 as ClosedRange<UInt64> {
@@ -96,7 +96,7 @@ import Testing
         }
     }
 
-    @Test func `The rejected stand one on a line, up to the limit`() throws {
+    @Test func `Rejected jobs are written one to a line, up to the limit`() throws {
         try within {
             let disk = try SpoolDisk(at: path)
             try disk.appendRejected(Array("one".utf8), limit: 10)
@@ -106,14 +106,14 @@ import Testing
         }
     }
 
-    @Test func `A spool says which file can't be used and why`() throws {
+    @Test func `The error names the file that can't be used, and the reason`() throws {
         try within {
             let logger = Logger(label: "spool") { _ in SwiftLogNoOpLogHandler() }
             try Data("Dear diary".utf8).write(to: URL(filePath: path))
             let kind = try #require(throws: WarrenError.self) { try Spool(at: path, limit: 4_096, logger: logger) }
             #expect(kind.code == .spoolFailed)
             #expect(kind.message.contains(path))
-            #expect(kind.message.contains("no spool"))
+            #expect(kind.message.contains("not a spool"))
             #expect(try String(contentsOfFile: path, encoding: .utf8) == "Dear diary")
             let absent = try #require(throws: WarrenError.self) {
                 try Spool(at: folder.path + "/nowhere/x", limit: 4_096, logger: logger)

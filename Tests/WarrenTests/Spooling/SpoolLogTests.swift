@@ -16,7 +16,7 @@ import Testing
         if case .success = result { true } else { false }
     }
 
-    @Test func `What is appended is there after opening again, in order`() throws {
+    @Test func `Appended entries are there after reopening, in order`() throws {
         let storage = MemoryStorage()
         var log = try open(storage)
         #expect(log.append([[1], [2, 2]]).allSatisfy(isDone))
@@ -31,7 +31,7 @@ import Testing
         #expect(storage.now.synchronizations == 1)
     }
 
-    @Test func `What was settled behind one that wasn't is not sent twice by the same process`() throws {
+    @Test func `A settled entry behind one that isn't is not sent twice by the same process`() throws {
         let storage = MemoryStorage()
         var log = try open(storage)
         _ = log.append([[1], [2], [3]])
@@ -42,7 +42,7 @@ import Testing
         #expect(try payloads(open(storage)) == [[3]])
     }
 
-    @Test func `When all is settled, the file is as short as at the start, and its numbers go on`() throws {
+    @Test func `When all entries are settled, the file is as short as at the start, and its numbers go on`() throws {
         let storage = MemoryStorage()
         var log = try open(storage)
         _ = log.append([[1], [2]])
@@ -94,7 +94,7 @@ import Testing
         #expect(try open(storage).next(9, bytes: .max).map(\.sequence) == [201])
     }
 
-    @Test func `A torn last record is cut off`() throws {
+    @Test func `An incomplete last record is cut off`() throws {
         let storage = MemoryStorage()
         var log = try open(storage)
         _ = log.append([[1]])
@@ -107,7 +107,7 @@ import Testing
         #expect(torn.now.log.count == SpoolFormat.headerLength + 25)
     }
 
-    @Test func `A damaged record amid good ones is told, and the file is kept`() throws {
+    @Test func `A damaged record among intact ones is reported, and the file is kept`() throws {
         let storage = MemoryStorage()
         var log = try open(storage)
         _ = log.append([[1], [2], [3]])

@@ -37,7 +37,9 @@ import Testing
             .channelLost,
             .nacked,
         ] as [AMQPError.Code]
-    ) func `What may be taken later is spooled, and sent with the same id`(code: AMQPError.Code) async throws {
+    ) func `A job that the broker may take later is spooled and sent with the same id`(
+        code: AMQPError.Code
+    ) async throws {
         let client = try client()
         transport.fail { $0.publishing.next = [AMQPError(code, "Not now.")] }
         let handle = try await client.enqueue(email(1))
@@ -55,7 +57,7 @@ import Testing
     }
 
     @Test(arguments: [.accessRefused, .messageTooLarge, .authenticationFailed, .cancelled] as [AMQPError.Code])
-    func `What will never be taken is the caller's to know`(code: AMQPError.Code) async throws {
+    func `A job that the broker will never take is an error`(code: AMQPError.Code) async throws {
         let client = try client()
         transport.fail { $0.publishing.next = [AMQPError(code, "No.")] }
         let error = try await #require(throws: WarrenError.self) { try await client.enqueue(email(1)) }
@@ -63,7 +65,7 @@ import Testing
         #expect(client.spool?.status.waiting == 0)
     }
 
-    @Test func `A broker that can't be asked for its queues is away too`() async throws {
+    @Test func `A job is spooled if its queue can't be declared now`() async throws {
         let client = try client()
         transport.fail { $0.declaring.always = away }
         #expect(try await client.enqueue(email(1)).isSpooled)
@@ -73,7 +75,7 @@ import Testing
         #expect(transport.published.count == 1)
     }
 
-    @Test func `New jobs go behind those that wait, without asking the broker, unless they are bad`() async throws {
+    @Test func `New jobs go behind those that wait, without asking the broker, unless they are invalid`() async throws {
         let client = try client()
         transport.fail { $0.publishing.next = [away] }
         try await client.enqueue(email(0))
@@ -88,7 +90,7 @@ import Testing
         #expect(subjects == (0...200).map(String.init))
     }
 
-    @Test func `A full spool says so, with the broker's reason, and loses nothing it took`() async throws {
+    @Test func `A full spool is an error with the broker's reason, and loses no spooled job`() async throws {
         let client = try client(limit: 4_096)
         transport.fail { $0.publishing.next = [away] }
         var taken = 0
@@ -108,7 +110,7 @@ import Testing
         #expect(transport.published.count == taken + 1)
     }
 
-    @Test func `A full disk says so, and what was acknowledged stays`() async throws {
+    @Test func `A full disk is an error, and the spooled jobs stay`() async throws {
         let client = try client()
         transport.fail { $0.publishing.next = [away] }
         try await client.enqueue(email(1))
@@ -122,14 +124,14 @@ import Testing
         #expect(transport.published.count == 2)
     }
 
-    @Test func `The next process sends what this one left`() async throws {
+    @Test func `The next process sends the jobs that this one left`() async throws {
         transport.fail { $0.publishing.next = [away] }
         let handle = try await client().enqueue(email(1))
         try await client().flushSpool()
         #expect(ids == [handle.id, handle.id])
     }
 
-    @Test func `What the broker refuses for good is set aside, and holds up nothing`() async throws {
+    @Test func `A job that the broker refuses for good is moved aside, and holds up no other`() async throws {
         let client = try client()
         transport.fail { $0.publishing.next = [away] }
         let first = try await client.enqueue(email(1))
@@ -146,7 +148,7 @@ import Testing
         #expect(try SpoolEntry(decoding: [UInt8](rejected.entry)).message == transport.published[0].message)
     }
 
-    @Test func `A password that is wrong is no reason to set jobs aside`() async throws {
+    @Test func `A wrong password doesn't reject jobs`() async throws {
         let client = try client()
         transport.fail { $0.publishing.next = [away] }
         try await client.enqueue(email(1))
@@ -156,7 +158,7 @@ import Testing
         #expect(client.spool?.status.waiting == 1)
     }
 
-    @Test func `A delayed job waits only for what is left of its delay`() async throws {
+    @Test func `A delayed job waits only for the rest of its delay`() async throws {
         let route = Route(queue: "emails", lane: .normal, dueAt: noon + 60, topology: Topology())
         #expect(route.destination(now: noon).destination == DelayLadder.route(.seconds(60), to: "emails"))
         #expect(route.destination(now: noon + 50).destination == DelayLadder.route(.seconds(10), to: "emails"))
@@ -165,7 +167,7 @@ import Testing
         #expect(try SpoolEntry(decoding: entry.encoded()) == entry)
     }
 
-    @Test func `The publish leaves the disk a part of the deadline`() async throws {
+    @Test func `The publish leaves part of the time to the disk`() async throws {
         let client = try client()
         let start = ContinuousClock.now
         try await client.enqueue(email(1), timeout: .seconds(60))
@@ -187,7 +189,7 @@ import Testing
         #expect(storage.now.synchronizations - before < 500)
     }
 
-    @Test func `The replayer sends what comes, and ends when it is told to`() async throws {
+    @Test func `The replayer sends jobs as they are spooled, and ends at graceful shutdown`() async throws {
         let client = try client()
         let clock = VirtualClock()
         transport.fail { $0.publishing.next = [away, away, away] }
@@ -224,6 +226,6 @@ import Testing
 }
 
 extension VirtualClock {
-    /// Whether somebody waits for less than the year that a replayer without work does.
+    /// Whether a sleeper wakes earlier than after the year that a replayer without work sleeps.
     fileprivate var isPausing: Bool { nextEvent.map { $0.offset - now.offset < .seconds(10) } ?? false }
 }

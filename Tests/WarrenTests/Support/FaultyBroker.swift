@@ -2,11 +2,11 @@ import AMQP
 import EmbeddedBroker
 import Synchronization
 
-/// An embedded broker that notes what it is asked to do, and fails where it is told to.
+/// An embedded broker that records requests and fails as its ``Faults`` say.
 ///
-/// Whatever doesn't fail goes to ``embedded``, which a test looks at, and through which it prepares what is not to be noted.
+/// Requests that don't fail go to ``embedded``, which tests inspect, and use for requests that aren't to be recorded.
 final class FaultyBroker: Transport {
-    /// What was asked for, also where it failed.
+    /// The requests, including those that failed.
     struct Requests: Sendable {
         struct Publish: Sendable {
             var message: Message
@@ -25,7 +25,7 @@ final class FaultyBroker: Transport {
         /// The names of the exchanges and queues.
         var exchanges: [String] = []
         var queues: [String] = []
-        /// Those that were made.
+        /// The bindings that were made.
         var bindings: [Binding] = []
     }
 
@@ -46,10 +46,10 @@ final class FaultyBroker: Transport {
     var published: [Requests.Publish] { requests.published }
     var faults: Faults { state.withLock(\.faults) }
 
-    /// Changes what goes wrong from now on.
+    /// Changes the faults.
     func fail(_ change: (inout Faults) -> Void) { state.withLock { change(&$0.faults) } }
 
-    /// Notes a request, and fails if it is to.
+    /// Records a request, and throws its fault if there is one.
     private func note(
         _ errors: any WritableKeyPath<Faults, Faults.Errors> & Sendable,
         _ note: (inout Requests) -> Void
@@ -61,16 +61,16 @@ final class FaultyBroker: Transport {
         if let error { throw error }
     }
 
-    // MARK: What is noted, and may fail
+    // MARK: Requests that are recorded and may fail
 
     func declare(_ exchange: ExchangeDeclaration) async throws(AMQPError) {
         try note(\.declaring) { $0.exchanges.append(exchange.name) }
         if faults.declaringHangs {
-            // A stream that nothing feeds ends when the task is cancelled.
+            // A stream without elements ends when the task is cancelled.
             for await _ in AsyncStream<Void>.makeStream().stream {}
             throw AMQPError(.cancelled, "The task was cancelled.")
         }
-        // So that others come in between, as on a network.
+        // Lets other tasks run in between, as on a network.
         await Task.yield()
         try await embedded.declare(exchange)
     }
@@ -85,7 +85,7 @@ final class FaultyBroker: Transport {
 
     func bind(_ binding: Binding) async throws(AMQPError) {
         try await embedded.bind(binding)
-        // Afterwards, for tests that wait for it.
+        // Recorded afterwards, for tests that wait for it.
         state.withLock { $0.requests.bindings.append(binding) }
     }
 
@@ -109,7 +109,7 @@ final class FaultyBroker: Transport {
         return state.withLock { $0.faults.deafConsumer.take() }?.takePlace(of: stream) ?? stream
     }
 
-    // MARK: What is the embedded broker's alone
+    // MARK: Requests that only the embedded broker sees
 
     func broker() async throws(AMQPError) -> BrokerIdentity { try await embedded.broker() }
     func unbind(_ binding: Binding) async throws(AMQPError) { try await embedded.unbind(binding) }
@@ -125,13 +125,13 @@ final class FaultyBroker: Transport {
     func close() async { await embedded.close() }
 }
 
-/// What goes wrong at a ``FaultyBroker``.
+/// The faults of a ``FaultyBroker``.
 struct Faults: Sendable {
     /// The errors of one kind of request.
     struct Errors: Sendable {
-        /// Those of the next requests, one each.
+        /// The errors of the next requests, one each.
         var next: [AMQPError] = []
-        /// That of every request after those; `nil` for none.
+        /// The error of every later request; `nil` for none.
         var always: AMQPError?
 
         mutating func take() -> AMQPError? { next.isEmpty ? always : next.removeFirst() }
@@ -139,21 +139,22 @@ struct Faults: Sendable {
 
     var publishing = Errors()
     var consuming = Errors()
-    /// Of exchanges and queues.
+    /// For exchanges and queues.
     var declaring = Errors()
-    /// Queues with this in their names may not be declared.
+    /// A part of the names of queues that may not be declared.
     var forbiddenQueues: String?
     /// Whether declaring an exchange hangs until the task is cancelled, as on a connection that the broker blocks.
     var declaringHangs = false
-    /// The next consumer is to be this one.
+    /// The consumer that replaces the next one.
     var deafConsumer: DeafConsumer?
 }
 
-/// A consumer that is registered at its broker and has deliveries there, none of which arrives: see ``BrokerFeatures/mayKeepDeadConsumers``.
+/// A consumer that is registered at its broker and gets deliveries that never arrive: see
+/// ``BrokerFeatures/mayKeepDeadConsumers``.
 final class DeafConsumer: Sendable {
     private let streams = Mutex<(broker: DeliveryStream, reader: DeliveryStream)?>(nil)
 
-    /// Comes between a broker's stream and its reader; returns what is to be read instead.
+    /// Replaces a broker's stream, and returns the stream for its reader.
     func takePlace(of stream: DeliveryStream) -> DeliveryStream {
         let reader = DeliveryStream(
             control: DeliveryStream.Control(
@@ -171,7 +172,7 @@ final class DeafConsumer: Sendable {
         return reader
     }
 
-    /// Lets those deliveries arrive after all that are there.
+    /// Lets the deliveries so far arrive after all.
     func hear() async throws(AMQPError) {
         guard let (broker, reader) = streams.withLock(\.self) else { return }
         reader.yield(try await broker.nextBatch())

@@ -1,13 +1,13 @@
 @testable import Warren
 
-/// A door that opens once and doesn't mind cancellation, as a handler that is stuck.
+/// A one-shot event whose waiters ignore cancellation, as a stuck handler does.
 final class Gate: Sendable {
     private let latch = Latch()
 
     func open() { latch.open() }
 
     func wait() async {
-        // A shield: the task that waits is cancelled, and must wait on.
+        // A cancellation shield: the waiting task is cancelled, and must keep waiting.
         await Task { await latch.wait() }.value
     }
 }

@@ -1,7 +1,7 @@
 import Foundation
 import Warren
 
-/// A job with a few types of field.
+/// A job with fields of several types.
 struct SendEmail: Job, Equatable {
     static let name = "emails.send"
     static let queue: QueueName = "emails"

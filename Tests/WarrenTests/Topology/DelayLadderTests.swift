@@ -90,7 +90,7 @@ import Testing
         #expect(model.arrivals(of: route).map(\.queue) == [destination])
     }
 
-    @Test func `What no destination wants comes out in the unrouted queue, after its delay`() throws {
+    @Test func `A message without a destination arrives in the unrouted queue, after its delay`() throws {
         let route = try #require(DelayLadder.route(.seconds(5), to: "nobody"))
         let expected = TopicModel.Arrival(queue: DelayLadder.unroutedName, seconds: 5, waits: 2)
         #expect(model.arrivals(of: route) == [expected])
@@ -118,7 +118,7 @@ import Testing
     }
 
     @Test(arguments: ["orders", "eu.orders", "0.1.orders"])
-    func `Stripping the digits gives the destination back`(destination: String) throws {
+    func `Stripping the digits returns the destination`(destination: String) throws {
         let route = try #require(DelayLadder.route(.seconds(12_345), to: destination))
         #expect(DelayLadder.destination(fromRoutingKey: route.routingKey) == destination)
     }

@@ -1,9 +1,9 @@
 import AMQP
 import Warren
 
-/// A model of how RabbitMQ routes: enough of it to send a message down a plan and see where and when it comes out.
+/// A model of RabbitMQ's routing: enough of it to send a message through a plan and see where and when it arrives.
 struct TopicModel {
-    /// Where a message came to rest, and how long it had waited on the way.
+    /// The queue in which a message arrived, and the time it waited on the way.
     struct Arrival: Hashable {
         var queue: String
         var seconds: Int
@@ -42,7 +42,7 @@ struct TopicModel {
         }
     }
 
-    /// All places at which a message published to `destination` ends.
+    /// The arrivals of a message that is published to `destination`.
     func arrivals(of destination: Destination) -> Set<Arrival> {
         Set(restingPlaces(in: destination.exchange, key: destination.routingKey, seconds: 0, waits: 0))
     }

@@ -33,7 +33,7 @@ import Testing
         }
     }
 
-    @Test func `What a broker dead-letters, lets expire in parking or gets published ends in the dead queue`() throws {
+    @Test func `Dead-lettered, expired parked and published dead messages end in the dead queue`() throws {
         let plan = topology.plan(for: ["emails"], broker: BrokerVersion(4, 0))
         let model = TopicModel(plan)
         let dead = model.arrivals(of: Destination(exchange: "warren.dead", routingKey: "emails"))
@@ -68,7 +68,7 @@ import Testing
         (BrokerVersion(3, 10, 8), nil), (BrokerVersion(3, 13), nil), (BrokerVersion(4, 0), -1),
         (BrokerVersion(4, 3, 6), -1),
     ])
-    func `Dead queues have no delivery limit, said in the way of the version`(
+    func `Dead queues have no delivery limit, expressed as the broker's version needs it`(
         version: BrokerVersion,
         limit: Int?
     ) throws {
@@ -109,7 +109,7 @@ import Testing
         Topology(queues: [QueueConfiguration("a"), QueueConfiguration("a")]),
         Topology(queues: [QueueConfiguration(QueueName(String(repeating: "q", count: 198)), lanes: [.high])]),
     ])
-    func `A topology that no broker takes is refused before it is tried`(topology: Topology) {
+    func `An invalid topology is refused before it is declared`(topology: Topology) {
         #expect(throws: WarrenError.self) { try topology.validate() }
     }
 
@@ -126,7 +126,7 @@ import Testing
         #expect(Set(broker.queueNames) == Set(plan.queues))
     }
 
-    @Test func `A difference that can't be understood is reported as one`() async throws {
+    @Test func `A difference that can't be parsed is reported`() async throws {
         let broker = FaultyBroker()
         try await broker.embedded.declare(ExchangeDeclaration("warren", kind: .topic))
         broker.fail { $0.declaring.next = [AMQPError(.declarationMismatch, "Different.")] }
@@ -134,7 +134,7 @@ import Testing
         #expect(report.differences.map(\.argument) == [nil])
     }
 
-    @Test func `Status tells of every lane, and of queues that aren't there`() async throws {
+    @Test func `The status has every lane, also queues that don't exist`() async throws {
         let broker = EmbeddedBroker()
         _ = try await topology.plan(for: ["dev"], delays: false, broker: broker.version).apply(to: broker)
         try await broker.publish(Message(body: []), to: .queue("dev"))
@@ -146,7 +146,7 @@ import Testing
 }
 
 @Suite struct TopologyInspectionTests {
-    @Test func `Looking at a broker that has nothing finds all missing, and declares none of it`() async throws {
+    @Test func `Inspecting an empty broker finds everything missing, and declares nothing`() async throws {
         let broker = FaultyBroker()
         let exchanges = broker.embedded.exchangeNames
         let plan = Topology(queues: [QueueConfiguration("emails")]).plan(broker: broker.version)
