@@ -229,7 +229,7 @@ let package = Package(
             name: "ConformanceTests",
             dependencies: ["AMQP", "EmbeddedBroker", "RabbitMQ", "TestSupport", "Warren"]
         ),
-        .testTarget(name: "WarrenLoadTests", dependencies: ["AMQP", "WarrenLoad"]),
+        .testTarget(name: "WarrenLoadTests", dependencies: ["AMQP", "TestSupport", "WarrenLoad"]),
         // Processes for the integration tests to lose.
         .executableTarget(
             name: "TrappingWorker",

@@ -30,7 +30,6 @@ import WarrenTesting
             try await bench.jobs.enqueue(Count(number: number), delay: .seconds(seconds))
         }
         try expectEnqueued(Count.self, count: 4)
-        let real = ContinuousClock.now
         try await drainQueues {
             Handler(Count.self) { job, _ in
                 seen.write(job.number)
@@ -42,7 +41,6 @@ import WarrenTesting
         #expect(passed[0] == 1 && passed[1] == 2)
         #expect(passed[2] >= 3_600 && passed[2] < 3_600 * 33 / 32)
         #expect(passed[3] >= 8 * 365 * 86_400)
-        #expect(ContinuousClock.now - real < .seconds(30))
     }
 
     @Test func `A delay of a part of a second is kept too`() async throws {

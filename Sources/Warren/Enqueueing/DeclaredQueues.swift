@@ -29,12 +29,20 @@ final class DeclaredQueues: Sendable {
     private let transport: any Transport
     private let topology: Topology
     private let declaresTopology: Bool
+    private let clock: any Clock<Duration>
     private let logger: Logger
 
-    init(transport: any Transport, topology: Topology, declaresTopology: Bool, logger: Logger) {
+    init(
+        transport: any Transport,
+        topology: Topology,
+        declaresTopology: Bool,
+        clock: any Clock<Duration>,
+        logger: Logger
+    ) {
         self.transport = transport
         self.topology = topology
         self.declaresTopology = declaresTopology
+        self.clock = clock
         self.logger = logger
     }
 
@@ -99,7 +107,7 @@ final class DeclaredQueues: Sendable {
 
     private func declare(_ queue: QueueName, throughLadder: Bool, deadline: ContinuousClock.Instant) async throws {
         do {
-            try await Deadline.run(until: deadline) { [self] in
+            try await Deadline.run(until: deadline, clock: clock) { [self] in
                 try await declaring.take { try await declareInTurn(queue, throughLadder: throughLadder) }
             }
         } catch let error as AMQPError {

@@ -16,7 +16,7 @@ extension JobClient {
         var backoff = Backoff(from: .milliseconds(50), to: .seconds(1))
         while spool.hasWaiting {
             try Task.checkCancellation()
-            let replay = SpoolReplay(self, spool, stopping: Latch(), clock: ContinuousClock(), deadline: latest)
+            let replay = SpoolReplay(self, spool, stopping: Latch(), clock: clock, deadline: latest)
             guard let problem = await replay.run() else { continue }
             guard ContinuousClock.now < latest else {
                 throw WarrenError(
@@ -25,7 +25,7 @@ extension JobClient {
                     underlying: (problem as? WarrenError)?.broker ?? problem
                 )
             }
-            try await ContinuousClock().sleep(until: min(.now + backoff.next(), latest))
+            try await clock.sleep(for: min(backoff.next(), ContinuousClock.now.duration(to: latest)))
         }
     }
 
@@ -52,7 +52,7 @@ extension JobClient {
                 cause = broker
             }
         }
-        try await spool.append(entry, cause: cause, deadline: deadline + Self.graceForDisk)
+        try await spool.append(entry, cause: cause, deadline: deadline + Self.graceForDisk, clock: clock)
         return true
     }
 

@@ -26,6 +26,8 @@ public final class JobClient: Sendable {
     let spool: Spool?
     let writer: EnvelopeWriter
     let directory: DeclaredQueues
+    /// The clock by which a deadline passes that the transport doesn't watch.
+    let clock: any Clock<Duration>
     let now: @Sendable () -> Date
 
     /// A client of an application's queues.
@@ -39,7 +41,7 @@ public final class JobClient: Sendable {
     ///   tools (Flower, `inspect`) show them. AsyncMutex it off if payloads hold what operators shouldn't see.
     /// - Parameter logger: Told, at level warning, when the broker has something else than the topology says.
     /// - Parameter now: What time it is, for dates on the wire.
-    public init(
+    public convenience init(
         _ transport: some Transport,
         topology: Topology = Topology(),
         middleware: [any EnqueueMiddleware] = [],
@@ -47,6 +49,31 @@ public final class JobClient: Sendable {
         declaresTopology: Bool = true,
         showsPayload: Bool = true,
         logger: Logger = Logger(label: "warren.client"),
+        now: @escaping @Sendable () -> Date = { Date() }
+    ) {
+        self.init(
+            transport,
+            topology: topology,
+            middleware: middleware,
+            spool: spool,
+            declaresTopology: declaresTopology,
+            showsPayload: showsPayload,
+            logger: logger,
+            clock: ContinuousClock(),
+            now: now
+        )
+    }
+
+    /// A client whose deadlines pass by another clock than the machine's, for tests.
+    package init(
+        _ transport: some Transport,
+        topology: Topology = Topology(),
+        middleware: [any EnqueueMiddleware] = [],
+        spool: Spool? = nil,
+        declaresTopology: Bool = true,
+        showsPayload: Bool = true,
+        logger: Logger = Logger(label: "warren.client"),
+        clock: any Clock<Duration>,
         now: @escaping @Sendable () -> Date = { Date() }
     ) {
         self.transport = transport
@@ -58,8 +85,10 @@ public final class JobClient: Sendable {
             transport: transport,
             topology: topology,
             declaresTopology: declaresTopology,
+            clock: clock,
             logger: logger
         )
+        self.clock = clock
         self.now = now
     }
 

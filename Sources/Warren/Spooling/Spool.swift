@@ -128,8 +128,14 @@ public final class Spool: Sendable {
     ///
     /// - Parameter cause: Why the broker didn't take it; `nil` if it wasn't asked.
     /// - Parameter deadline: When to give up.
+    /// - Parameter clock: The clock that the deadline passes by.
     /// - Throws: ``WarrenError``: `spoolFull`, `spoolFailed`, `spoolTimedOut`, `notEnqueued` if the task is cancelled.
-    func append(_ entry: SpoolEntry, cause: AMQPError?, deadline: ContinuousClock.Instant) async throws {
+    func append(
+        _ entry: SpoolEntry,
+        cause: AMQPError?,
+        deadline: ContinuousClock.Instant,
+        clock: any Clock<Duration>
+    ) async throws {
         let payload: [UInt8]
         do {
             payload = try entry.encoded()
@@ -141,7 +147,9 @@ public final class Spool: Sendable {
             return state.cause
         }
         do {
-            try await Deadline.run(until: deadline) { try await self.write(payload, of: entry, cause: known) }
+            try await Deadline.run(until: deadline, clock: clock) {
+                try await self.write(payload, of: entry, cause: known)
+            }
         } catch is Deadline.Passed {
             throw Self.unanswered(entry, path, known)
         }

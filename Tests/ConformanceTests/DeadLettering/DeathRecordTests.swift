@@ -112,7 +112,7 @@ extension Conformance {
                 letter,
                 to: .queue(queue),
                 mandatory: true,
-                deadline: .now + .seconds(20)
+                deadline: .now + .seconds(60)
             )
             try await broker.get(queue).nack(requeue: false)
             let again = try await broker.take(dead)

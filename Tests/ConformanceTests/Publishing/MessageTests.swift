@@ -102,7 +102,7 @@ extension Conformance {
                 Message(body: body),
                 to: .queue(queue),
                 mandatory: true,
-                deadline: .now + .seconds(20)
+                deadline: .now + .seconds(60)
             )
             let found = try await broker.take(queue)
             #expect(found.body == body)
@@ -116,7 +116,7 @@ extension Conformance {
                     Message(body: [UInt8](repeating: 0, count: Message.maximumBodySize + 1)),
                     to: .queue(queue),
                     mandatory: true,
-                    deadline: .now + .seconds(20)
+                    deadline: .now + .seconds(60)
                 )
             }
             #expect(try await broker.ready(queue) == 0)

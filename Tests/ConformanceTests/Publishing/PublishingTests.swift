@@ -112,7 +112,7 @@ extension Conformance {
                 Message(body: [98]),
                 to: .queue(queue),
                 mandatory: true,
-                deadline: .now + .seconds(20)
+                deadline: .now + .seconds(60)
             )
             try await broker.expect(queue, holds: ["a", "b"])
         }

@@ -24,7 +24,7 @@ struct SequenceComparison {
     let url: String
     let version: BrokerVersion
     /// How long RabbitMQ may take to show what the embedded broker shows at once.
-    var patience = Duration.seconds(3)
+    var patience = Duration.seconds(30)
 
     /// The first step after which the two differ; `nil` if there is none.
     func difference(in operations: [Operation]) async -> Difference? {

@@ -142,7 +142,7 @@ final class SequencePlayer {
             Message(properties: properties, body: Array("m\(published)".utf8)),
             to: destination,
             mandatory: mandatory,
-            deadline: .now + .seconds(20)
+            deadline: .now + .seconds(60)
         )
     }
 

@@ -17,7 +17,7 @@ extension Broker {
             Message(properties: properties, body: Array(text.utf8)),
             to: destination,
             mandatory: mandatory,
-            deadline: .now + .seconds(20)
+            deadline: .now + .seconds(60)
         )
     }
 
@@ -83,6 +83,13 @@ extension Broker {
             Issue.record("it has \(found.map(String.init) ?? "?")", sourceLocation: sourceLocation)
             throw NotSeen()
         }
+    }
+
+    /// Waits until a queue has gone that nobody uses; the case's time limit bounds it.
+    ///
+    /// Looks at it less often than it expires: that keeps a quorum queue, and a classic one on some versions.
+    func waitForExpiry(of queue: String, after time: Duration) async throws {
+        repeat { try await pass(time * 1.5) } while try await exists(queue)
     }
 
     /// Waits until a queue is gone.

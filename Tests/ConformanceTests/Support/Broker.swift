@@ -53,7 +53,7 @@ struct Broker: Sendable, Hashable, CustomTestStringConvertible {
     /// Lets time pass.
     func pass(_ time: Duration) async throws { try await run.broker(self).pass(time) }
 
-    /// Waits until `condition` is true, and fails the case if that doesn't come within ten seconds.
+    /// Waits until `condition` is true, and fails the case if that doesn't come within a minute.
     func eventually(
         _ comment: Comment? = nil,
         sourceLocation: SourceLocation = #_sourceLocation,

@@ -1,4 +1,5 @@
 import Synchronization
+import TestSupport
 import Testing
 
 /// Gives each run of a case its ``CaseRun``, and counts it.

@@ -1,4 +1,5 @@
 import AMQP
+import EmbeddedBroker
 import Foundation
 import Logging
 import Metrics
@@ -61,6 +62,7 @@ import Testing
         let client = JobClient(
             transport,
             middleware: [Noting(name: "a", steps: steps), Noting(name: "b", steps: steps)],
+            clock: VirtualClock(),
             now: { noon }
         )
         try await client.enqueue(SendEmail(to: "a", subject: "b"))
@@ -71,7 +73,7 @@ import Testing
     @Test("A middleware that throws keeps the job from being sent")
     func refusing() async throws {
         let transport = FaultyBroker()
-        let client = JobClient(transport, middleware: [Refusing()], now: { noon })
+        let client = JobClient(transport, middleware: [Refusing()], clock: VirtualClock(), now: { noon })
         await #expect(throws: SampleError.self) { try await client.enqueue(Tidy(), lane: .normal) }
         #expect(transport.published.isEmpty)
         #expect(transport.requests.exchanges.isEmpty)
@@ -80,7 +82,7 @@ import Testing
     @Test("A middleware can change where and when a job goes")
     func moving() async throws {
         let transport = FaultyBroker()
-        let client = JobClient(transport, middleware: [Moving()], now: { noon })
+        let client = JobClient(transport, middleware: [Moving()], clock: VirtualClock(), now: { noon })
         let handle = try await client.enqueue(SendEmail(to: "a", subject: "b"))
         #expect(handle.queue == "elsewhere")
         let published = try #require(transport.published.first)
@@ -134,7 +136,12 @@ import Testing
     @Test("Metrics count jobs that a client sent")
     func enqueueMetrics() async throws {
         let factory = NotingMetrics()
-        let client = JobClient(FaultyBroker(), middleware: [MetricsMiddleware(factory: factory)], now: { noon })
+        let client = JobClient(
+            FaultyBroker(),
+            middleware: [MetricsMiddleware(factory: factory)],
+            clock: VirtualClock(),
+            now: { noon }
+        )
         try await client.enqueue(SendEmail(to: "a", subject: "b"))
         #expect(factory.counts["warren_jobs_enqueued_total job=emails.send queue=emails"] == 1)
     }

@@ -5,12 +5,10 @@ import Testing
 
 /// Random sequences of operations leave RabbitMQ and the embedded broker alike after each step.
 ///
-/// A short run by default. The long form: `WARREN_CONFORMANCE_SEQUENCES=5000 swift test --filter RandomSequence`; a failure prints the
-/// `WARREN_CONFORMANCE_SEED` with which it comes again, alone.
+/// A failure prints the `WARREN_TEST_SEED` with which its sequence is played again, alone.
 @Suite(.enabled(if: TestBroker.url != nil, "start a broker and export its URL: ./compose/test does both"))
-struct RandomSequenceTests {
-    private static let count = TestBroker.variable("WARREN_CONFORMANCE_SEQUENCES").flatMap(Int.init)
-    private static let seed = TestBroker.variable("WARREN_CONFORMANCE_SEED").flatMap(UInt64.init)
+struct RandomSequencePropertyTests {
+    private static let seeds = PropertyRounds.seeds(60, from: 1)
     private static let length = 40
     private static let atATime = 6
 
@@ -20,8 +18,7 @@ struct RandomSequenceTests {
         let version = try await client.broker().version
         await client.close()
         let comparison = SequenceComparison(url: url, version: version)
-        let first = Self.seed ?? 1
-        let count = Self.count ?? (Self.seed == nil ? 60 : 1)
+        let (first, count) = (Self.seeds.lowerBound, Self.seeds.count)
         let turns = Turns(from: first, count: count)
         await withDiscardingTaskGroup { group in
             for _ in 0..<Self.atATime {
@@ -44,7 +41,7 @@ struct RandomSequenceTests {
         let last = await comparison.difference(in: shrunk) ?? difference
         Issue.record(
             """
-            The brokers differ. Again with WARREN_CONFORMANCE_SEED=\(seed): \(difference)
+            The brokers differ. Again with WARREN_TEST_SEED=\(seed): \(difference)
             As short as it gets:
             \(shrunk.map { "  \($0)" }.joined(separator: "\n"))
             \(last)

@@ -1,7 +1,7 @@
 import Synchronization
 
 /// So many at a time: the others wait in line.
-final class Permits: Sendable {
+package final class Permits: Sendable {
     private struct State {
         var free: Int
         var waiting: [CheckedContinuation<Void, Never>] = []
@@ -9,9 +9,9 @@ final class Permits: Sendable {
 
     private let state: Mutex<State>
 
-    init(_ count: Int) { state = Mutex(State(free: count)) }
+    package init(_ count: Int) { state = Mutex(State(free: count)) }
 
-    func hold<Value>(_ body: () async throws -> Value) async rethrows -> Value {
+    package func hold<Value>(_ body: () async throws -> Value) async rethrows -> Value {
         await take()
         defer { giveBack() }
         return try await body()
