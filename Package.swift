@@ -258,7 +258,7 @@ if Context.environment["WARREN_TOOLS"] == "1" {
             exclude: ["README.md"]
         ),
         .testTarget(name: "DigestTests", dependencies: ["Digest", "Warren"]),
-        .testTarget(name: "WarrenLoadTests", dependencies: ["AMQP", "WarrenLoad"]),
+        .testTarget(name: "WarrenLoadTests", dependencies: ["AMQP", "TestSupport", "WarrenLoad"]),
     ]
 }
 

@@ -27,7 +27,7 @@ private struct ReminderError: Error {}
     init() async throws {
         let clock = clock
         broker = EmbeddedBroker(clock: clock)
-        client = JobClient(broker, topology: topology, now: { clock.date })
+        client = JobClient(broker, topology: topology, clock: VirtualClock(), now: { clock.date })
         _ = try await topology.plan(broker: broker.version).apply(to: broker)
     }
 

@@ -4,19 +4,6 @@ import Testing
 @testable import RabbitMQ
 
 struct ConfirmTrackerTests {
-    /// A tracker with this number of waiting publishes, named 1, 2, 3 and so on.
-    private func tracker(waiting count: Int) -> ConfirmTracker<Int> {
-        var tracker = ConfirmTracker<Int>()
-        for number in 1...count { tracker.append(number) }
-        return tracker
-    }
-
-    private func confirmed(_ tracker: inout ConfirmTracker<Int>, _ tag: UInt64, multiple: Bool = false) -> [Int] {
-        var decided: [Int] = []
-        tracker.confirm(tag, multiple: multiple) { decided.append($0) }
-        return decided
-    }
-
     @Test func `a single confirm decides one publish`() {
         var tracker = tracker(waiting: 3)
         #expect(confirmed(&tracker, 2) == [2])
@@ -51,15 +38,18 @@ struct ConfirmTrackerTests {
         tracker.append(7)
         #expect(confirmed(&tracker, 1) == [7])
     }
+}
 
-    @Test(arguments: 0..<50 as Range<UInt64>)
-    func `whatever the order of confirms, each publish is decided once`(seed: UInt64) {
+struct ConfirmTrackerPropertyTests {
+    @Test(arguments: PropertyRounds.seeds(10))
+    func `whatever the order of confirms, each publish is decided once`(seed: UInt64) async {
         var random = SeededGenerator(seed: seed)
         let count = 200
         var tracker = tracker(waiting: count)
         var decided: [Int] = []
         var open = Set(1...UInt64(count))
         while let tag = open.randomElement(using: &random) {
+            await Task.yield()
             let multiple = Bool.random(using: &random)
             decided += confirmed(&tracker, tag, multiple: multiple)
             open = multiple ? open.filter { $0 > tag } : open.subtracting([tag])
@@ -67,4 +57,17 @@ struct ConfirmTrackerTests {
         #expect(decided.sorted() == Array(1...count))
         #expect(tracker.count == 0)
     }
+}
+
+/// A tracker with this number of waiting publishes, named 1, 2, 3 and so on.
+private func tracker(waiting count: Int) -> ConfirmTracker<Int> {
+    var tracker = ConfirmTracker<Int>()
+    for number in 1...count { tracker.append(number) }
+    return tracker
+}
+
+private func confirmed(_ tracker: inout ConfirmTracker<Int>, _ tag: UInt64, multiple: Bool = false) -> [Int] {
+    var decided: [Int] = []
+    tracker.confirm(tag, multiple: multiple) { decided.append($0) }
+    return decided
 }

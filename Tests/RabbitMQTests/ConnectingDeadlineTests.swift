@@ -11,19 +11,13 @@ import Glibc
 @Suite(.timeLimit(.minutes(1))) struct ConnectingDeadlineTests {
     @Test func `a broker that never answers delays a publish no longer than its own deadline`() async throws {
         let server = MuteServer()
-        let client = RabbitMQClient(url: "amqp://127.0.0.1:\(server.port)?connection_timeout=4000")
-        let start = ContinuousClock.now
-        // The publish with the long deadline may connect first; the other must not wait with it.
-        let ended = await withTaskGroup { group in
-            for seconds in [3, 0.2] {
-                group.addTask { (seconds, await outcome(of: client, within: .seconds(seconds))) }
-            }
-            return await group.reduce(into: []) { $0.append($1) }
+        let client = RabbitMQClient(url: "amqp://127.0.0.1:\(server.port)?connection_timeout=3600000")
+        // The first publish begins to connect, which takes longer than the test may; the second finds that under way.
+        for _ in 1...2 {
+            let error = await outcome(of: client, within: .milliseconds(200))
+            #expect(error?.code == .deadlineExceeded)
+            #expect(error?.outcomeIsKnown == true)
         }
-        #expect(ended.map(\.0) == [0.2, 3])
-        #expect(ended.map(\.1?.code) == [.deadlineExceeded, .deadlineExceeded])
-        #expect(ended[0].1?.outcomeIsKnown == true)
-        #expect(ContinuousClock.now - start >= .seconds(3))
         withExtendedLifetime(server) {}
     }
 

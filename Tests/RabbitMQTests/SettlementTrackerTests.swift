@@ -83,9 +83,11 @@ struct SettlementTrackerTests {
         #expect(!settle(&tracker, 6, .ack))
         #expect(!tracker.hasWork)
     }
+}
 
-    @Test(arguments: 0..<50 as Range<UInt64>)
-    func `a broker that applies the frames settles each delivery as requested`(seed: UInt64) {
+struct SettlementTrackerPropertyTests {
+    @Test(arguments: PropertyRounds.seeds(10))
+    func `a broker that applies the frames settles each delivery as requested`(seed: UInt64) async {
         var random = SeededGenerator(seed: seed)
         let kinds: [DeliverySettlement] = [.ack, .ack, .ack, .ack, .requeue, .discard, .reject(requeue: true)]
         var tracker = SettlementTracker()
@@ -94,6 +96,7 @@ struct SettlementTrackerTests {
         var unsettled = Set<UInt64>()
         var next: UInt64 = 1
         for _ in 0..<100 {
+            await Task.yield()
             for _ in 0..<Int.random(in: 0...8, using: &random) {
                 tracker.deliver(next)
                 unsettled.insert(next)

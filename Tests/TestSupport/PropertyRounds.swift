@@ -1,10 +1,10 @@
 /// The rounds of property tests: a few by default, so that a run of all tests stays short.
 ///
-/// The suites whose names end in `PropertyTests` use the processor for as long as it takes. `compose/test` runs them apart from the tests that
-/// have deadlines.
+/// The suites whose names end in `PropertyTests` use the processor for as long as it takes. `compose/test` runs them
+/// apart from the tests that have deadlines.
 ///
 /// - `WARREN_TEST_ROUNDS=50 compose/test --filter PropertyTests` runs 50 times as many rounds.
-/// - `WARREN_TEST_SEED=7 compose/test --filter SpoolJournalPropertyTests` runs the one round of that seed, to repeat a failure.
+/// - `WARREN_TEST_SEED=7 compose/test --filter SpoolJournalPropertyTests` repeats a failure: it runs that seed's round.
 package enum PropertyRounds {
     private static let factor = max(1, TestBroker.variable("WARREN_TEST_ROUNDS").flatMap(Int.init) ?? 1)
     private static let seed = TestBroker.variable("WARREN_TEST_SEED").flatMap(UInt64.init)

@@ -66,7 +66,9 @@ struct TopologyPlanCommand<App: WarrenApplication>: BrokerCommand {
     }
 
     private static func version(_ text: String) throws -> BrokerVersion {
-        guard let version = BrokerVersion(text) else { throw ValidationError("'\(text)' is not a version such as 4.3.") }
+        guard let version = BrokerVersion(text) else {
+            throw ValidationError("'\(text)' is not a version such as 4.3.")
+        }
         return version
     }
 }

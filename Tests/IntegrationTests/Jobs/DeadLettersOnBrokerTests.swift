@@ -68,7 +68,7 @@ import Warren
     /// Lets a worker meet a message that it can't run, and returns what is in the dead queue then.
     private func letter(of message: Message, _ application: TestApplication) async throws -> DeadLetter {
         let destination = Destination(exchange: application.topology.exchange, routingKey: application.queue.rawValue)
-        try await application.client.publish(message, to: destination, mandatory: true, deadline: .now + .seconds(5))
+        try await application.client.publish(message, to: destination, mandatory: true, deadline: .now + .seconds(60))
         let worker = application.worker { Handler(Probe.self) { _, _ in Issue.record("It ran.") } }
         try await application.run(worker) { try await application.until(application.queue.dead, holds: 1) }
         return try #require(try await deadLetters(application).list(in: application.queue).first)

@@ -24,13 +24,16 @@ import Warren
             for seconds in delays {
                 let route = try #require(DelayLadder.route(.seconds(seconds), to: application.queue.rawValue))
                 let message = Message(body: Array(String(seconds).utf8))
-                try await application.client.publish(message, to: route, mandatory: true, deadline: .now + .seconds(5))
+                try await application.client.publish(message, to: route, mandatory: true, deadline: .now + .seconds(60))
             }
             var iterator = stream.makeAsyncIterator()
-            for seconds in delays.sorted() {
+            // Not in this order on a machine that took a second to publish them.
+            var arrived: [Int] = []
+            for _ in delays {
                 let delivery = try #require(try await iterator.next())
                 let elapsed = ContinuousClock.now - start
-                #expect(String(decoding: delivery.message.body, as: UTF8.self) == String(seconds))
+                let seconds = try #require(Int(String(decoding: delivery.message.body, as: UTF8.self)))
+                arrived.append(seconds)
                 #expect(elapsed >= .seconds(seconds))
                 #expect(delivery.levelsWaitedIn == (0..<3).filter { seconds >> $0 & 1 == 1 }.map(DelayLadder.name))
                 #expect(
@@ -39,6 +42,7 @@ import Warren
                 )
                 delivery.ack()
             }
+            #expect(arrived.sorted() == delays.sorted())
             #expect(try await application.ready(other) == 0)
             await stream.close()
         }
@@ -52,7 +56,7 @@ import Warren
                 Message(body: []),
                 to: route,
                 mandatory: true,
-                deadline: .now + .seconds(5)
+                deadline: .now + .seconds(60)
             )
             try await application.until(DelayLadder.unroutedName, holds: before + 1)
             let delivery = try #require(try await application.client.get(queue: DelayLadder.unroutedName))
@@ -107,7 +111,7 @@ import Warren
                 message,
                 to: .queue(application.queue.rawValue),
                 mandatory: true,
-                deadline: .now + .seconds(5)
+                deadline: .now + .seconds(60)
             )
             try await application.run(worker) { try await application.until(application.queue.dead, holds: 1) }
             let letters = try await DeadLetters(application.client, topology: application.topology).list(

@@ -81,7 +81,8 @@ import Warren
             for number in 1...4 { try await ProbeJobs.wait(number, isGated: true, on: application) }
             let ending = try await ProbeProcess.run(
                 application,
-                ["--processes", "2", "--prefetch", "2"] + health.options
+                // Only the second signal can end them before the test's time limit.
+                ["--processes", "2", "--prefetch", "2", "--shutdown-timeout", "1h"] + health.options
             ) { process in
                 #expect(await process.lines.next(4).allSatisfy { $0.what == "begin" })
                 process.signal(.terminate)
@@ -89,7 +90,6 @@ import Warren
                 process.signal(.terminate)
             }
             #expect(ending.exitCode == 0, "\(ending.log)")
-            #expect(try #require(ending.afterSignal) < .seconds(3))
             try await application.until(application.queue.rawValue, holds: 4)
             _ = try await application.client.purgeQueue(application.queue.rawValue)
         }

@@ -148,8 +148,8 @@ import Warren
                 _ = try await application.jobs.enqueue(Probe(number: 1), queue: application.queue)
                 #expect(await journal.next(1) == [1])
                 try await application.client.deleteQueue(application.queue.rawValue)
-                while (try? await application.client.status(ofQueue: application.queue.rawValue).consumerCount) != 1 {
-                    try Task.checkCancellation()
+                try await until {
+                    (try? await application.client.status(ofQueue: application.queue.rawValue).consumerCount) == 1
                 }
                 // It is bound to the ladder again too: the job fails once.
                 _ = try await application.jobs.enqueue(Probe(number: 2), queue: application.queue)

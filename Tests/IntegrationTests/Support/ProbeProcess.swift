@@ -1,7 +1,6 @@
 import AMQP
 import Foundation
 import Subprocess
-import Synchronization
 import TestSupport
 import Testing
 import Warren
@@ -25,8 +24,6 @@ struct ProbeProcess: Sendable {
     struct Ending: Sendable {
         var exitCode: Int32?
         var log: String
-        /// How long it took from the last signal to the end.
-        var afterSignal: Duration?
     }
 
     let lines: Journal<Line>
@@ -42,7 +39,6 @@ struct ProbeProcess: Sendable {
         _ body: @escaping @Sendable (ProbeProcess) async throws -> Void
     ) async throws -> Ending {
         let lines = Journal<Line>()
-        let lastSignal = Mutex<ContinuousClock.Instant?>(nil)
         let arguments =
             [
                 "worker", "--queues", application.queue.rawValue, "--application", application.topology.application,
@@ -55,10 +51,7 @@ struct ProbeProcess: Sendable {
             output: .sequence,
             error: .string(limit: 1 << 20)
         ) { execution in
-            let process = ProbeProcess(lines: lines) { signal in
-                lastSignal.withLock { $0 = .now }
-                try? execution.send(signal: signal)
-            }
+            let process = ProbeProcess(lines: lines) { signal in try? execution.send(signal: signal) }
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask {
                     for try await text in execution.standardOutput.strings() {
@@ -77,11 +70,7 @@ struct ProbeProcess: Sendable {
             }
         }
         let code: Int32? = if case .exited(let code) = result.terminationStatus { code } else { nil }
-        return Ending(
-            exitCode: code,
-            log: result.standardError,
-            afterSignal: lastSignal.withLock { $0?.duration(to: .now) }
-        )
+        return Ending(exitCode: code, log: result.standardError)
     }
 }
 
@@ -112,7 +101,7 @@ enum ProbeJobs {
             Message(body: []),
             to: .queue(gate),
             mandatory: true,
-            deadline: .now + .seconds(10)
+            deadline: .now + .seconds(60)
         )
     }
 
@@ -156,13 +145,12 @@ struct ProbeHealth: Sendable {
         let path = "\(file.deletingPathExtension().path)\(suffix).json"
         let decoder = JSONDecoder()
         decoder.dateDecodingStrategy = .iso8601
-        while true {
-            try Task.checkCancellation()
+        var found: WorkerHealth?
+        try await TestSupport.until {
             let data = try? Data(contentsOf: URL(filePath: path))
-            if let health = data.flatMap({ try? decoder.decode(WorkerHealth.self, from: $0) }), condition(health) {
-                return health
-            }
-            await Task.yield()
+            found = data.flatMap { try? decoder.decode(WorkerHealth.self, from: $0) }
+            return found.map(condition) ?? false
         }
+        return try #require(found)
     }
 }

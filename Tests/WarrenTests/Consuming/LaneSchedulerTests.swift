@@ -1,14 +1,9 @@
+import TestSupport
 import Testing
 
 @testable import Warren
 
 @Suite struct LaneSchedulerTests {
-    private func drained(_ scheduler: inout LaneScheduler<Int>, _ count: Int = .max) -> [Int] {
-        var taken: [Int] = []
-        while taken.count < count, let element = scheduler.take() { taken.append(element) }
-        return taken
-    }
-
     @Test func `Strictly, the most urgent busy lane is drained first, each in its order`() {
         var scheduler = LaneScheduler<Int>(strictLanes: 3)
         _ = scheduler.offer([30, 31], lane: 2)
@@ -60,9 +55,12 @@ import Testing
         #expect(scheduler.offer([4], lane: 0) == [4])
         #expect(scheduler.take() == nil)
     }
+}
 
-    @Test func `Whatever is offered and taken, in whatever order, comes out once`() {
-        for seed in 0..<200 {
+@Suite struct LaneSchedulerPropertyTests {
+    @Test func `Whatever is offered and taken, in whatever order, comes out once`() async {
+        for seed in PropertyRounds.seeds(40).map(Int.init) {
+            await Task.yield()
             var random = seed &* 2_654_435_761 &+ 1
             func draw(_ bound: Int) -> Int {
                 random = random &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
@@ -82,4 +80,10 @@ import Testing
             #expect(taken.sorted() == Array(0..<offered))
         }
     }
+}
+
+private func drained(_ scheduler: inout LaneScheduler<Int>, _ count: Int = .max) -> [Int] {
+    var taken: [Int] = []
+    while taken.count < count, let element = scheduler.take() { taken.append(element) }
+    return taken
 }

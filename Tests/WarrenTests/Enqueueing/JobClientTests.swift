@@ -7,6 +7,7 @@ import Testing
 
 @Suite struct JobClientTests {
     private let transport = FaultyBroker()
+    private let clock = VirtualClock()
     private let email = SendEmail(to: "a@b.c", subject: "s")
 
     private func topology(_ lanes: [Lane]) -> Topology {
@@ -23,6 +24,7 @@ import Testing
             topology: topology(lanes),
             middleware: middleware,
             declaresTopology: declaresTopology,
+            clock: clock,
             now: { noon }
         )
     }
@@ -215,8 +217,15 @@ import Testing
     @Test("Declarations that hang end at the deadline", .timeLimit(.minutes(1)))
     func declarationsHang() async throws {
         transport.fail { $0.declaringHangs = true }
-        let error = await #expect(throws: WarrenError.self) {
-            try await client().enqueue(email, timeout: .milliseconds(1))
+        let error = await withTaskGroup(of: WarrenError?.self) { group in
+            group.addTask {
+                await #expect(throws: WarrenError.self) {
+                    try await client().enqueue(email, timeout: .seconds(5))
+                }
+            }
+            await clock.untilAsleep(1)
+            clock.advance(by: .seconds(5))
+            return await group.next() ?? nil
         }
         #expect(transport.published.isEmpty)
         #expect(error?.code == .topologyFailed)

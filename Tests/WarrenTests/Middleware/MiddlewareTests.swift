@@ -1,4 +1,5 @@
 import AMQP
+import EmbeddedBroker
 import Foundation
 import Logging
 import MetricsTestKit
@@ -61,6 +62,7 @@ import Testing
         let client = JobClient(
             transport,
             middleware: [Recording(name: "a", steps: steps), Recording(name: "b", steps: steps)],
+            clock: VirtualClock(),
             now: { noon }
         )
         try await client.enqueue(SendEmail(to: "a", subject: "b"))
@@ -71,7 +73,7 @@ import Testing
     @Test("If a middleware throws, the job is not sent")
     func refusing() async throws {
         let transport = FaultyBroker()
-        let client = JobClient(transport, middleware: [Refusing()], now: { noon })
+        let client = JobClient(transport, middleware: [Refusing()], clock: VirtualClock(), now: { noon })
         await #expect(throws: SampleError.self) { try await client.enqueue(Tidy(), lane: .normal) }
         #expect(transport.published.isEmpty)
         #expect(transport.requests.exchanges.isEmpty)
@@ -80,7 +82,7 @@ import Testing
     @Test("A middleware can change a job's queue and due time")
     func moving() async throws {
         let transport = FaultyBroker()
-        let client = JobClient(transport, middleware: [Moving()], now: { noon })
+        let client = JobClient(transport, middleware: [Moving()], clock: VirtualClock(), now: { noon })
         let handle = try await client.enqueue(SendEmail(to: "a", subject: "b"))
         #expect(handle.queue == "elsewhere")
         let published = try #require(transport.published.first)
@@ -135,7 +137,12 @@ import Testing
     @Test("Metrics count the jobs that a client sent")
     func enqueueMetrics() async throws {
         let metrics = TestMetrics()
-        let client = JobClient(FaultyBroker(), middleware: [MetricsMiddleware(factory: metrics)], now: { noon })
+        let client = JobClient(
+            FaultyBroker(),
+            middleware: [MetricsMiddleware(factory: metrics)],
+            clock: VirtualClock(),
+            now: { noon }
+        )
         try await client.enqueue(SendEmail(to: "a", subject: "b"))
         let job = [("job", "emails.send"), ("queue", "emails")]
         #expect(try metrics.expectCounter("warren_jobs_enqueued_total", job).values == [1])

@@ -51,14 +51,16 @@ import Testing
         #expect(await gate.enter() == false)
         #expect(await gate.enterExclusively() == false)
     }
+}
 
+@Suite struct SoloGatePropertyTests {
     @Test func `However jobs come and go, a suspected one is never beside another`() async {
         let gate = IsolationGate()
         let inside = Inside()
         await withDiscardingTaskGroup { group in
             for task in 0..<8 {
                 group.addTask {
-                    for turn in 0..<500 {
+                    for turn in 0..<PropertyRounds.count(60) {
                         if (turn + task) % 7 == 0 {
                             #expect(await gate.enterExclusively())
                             #expect(inside.alone.add(1, ordering: .sequentiallyConsistent).newValue == 1)

@@ -180,7 +180,7 @@ struct Limited: Job {
     ])
     func `Limits that make no sense are refused when a job is enqueued`(limits: TimeLimits) async throws {
         let harness = try await WorkerHarness()
-        let jobs = JobClient(harness.broker, topology: harness.topology)
+        let jobs = JobClient(harness.broker, topology: harness.topology, clock: VirtualClock())
         let error = await #expect(throws: WarrenError.self) {
             try await jobs.enqueue(Probe(number: 1), timeLimits: limits)
         }

@@ -15,7 +15,13 @@ import Testing
 
     private func client(limit: Int = 1 << 20) throws -> JobClient {
         let queues = [QueueConfiguration("chores", lanes: Lane.all)]
-        return JobClient(transport, topology: Topology(queues: queues), spool: try spool(limit: limit), now: { noon })
+        return JobClient(
+            transport,
+            topology: Topology(queues: queues),
+            spool: try spool(limit: limit),
+            clock: VirtualClock(),
+            now: { noon }
+        )
     }
 
     private func spool(limit: Int = 1 << 20) throws -> Spool {

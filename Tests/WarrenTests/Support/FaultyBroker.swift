@@ -100,7 +100,9 @@ final class FaultyBroker: Transport {
                 .init(message: message, destination: destination, mandatory: mandatory, deadline: deadline)
             )
         }
-        try await embedded.publish(message, to: destination, mandatory: mandatory, deadline: deadline)
+        // Deadlines are the machine's time, which the outcome must not depend on: none passes here but by a fault.
+        let never = ContinuousClock.now + .seconds(31_556_952)
+        try await embedded.publish(message, to: destination, mandatory: mandatory, deadline: never)
     }
 
     func consume(queue: String, prefetch: UInt16, arguments: FieldTable) async throws(AMQPError) -> DeliveryStream {

@@ -20,7 +20,10 @@ struct HealthOptions: ParsableArguments {
 
     @Option(
         name: .customLong("health-interval"),
-        help: ArgumentHelp("The interval at which to check the worker's health and write the file.", valueName: "duration")
+        help: ArgumentHelp(
+            "The interval at which to check the worker's health and write the file.",
+            valueName: "duration"
+        )
     )
     var interval = DurationArgument(.seconds(5))
 

@@ -17,7 +17,8 @@ struct RecyclingOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             "Shut a process down cleanly when its resident memory reaches about this size, such as 512MiB (Linux only).",
-            discussion: "Each process lowers its limits by a random amount of up to a tenth, so that not all are replaced at once.",
+            discussion:
+                "Each process lowers its limits by a random amount of up to a tenth, so that not all are replaced at once.",
             valueName: "size"
         )
     )

@@ -6,11 +6,9 @@ import TestSupport
 import Testing
 
 /// Processes with a durable broker are killed at random points; then their file is opened and looked at.
-@Suite(.timeLimit(.minutes(30))) struct KilledBrokerTests {
-    /// 20, or as many as `WARREN_STORE_KILLS` says: 1,000 in the long form.
-    private static let kills = ProcessInfo.processInfo.environment["WARREN_STORE_KILLS"].flatMap { Int($0) } ?? 20
-    private static let seed =
-        ProcessInfo.processInfo.environment["WARREN_STORE_SEED"].flatMap { UInt64($0) } ?? 20_261_121
+@Suite(.timeLimit(.minutes(30))) struct KilledBrokerPropertyTests {
+    private static let kills = PropertyRounds.count(20)
+    private static let seed = PropertyRounds.seeds(1, from: 20_261_121).lowerBound
 
     @Test func `Nothing that was confirmed or declared is lost when the process is killed`() async throws {
         try await StoreFolder.with { folder in
