@@ -27,7 +27,7 @@ struct DisturbedBrokerTests {
         // The broker reports the alarm only after a first publish, which it may not confirm.
         try await until {
             _ = try? await client.publish(Message(body: [2]), to: .queue("letters"), timeout: .milliseconds(500))
-            return if case .blocked = client.health.publishing { true } else { false }
+            return client.health.publishing.blockedReason != nil
         }
         // It ends before the alarm does.
         let error = try await amqpError {

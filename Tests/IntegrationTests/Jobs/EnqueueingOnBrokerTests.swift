@@ -133,7 +133,7 @@ struct EnqueueingOnBrokerTests {
         let jobs = JobClient(RabbitMQClient(url: "amqp://guest:guest@127.0.0.1:1/"))
         let error = await #expect(throws: WarrenError.self) {
             // Nothing listens, which is known at once: no deadline ends this.
-            try await jobs.enqueue(job, queue: "nowhere", deadline: .seconds(3_600))
+            try await jobs.enqueue(job, queue: "nowhere", timeout: .seconds(3_600))
         }
         #expect(error?.broker?.code == .connectionFailed)
         #expect(error?.isRetriable == true)

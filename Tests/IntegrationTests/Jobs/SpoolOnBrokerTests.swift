@@ -59,7 +59,7 @@ import SystemPackage
 
     /// Enqueues a job while the broker is stopped: it ends, and that before the broker is back.
     private func enqueueSpooled(_ number: Int, _ queue: QueueName, _ jobs: JobClient) async throws -> EnqueuedJob {
-        let handle = try await jobs.enqueue(Probe(number: number), queue: queue, deadline: .seconds(1))
+        let handle = try await jobs.enqueue(Probe(number: number), queue: queue, timeout: .seconds(1))
         #expect(handle.isSpooled)
         return handle
     }
