@@ -4,34 +4,29 @@ import Warren
 
 @testable import Digest
 
-@Suite("The SHA-256 of a file")
 struct ChecksumProgramTests {
     private let folder: TemporaryFolder
 
     init() throws { folder = try TemporaryFolder() }
 
-    @Test(
-        "It is that of the file's bytes",
-        arguments: [
-            ("", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
-            ("abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
-        ]
+    @Test(arguments: [
+        ("", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
+        ("abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
+    ]
     )
-    func known(text: String, digest: String) async throws {
+    func `It is that of the file's bytes`(text: String, digest: String) async throws {
         try folder.write(text, to: "file")
         #expect(try await ChecksumProgram.installed().digest(of: FilePath("\(folder.path)/file")) == digest)
     }
 
-    @Test("A large file is read to its end")
-    func large() async throws {
+    @Test func `A large file is read to its end`() async throws {
         // The digest of a million times "a" is one of the standard's own examples.
         try folder.write(String(repeating: "a", count: 1_000_000), to: "file")
         let digest = try await ChecksumProgram.installed().digest(of: FilePath("\(folder.path)/file"))
         #expect(digest == "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0")
     }
 
-    @Test("A file that isn't there is a failure that no attempt will change")
-    func missing() async {
+    @Test func `A file that isn't there is a failure that no attempt will change`() async {
         let error = await #expect(throws: JobFailure.self) {
             try await ChecksumProgram.installed().digest(of: FilePath("\(folder.path)/nowhere"))
         }

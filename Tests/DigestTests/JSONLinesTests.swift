@@ -3,7 +3,6 @@ import Testing
 
 @testable import Digest
 
-@Suite("Files of JSON lines")
 struct JSONLinesTests {
     private let folder: TemporaryFolder
 
@@ -13,13 +12,11 @@ struct JSONLinesTests {
         LedgerEntry(job: "id", path: FilePath(path), isPlanted: false, at: 1)
     }
 
-    @Test(
-        "Any path comes back as it was, byte for byte",
-        arguments: [
-            "/plain", "/new\nline", "/caf\u{E9}", "/cafe\u{301}", "/quote\"and\\", "/\u{2028}", "/🐇",
-        ]
+    @Test(arguments: [
+        "/plain", "/new\nline", "/caf\u{E9}", "/cafe\u{301}", "/quote\"and\\", "/\u{2028}", "/🐇",
+    ]
     )
-    func roundTrip(path: String) throws {
+    func `Any path comes back as it was, byte for byte`(path: String) throws {
         let file = "\(folder.path)/ledger"
         try LineFile(path: file).append(entry(path))
         let data = try Data(contentsOf: URL(fileURLWithPath: file))
@@ -27,8 +24,7 @@ struct JSONLinesTests {
         #expect(try JSONLines.read(LedgerEntry.self, path: file).map(\.path.bytes) == [Array(path.utf8)])
     }
 
-    @Test("A piece of a line, as a killed process leaves it, does no harm to the lines around it")
-    func piece() throws {
+    @Test func `A piece of a line, as a killed process leaves it, does no harm to the lines around it`() throws {
         let file = "\(folder.path)/results"
         try (JSONLines.line(entry("/one")) + Data(#"{"job":"id","pa"#.utf8)).write(to: URL(fileURLWithPath: file))
         try LineFile(path: file).append(entry("/two"))
@@ -36,14 +32,12 @@ struct JSONLinesTests {
         #expect(JSONLines.readable(LedgerEntry.self, from: data).map(\.path.description) == ["/one", "/two"])
     }
 
-    @Test("A line that isn't finished is not read yet")
-    func unfinished() throws {
+    @Test func `A line that isn't finished is not read yet`() throws {
         let data = try JSONLines.line(entry("/one")) + JSONLines.line(entry("/two")).dropLast()
         #expect(JSONLines.readable(LedgerEntry.self, from: data).map(\.path.description) == ["/one"])
     }
 
-    @Test("Results are read as they grow, each line once")
-    func growing() throws {
+    @Test func `Results are read as they grow, each line once`() throws {
         let file = try LineFile(path: "\(folder.path)/w.jsonl")
         var results = ResultsFolder(folder.path)
         func append(_ job: String, _ digest: String?) throws {

@@ -2,10 +2,8 @@ import Testing
 
 @testable import Digest
 
-@Suite("The progress bar")
 struct ProgressBarTests {
-    @Test("It fills in proportion, and is full at the end")
-    func filling() {
+    @Test func `It fills in proportion, and is full at the end`() {
         let bar = ProgressBar("jobs", total: 60, isVisible: false)
         #expect(bar.text(0) == "jobs " + String(repeating: "·", count: 30) + " 0 of 60")
         #expect(
@@ -15,8 +13,7 @@ struct ProgressBarTests {
         #expect(bar.text(60) == "jobs " + String(repeating: "█", count: 30) + " 60 of 60")
     }
 
-    @Test("Nothing to do is all done, and more than all is no more than full")
-    func edges() {
+    @Test func `Nothing to do is all done, and more than all is no more than full`() {
         #expect(ProgressBar("x", total: 0, isVisible: false).text(0).contains("·") == false)
         #expect(ProgressBar("x", total: 3, isVisible: false).text(9).contains("·") == false)
     }

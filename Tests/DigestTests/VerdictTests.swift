@@ -3,7 +3,6 @@ import Testing
 
 @testable import Digest
 
-@Suite("The verdict on a run")
 struct VerdictTests {
     private static let digest = String(repeating: "a", count: 64)
 
@@ -39,8 +38,7 @@ struct VerdictTests {
         return Verdict(ledger: ledger, results: results, dead: dead, sums: sums)
     }
 
-    @Test("A run in which all is as it should be is good, and its line says so")
-    func good() throws {
+    @Test func `A run in which all is as it should be is good, and its line says so`() throws {
         let verdict = try Self.verdict()
         #expect(verdict.isGood)
         #expect(
@@ -49,50 +47,44 @@ struct VerdictTests {
         )
     }
 
-    @Test("A job without a result and without a dead letter is lost")
-    func lost() throws {
+    @Test func `A job without a result and without a dead letter is lost`() throws {
         let verdict = try Self.verdict(results: [Self.result("a")])
         #expect(verdict.lost.count == 1)
         #expect(verdict.succeeded == 1)
         #expect(!verdict.isGood)
     }
 
-    @Test("A job of which only failed attempts are written down is lost")
-    func onlyFailed() throws {
+    @Test func `A job of which only failed attempts are written down is lost`() throws {
         #expect(try Self.verdict(results: [Self.result("a"), Self.result("b", digest: nil)]).lost.count == 1)
     }
 
-    @Test("A file for which there was no job is lost")
-    func noJob() throws {
+    @Test func `A file for which there was no job is lost`() throws {
         #expect(try Self.verdict(sums: ["/a", "/b", "/c"]).lost == ["file /c, for which there is no job"])
     }
 
-    @Test("A digest that sha256sum doesn't confirm is wrong")
-    func wrongDigest() throws {
+    @Test func `A digest that sha256sum doesn't confirm is wrong`() throws {
         let verdict = try Self.verdict(results: [Self.result("a"), Self.result("b", digest: "b")])
         #expect(verdict.wrong.count == 1)
         #expect(verdict.succeeded == 1)
     }
 
-    @Test("One wrong result among right ones of the same job is wrong")
-    func wrongOnce() throws {
+    @Test func `One wrong result among right ones of the same job is wrong`() throws {
         let verdict = try Self.verdict(results: [Self.result("a"), Self.result("b"), Self.result("b", digest: "b")])
         #expect(verdict.wrong.count == 1)
         #expect(verdict.succeeded == 1)
     }
 
-    @Test(
-        "A result of a job that nobody enqueued, of another path, or of a planted job is wrong",
-        arguments: [
-            result("stranger"), result("a", path: "/b"), result("p"),
-        ]
+    @Test(arguments: [
+        result("stranger"), result("a", path: "/b"), result("p"),
+    ]
     )
-    func strange(result: DigestResult) throws {
+    func `A result of a job that nobody enqueued, of another path, or of a planted job is wrong`(
+        result: DigestResult
+    ) throws {
         #expect(try Self.verdict(results: [Self.result("a"), Self.result("b"), result]).wrong.count == 1)
     }
 
-    @Test("Doing a job twice is allowed, and counted")
-    func twice() throws {
+    @Test func `Doing a job twice is allowed, and counted`() throws {
         let verdict = try Self.verdict(results: [
             Self.result("a"), Self.result("b"), Self.result("b", redelivered: true),
         ])
@@ -102,8 +94,7 @@ struct VerdictTests {
         #expect(verdict.succeeded == 2)
     }
 
-    @Test("A job counts as retried once, however often it was")
-    func retried() throws {
+    @Test func `A job counts as retried once, however often it was`() throws {
         let verdict = try Self.verdict(
             results: [
                 Self.result("a"), Self.result("b", digest: nil), Self.result("b", digest: nil, attempt: 2),
@@ -115,8 +106,7 @@ struct VerdictTests {
         #expect(verdict.isGood)
     }
 
-    @Test("A dead letter that was not planted is not good")
-    func diedUnplanned() throws {
+    @Test func `A dead letter that was not planted is not good`() throws {
         let verdict = try Self.verdict(
             results: [Self.result("a")],
             dead: [DeadJob(job: "p", failures: 1, at: nil), DeadJob(job: "b", failures: 1, at: nil)]
@@ -126,8 +116,7 @@ struct VerdictTests {
         #expect(!verdict.isGood)
     }
 
-    @Test("A planted job that did not die is not good")
-    func didNotDie() throws {
+    @Test func `A planted job that did not die is not good`() throws {
         let verdict = try Self.verdict(dead: [])
         #expect(verdict.deadWrongly.count == 1)
         #expect(!verdict.isGood)

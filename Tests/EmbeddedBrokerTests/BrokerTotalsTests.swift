@@ -6,7 +6,7 @@ import Testing
     private let harness = BrokerHarness()
     private var totals: BrokerTotals { harness.broker.totals }
 
-    @Test func `a message counts as published wherever it goes, unless its exchange doesn't exist`() async throws {
+    @Test func `A message counts as published wherever it goes, unless its exchange doesn't exist`() async throws {
         try await harness.declare("orders")
         try await harness.publish("kept", to: "orders")
         _ = await amqpError { try await harness.publish("unroutable", to: "nowhere") }
@@ -18,7 +18,7 @@ import Testing
         #expect(totals.delivered == 0)
     }
 
-    @Test func `deliveries to consumers and gets count, and so do their settlements`() async throws {
+    @Test func `Deliveries to consumers and gets count, and so do their settlements`() async throws {
         try await harness.declare("orders", .quorum)
         try await harness.publish(all: ["a", "b", "c", "d"], to: "orders")
         let deliveries = try await harness.get(3, from: "orders")
@@ -37,7 +37,7 @@ import Testing
         #expect(totals.acknowledged == 1)
     }
 
-    @Test func `messages of a lost connection count as requeued, and are redelivered`() async throws {
+    @Test func `Messages of a lost connection count as requeued, and are redelivered`() async throws {
         try await harness.declare("orders")
         try await harness.publish("a", to: "orders")
         let stream = try await harness.broker.consume(queue: "orders", prefetch: 1)

@@ -3,7 +3,7 @@ import EmbeddedBroker
 import Testing
 
 @Suite(.timeLimit(.minutes(1))) struct EmbeddedBrokerTests {
-    @Test func `a message is published, consumed and acknowledged`() async throws {
+    @Test func `A message is published, consumed and acknowledged`() async throws {
         let broker = EmbeddedBroker()
         try await broker.declare(QueueDeclaration("orders"))
         let stream = try await broker.consume(queue: "orders", prefetch: 1)
@@ -21,7 +21,7 @@ import Testing
         #expect(broker.unsettledCount(of: "orders") == 0)
     }
 
-    @Test func `a mandatory message that reaches no queue is unroutable`() async throws {
+    @Test func `A mandatory message that reaches no queue is unroutable`() async throws {
         let broker = EmbeddedBroker()
         let error = await #expect(throws: AMQPError.self) {
             try await broker.publish(Message(body: []), to: .queue("nowhere"))

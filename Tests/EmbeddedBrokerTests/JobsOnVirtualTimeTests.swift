@@ -63,7 +63,7 @@ private struct ReminderError: Error {}
         }
     }
 
-    @Test func `a job due in eight years runs then, and one due earlier runs earlier`() async throws {
+    @Test func `A job due in eight years runs then, and one due earlier runs earlier`() async throws {
         let eightYears = Duration.seconds(8 * 365 * 86_400)
         try await client.enqueue(Reminder(text: "late"), delay: eightYears)
         try await client.enqueue(Reminder(text: "soon"), delay: .seconds(3))
@@ -82,7 +82,7 @@ private struct ReminderError: Error {}
         }
     }
 
-    @Test func `a failed job runs again when its retry is due, and not earlier`() async throws {
+    @Test func `A failed job runs again when its retry is due, and not earlier`() async throws {
         try await client.enqueue(Reminder(text: "again"))
         try await work(failing: 2) {
             #expect(await runs.next(1).map(\.time) == [.zero])
@@ -97,7 +97,7 @@ private struct ReminderError: Error {}
         #expect(broker.readyMessages(in: "reminders.dead").isEmpty)
     }
 
-    @Test func `a job without attempts left is dead-lettered, and can be replayed`() async throws {
+    @Test func `A job without attempts left is dead-lettered, and can be replayed`() async throws {
         try await client.enqueue(Reminder(text: "hopeless"))
         try await work(failing: 3) {
             for _ in 1...3 {

@@ -53,19 +53,19 @@ struct BridgeTests {
         return status == AMQP_STATUS_OK.rawValue ? unsafe FieldTable(copying: table) : nil
     }
 
-    @Test func `librabbitmq encodes and decodes every type without a change`() throws {
+    @Test func `Librabbitmq encodes and decodes every type without a change`() throws {
         #expect(try decodedByLibrary(encodedByLibrary(everyType)) == everyType)
     }
 
-    @Test func `librabbitmq reads what our encoder writes`() throws {
+    @Test func `Librabbitmq reads what our encoder writes`() throws {
         #expect(try decodedByLibrary(everyType.encoded()) == everyType)
     }
 
-    @Test func `our decoder reads what librabbitmq writes`() throws {
+    @Test func `Our decoder reads what librabbitmq writes`() throws {
         #expect(try FieldTable(decoding: encodedByLibrary(everyType)) == everyType)
     }
 
-    @Test func `text that is not UTF-8 is copied as bytes`() throws {
+    @Test func `Text that is not UTF-8 is copied as bytes`() throws {
         var encoded: [UInt8] = [0, 0, 0, 9, 1, UInt8(ascii: "k"), UInt8(ascii: "S"), 0, 0, 0, 2, 0xFF, 0xFE]
         #expect(try decodedByLibrary(encoded) == ["k": .bytes([0xFF, 0xFE])])
         encoded[6] = UInt8(ascii: "x")
@@ -74,8 +74,7 @@ struct BridgeTests {
 }
 
 struct BridgePropertyTests {
-    @Test
-    func `librabbitmq and our copy survive any corrupted bytes, and both decoders agree on what they accept`()
+    @Test func `Librabbitmq and our copy survive any corrupted bytes, and both decoders agree on what they accept`()
         async throws
     {
         let bridge = BridgeTests()

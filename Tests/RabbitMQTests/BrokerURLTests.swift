@@ -3,7 +3,7 @@ import RabbitMQ
 import Testing
 
 struct BrokerURLTests {
-    @Test func `all parts of a full URL are parsed`() throws {
+    @Test func `All parts of a full URL are parsed`() throws {
         let url = try BrokerURL(
             "amqp://ada:p%40ss@broker.example:5673/jobs%2Fnight?heartbeat=15&connection_timeout=2500"
         )
@@ -16,14 +16,14 @@ struct BrokerURLTests {
     }
 
     @Test(arguments: ["amqp://h", "amqp://h/", "amqp://h/%2f", "amqp://h:5672/%2F"])
-    func `the virtual host defaults to /`(text: String) throws {
+    func `The virtual host defaults to /`(text: String) throws {
         let url = try BrokerURL(text)
         #expect(url.virtualHost == "/")
         #expect(url.endpoint.port == 5672)
         #expect(url.credentials == .plain(user: "guest", password: "guest"))
     }
 
-    @Test func `amqps means TLS, another default port, and full verification`() throws {
+    @Test func `Amqps means TLS, another default port, and full verification`() throws {
         let url = try BrokerURL("amqps://h/?cacertfile=/ca.pem&certfile=/c.pem&keyfile=/k.pem")
         #expect(url.endpoint.port == 5671)
         #expect(
@@ -39,7 +39,7 @@ struct BrokerURLTests {
         #expect(try BrokerURL("amqps://h?auth_mechanism=external").credentials == .external)
     }
 
-    @Test func `an IPv6 address loses its brackets`() throws {
+    @Test func `An IPv6 address loses its brackets`() throws {
         #expect(try BrokerURL("amqp://[::1]:5672").endpoint == BrokerEndpoint(host: "::1", port: 5672))
     }
 
@@ -51,18 +51,18 @@ struct BrokerURLTests {
         ("amqp://h?cacertfile=/ca.pem", "isn't amqps"), ("amqps://h?verify=maybe", "verify"),
         ("amqps://h?auth_mechanism=magic", "auth_mechanism"), ("amqp://h?connection_timeout=0", "connection_timeout"),
     ])
-    func `an invalid URL is refused with the reason`(text: String, part: String) {
+    func `An invalid URL is refused with the reason`(text: String, part: String) {
         let error = #expect(throws: AMQPError.self) { try BrokerURL(text) }
         #expect(error?.code == .invalidURL)
         #expect(error?.message.contains(part) == true)
     }
 
-    @Test func `an error about a URL does not contain its password`() {
+    @Test func `An error about a URL does not contain its password`() {
         let error = #expect(throws: AMQPError.self) { try BrokerURL("amqp://ada:secret@h:99999/x/y") }
         #expect(error?.description.contains("secret") == false)
     }
 
-    @Test func `a list of URLs is separated by commas`() throws {
+    @Test func `A list of URLs is separated by commas`() throws {
         let urls = try BrokerURL.list("amqp://ada:a,b@one:5672/jobs, amqps://two , amqp://three:5673")
         #expect(urls.map(\.endpoint.host) == ["one", "two", "three"])
         #expect(urls.map(\.endpoint.port) == [5672, 5671, 5673])
@@ -70,7 +70,7 @@ struct BrokerURLTests {
     }
 
     @Test(arguments: ["", "amqp://one,", "amqp://one,two:5672", ",amqp://one"])
-    func `a list that contains anything but URLs is refused`(text: String) {
+    func `A list that contains anything but URLs is refused`(text: String) {
         #expect(throws: AMQPError.self) { try BrokerURL.list(text) }
     }
 }

@@ -4,26 +4,26 @@ import Testing
 @testable import RabbitMQ
 
 struct ConfirmTrackerTests {
-    @Test func `a single confirm decides one publish`() {
+    @Test func `A single confirm decides one publish`() {
         var tracker = tracker(waiting: 3)
         #expect(confirmed(&tracker, 2) == [2])
         #expect(tracker.takeAll() == [1, 3])
     }
 
-    @Test func `a multiple confirm decides all up to its number, oldest first`() {
+    @Test func `A multiple confirm decides all up to its number, oldest first`() {
         var tracker = tracker(waiting: 4)
         #expect(confirmed(&tracker, 3, multiple: true) == [1, 2, 3])
         #expect(tracker.takeAll() == [4])
     }
 
-    @Test func `a multiple confirm skips what was confirmed singly`() {
+    @Test func `A multiple confirm skips what was confirmed singly`() {
         var tracker = tracker(waiting: 4)
         #expect(confirmed(&tracker, 2) == [2])
         #expect(confirmed(&tracker, 4, multiple: true) == [1, 3, 4])
         #expect(tracker.count == 0)
     }
 
-    @Test func `a confirm for a number that does not wait is ignored`() {
+    @Test func `A confirm for a number that does not wait is ignored`() {
         var tracker = tracker(waiting: 2)
         #expect(confirmed(&tracker, 0) == [])
         #expect(confirmed(&tracker, 3) == [])
@@ -32,7 +32,7 @@ struct ConfirmTrackerTests {
         #expect(tracker.takeAll() == [2])
     }
 
-    @Test func `numbers start again at one on a new channel`() {
+    @Test func `Numbers start again at one on a new channel`() {
         var tracker = tracker(waiting: 2)
         _ = tracker.takeAll()
         tracker.append(7)
@@ -42,7 +42,7 @@ struct ConfirmTrackerTests {
 
 struct ConfirmTrackerPropertyTests {
     @Test(arguments: PropertyRounds.seeds(10))
-    func `whatever the order of confirms, each publish is decided once`(seed: UInt64) async {
+    func `Whatever the order of confirms, each publish is decided once`(seed: UInt64) async {
         var random = SeededGenerator(seed: seed)
         let count = 200
         var tracker = tracker(waiting: count)

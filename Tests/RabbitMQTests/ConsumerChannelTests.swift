@@ -24,7 +24,7 @@ struct ConsumerChannelTests {
         }
     }
 
-    @Test func `a running consumer survives its connection`() {
+    @Test func `A running consumer survives its connection`() {
         var consumer = consumer(inStep: 4)
         #expect(stream.isRegistered)
         let resumes = consumer.connectionLost()
@@ -35,7 +35,7 @@ struct ConsumerChannelTests {
         #expect(stream.isRegistered)
     }
 
-    @Test func `a consumer that is being cancelled ends with its connection`() async throws {
+    @Test func `A consumer that is being cancelled ends with its connection`() async throws {
         var consumer = consumer(inStep: 4)
         let cancelled = Reply<Void>()
         _ = consumer.cancel(cancelled)
@@ -46,7 +46,7 @@ struct ConsumerChannelTests {
     }
 
     @Test(arguments: 1...3)
-    func `a consumer that is being registered is registered on the next connection`(step: Int) {
+    func `A consumer that is being registered is registered on the next connection`(step: Int) {
         var consumer = consumer(inStep: step)
         let resumes = consumer.connectionLost()
         #expect(resumes)
@@ -55,14 +55,14 @@ struct ConsumerChannelTests {
         #expect(started.isDone)
     }
 
-    @Test func `a consumer for which nobody waits any more is not registered`() {
+    @Test func `A consumer for which nobody waits any more is not registered`() {
         var consumer = consumer(inStep: 2)
         started.finish(.failure(AMQPError(.deadlineExceeded, "")))
         _ = consumer.connectionLost()
         #expect(consumer.isAbandoned)
     }
 
-    @Test func `a queue that is gone is declared again once, and then the stream ends with an error`() async {
+    @Test func `A queue that is gone is declared again once, and then the stream ends with an error`() async {
         var consumer = consumer(inStep: 4)
         _ = consumer.connectionLost()
         let missing = BrokerReply(code: 404, text: "NOT_FOUND - no queue 'letters' in vhost '/'")
@@ -74,7 +74,7 @@ struct ConsumerChannelTests {
         #expect(error?.code == .notFound)
     }
 
-    @Test func `a queue that the previous connection still holds exclusively is tried again later`() {
+    @Test func `A queue that the previous connection still holds exclusively is tried again later`() {
         var consumer = consumer(inStep: 4)
         _ = consumer.connectionLost()
         for _ in 0..<5 {
@@ -83,7 +83,7 @@ struct ConsumerChannelTests {
         }
     }
 
-    @Test func `a running consumer ends when the broker closes its channel`() async {
+    @Test func `A running consumer ends when the broker closes its channel`() async {
         var consumer = consumer(inStep: 4)
         let closing = consumer.channelClosed(
             BrokerReply(code: 406, text: "PRECONDITION_FAILED - delivery acknowledgement timed out")

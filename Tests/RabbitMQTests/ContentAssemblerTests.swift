@@ -6,7 +6,7 @@ import Testing
 struct ContentAssemblerTests {
     private let start = ContentStart.get(tag: 1, isRedelivered: false, .queue("letters"))
 
-    @Test func `a body in pieces becomes one message`() throws {
+    @Test func `A body in pieces becomes one message`() throws {
         var assembler = ContentAssembler()
         try assembler.begin(start)
         #expect(try assembler.header(bodySize: 5, BasicProperties())?.message == nil)
@@ -17,14 +17,14 @@ struct ContentAssemblerTests {
         #expect(content.start == start)
     }
 
-    @Test func `a message without a body is complete with its header`() throws {
+    @Test func `A message without a body is complete with its header`() throws {
         var assembler = ContentAssembler()
         try assembler.begin(start)
         let content = try #require(try assembler.header(bodySize: 0, BasicProperties()))
         #expect(content.message.body.isEmpty)
     }
 
-    @Test func `one assembler handles one message after another`() throws {
+    @Test func `One assembler handles one message after another`() throws {
         var assembler = ContentAssembler()
         for number in 0..<3 as Range<UInt8> {
             try assembler.begin(start)
@@ -33,7 +33,7 @@ struct ContentAssemblerTests {
         }
     }
 
-    @Test func `a frame out of order is an error`() throws {
+    @Test func `A frame out of order is an error`() throws {
         var assembler = ContentAssembler()
         #expect(throws: AMQPError.self) { try assembler.body([1]) }
         #expect(throws: AMQPError.self) { try assembler.header(bodySize: 1, BasicProperties()) }
@@ -41,7 +41,7 @@ struct ContentAssemblerTests {
         #expect(throws: AMQPError.self) { try assembler.begin(start) }
     }
 
-    @Test func `a longer body than announced is an error`() throws {
+    @Test func `A longer body than announced is an error`() throws {
         var assembler = ContentAssembler()
         try assembler.begin(start)
         _ = try assembler.header(bodySize: 2, BasicProperties())

@@ -17,7 +17,7 @@ struct DeclaredTopologyTests {
         .bind(Binding(from: source, to: .queue(queue), routingKey: "#"))
     }
 
-    @Test func `durable queues and exchanges are declared again only when everything is`() {
+    @Test func `Durable queues and exchanges are declared again only when everything is`() {
         var declared = DeclaredTopology()
         let methods = [exchange("news"), queue("letters"), bind("news", "letters")]
         for method in methods { declared.note(method) }
@@ -26,7 +26,7 @@ struct DeclaredTopologyTests {
     }
 
     @Test
-    func `queues and exchanges that are not durable are declared again with their bindings, in their original order`() {
+    func `Queues and exchanges that are not durable are declared again with their bindings, in their original order`() {
         var declared = DeclaredTopology()
         declared.note(exchange("news"))
         declared.note(queue("letters"))
@@ -43,7 +43,7 @@ struct DeclaredTopologyTests {
         )
     }
 
-    @Test func `queues and exchanges that were deleted or only inspected are not declared again`() {
+    @Test func `Queues and exchanges that were deleted or only inspected are not declared again`() {
         var declared = DeclaredTopology()
         for method in [
             exchange("news"), queue("letters"), queue("kept"), bind("news", "letters"), bind("news", "kept"),
@@ -58,7 +58,7 @@ struct DeclaredTopologyTests {
         #expect(declared.all == [queue("kept")])
     }
 
-    @Test func `the number of declarations kept is limited`() {
+    @Test func `The number of declarations kept is limited`() {
         var declared = DeclaredTopology()
         for number in 0..<(DeclaredTopology.limit + 10) { declared.note(queue("q\(number)")) }
         #expect(declared.all.count == DeclaredTopology.limit)

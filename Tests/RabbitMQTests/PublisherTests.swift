@@ -38,7 +38,7 @@ struct PublisherTests {
         }
     }
 
-    @Test func `the first publish opens the channel, and nothing is sent before it confirms`() {
+    @Test func `The first publish opens the channel, and nothing is sent before it confirms`() {
         var publisher = Publisher()
         let first = publish()
         let firstAction = publisher.enqueue([first])
@@ -53,14 +53,14 @@ struct PublisherTests {
         #expect(sendNext(&publisher) === first)
     }
 
-    @Test func `a confirm makes a publish succeed`() async {
+    @Test func `A confirm makes a publish succeed`() async {
         let publish = publish()
         var publisher = Publisher.ready(havingSent: [publish])
         publisher.acknowledged(1, multiple: false)
         #expect(await failure(of: publish) == nil)
     }
 
-    @Test func `a nack fails a publish with a known outcome`() async {
+    @Test func `A nack fails a publish with a known outcome`() async {
         let publish = publish()
         var publisher = Publisher.ready(havingSent: [publish])
         publisher.refused(1, multiple: false)
@@ -68,7 +68,7 @@ struct PublisherTests {
         #expect(AMQPError(.nacked, "").outcomeIsKnown)
     }
 
-    @Test func `a returned message fails its own publish although it is acknowledged afterwards`() async {
+    @Test func `A returned message fails its own publish although it is acknowledged afterwards`() async {
         let kept = publish(id: "kept")
         let lost = publish(id: "lost")
         var publisher = Publisher.ready(havingSent: [kept, lost])
@@ -78,7 +78,7 @@ struct PublisherTests {
         #expect(await failure(of: kept) == nil)
     }
 
-    @Test func `while the broker blocks publishers, nothing is sent, and the error at the deadline says why`() async {
+    @Test func `While the broker blocks publishers, nothing is sent, and the error at the deadline says why`() async {
         var publisher = Publisher.ready()
         publisher.blockedReason = "low on memory"
         let publish = publish(deadlineIn: 1)
@@ -92,7 +92,7 @@ struct PublisherTests {
         #expect(publisher.nextDeadline == nil)
     }
 
-    @Test func `a publish that was sent and not confirmed by its deadline has an unknown outcome`() async {
+    @Test func `A publish that was sent and not confirmed by its deadline has an unknown outcome`() async {
         let publish = publish(deadlineIn: 1)
         var publisher = Publisher.ready(havingSent: [publish])
         publisher.expire(now: start + .seconds(2))
@@ -101,7 +101,7 @@ struct PublisherTests {
         publisher.acknowledged(1, multiple: false)
     }
 
-    @Test func `a publish past its deadline is not sent`() async {
+    @Test func `A publish past its deadline is not sent`() async {
         var publisher = Publisher()
         let late = publish(deadlineIn: 1)
         let early = publish(deadlineIn: 5)
@@ -113,7 +113,7 @@ struct PublisherTests {
         #expect(publisher.nextDeadline == early.deadline)
     }
 
-    @Test func `a missing exchange fails only the publishes to it, and the others are sent again`() async {
+    @Test func `A missing exchange fails only the publishes to it, and the others are sent again`() async {
         let wrong = publish(to: Destination(exchange: "nowhere", routingKey: "x"))
         let right = publish()
         var publisher = Publisher.ready(havingSent: [right, wrong])
@@ -130,14 +130,14 @@ struct PublisherTests {
         #expect(await failure(of: right) == nil)
     }
 
-    @Test func `a channel closed for a reason that concerns no publish leaves all outcomes unknown`() async {
+    @Test func `A channel closed for a reason that concerns no publish leaves all outcomes unknown`() async {
         let publish = publish()
         var publisher = Publisher.ready(havingSent: [publish])
         _ = publisher.channelClosed(BrokerReply(code: 541, text: "INTERNAL_ERROR"))
         #expect(await failure(of: publish) == .channelLost)
     }
 
-    @Test func `after a lost connection, unconfirmed publishes are sent again before those that wait`() async {
+    @Test func `After a lost connection, unconfirmed publishes are sent again before those that wait`() async {
         let sent = publish(id: "sent")
         var publisher = Publisher.ready(havingSent: [sent])
         publisher.blockedReason = "disk"
@@ -157,7 +157,7 @@ struct PublisherTests {
         #expect(await failure(of: unsent) == nil)
     }
 
-    @Test func `a deadline that passes without a connection distinguishes what was sent from what was not`() async {
+    @Test func `A deadline that passes without a connection distinguishes what was sent from what was not`() async {
         let sent = publish(deadlineIn: 1)
         var publisher = Publisher.ready(havingSent: [sent])
         _ = publisher.connectionLost(AMQPError(.connectionLost, "reset by peer"))
@@ -170,7 +170,7 @@ struct PublisherTests {
         #expect(!publisher.hasWaiting)
     }
 
-    @Test func `a publish that may have made the broker close the connection is sent at most three times`() async {
+    @Test func `A publish that may have made the broker close the connection is sent at most three times`() async {
         let publish = publish()
         var publisher = Publisher.ready(havingSent: [publish])
         let fault = AMQPError(.connectionClosed, "", reply: BrokerReply(code: 541, text: "INTERNAL_ERROR"))
@@ -186,7 +186,7 @@ struct PublisherTests {
         #expect(await failure(of: publish) == .connectionLost)
     }
 
-    @Test func `an operator who closes the connection repeatedly makes no publish fail`() {
+    @Test func `An operator who closes the connection repeatedly makes no publish fail`() {
         let publish = publish()
         var publisher = Publisher.ready(havingSent: [publish])
         let maintenance = AMQPError(.connectionClosed, "", reply: BrokerReply(code: 320, text: "CONNECTION_FORCED"))
@@ -201,7 +201,7 @@ struct PublisherTests {
     }
 
     @Test
-    func `when the connection ends for good, the outcome is unknown for what was sent and known for what was not`()
+    func `When the connection ends for good, the outcome is unknown for what was sent and known for what was not`()
         async
     {
         let sent = publish()

@@ -7,7 +7,7 @@ import Testing
 struct ReconnectScheduleTests {
     private let start = ContinuousClock.now
 
-    @Test func `no attempt is made before the connection is needed`() {
+    @Test func `No attempt is made before the connection is needed`() {
         var schedule = ReconnectSchedule(endpointCount: 1)
         #expect(schedule.state == .idle)
         #expect(schedule.nextAttempt == nil)
@@ -16,7 +16,7 @@ struct ReconnectScheduleTests {
         #expect(schedule.nextAttempt == start)
     }
 
-    @Test func `before the first success, it gives up after a round of failures over all endpoints`() {
+    @Test func `Before the first success, it gives up after a round of failures over all endpoints`() {
         var schedule = ReconnectSchedule(endpointCount: 2)
         schedule.demand(at: start)
         let first = schedule.failed(at: start, hasConnectedBefore: false)
@@ -31,7 +31,7 @@ struct ReconnectScheduleTests {
         #expect(schedule.nextAttempt == start)
     }
 
-    @Test func `after a success it never gives up, and pauses at most a second between rounds`() throws {
+    @Test func `After a success it never gives up, and pauses at most a second between rounds`() throws {
         var schedule = ReconnectSchedule(endpointCount: 3)
         schedule.demand(at: start)
         schedule.opened(at: start)
@@ -54,7 +54,7 @@ struct ReconnectScheduleTests {
         }
     }
 
-    @Test func `after a connection that is lost as soon as it is made comes a pause`() throws {
+    @Test func `After a connection that is lost as soon as it is made comes a pause`() throws {
         var schedule = ReconnectSchedule(endpointCount: 1)
         schedule.demand(at: start)
         var now = start
@@ -68,7 +68,7 @@ struct ReconnectScheduleTests {
         }
     }
 
-    @Test func `an hour without a broker takes a dozen log lines`() throws {
+    @Test func `An hour without a broker takes a dozen log lines`() throws {
         var schedule = ReconnectSchedule(endpointCount: 1)
         schedule.demand(at: start)
         var now = start
@@ -81,7 +81,7 @@ struct ReconnectScheduleTests {
         #expect((10...14).contains(logged))
     }
 
-    @Test func `a client that has connected once also recovers on its other connection`() {
+    @Test func `A client that has connected once also recovers on its other connection`() {
         var schedule = ReconnectSchedule(endpointCount: 1)
         schedule.demand(at: start)
         #expect(schedule.state == .connecting)
@@ -90,7 +90,7 @@ struct ReconnectScheduleTests {
         #expect(schedule.state == .recovering(attempt: 1))
     }
 
-    @Test func `an alarm blocks an open connection, and its end unblocks it`() {
+    @Test func `An alarm blocks an open connection, and its end unblocks it`() {
         var schedule = ReconnectSchedule(endpointCount: 1)
         schedule.blocked("disk")
         #expect(schedule.state == .idle)

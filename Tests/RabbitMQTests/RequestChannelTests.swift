@@ -29,7 +29,7 @@ struct RequestChannelTests {
         }
     }
 
-    @Test func `requests are sent one at a time, in the order they came`() {
+    @Test func `Requests are sent one at a time, in the order they came`() {
         var channel = RequestChannel()
         _ = channel.enqueue(request("a"))
         _ = channel.enqueue(request("b"))
@@ -41,7 +41,7 @@ struct RequestChannelTests {
         #expect(sent(action) == nil)
     }
 
-    @Test func `an error fails the request that caused it, and the next is sent on a new channel`() async {
+    @Test func `An error fails the request that caused it, and the next is sent on a new channel`() async {
         var channel = RequestChannel()
         let wrong = request("wrong")
         let right = request("right")
@@ -56,7 +56,7 @@ struct RequestChannelTests {
         #expect(sent(action) == .purgeQueue("right"))
     }
 
-    @Test func `a late answer is not taken for the answer to the next request`() async {
+    @Test func `A late answer is not taken for the answer to the next request`() async {
         var channel = RequestChannel()
         let slow = request("slow", deadlineIn: 1)
         let next = request("next")
@@ -70,7 +70,7 @@ struct RequestChannelTests {
         #expect(!next.reply.isDone)
     }
 
-    @Test func `after a lost connection, requests wait for the next one, and the one under way is sent first`() {
+    @Test func `After a lost connection, requests wait for the next one, and the one under way is sent first`() {
         var channel = RequestChannel()
         _ = channel.enqueue(request("a"))
         _ = channel.opened(1)
@@ -86,7 +86,7 @@ struct RequestChannelTests {
         #expect(sent(action) == .purgeQueue("b"))
     }
 
-    @Test func `repeated declarations precede all other requests, and are dropped with their connection`() {
+    @Test func `Repeated declarations precede all other requests, and are dropped with their connection`() {
         var channel = RequestChannel(isConnected: false)
         _ = channel.enqueue(request("waiting"))
         _ = channel.connected()
@@ -102,7 +102,7 @@ struct RequestChannelTests {
         #expect(sent(action) == .purgeQueue("waiting"))
     }
 
-    @Test func `all requests fail when the connection ends for good`() async {
+    @Test func `All requests fail when the connection ends for good`() async {
         var channel = RequestChannel()
         let underway = request("a")
         let waiting = request("b")

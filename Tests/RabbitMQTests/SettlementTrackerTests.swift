@@ -21,19 +21,19 @@ struct SettlementTrackerTests {
         tracker.settle(tag, settlement)
     }
 
-    @Test func `a run of acknowledgements at the front is one frame`() {
+    @Test func `A run of acknowledgements at the front is one frame`() {
         var tracker = tracker(delivered: 1...5)
         for tag in [3, 1, 2] as [UInt64] { #expect(settle(&tracker, tag, .ack)) }
         #expect(flush(&tracker) == [.ack(tag: 3, multiple: true)])
     }
 
-    @Test func `one acknowledgement alone is not multiple`() {
+    @Test func `One acknowledgement alone is not multiple`() {
         var tracker = tracker(delivered: 1...2)
         _ = tracker.settle(1, .ack)
         #expect(flush(&tracker) == [.ack(tag: 1, multiple: false)])
     }
 
-    @Test func `an acknowledgement behind an unsettled delivery is sent alone, at once`() {
+    @Test func `An acknowledgement behind an unsettled delivery is sent alone, at once`() {
         var tracker = tracker(delivered: 1...3)
         _ = tracker.settle(3, .ack)
         #expect(flush(&tracker) == [.ack(tag: 3, multiple: false)])
@@ -42,7 +42,7 @@ struct SettlementTrackerTests {
         #expect(flush(&tracker) == [.ack(tag: 2, multiple: true)])
     }
 
-    @Test func `a run of acknowledgements never covers a delivery that is requeued`() {
+    @Test func `A run of acknowledgements never covers a delivery that is requeued`() {
         var tracker = tracker(delivered: 1...3)
         _ = tracker.settle(1, .ack)
         _ = tracker.settle(2, .requeue)
@@ -55,7 +55,7 @@ struct SettlementTrackerTests {
         )
     }
 
-    @Test func `each kind of settlement has its method`() {
+    @Test func `Each kind of settlement has its method`() {
         var tracker = tracker(delivered: 1...3)
         _ = tracker.settle(1, .discard)
         _ = tracker.settle(2, .reject(requeue: true))
@@ -68,7 +68,7 @@ struct SettlementTrackerTests {
         )
     }
 
-    @Test func `a second settlement of a delivery does nothing`() {
+    @Test func `A second settlement of a delivery does nothing`() {
         var tracker = tracker(delivered: 1...2)
         #expect(settle(&tracker, 1, .ack))
         #expect(!settle(&tracker, 1, .requeue))
@@ -77,7 +77,7 @@ struct SettlementTrackerTests {
         #expect(flush(&tracker) == [])
     }
 
-    @Test func `an unknown delivery cannot be settled`() {
+    @Test func `An unknown delivery cannot be settled`() {
         var tracker = tracker(delivered: 4...5)
         #expect(!settle(&tracker, 3, .ack))
         #expect(!settle(&tracker, 6, .ack))
@@ -87,7 +87,7 @@ struct SettlementTrackerTests {
 
 struct SettlementTrackerPropertyTests {
     @Test(arguments: PropertyRounds.seeds(10))
-    func `a broker that applies the frames settles each delivery as requested`(seed: UInt64) async {
+    func `A broker that applies the frames settles each delivery as requested`(seed: UInt64) async {
         var random = SeededGenerator(seed: seed)
         let kinds: [DeliverySettlement] = [.ack, .ack, .ack, .ack, .requeue, .discard, .reject(requeue: true)]
         var tracker = SettlementTracker()

@@ -4,42 +4,35 @@ import Warren
 
 @testable import WarrenCommands
 
-@Suite("Arguments of the command line")
 struct ArgumentTests {
-    @Test(
-        "A duration has units, several of them, or none",
-        arguments: [
-            ("90", Duration.seconds(90)), ("90s", .seconds(90)), ("1.5h", .seconds(5_400)), ("1h30m", .seconds(5_400)),
-            ("250ms", .milliseconds(250)), ("0.25", .milliseconds(250)), ("2d", .seconds(172_800)), ("0", .zero),
-        ]
+    @Test(arguments: [
+        ("90", Duration.seconds(90)), ("90s", .seconds(90)), ("1.5h", .seconds(5_400)), ("1h30m", .seconds(5_400)),
+        ("250ms", .milliseconds(250)), ("0.25", .milliseconds(250)), ("2d", .seconds(172_800)), ("0", .zero),
+    ]
     )
-    func durations(text: String, duration: Duration) {
+    func `A duration has units, several of them, or none`(text: String, duration: Duration) {
         #expect(DurationArgument(argument: text)?.duration == duration)
     }
 
-    @Test(
-        "What is no duration is refused",
-        arguments: [
-            "", "s", "-1", "1x", "1h30", "1e3", "nan", "inf", "1.2.3s", " 1s", "1 s", "٣s", "99999999999999d",
-        ]
+    @Test(arguments: [
+        "", "s", "-1", "1x", "1h30", "1e3", "nan", "inf", "1.2.3s", " 1s", "1 s", "٣s", "99999999999999d",
+    ]
     )
-    func noDurations(text: String) {
+    func `What is no duration is refused`(text: String) {
         #expect(DurationArgument(argument: text) == nil)
     }
 
-    @Test("Queues have commas between them, and may say a concurrency")
-    func queues() {
+    @Test func `Queues have commas between them, and may say a concurrency`() {
         let items = QueueArgument(argument: "emails,eu.reports=4")?.items
         #expect(items == [.init(name: "emails"), .init(name: "eu.reports", concurrency: 4)])
     }
 
-    @Test("A queue that can't be is refused", arguments: ["", "a,", "a=x", "a=", "a=-1", "a.dead", "a b", "a=1=2"])
-    func noQueues(text: String) {
+    @Test(arguments: ["", "a,", "a=x", "a=", "a=-1", "a.dead", "a b", "a=1=2"])
+    func `A queue that can't be is refused`(text: String) {
         #expect(QueueArgument(argument: text) == nil)
     }
 
-    @Test("Lanes are drained strictly or by weight")
-    func lanePolicies() throws {
+    @Test func `Lanes are drained strictly or by weight`() throws {
         #expect(try LanePolicy(argument: "strict") == .strict)
         #expect(try LanePolicy(argument: "weighted") == .weighted([:]))
         #expect(
@@ -47,13 +40,11 @@ struct ArgumentTests {
         )
     }
 
-    @Test(
-        "A policy that can't be is refused",
-        arguments: [
-            "", "strict:high=1", "weighted:", "weighted:high", "weighted:high=0", "weighted:urgent=1", "fair",
-        ]
+    @Test(arguments: [
+        "", "strict:high=1", "weighted:", "weighted:high", "weighted:high=0", "weighted:urgent=1", "fair",
+    ]
     )
-    func noLanePolicies(text: String) {
+    func `A policy that can't be is refused`(text: String) {
         #expect(throws: ValidationError.self) { try LanePolicy(argument: text) }
     }
 }

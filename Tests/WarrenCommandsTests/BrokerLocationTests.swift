@@ -7,7 +7,6 @@ import Testing
 
 @testable import WarrenCommands
 
-@Suite("Where the broker is")
 struct BrokerLocationTests {
     private func location(option: String?, environment: [String: String]) -> BrokerLocation {
         BrokerLocation(
@@ -16,38 +15,32 @@ struct BrokerLocationTests {
         )
     }
 
-    @Test("The command line comes before the environment")
-    func option() {
+    @Test func `The command line comes before the environment`() {
         let location = location(option: "amqp://one", environment: ["WARREN_BROKER_URL": "amqp://two"])
         #expect(location.text == "amqp://one")
     }
 
-    @Test("The environment comes before the standard")
-    func environment() {
+    @Test func `The environment comes before the standard`() {
         #expect(location(option: nil, environment: ["WARREN_BROKER_URL": "amqp://two"]).text == "amqp://two")
     }
 
-    @Test("The standard is a fresh RabbitMQ on this machine")
-    func standard() throws {
+    @Test func `The standard is a fresh RabbitMQ on this machine`() throws {
         let location = location(option: nil, environment: [:])
         #expect(location.text == "amqp://guest:guest@127.0.0.1:5672/%2f")
         #expect(try BrokerURL.list(location.text)[0].endpoint.port == 5672)
     }
 
-    @Test(
-        "A URL that can't be used is told without its password",
-        arguments: [
-            "http://me:sesame@host", "amqp://me:sesame@host:0", "amqp://me:sesame@host/a/b",
-            "amqp://me:sesame@host?x=sesame",
-        ]
+    @Test(arguments: [
+        "http://me:sesame@host", "amqp://me:sesame@host:0", "amqp://me:sesame@host/a/b",
+        "amqp://me:sesame@host?x=sesame",
+    ]
     )
-    func noPassword(text: String) async {
+    func `A URL that can't be used is told without its password`(text: String) async {
         let error = await #expect(throws: AMQPError.self) { try await Broker.open(text) }
         #expect(error.flatMap { ErrorLine.text(for: $0) }?.contains("sesame") == false)
     }
 
-    @Test("A broker in this process has a URL too")
-    func embedded() async throws {
+    @Test func `A broker in this process has a URL too`() async throws {
         #expect(try await Broker.open("memory://") is EmbeddedBroker)
         #expect(try await Broker.open("amqp://host") is RabbitMQClient)
         for text in ["memory:", "memory://jobs", "file:///tmp/jobs.db"] {

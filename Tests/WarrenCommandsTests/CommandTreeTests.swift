@@ -5,63 +5,55 @@ import Warren
 
 @testable import WarrenCommands
 
-@Suite("The command tree of an application")
 struct CommandTreeTests {
     private func names(_ application: any WarrenApplication.Type) -> [String?] {
         application.configuration.subcommands.map { $0.configuration.commandName }
     }
 
-    @Test("An application that says nothing gets all standard commands")
-    func standard() {
+    @Test func `An application that says nothing gets all standard commands`() {
         #expect(
             names(PlainApplication.self) == ["worker", "enqueue", "status", "topology", "dead", "doctor", "health"]
         )
     }
 
-    @Test("An own command replaces the standard one of its name, and comes first")
-    func replacing() {
+    @Test func `An own command replaces the standard one of its name, and comes first`() {
         #expect(
             names(SampleApplication.self) == ["enqueue", "worker", "status", "topology", "dead", "doctor", "health"]
         )
     }
 
-    @Test(
-        "A command line leads to its command",
-        arguments: [
-            (["worker", "--queues", "a,b=4", "--concurrency", "8"], "WorkerCommand<PlainApplication>"),
-            (["enqueue", "emails.send", "--json", "{}"], "EnqueueCommand<PlainApplication>"),
-            (["status", "--json"], "StatusCommand<PlainApplication>"),
-            (["topology", "plan", "--broker-version", "4.3"], "TopologyPlanCommand<PlainApplication>"),
-            (["topology", "apply", "--no-delays"], "TopologyApplyCommand<PlainApplication>"),
-            (["dead", "list", "--reason", "permanent", "--older-than", "1d"], "DeadListCommand<PlainApplication>"),
-            (["dead", "show", "some-id"], "DeadShowCommand<PlainApplication>"),
-            (["dead", "replay", "--all", "--rate", "0.5", "--limit", "3"], "DeadReplayCommand<PlainApplication>"),
-            (["dead", "discard", "some-id"], "DeadDiscardCommand<PlainApplication>"),
-            (["doctor", "--management", "http://h:1", "--consumer-timeout", "1h"], "DoctorCommand<PlainApplication>"),
-        ]
+    @Test(arguments: [
+        (["worker", "--queues", "a,b=4", "--concurrency", "8"], "WorkerCommand<PlainApplication>"),
+        (["enqueue", "emails.send", "--json", "{}"], "EnqueueCommand<PlainApplication>"),
+        (["status", "--json"], "StatusCommand<PlainApplication>"),
+        (["topology", "plan", "--broker-version", "4.3"], "TopologyPlanCommand<PlainApplication>"),
+        (["topology", "apply", "--no-delays"], "TopologyApplyCommand<PlainApplication>"),
+        (["dead", "list", "--reason", "permanent", "--older-than", "1d"], "DeadListCommand<PlainApplication>"),
+        (["dead", "show", "some-id"], "DeadShowCommand<PlainApplication>"),
+        (["dead", "replay", "--all", "--rate", "0.5", "--limit", "3"], "DeadReplayCommand<PlainApplication>"),
+        (["dead", "discard", "some-id"], "DeadDiscardCommand<PlainApplication>"),
+        (["doctor", "--management", "http://h:1", "--consumer-timeout", "1h"], "DoctorCommand<PlainApplication>"),
+    ]
     )
-    func parsing(arguments: [String], type: String) throws {
+    func `A command line leads to its command`(arguments: [String], type: String) throws {
         #expect(String(describing: Swift.type(of: try PlainApplication.parseAsRoot(arguments))) == type)
     }
 
-    @Test(
-        "A command line that makes no sense is refused with exit code 64",
-        arguments: [
-            ["worker", "--lanes", "sometimes"], ["worker", "--queues", "a..b"], ["worker", "--queues", "a=0"],
-            ["worker", "--shutdown-timeout", "soon"], ["worker", "--log-level", "loud"],
-            ["enqueue"], ["enqueue", "x", "--lane", "fast"], ["enqueue", "x", "--delay", "-1s"],
-            ["topology", "plan", "--broker-version", "new"],
-            ["dead", "replay"], ["dead", "discard"], ["dead", "replay", "--all", "--rate", "0"],
-            ["dead", "discard", "--all", "--limit", "0"], ["nonsense"],
-        ]
+    @Test(arguments: [
+        ["worker", "--lanes", "sometimes"], ["worker", "--queues", "a..b"], ["worker", "--queues", "a=0"],
+        ["worker", "--shutdown-timeout", "soon"], ["worker", "--log-level", "loud"],
+        ["enqueue"], ["enqueue", "x", "--lane", "fast"], ["enqueue", "x", "--delay", "-1s"],
+        ["topology", "plan", "--broker-version", "new"],
+        ["dead", "replay"], ["dead", "discard"], ["dead", "replay", "--all", "--rate", "0"],
+        ["dead", "discard", "--all", "--limit", "0"], ["nonsense"],
+    ]
     )
-    func refusing(arguments: [String]) {
+    func `A command line that makes no sense is refused with exit code 64`(arguments: [String]) {
         let error = #expect(throws: (any Error).self) { try PlainApplication.parseAsRoot(arguments) }
         #expect(error.map { PlainApplication.exitCode(for: $0) } == .validationFailure)
     }
 
-    @Test("A worker has the options of its application beside its own")
-    func ownOptions() throws {
+    @Test func `A worker has the options of its application beside its own`() throws {
         let command = try SampleApplication.parseAsRoot([
             "worker", "--smtp", "mail.example.com", "--queues", "emails=2,reports", "--lanes", "weighted:high=6,low=1",
             "--prefetch", "9", "--shutdown-timeout", "1m", "--no-declare-topology", "--log-level", "debug",
@@ -76,22 +68,19 @@ struct CommandTreeTests {
         #expect(worker.logLevel == .debug)
     }
 
-    @Test("Without --queues, a command is about the queues of all jobs and of the topology")
-    func defaultQueues() throws {
+    @Test func `Without --queues, a command is about the queues of all jobs and of the topology`() throws {
         let command = try SampleApplication.parseAsRoot(["worker"])
         let worker = try #require(command as? WorkerCommand<SampleApplication>)
         #expect(try worker.target.queues(try worker.target.topology()).map(\.name) == ["emails", "reports"])
     }
 
-    @Test("A queue that is named twice counts once")
-    func repeatedQueue() throws {
+    @Test func `A queue that is named twice counts once`() throws {
         let command = try PlainApplication.parseAsRoot(["worker", "--queues", "b,a", "--queues", "b"])
         let worker = try #require(command as? WorkerCommand<PlainApplication>)
         #expect(worker.target.namedQueues.map(\.name) == ["b", "a"])
     }
 
-    @Test("A worker logs from info on, other commands from warning on")
-    func logLevels() throws {
+    @Test func `A worker logs from info on, other commands from warning on`() throws {
         let worker = try PlainApplication.parseAsRoot(["worker"]) as? any BrokerCommand
         let status = try PlainApplication.parseAsRoot(["status"]) as? any BrokerCommand
         #expect(worker?.logLevel == .info)

@@ -6,7 +6,6 @@ import Warren
 
 @testable import WarrenCommands
 
-@Suite("A dead letter as it is printed")
 struct DeadLetterReportTests {
     private static let died = Date(timeIntervalSince1970: 1_000_000)
 
@@ -29,8 +28,7 @@ struct DeadLetterReportTests {
         return DeadLetter(Message(properties: properties, body: Array(#"[[],{"to":"a"},{}]"#.utf8)), of: "emails")
     }
 
-    @Test("A list shows the payload of none")
-    func listHasNoBody() throws {
+    @Test func `A list shows the payload of none`() throws {
         let text = try Output.jsonText(DeadLetterReport(Self.letter()))
         let object = try #require(try JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any])
         #expect(object["body"] == nil)
@@ -42,8 +40,7 @@ struct DeadLetterReportTests {
         #expect((object["history"] as? [[String: Any]])?.first?["worker"] as? String == "w1")
     }
 
-    @Test("A row of the table says which, why, how often and how long ago")
-    func table() {
+    @Test func `A row of the table says which, why, how often and how long ago`() {
         let table = DeadLetterReport.table([DeadLetterReport(Self.letter())], now: Self.died.addingTimeInterval(120))
         let row = table.split(separator: "\n").last ?? ""
         let cells = row.split(separator: " ", omittingEmptySubsequences: true).map(String.init)
@@ -51,23 +48,20 @@ struct DeadLetterReportTests {
         #expect(row.hasSuffix("The server said no."))
     }
 
-    @Test("Showing one tells its history and its payload")
-    func lines() {
+    @Test func `Showing one tells its history and its payload`() {
         let lines = DeadLetterReport(Self.letter(), showsBody: true).lines(now: Self.died)
         #expect(lines.contains("came from  exchange 'warren' with routing key 'emails'"))
         #expect(lines.contains { $0.hasPrefix("attempt 2") && $0.hasSuffix("on w1: App.Refused: no") })
         #expect(lines.contains(#"body       [[],{"to":"a"},{}]"#))
     }
 
-    @Test("A message that says nothing of itself is listed all the same")
-    func foreign() {
+    @Test func `A message that says nothing of itself is listed all the same`() {
         let letter = DeadLetter(Message(body: [0xFF]), of: "emails")
         let table = DeadLetterReport.table([DeadLetterReport(letter)], now: Self.died)
         #expect(table.contains("?"))
     }
 
-    @Test("All that a filter's options say goes into the filter")
-    func filter() throws {
+    @Test func `All that a filter's options say goes into the filter`() throws {
         let options = try DeadFilterOptions.parse([
             "--job", "emails.send", "--reason", "permanent", "--older-than", "1m", "--newer-than", "1h", "--text", "no",
         ])

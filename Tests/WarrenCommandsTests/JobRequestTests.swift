@@ -4,7 +4,6 @@ import Warren
 
 @testable import WarrenCommands
 
-@Suite("A job asked for on the command line")
 struct JobRequestTests {
     private func request(
         _ name: String,
@@ -15,23 +14,20 @@ struct JobRequestTests {
         try JobRequest(name: name, json: json, queue: queue, lane: lane, kinds: SampleApplication.jobs)
     }
 
-    @Test("A job of the application goes to its own queue and lane")
-    func ownQueue() throws {
+    @Test func `A job of the application goes to its own queue and lane`() throws {
         let request = try request("emails.send", #"{"to": "ada@example.com"}"#)
         #expect(request.queue == "emails")
         #expect(request.lane == .high)
         #expect(request.timeToLive == .seconds(60))
     }
 
-    @Test("Queue and lane can be chosen")
-    func chosenQueue() throws {
+    @Test func `Queue and lane can be chosen`() throws {
         let request = try request("emails.send", #"{"to": "ada@example.com"}"#, queue: "reports", lane: .low)
         #expect(request.queue == "reports")
         #expect(request.lane == .low)
     }
 
-    @Test("A payload that isn't one of the job is refused, with the argument that is wrong")
-    func wrongPayload() {
+    @Test func `A payload that isn't one of the job is refused, with the argument that is wrong`() {
         let missing = #expect(throws: EnvelopeError.self) { try request("emails.send", "{}") }
         #expect(missing?.message.contains("'to' is missing") == true)
         let mistyped = #expect(throws: EnvelopeError.self) {
@@ -40,16 +36,13 @@ struct JobRequestTests {
         #expect(mistyped?.message.contains("'copies'") == true)
     }
 
-    @Test(
-        "What isn't one JSON object is refused",
-        arguments: ["", "[]", "null", "{", "{},{}", #"{"to":"a"},{"to":"b"}"#]
+    @Test(arguments: ["", "[]", "null", "{", "{},{}", #"{"to":"a"},{"to":"b"}"#]
     )
-    func noObject(json: String) {
+    func `What isn't one JSON object is refused`(json: String) {
         #expect(throws: EnvelopeError.self) { try request("emails.send", json) }
     }
 
-    @Test("A name that the application doesn't have needs a queue, and then goes as it is")
-    func unknownName() throws {
+    @Test func `A name that the application doesn't have needs a queue, and then goes as it is`() throws {
         let error = #expect(throws: ValidationError.self) { try request("other.job", "{}") }
         #expect(error?.message.contains("only emails.send") == true)
         let sent = try request("other.job", #"{"any": 1}"#, queue: "other")

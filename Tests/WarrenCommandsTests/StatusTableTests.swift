@@ -5,14 +5,14 @@ import Warren
 
 @testable import WarrenCommands
 
-@Suite("The table of queues")
 struct StatusTableTests {
     private func status(_ json: String) throws -> LaneStatus {
         try JSONDecoder().decode(LaneStatus.self, from: Data(json.utf8))
     }
 
-    @Test("Lanes show what waits and who reads; a queue that isn't there shows neither; the ladder is one row")
-    func table() throws {
+    @Test func `Lanes show what waits and who reads; a queue that isn't there shows neither; the ladder is one row`()
+        throws
+    {
         let lanes = [
             try status(#"{"queue":"a","lane":"normal","name":"a","exists":true,"ready":12,"consumers":3}"#),
             try status(#"{"queue":"a","lane":"dead","name":"a.dead","exists":true,"ready":1,"consumers":0}"#),
@@ -33,8 +33,7 @@ struct StatusTableTests {
         )
     }
 
-    @Test("A plan is a row for each declaration")
-    func plan() {
+    @Test func `A plan is a row for each declaration`() {
         let plan = SampleApplication.topology.plan(delays: false, broker: BrokerVersion(4, 3))
         let lines = TopologyPlanCommand<SampleApplication>.table(plan).split(separator: "\n")
         #expect(lines.count == plan.steps.count + 1)

@@ -3,10 +3,8 @@ import Testing
 
 @testable import WarrenLoad
 
-@Suite("The command line of warren-load")
 struct CommandTests {
-    @Test("The command line takes the options of the figures")
-    func options() throws {
+    @Test func `The command line takes the options of the figures`() throws {
         let command = try #require(
             try WarrenLoad.parseAsRoot([
                 "client", "--url", "amqp://h", "--count", "500", "--repetitions", "5", "--json", "--only", "publish",
@@ -20,16 +18,13 @@ struct CommandTests {
         #expect(try WarrenLoad.parseAsRoot(["jobs"]) is JobsCommand)
     }
 
-    @Test(
-        "Options that can't be measured are refused",
-        arguments: [["--count", "10"], ["--repetitions", "0"], ["--only", "nothing"], ["--count", "many"]]
+    @Test(arguments: [["--count", "10"], ["--repetitions", "0"], ["--only", "nothing"], ["--count", "many"]]
     )
-    func refused(_ arguments: [String]) {
+    func `Options that can't be measured are refused`(_ arguments: [String]) {
         #expect(throws: (any Error).self) { try WarrenLoad.parseAsRoot(["client"] + arguments) }
     }
 
-    @Test("A comparison is selected by each of its works, or if none is named")
-    func only() {
+    @Test func `A comparison is selected by each of its works, or if none is named`() {
         let comparison = Comparison(.c(.publish), .warren(.enqueue))
         #expect(comparison.isSelected(by: []))
         #expect(comparison.isSelected(by: [.enqueue]))
@@ -37,8 +32,8 @@ struct CommandTests {
         #expect(!comparison.isSelected(by: [.execute]))
     }
 
-    @Test("A countdown ends its wait at zero", .timeLimit(.minutes(1)))
-    func countdown() async {
+    @Test(.timeLimit(.minutes(1)))
+    func `A countdown ends its wait at zero`() async {
         let countdown = Countdown(from: 100)
         await withDiscardingTaskGroup { group in
             for _ in 0..<100 { group.addTask { countdown.countOne() } }

@@ -2,7 +2,6 @@ import Testing
 
 @testable import WarrenLoad
 
-@Suite("The table of figures")
 struct FigureTableTests {
     func measurement(_ work: Work, _ implementation: Implementation, rate: Double, cpu: Double) -> Figure {
         var measurement = Figure(work, count: 1, seconds: 0)
@@ -13,8 +12,8 @@ struct FigureTableTests {
         return measurement
     }
 
-    @Test("The table shows each comparison with Warren's ratio to the first C program, and only columns with figures")
-    func table() {
+    @Test
+    func `The table shows each comparison with Warren's ratio to the first C program, and only columns with figures`() {
         var table = FigureTable()
         table.add([
             measurement(.consume, .c, rate: 50_000, cpu: 5), measurement(.consumeMultiple, .c, rate: 100_000, cpu: 2),
@@ -30,8 +29,7 @@ struct FigureTableTests {
         )
     }
 
-    @Test("All rows of the table are equally wide")
-    func alignment() {
+    @Test func `All rows of the table are equally wide`() {
         var table = FigureTable()
         table.add([
             measurement(.publishSerial, .c, rate: 1, cpu: 1), measurement(.publishSerial, .warren, rate: 9, cpu: 1),

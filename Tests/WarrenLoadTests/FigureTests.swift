@@ -3,14 +3,12 @@ import Testing
 
 @testable import WarrenLoad
 
-@Suite("A figure")
 struct FigureTests {
     func figure(_ json: String) throws -> Figure {
         try JSONDecoder().decode(Figure.self, from: Data(json.utf8))
     }
 
-    @Test("A figure is read from the C program's lines")
-    func fromC() throws {
+    @Test func `A figure is read from the C program's lines`() throws {
         let rate = try figure(
             #"{"work":"publish","who":"c","queue":"quorum","count":100000,"rate":34386.3,"cpu_us":5.368}"#
         )
@@ -25,8 +23,7 @@ struct FigureTests {
         #expect(latency.p99 == 3.421)
     }
 
-    @Test("A figure is one line of JSON without the keys that it doesn't have")
-    func line() throws {
+    @Test func `A figure is one line of JSON without the keys that it doesn't have`() throws {
         var measurement = Figure(.execute, count: 10, seconds: 0.25)
         measurement.cpu = 15.5
         #expect(
@@ -35,8 +32,7 @@ struct FigureTests {
         )
     }
 
-    @Test("The median is taken of each figure of the repetitions")
-    func median() throws {
+    @Test func `The median is taken of each figure of the repetitions`() throws {
         let repetitions = try [30.0, 10, 20].map {
             try figure(
                 #"{"work":"consume","who":"c","queue":"quorum","count":1,"rate":\#($0),"cpu_us":\#(40 - $0)}"#
@@ -50,8 +46,7 @@ struct FigureTests {
         #expect(throws: LoadError.self) { try Figure(medianOf: []) }
     }
 
-    @Test("Percentiles are latencies that occurred, of one as of a hundred")
-    func percentiles() {
+    @Test func `Percentiles are latencies that occurred, of one as of a hundred`() {
         let hundred = (1...100).map(Double.init)
         #expect(Figure.percentile(0.5, of: hundred) == 50)
         #expect(Figure.percentile(0.99, of: hundred) == 99)

@@ -1,7 +1,6 @@
 import AMQP
 import Testing
 
-@Suite("Adopting what exists into a declaration")
 struct AdoptingTests {
     let queue = QueueDeclaration(
         "q",
@@ -31,8 +30,7 @@ struct AdoptingTests {
         return mismatch
     }
 
-    @Test("An argument gets the current value, of the declared type where the broker names none")
-    func changes() throws {
+    @Test func `An argument gets the current value, of the declared type where the broker names none`() throws {
         #expect(try adopted("x-message-ttl", .init(text: "2000")).arguments.arguments["x-message-ttl"] == .int64(2000))
         #expect(
             try adopted("x-dead-letter-exchange", .init(text: "2000")).arguments.arguments["x-dead-letter-exchange"]
@@ -47,15 +45,13 @@ struct AdoptingTests {
         #expect(try adopted("x-queue-type", .init(text: "classic")).arguments.arguments["x-queue-type"] == "classic")
     }
 
-    @Test("An argument that only the queue has is added, of the type that the broker names")
-    func adds() throws {
+    @Test func `An argument that only the queue has is added, of the type that the broker names`() throws {
         #expect(
             try adopted("x-max-length", .init(text: "5", type: "long")).arguments.arguments["x-max-length"] == .int64(5)
         )
     }
 
-    @Test("An argument that the queue doesn't have is removed, and a queue without a type is classic")
-    func removes() throws {
+    @Test func `An argument that the queue doesn't have is removed, and a queue without a type is classic`() throws {
         #expect(
             try adopted("x-dead-letter-exchange", nil).arguments.arguments
                 == ["x-queue-type": "quorum", "x-message-ttl": .int64(1000), "x-single-active-consumer": true]
@@ -63,8 +59,7 @@ struct AdoptingTests {
         #expect(try adopted("x-queue-type", nil).arguments.arguments["x-queue-type"] == "classic")
     }
 
-    @Test("The result is valid whatever was adopted, so that it can be declared")
-    func isValid() throws {
+    @Test func `The result is valid whatever was adopted, so that it can be declared`() throws {
         let strict = QueueDeclaration(
             "q",
             arguments: QueueArguments(.quorum) {
@@ -83,14 +78,12 @@ struct AdoptingTests {
         }
     }
 
-    @Test("Durable and auto-delete are adopted")
-    func properties() throws {
+    @Test func `Durable and auto-delete are adopted`() throws {
         #expect(try !adopted("durable", .init(text: "false")).isDurable)
         #expect(try adopted("auto_delete", .init(text: "true")).isAutoDelete)
     }
 
-    @Test("Nothing is adopted where it would change nothing or make no sense")
-    func refused() throws {
+    @Test func `Nothing is adopted where it would change nothing or make no sense`() throws {
         #expect(try queue.adopting(mismatch("durable", .init(text: "true"))) == nil)
         #expect(try queue.adopting(mismatch("durable", .init(text: "maybe"))) == nil)
         #expect(try queue.adopting(mismatch("x-message-ttl", .init(text: "[{a}]", type: "array"))) == nil)
@@ -98,8 +91,7 @@ struct AdoptingTests {
         #expect(try queue.adopting(mismatch("durable", .init(text: "false"), .exchange)) == nil)
     }
 
-    @Test("An exchange adopts type, durable, auto-delete, internal and alternate exchange")
-    func exchanges() throws {
+    @Test func `An exchange adopts type, durable, auto-delete, internal and alternate exchange`() throws {
         let exchange = ExchangeDeclaration("q", kind: .topic, alternateExchange: "other")
         func adopted(_ argument: String, _ text: String?) throws -> ExchangeDeclaration {
             let current = text.map { DeclarationMismatch.Value(text: $0) }

@@ -1,7 +1,6 @@
 import AMQP
 import Testing
 
-@Suite("Names and properties that AMQP can't send")
 struct NamesValidationTests {
     let tooLong = String(repeating: "é", count: 128)
     let longest = String(repeating: "é", count: 127) + "x"
@@ -17,16 +16,14 @@ struct NamesValidationTests {
         return ""
     }
 
-    @Test("Names and keys of 255 bytes are accepted everywhere")
-    func longestIsTaken() throws {
+    @Test func `Names and keys of 255 bytes are accepted everywhere`() throws {
         try QueueDeclaration(longest).validate()
         try ExchangeDeclaration(longest, kind: .topic, alternateExchange: longest).validate()
         try Binding(from: longest, to: .queue(longest), routingKey: longest).validate()
         try Destination(exchange: longest, routingKey: longest).validate()
     }
 
-    @Test("Names and keys of 256 bytes are refused, and the error says which")
-    func tooLongIsRefused() throws {
+    @Test func `Names and keys of 256 bytes are refused, and the error says which`() throws {
         #expect(
             try refusal { () throws(AMQPError) in try QueueDeclaration(tooLong).validate() }.contains("queue's name")
         )
@@ -45,8 +42,8 @@ struct NamesValidationTests {
         )
     }
 
-    @Test("A line end is refused, since RabbitMQ removes it from names", arguments: ["a\nb", "a\r", "a\r\nb"])
-    func lineEnds(_ name: String) throws {
+    @Test(arguments: ["a\nb", "a\r", "a\r\nb"])
+    func `A line end is refused, since RabbitMQ removes it from names`(_ name: String) throws {
         #expect(try refusal { () throws(AMQPError) in try QueueDeclaration(name).validate() }.contains("line end"))
         #expect(
             try refusal { () throws(AMQPError) in try Destination(exchange: name, routingKey: "").validate() }
@@ -54,8 +51,7 @@ struct NamesValidationTests {
         )
     }
 
-    @Test("The default exchange is neither declared nor bound")
-    func defaultExchange() throws {
+    @Test func `The default exchange is neither declared nor bound`() throws {
         #expect(
             try refusal { () throws(AMQPError) in try ExchangeDeclaration("", kind: .direct).validate() }
                 .contains("default exchange")
@@ -66,8 +62,7 @@ struct NamesValidationTests {
         )
     }
 
-    @Test("The error for a queue's arguments begins with the queue's name")
-    func queueIsNamed() throws {
+    @Test func `The error for a queue's arguments begins with the queue's name`() throws {
         let queue = QueueDeclaration("emails", arguments: QueueArguments(.quorum) { $0.maxPriority = 1 })
         #expect(
             try refusal { () throws(AMQPError) in try queue.validate() }
@@ -75,11 +70,9 @@ struct NamesValidationTests {
         )
     }
 
-    @Test(
-        "A quorum queue or stream must be named, durable, shared and permanent",
-        arguments: [QueueKind.quorum, .stream]
+    @Test(arguments: [QueueKind.quorum, .stream]
     )
-    func replicatedQueues(_ kind: QueueKind) throws {
+    func `A quorum queue or stream must be named, durable, shared and permanent`(_ kind: QueueKind) throws {
         let arguments = QueueArguments(kind)
         let queues = [
             ("no name", QueueDeclaration("", arguments: arguments)),
@@ -93,8 +86,7 @@ struct NamesValidationTests {
         try QueueDeclaration("", isDurable: false, isExclusive: true, isAutoDelete: true).validate()
     }
 
-    @Test("The error for a property names it")
-    func properties() throws {
+    @Test func `The error for a property names it`() throws {
         for (path, name) in [
             (\BasicProperties.contentType, "content-type"), (\.contentEncoding, "content-encoding"),
             (\.correlationID, "correlation-id"), (\.replyTo, "reply-to"), (\.expiration, "expiration"),
@@ -106,11 +98,9 @@ struct NamesValidationTests {
         }
     }
 
-    @Test(
-        "An expiration is whole milliseconds of at most ten years",
-        arguments: ["", "-1", "1.5", "1s", "+1", "315360000001"]
+    @Test(arguments: ["", "-1", "1.5", "1s", "+1", "315360000001"]
     )
-    func expiration(_ text: String) throws {
+    func `An expiration is whole milliseconds of at most ten years`(_ text: String) throws {
         var properties = BasicProperties()
         properties.expiration = "315360000000"
         try properties.validate()
@@ -118,8 +108,7 @@ struct NamesValidationTests {
         #expect(try refusal { () throws(AMQPError) in try properties.validate() }.contains("expiration is '\(text)'"))
     }
 
-    @Test("A header whose number RabbitMQ can't read is refused with its place")
-    func numbers() throws {
+    @Test func `A header whose number RabbitMQ can't read is refused with its place`() throws {
         var properties = BasicProperties()
         properties.headers = ["a": [["b": .double(.nan)]]]
         #expect(try refusal { () throws(AMQPError) in try properties.validate() }.contains("'headers.a[0].b': is nan"))

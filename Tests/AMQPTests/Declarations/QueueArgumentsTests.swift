@@ -1,10 +1,8 @@
 import AMQP
 import Testing
 
-@Suite("The typed arguments of a queue")
 struct QueueArgumentsTests {
-    @Test("Arguments are sent under RabbitMQ's names, numbers with 64 bits")
-    func all() {
+    @Test func `Arguments are sent under RabbitMQ's names, numbers with 64 bits`() {
         let quorum = QueueArguments(.quorum) {
             $0.messageTTL = .seconds(134_217_728)
             $0.expires = .milliseconds(1500)
@@ -41,13 +39,11 @@ struct QueueArgumentsTests {
         )
     }
 
-    @Test("Arguments of which none is set are an empty table")
-    func none() {
+    @Test func `Arguments of which none is set are an empty table`() {
         #expect(QueueArguments().arguments.isEmpty)
     }
 
-    @Test("The other arguments override the typed ones")
-    func otherWins() {
+    @Test func `The other arguments override the typed ones`() {
         let arguments = QueueArguments(.quorum) {
             $0.maxLength = 10
             $0.other = ["x-max-length": 20, "x-queue-leader-locator": "balanced"]
@@ -58,8 +54,7 @@ struct QueueArgumentsTests {
         )
     }
 
-    @Test("Durations are rounded up to the broker's unit and stay within 64 bits")
-    func rounding() {
+    @Test func `Durations are rounded up to the broker's unit and stay within 64 bits`() {
         #expect(QueueArguments(.quorum) { $0.messageTTL = .microseconds(1) }.arguments["x-message-ttl"] == .int64(1))
         #expect(QueueArguments(.stream) { $0.maxAge = .milliseconds(1001) }.arguments["x-max-age"] == "2s")
         #expect(
@@ -67,8 +62,7 @@ struct QueueArgumentsTests {
         )
     }
 
-    @Test("A declaration by kind sets the kind and the limits")
-    func byKind() {
+    @Test func `A declaration by kind sets the kind and the limits`() {
         let queue = QueueDeclaration("greetings", kind: .quorum) { $0.deliveryLimit = 5 }
         #expect(
             queue

@@ -1,7 +1,6 @@
 import AMQP
 import Testing
 
-@Suite("Queue arguments that no broker accepts")
 struct QueueArgumentsValidationTests {
     struct Example: Sendable, CustomTestStringConvertible {
         var testDescription: String
@@ -87,15 +86,14 @@ struct QueueArgumentsValidationTests {
         },
     ]
 
-    @Test("Wrong arguments are refused with the argument, the reason and what to do", arguments: wrongKind + wrongValue)
-    func areRefused(_ example: Example) throws {
+    @Test(arguments: wrongKind + wrongValue)
+    func `Wrong arguments are refused with the argument, the reason and what to do`(_ example: Example) throws {
         let error = try #require(throws: AMQPError.self) { try example.arguments.validate() }
         #expect(error.code == .invalidArgument)
         for words in example.words { #expect(error.message.contains(words), "\(error.message)") }
     }
 
-    @Test("The arguments of the topology's queues are accepted: jobs, dead letters, the ladder, control")
-    func goodOnes() throws {
+    @Test func `The arguments of the topology's queues are accepted: jobs, dead letters, the ladder, control`() throws {
         try QueueArguments(.quorum) {
             $0.deadLetterExchange = "warren.dead"
             $0.deadLetterRoutingKey = "emails"

@@ -1,7 +1,6 @@
 import AMQP
 import Testing
 
-@Suite("RabbitMQ's refusal of a declaration that differs from what exists")
 struct DeclarationMismatchTests {
     static func text(_ rest: String) -> String { "PRECONDITION_FAILED - inequivalent arg \(rest)" }
 
@@ -9,8 +8,7 @@ struct DeclarationMismatchTests {
         try #require(DeclarationMismatch(text: Self.text(rest)))
     }
 
-    @Test("A refusal names the queue, the virtual host, the argument and both values")
-    func both() throws {
+    @Test func `A refusal names the queue, the virtual host, the argument and both values`() throws {
         let found = try mismatch(
             "'x-message-ttl' for queue 'emails' in vhost '/': received '1000' but current is '2000'"
         )
@@ -23,8 +21,7 @@ struct DeclarationMismatchTests {
         #expect(!found.isCut)
     }
 
-    @Test("A refusal shows that only the declaration has a value")
-    func currentIsNone() throws {
+    @Test func `A refusal shows that only the declaration has a value`() throws {
         let found = try mismatch(
             "'x-message-ttl' for queue 'q' in vhost '/': received the value '1000' of type 'long' but current is none"
         )
@@ -32,8 +29,7 @@ struct DeclarationMismatchTests {
         #expect(found.current == nil)
     }
 
-    @Test("A refusal shows that only the queue has a value")
-    func receivedIsNone() throws {
+    @Test func `A refusal shows that only the queue has a value`() throws {
         let found = try mismatch(
             "'x-dead-letter-exchange' for queue 'q' in vhost '/': received none but current is the value 'dead' of type 'longstr'"
         )
@@ -41,8 +37,7 @@ struct DeclarationMismatchTests {
         #expect(found.current?.fieldValue == .string("dead"))
     }
 
-    @Test("Both values are read with their types, which older brokers send")
-    func bothTyped() throws {
+    @Test func `Both values are read with their types, which older brokers send`() throws {
         let found = try mismatch(
             "'x-max-length' for queue 'q' in vhost '/': received the value '10' of type 'signedint' but current is "
                 + "the value '20' of type 'long'"
@@ -51,8 +46,7 @@ struct DeclarationMismatchTests {
         #expect(found.current?.fieldValue == .int64(20))
     }
 
-    @Test("Properties of queues and exchanges are read")
-    func properties() throws {
+    @Test func `Properties of queues and exchanges are read`() throws {
         let durable = try mismatch("'durable' for queue 'q' in vhost 'v': received 'false' but current is 'true'")
         #expect(durable.current?.text == "true")
         let kind = try mismatch("'type' for exchange 'x' in vhost 'v': received 'topic' but current is ''x-random''")
@@ -63,8 +57,7 @@ struct DeclarationMismatchTests {
         #expect(empty.received?.text == "")
     }
 
-    @Test("Names and values may hold quotes and the broker's own words")
-    func quotes() throws {
+    @Test func `Names and values may hold quotes and the broker's own words`() throws {
         let found = try mismatch(
             "'x-dead-letter-exchange' for queue 'it's 'here' in vhost 'v'w': received ' but current is ' but current is 'b': received c'"
         )
@@ -80,8 +73,7 @@ struct DeclarationMismatchTests {
         #expect(typed.received == .init(text: "a' of type 'b", type: "longstr"))
     }
 
-    @Test("A text that the broker cut is read as far as it goes")
-    func cut() throws {
+    @Test func `A text that the broker cut is read as far as it goes`() throws {
         let name = String(repeating: "q", count: 250)
         let whole = Self.text("'x-message-ttl' for queue '\(name)' in vhost '/': received '1' but current is '2'")
         let found = try #require(DeclarationMismatch(text: whole.prefix(252) + "..."))
@@ -93,8 +85,7 @@ struct DeclarationMismatchTests {
         #expect(found.difference.contains("another x-message-ttl"))
     }
 
-    @Test("A text cut anywhere never crashes the parser or yields a wrong argument")
-    func cutAnywhere() {
+    @Test func `A text cut anywhere never crashes the parser or yields a wrong argument`() {
         let whole = Self.text(
             "'x-max-length' for queue 'é' in vhost '/': received none but current is the value '2' of type 'long'"
         )
@@ -104,20 +95,17 @@ struct DeclarationMismatchTests {
         }
     }
 
-    @Test(
-        "Other texts are not read as a refusal",
-        arguments: [
-            "", "NOT_FOUND - no queue 'q' in vhost '/'", "PRECONDITION_FAILED - inequivalent arg ",
-            "PRECONDITION_FAILED - invalid arg 'x-max-priority' for queue 'q' in vhost '/' of queue type rabbit_quorum_queue",
-            "PRECONDITION_FAILED - inequivalent arg 'a' for shovel 'q' in vhost '/': received none but current is none",
-        ]
+    @Test(arguments: [
+        "", "NOT_FOUND - no queue 'q' in vhost '/'", "PRECONDITION_FAILED - inequivalent arg ",
+        "PRECONDITION_FAILED - invalid arg 'x-max-priority' for queue 'q' in vhost '/' of queue type rabbit_quorum_queue",
+        "PRECONDITION_FAILED - inequivalent arg 'a' for shovel 'q' in vhost '/': received none but current is none",
+    ]
     )
-    func otherTexts(_ text: String) {
+    func `Other texts are not read as a refusal`(_ text: String) {
         #expect(DeclarationMismatch(reply: BrokerReply(code: 406, text: text)) == nil)
     }
 
-    @Test("The description says what differs, and that a policy can resolve it, where one can")
-    func policyAdvice() throws {
+    @Test func `The description says what differs, and that a policy can resolve it, where one can`() throws {
         let found = try mismatch(
             "'x-message-ttl' for queue 'q' in vhost '/': received the value '1000' of type 'long' but current is none"
         )
@@ -131,8 +119,7 @@ struct DeclarationMismatchTests {
         #expect(lower.policyKey == "max-length")
     }
 
-    @Test("The advice says how to migrate, where no policy can help")
-    func migrationAdvice() throws {
+    @Test func `The advice says how to migrate, where no policy can help`() throws {
         for rest in [
             "'x-max-length' for queue 'q' in vhost '/': received '50' but current is '10'",
             "'x-queue-type' for queue 'q' in vhost '/': received 'quorum' but current is 'classic'",
@@ -145,8 +132,7 @@ struct DeclarationMismatchTests {
         }
     }
 
-    @Test("The difference names the type where both texts are equal")
-    func typeDiffers() throws {
+    @Test func `The difference names the type where both texts are equal`() throws {
         let found = try mismatch("'x-max-length' for queue 'q' in vhost '/': received '10' but current is '10'")
         #expect(found.difference.contains("'10' of another type"))
     }

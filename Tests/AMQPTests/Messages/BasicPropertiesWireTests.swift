@@ -1,10 +1,8 @@
 import AMQP
 import Testing
 
-@Suite("A message's properties on the wire")
 struct BasicPropertiesWireTests {
-    @Test("Properties are two bytes of flags and the values in the flags' order")
-    func knownAnswer() throws {
+    @Test func `Properties are two bytes of flags and the values in the flags' order`() throws {
         var properties = BasicProperties()
         properties.contentType = "a"
         properties.headers = ["k": true]
@@ -20,32 +18,28 @@ struct BasicPropertiesWireTests {
         #expect(try BasicProperties(decoding: bytes) == properties)
     }
 
-    @Test("Properties of which none is set are two zero bytes")
-    func none() throws {
+    @Test func `Properties of which none is set are two zero bytes`() throws {
         #expect(try BasicProperties().encoded() == [0, 0])
         #expect(try BasicProperties(decoding: [0, 0]) == BasicProperties())
     }
 
-    @Test("An empty header table differs from none")
-    func emptyHeaders() throws {
+    @Test func `An empty header table differs from none`() throws {
         var properties = BasicProperties()
         properties.headers = FieldTable()
         #expect(try BasicProperties(decoding: properties.encoded()).headers == FieldTable())
     }
 
-    @Test("A cluster-id is skipped")
-    func clusterID() throws {
+    @Test func `A cluster-id is skipped`() throws {
         #expect(try BasicProperties(decoding: [0, 0b0000_0100, 1, 0x63]) == BasicProperties())
     }
 
-    @Test("Properties with an unknown flag are refused", arguments: [1, 2] as [UInt8])
-    func unknownFlag(_ flag: UInt8) throws {
+    @Test(arguments: [1, 2] as [UInt8])
+    func `Properties with an unknown flag are refused`(_ flag: UInt8) throws {
         let error = try #require(throws: AMQPError.self) { try BasicProperties(decoding: [0, flag]) }
         #expect(error.code == .malformed)
     }
 
-    @Test("A value that is cut short is refused with its property's name")
-    func cutShort() throws {
+    @Test func `A value that is cut short is refused with its property's name`() throws {
         let error = try #require(throws: AMQPError.self) { try BasicProperties(decoding: [0, 0b0100_0000, 0, 0]) }
         #expect(error.message.contains("'timestamp'"))
         let inHeader = try #require(throws: AMQPError.self) {
@@ -54,8 +48,7 @@ struct BasicPropertiesWireTests {
         #expect(inHeader.message.contains("'headers.k'"))
     }
 
-    @Test("A text of 256 bytes is not written, and the error names the property")
-    func tooLong() throws {
+    @Test func `A text of 256 bytes is not written, and the error names the property`() throws {
         var properties = BasicProperties()
         properties.correlationID = String(repeating: "c", count: 256)
         let error = try #require(throws: AMQPError.self) { try properties.encoded() }

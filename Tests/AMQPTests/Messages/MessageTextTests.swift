@@ -1,10 +1,8 @@
 import AMQP
 import Testing
 
-@Suite("A message made of text")
 struct MessageTextTests {
-    @Test("A message made of text has it as UTF-8 and sets no property")
-    func text() {
+    @Test func `A message made of text has it as UTF-8 and sets no property`() {
         #expect(Message("Grüße") == Message(body: Array("Grüße".utf8)))
     }
 }

@@ -1,7 +1,6 @@
 import AMQP
 import Testing
 
-@Suite("The state of a connection")
 struct ConnectionStateTests {
     private static let all: [(ConnectionState, isConnected: Bool, text: String)] = [
         (.idle, false, "idle"), (.connecting, false, "connecting"), (.open, true, "open"),
@@ -9,8 +8,7 @@ struct ConnectionStateTests {
         (.recovering(attempt: 3), false, "recovering (3)"), (.closed, false, "closed"),
     ]
 
-    @Test("A state knows whether the client is logged in, and describes itself")
-    func descriptions() {
+    @Test func `A state knows whether the client is logged in, and describes itself`() {
         for (state, isConnected, text) in Self.all {
             #expect(state.isConnected == isConnected)
             #expect(state.description == text)
@@ -18,8 +16,7 @@ struct ConnectionStateTests {
         #expect(Set(Self.all.map(\.0)).count == Self.all.count)
     }
 
-    @Test("A state carries the broker's reason and the number of the attempt")
-    func details() {
+    @Test func `A state carries the broker's reason and the number of the attempt`() {
         #expect(Self.all.map(\.0.blockedReason) == [nil, nil, nil, "low on disk", nil, nil])
         #expect(Self.all.map(\.0.recoveryAttempt) == [nil, nil, nil, nil, 3, nil])
     }

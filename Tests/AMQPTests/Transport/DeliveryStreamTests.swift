@@ -2,7 +2,7 @@ import AMQP
 import Synchronization
 import Testing
 
-@Suite("A stream of deliveries", .timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(1)))
 struct DeliveryStreamTests {
     final class Settlements: DeliverySettler {
         let taken = Mutex<[UInt64: DeliverySettlement]>([:])
@@ -26,8 +26,7 @@ struct DeliveryStreamTests {
 
     func stream() -> DeliveryStream { DeliveryStream(control: .init(cancel: {}, close: {})) }
 
-    @Test("Deliveries passed in batches are read in order, one by one")
-    func inOrder() async throws {
+    @Test func `Deliveries passed in batches are read in order, one by one`() async throws {
         let stream = stream()
         stream.yield(deliveries(1...3))
         stream.yield(deliveries(4...4))
@@ -37,24 +36,21 @@ struct DeliveryStreamTests {
         #expect(tags == [1, 2, 3, 4])
     }
 
-    @Test("A batch has all deliveries that wait")
-    func batch() async throws {
+    @Test func `A batch has all deliveries that wait`() async throws {
         let stream = stream()
         stream.yield(deliveries(1...2))
         stream.yield(deliveries(3...4))
         #expect(try await stream.nextBatch().map(\.tag) == [1, 2, 3, 4])
     }
 
-    @Test("A waiting reader is woken")
-    func wakes() async throws {
+    @Test func `A waiting reader is woken`() async throws {
         let stream = stream()
         async let batch = stream.nextBatch()
         stream.yield(deliveries(7...7))
         #expect(try await batch.map(\.tag) == [7])
     }
 
-    @Test("The error is thrown after what had arrived, and nothing that arrives later is read")
-    func errorComesLast() async throws {
+    @Test func `The error is thrown after what had arrived, and nothing that arrives later is read`() async throws {
         let stream = stream()
         stream.yield(deliveries(1...2))
         stream.finish(throwing: AMQPError(.connectionLost, "gone"))
@@ -65,8 +61,7 @@ struct DeliveryStreamTests {
         await #expect(throws: AMQPError.self) { try await stream.nextBatch() }
     }
 
-    @Test("Only the first end of a stream counts")
-    func firstEndCounts() async throws {
+    @Test func `Only the first end of a stream counts`() async throws {
         let ended = stream()
         ended.finish()
         ended.finish(throwing: AMQPError(.connectionLost, "gone"))
@@ -79,8 +74,9 @@ struct DeliveryStreamTests {
         #expect(error?.code == .consumerCancelled)
     }
 
-    @Test("The stream ends for a reader that is cancelled while it waits, and not for the next reader")
-    func cancelledReader() async throws {
+    @Test func `The stream ends for a reader that is cancelled while it waits, and not for the next reader`()
+        async throws
+    {
         let stream = stream()
         let waiting = Task { try await stream.nextBatch() }
         waiting.cancel()
@@ -89,8 +85,7 @@ struct DeliveryStreamTests {
         #expect(try await stream.nextBatch().map(\.tag) == [1])
     }
 
-    @Test("A cancelled reader gets what had arrived before the stream ends for it")
-    func cancelledReaderGetsWhatIsThere() async throws {
+    @Test func `A cancelled reader gets what had arrived before the stream ends for it`() async throws {
         let stream = stream()
         stream.yield(deliveries(1...1))
         let reader = Task {
@@ -101,8 +96,7 @@ struct DeliveryStreamTests {
         #expect(try await reader.value == [1])
     }
 
-    @Test("Cancelling and closing are passed to the transport")
-    func control() async {
+    @Test func `Cancelling and closing are passed to the transport`() async {
         let asked = Mutex<[String]>([])
         let control = DeliveryStream.Control(
             cancel: { asked.withLock { $0.append("cancel") } },
@@ -114,8 +108,7 @@ struct DeliveryStreamTests {
         #expect(asked.withLock { $0 } == ["cancel", "close"])
     }
 
-    @Test("Settlements go to the channel on which the delivery arrived")
-    func settling() {
+    @Test func `Settlements go to the channel on which the delivery arrived`() {
         let all = deliveries(1...4)
         all[0].ack()
         all[1].nack(requeue: true)

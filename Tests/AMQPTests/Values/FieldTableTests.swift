@@ -1,10 +1,8 @@
 import AMQP
 import Testing
 
-@Suite("A field table")
 struct FieldTableTests {
-    @Test("Names keep the order in which they were set, and a changed entry its place")
-    func order() {
+    @Test func `Names keep the order in which they were set, and a changed entry its place`() {
         var table: FieldTable = ["b": 1, "a": 2]
         table["b"] = 3
         table["c"] = 4
@@ -12,16 +10,14 @@ struct FieldTableTests {
         #expect(table["b"] == 3)
     }
 
-    @Test("Setting an entry to nil removes it")
-    func removal() {
+    @Test func `Setting an entry to nil removes it`() {
         var table: FieldTable = ["a": 1, "b": 2]
         table["a"] = nil
         table["z"] = nil
         #expect(table == ["b": 2])
     }
 
-    @Test("Tables with the same entries in another order are equal, and so are their hashes")
-    func equality() {
+    @Test func `Tables with the same entries in another order are equal, and so are their hashes`() {
         let one: FieldTable = ["a": 1, "b": ["c": "d"]]
         let other: FieldTable = ["b": ["c": "d"], "a": 1]
         #expect(one == other)
@@ -30,20 +26,17 @@ struct FieldTableTests {
         #expect(one != ["a": 1])
     }
 
-    @Test("Merging sets the other table's entries over those of this one")
-    func merging() {
+    @Test func `Merging sets the other table's entries over those of this one`() {
         #expect((["a": 1, "b": 2] as FieldTable).merging(["b": 3, "c": 4]) == ["a": 1, "b": 3, "c": 4])
     }
 
-    @Test("A literal integer has 32 bits where it fits, else 64")
-    func literals() {
+    @Test func `A literal integer has 32 bits where it fits, else 64`() {
         #expect(2_147_483_647 as FieldValue == .int32(.max))
         #expect(2_147_483_648 as FieldValue == .int64(2_147_483_648))
         #expect(FieldValue.integer(-2_147_483_649) == .int64(-2_147_483_649))
     }
 
-    @Test("A number of any width can be read as an integer")
-    func integers() {
+    @Test func `A number of any width can be read as an integer`() {
         let numbers: [FieldValue] = [
             .int8(5), .uint8(5), .int16(5), .uint16(5), .int32(5), .uint32(5), .int64(5), .timestamp(5),
         ]

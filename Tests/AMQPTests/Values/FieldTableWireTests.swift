@@ -1,7 +1,6 @@
 import AMQP
 import Testing
 
-@Suite("A field table on the wire")
 struct FieldTableWireTests {
     /// The bytes of a table with one entry named `k`, by hand from the AMQP 0-9-1 errata.
     static let knownAnswers: [(FieldValue, [UInt8])] = [
@@ -29,45 +28,40 @@ struct FieldTableWireTests {
         [0, 0, 0, UInt8(field.count + 2), 1, UInt8(ascii: "k")] + field
     }
 
-    @Test("Each type is written as RabbitMQ reads it", arguments: knownAnswers)
-    func encodes(_ value: FieldValue, _ bytes: [UInt8]) throws {
+    @Test(arguments: knownAnswers)
+    func `Each type is written as RabbitMQ reads it`(_ value: FieldValue, _ bytes: [UInt8]) throws {
         #expect(try FieldTable(dictionaryLiteral: ("k", value)).encoded() == Self.table(bytes))
     }
 
-    @Test("Each type is read as RabbitMQ writes it", arguments: knownAnswers)
-    func decodes(_ value: FieldValue, _ bytes: [UInt8]) throws {
+    @Test(arguments: knownAnswers)
+    func `Each type is read as RabbitMQ writes it`(_ value: FieldValue, _ bytes: [UInt8]) throws {
         let table = try FieldTable(decoding: Self.table(bytes))
         #expect(table["k"] == value)
         #expect(table.count == 1)
     }
 
-    @Test("Python's L is read as a signed number")
-    func readsOtherInt64() throws {
+    @Test func `Python's L is read as a signed number`() throws {
         let bytes = Self.table([UInt8(ascii: "L")] + Array(repeating: 0xFF, count: 8))
         #expect(try FieldTable(decoding: bytes)["k"] == .int64(-1))
     }
 
-    @Test("A string that is not UTF-8 is read as bytes")
-    func readsForeignText() throws {
+    @Test func `A string that is not UTF-8 is read as bytes`() throws {
         let bytes = Self.table([UInt8(ascii: "S"), 0, 0, 0, 2, 0xC3, 0x28])
         #expect(try FieldTable(decoding: bytes)["k"] == .bytes([0xC3, 0x28]))
     }
 
-    @Test("Any octet but 0 is read as true")
-    func readsOtherTruth() throws {
+    @Test func `Any octet but 0 is read as true`() throws {
         #expect(try FieldTable(decoding: Self.table([UInt8(ascii: "t"), 7]))["k"] == .bool(true))
     }
 
-    @Test("The first of two entries with the same name wins")
-    func firstOfTwoCounts() throws {
+    @Test func `The first of two entries with the same name wins`() throws {
         let entry = { (number: UInt8) in [1, UInt8(ascii: "k"), UInt8(ascii: "B"), number] }
         let table = try FieldTable(decoding: [0, 0, 0, 8] + entry(1) + entry(2))
         #expect(table == ["k": .uint8(1)])
         #expect(table.count == 1)
     }
 
-    @Test("A duplicate name is found among hundreds")
-    func findsLateDuplicate() throws {
+    @Test func `A duplicate name is found among hundreds`() throws {
         var entries: [UInt8] = []
         for number in 0..<200 { entries += [2, UInt8(number / 16 + 65), UInt8(number % 16 + 65), UInt8(ascii: "V")] }
         entries += [2, 65, 65, UInt8(ascii: "t"), 1]
@@ -76,15 +70,13 @@ struct FieldTableWireTests {
         #expect(table["AA"] == .void)
     }
 
-    @Test("Names may have 255 bytes")
-    func longNames() throws {
+    @Test func `Names may have 255 bytes`() throws {
         let longest = String(repeating: "é", count: 127) + "x"
         let table: FieldTable = [longest: 1]
         #expect(try FieldTable(decoding: table.encoded()) == table)
     }
 
-    @Test("A name of 256 bytes is not written, and the error says where")
-    func tooLongName() throws {
+    @Test func `A name of 256 bytes is not written, and the error says where`() throws {
         let name = String(repeating: "n", count: 256)
         let error = try #require(throws: AMQPError.self) {
             try (["outer": [.table([name: 1])]] as FieldTable).encoded()
@@ -94,8 +86,7 @@ struct FieldTableWireTests {
         #expect(error.message.contains("256 bytes"))
     }
 
-    @Test("A table that can't be written leaves nothing behind")
-    func writesAllOrNothing() throws {
+    @Test func `A table that can't be written leaves nothing behind`() throws {
         var writer = WireWriter()
         writer.write(UInt16(7))
         #expect(throws: AMQPError.self) {

@@ -1,7 +1,6 @@
 import AMQP
 import Testing
 
-@Suite("Bytes that are not a field table")
 struct MalformedFieldTableTests {
     struct Example: Sendable, CustomTestStringConvertible {
         var testDescription: String
@@ -42,15 +41,14 @@ struct MalformedFieldTableTests {
         Example(testDescription: "bytes left over", bytes: [0, 0, 0, 0, 1], words: ["followed by 1 bytes"]),
     ]
 
-    @Test("Malformed bytes are refused with the field and the reason", arguments: examples)
-    func areRefused(_ example: Example) throws {
+    @Test(arguments: examples)
+    func `Malformed bytes are refused with the field and the reason`(_ example: Example) throws {
         let error = try #require(throws: AMQPError.self) { try FieldTable(decoding: example.bytes) }
         #expect(error.code == .malformed)
         for words in example.words { #expect(error.message.contains(words), "\(error.message)") }
     }
 
-    @Test("Bytes that claim to nest 20,000 levels deep are refused at the limit")
-    func depthIsBounded() throws {
+    @Test func `Bytes that claim to nest 20,000 levels deep are refused at the limit`() throws {
         // Each array says that it holds all that follows.
         let levels = 20_000
         var nested: [UInt8] = [1, 97]
@@ -64,8 +62,7 @@ struct MalformedFieldTableTests {
         #expect(error.message.contains("nested more deeply"))
     }
 
-    @Test("A table may have as many levels as the limit says, and no more")
-    func depthLimitIsExact() throws {
+    @Test func `A table may have as many levels as the limit says, and no more`() throws {
         let table: FieldTable = ["a": ["b": ["c"]]]
         let bytes = try table.encoded()
         #expect(try FieldTable(decoding: bytes, limits: WireLimits(depth: 3)) == table)
@@ -73,8 +70,7 @@ struct MalformedFieldTableTests {
         #expect(throws: AMQPError.self) { try table.encoded(limits: WireLimits(depth: 2)) }
     }
 
-    @Test("A table may have as many values as the limit says, over all levels, and no more")
-    func valueLimitIsExact() throws {
+    @Test func `A table may have as many values as the limit says, over all levels, and no more`() throws {
         let table: FieldTable = ["a": ["b", "c"], "d": ["e": .void]]
         let bytes = try table.encoded()
         #expect(try FieldTable(decoding: bytes, limits: WireLimits(values: 5)) == table)

@@ -2,10 +2,9 @@ import AMQP
 import TestSupport
 import Testing
 
-@Suite("Random values and random bytes")
 struct RoundTripPropertyTests {
-    @Test("A table is decoded from its bytes to the bit", arguments: PropertyRounds.seeds(10))
-    func tablesComeBack(seed: UInt64) async throws {
+    @Test(arguments: PropertyRounds.seeds(10))
+    func `A table is decoded from its bytes to the bit`(seed: UInt64) async throws {
         var random = SeededGenerator(seed: seed)
         for _ in 0..<50 {
             await Task.yield()
@@ -15,8 +14,8 @@ struct RoundTripPropertyTests {
         }
     }
 
-    @Test("Properties are decoded from their bytes to the bit", arguments: PropertyRounds.seeds(10))
-    func propertiesComeBack(seed: UInt64) async throws {
+    @Test(arguments: PropertyRounds.seeds(10))
+    func `Properties are decoded from their bytes to the bit`(seed: UInt64) async throws {
         var random = SeededGenerator(seed: seed)
         for _ in 0..<50 {
             await Task.yield()
@@ -32,10 +31,11 @@ struct RoundTripPropertyTests {
     }
 
     @Test(
-        "Mutated bytes of a table are refused, or read as a table that survives a round trip",
         arguments: PropertyRounds.seeds(10, from: 100)
     )
-    func changedTablesAreSafe(seed: UInt64) async throws {
+    func `Mutated bytes of a table are refused, or read as a table that survives a round trip`(
+        seed: UInt64
+    ) async throws {
         var random = SeededGenerator(seed: seed)
         for _ in 0..<100 {
             await Task.yield()
@@ -45,10 +45,9 @@ struct RoundTripPropertyTests {
     }
 
     @Test(
-        "Random bytes are refused, or read as a table that survives a round trip",
         arguments: PropertyRounds.seeds(10, from: 200)
     )
-    func randomBytesAreSafe(seed: UInt64) async throws {
+    func `Random bytes are refused, or read as a table that survives a round trip`(seed: UInt64) async throws {
         var random = SeededGenerator(seed: seed)
         for _ in 0..<100 {
             await Task.yield()
@@ -58,10 +57,11 @@ struct RoundTripPropertyTests {
     }
 
     @Test(
-        "Mutated bytes of properties are refused, or read as properties that survive a round trip",
         arguments: PropertyRounds.seeds(10, from: 300)
     )
-    func changedPropertiesAreSafe(seed: UInt64) async throws {
+    func `Mutated bytes of properties are refused, or read as properties that survive a round trip`(
+        seed: UInt64
+    ) async throws {
         var random = SeededGenerator(seed: seed)
         for _ in 0..<100 {
             await Task.yield()

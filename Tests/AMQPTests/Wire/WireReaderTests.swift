@@ -1,10 +1,8 @@
 import AMQP
 import Testing
 
-@Suite("AMQP's elementary types")
 struct WireReaderTests {
-    @Test("Values are read in the order in which they were written")
-    func inOrder() throws {
+    @Test func `Values are read in the order in which they were written`() throws {
         var writer = WireWriter()
         writer.write(UInt8(1))
         writer.write(UInt16(0x0203))
@@ -25,16 +23,14 @@ struct WireReaderTests {
         #expect(reader.remaining == 0)
     }
 
-    @Test("A reader of a slice doesn't read beyond it")
-    func slice() throws {
+    @Test func `A reader of a slice doesn't read beyond it`() throws {
         var reader = WireReader([9, 9, 0, 7, 9][2..<4])
         #expect(try reader.read(UInt16.self) == 7)
         let error = try #require(throws: AMQPError.self) { try reader.read(UInt8.self) }
         #expect(error.code == .malformed)
     }
 
-    @Test("A short string has at most 255 bytes")
-    func shortStrings() throws {
+    @Test func `A short string has at most 255 bytes`() throws {
         var writer = WireWriter()
         try writer.write(shortString: String(repeating: "s", count: 255))
         #expect(writer.bytes.count == 256)

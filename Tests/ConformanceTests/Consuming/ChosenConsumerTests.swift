@@ -9,7 +9,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `the first consumer gets all messages, and the others wait`(
+        func `The first consumer gets all messages, and the others wait`(
             _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
@@ -23,7 +23,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `the next consumer takes over from a closed one, with its unsettled messages`(
+        func `The next consumer takes over from a closed one, with its unsettled messages`(
             _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
@@ -39,7 +39,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `the next consumer takes over from a cancelled one`(
+        func `The next consumer takes over from a cancelled one`(
             _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
@@ -54,7 +54,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a consumer of higher priority takes over a quorum queue, depending on the version`(
+        func `A consumer of higher priority takes over a quorum queue, depending on the version`(
             _ broker: ConformanceBroker
         ) async throws {
             let queue = try await queue(broker, .quorum)
@@ -67,7 +67,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a consumer that is gone does not take over`(_ broker: ConformanceBroker) async throws {
+        func `A consumer that is gone does not take over`(_ broker: ConformanceBroker) async throws {
             let queue = try await queue(broker, .classic)
             let first = try await broker.consume(queue, prefetch: 1)
             let second = try await broker.consume(queue, prefetch: 1)
@@ -79,7 +79,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a get works beside the active consumer`(_ broker: ConformanceBroker) async throws {
+        func `A get works beside the active consumer`(_ broker: ConformanceBroker) async throws {
             let queue = try await queue(broker, .classic)
             try await broker.publish(["a", "b"], to: queue)
             let consumer = try await broker.consume(queue, prefetch: 1)
@@ -91,7 +91,7 @@ extension Conformance {
     /// Consumers with priorities.
     @Suite struct ConsumerPriorityTests {
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `the highest priority gets all messages while it has room, then the next`(
+        func `The highest priority gets all messages while it has room, then the next`(
             _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
@@ -106,7 +106,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `the higher priority is served again once it has room`(
+        func `The higher priority is served again once it has room`(
             _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
@@ -121,7 +121,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a priority that isn't a number is refused`(_ broker: ConformanceBroker) async throws {
+        func `A priority that isn't a number is refused`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             await expectRefusal(.refused, 406, saying: "x-priority") {
                 _ = try await broker.consume(queue, arguments: ["x-priority": "high"])

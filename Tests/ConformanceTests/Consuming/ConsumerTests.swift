@@ -5,7 +5,7 @@ extension Conformance {
     /// The start and end of a consumer.
     @Suite struct ConsumerTests {
         @Test(arguments: ConformanceBroker.all)
-        func `consuming a queue that does not exist is an error that names it`(_ broker: ConformanceBroker) async throws
+        func `Consuming a queue that does not exist is an error that names it`(_ broker: ConformanceBroker) async throws
         {
             let nowhere = broker.name("nowhere")
             await expectRefusal(.notFound, 404, saying: "no queue '\(nowhere)'") {
@@ -14,7 +14,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `a queue counts its consumers`(_ broker: ConformanceBroker, _ kind: QueueKind) async throws {
+        func `A queue counts its consumers`(_ broker: ConformanceBroker, _ kind: QueueKind) async throws {
             let queue = try await broker.queue(kind)
             func count() async throws -> Int { try await broker.transport.status(ofQueue: queue).consumerCount }
             let one = try await broker.consume(queue)
@@ -28,7 +28,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `a cancelled consumer's stream ends, and its deliveries can still be settled`(
+        func `A cancelled consumer's stream ends, and its deliveries can still be settled`(
             _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
@@ -46,7 +46,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a cancelled consumer's unsettled messages stay out of the queue`(_ broker: ConformanceBroker) async throws
+        func `A cancelled consumer's unsettled messages stay out of the queue`(_ broker: ConformanceBroker) async throws
         {
             let queue = try await broker.queue()
             try await broker.publish("a", to: queue)
@@ -60,7 +60,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a cancelled consumer gets nothing more`(_ broker: ConformanceBroker) async throws {
+        func `A cancelled consumer gets nothing more`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             let consumer = try await broker.consume(queue)
             await consumer.cancel()
@@ -70,7 +70,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a closed consumer's stream ends without an error`(_ broker: ConformanceBroker) async throws {
+        func `A closed consumer's stream ends without an error`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             let consumer = try await broker.consume(queue)
             await consumer.close()
@@ -78,7 +78,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a closed connection's streams end`(_ broker: ConformanceBroker) async throws {
+        func `A closed connection's streams end`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             let other = broker.connect()
             let consumer = try await broker.consume(queue, on: other)
@@ -88,7 +88,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `ending a consumer twice does nothing`(_ broker: ConformanceBroker) async throws {
+        func `Ending a consumer twice does nothing`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             let consumer = try await broker.consume(queue)
             for _ in 0..<2 {
@@ -99,7 +99,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `a queue deleted under its consumer ends the stream with an error`(
+        func `A queue deleted under its consumer ends the stream with an error`(
             _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
@@ -116,7 +116,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `consumers on several connections share a queue`(_ broker: ConformanceBroker) async throws {
+        func `Consumers on several connections share a queue`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             let one = try await broker.consume(queue, prefetch: 1)
             let other = try await broker.consume(queue, prefetch: 1, on: broker.connect())
@@ -125,7 +125,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `an unknown consumer argument is accepted`(_ broker: ConformanceBroker) async throws {
+        func `An unknown consumer argument is accepted`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             let consumer = try await broker.consume(queue, arguments: ["x-unheard-of": 1])
             try await broker.publish("a", to: queue)

@@ -13,7 +13,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `its owner can use it`(_ broker: ConformanceBroker) async throws {
+        func `Its owner can use it`(_ broker: ConformanceBroker) async throws {
             let (owner, queue) = try await exclusive(broker)
             try await broker.publish("a", to: queue)
             let consumer = try await broker.consume(queue, on: owner)
@@ -24,7 +24,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `others can publish to it`(_ broker: ConformanceBroker) async throws {
+        func `Others can publish to it`(_ broker: ConformanceBroker) async throws {
             let (owner, queue) = try await exclusive(broker)
             try await broker.publish("a", to: queue)
             #expect(try await owner.status(ofQueue: queue).messageCount == 1)
@@ -56,14 +56,14 @@ extension Conformance {
         ]
 
         @Test(arguments: ConformanceBroker.all, uses)
-        func `others may not use it`(_ broker: ConformanceBroker, _ use: Use) async throws {
+        func `Others may not use it`(_ broker: ConformanceBroker, _ use: Use) async throws {
             let (owner, queue) = try await exclusive(broker)
             await expectRefusal(.resourceLocked, 405, saying: queue) { try await use.body(broker.transport, queue) }
             #expect(try await broker.exists(queue, on: owner))
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `it is deleted with its owner's connection`(_ broker: ConformanceBroker) async throws {
+        func `It is deleted with its owner's connection`(_ broker: ConformanceBroker) async throws {
             let (owner, queue) = try await exclusive(broker)
             try await broker.publish("a", to: queue)
             await owner.close()
@@ -71,7 +71,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `its name is free once its owner is gone`(_ broker: ConformanceBroker) async throws {
+        func `Its name is free once its owner is gone`(_ broker: ConformanceBroker) async throws {
             let (owner, queue) = try await exclusive(broker)
             await owner.close()
             try await broker.waitForEnd(of: queue)
@@ -79,7 +79,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `it is not deleted with another connection`(_ broker: ConformanceBroker) async throws {
+        func `It is not deleted with another connection`(_ broker: ConformanceBroker) async throws {
             let (owner, queue) = try await exclusive(broker)
             let other = broker.connect()
             _ = try await other.broker()
@@ -88,7 +88,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `its unsettled messages are not dead-lettered when it is deleted`(_ broker: ConformanceBroker) async throws
+        func `Its unsettled messages are not dead-lettered when it is deleted`(_ broker: ConformanceBroker) async throws
         {
             let dead = try await broker.queue()
             let owner = broker.connect()
@@ -117,7 +117,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `it stays until it has had a consumer`(_ broker: ConformanceBroker) async throws {
+        func `It stays until it has had a consumer`(_ broker: ConformanceBroker) async throws {
             let queue = try await autoDelete(broker)
             try await broker.publish("a", to: queue)
             _ = try await broker.take(queue)
@@ -126,7 +126,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `it is deleted when its consumer is cancelled`(_ broker: ConformanceBroker) async throws {
+        func `It is deleted when its consumer is cancelled`(_ broker: ConformanceBroker) async throws {
             let queue = try await autoDelete(broker)
             try await broker.publish("a", to: queue)
             let consumer = try await broker.consume(queue)
@@ -135,7 +135,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `it is deleted when its consumer is closed`(_ broker: ConformanceBroker) async throws {
+        func `It is deleted when its consumer is closed`(_ broker: ConformanceBroker) async throws {
             let queue = try await autoDelete(broker)
             let consumer = try await broker.consume(queue)
             await consumer.close()
@@ -143,7 +143,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `it is deleted with its consumer's connection`(_ broker: ConformanceBroker) async throws {
+        func `It is deleted with its consumer's connection`(_ broker: ConformanceBroker) async throws {
             let queue = try await autoDelete(broker)
             let other = broker.connect()
             _ = try await broker.consume(queue, on: other)
@@ -152,7 +152,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `it stays while it has one consumer`(_ broker: ConformanceBroker) async throws {
+        func `It stays while it has one consumer`(_ broker: ConformanceBroker) async throws {
             let queue = try await autoDelete(broker)
             let one = try await broker.consume(queue)
             let other = try await broker.consume(queue)

@@ -4,7 +4,7 @@ import Testing
 extension Conformance {
     @Suite struct GetTests {
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `a get takes the oldest message, or none if the queue is empty`(
+        func `A get takes the oldest message, or none if the queue is empty`(
             _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
@@ -17,7 +17,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a get returns queue, exchange and key`(_ broker: ConformanceBroker) async throws {
+        func `A get returns queue, exchange and key`(_ broker: ConformanceBroker) async throws {
             let exchange = try await broker.exchange(.topic)
             let queue = try await broker.queue()
             try await broker.bind(queue, to: exchange, "#")
@@ -30,7 +30,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `getting from a queue that does not exist is an error that names it`(
+        func `Getting from a queue that does not exist is an error that names it`(
             _ broker: ConformanceBroker
         ) async throws {
             let nowhere = broker.name("nowhere")
@@ -38,7 +38,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a message that was got and requeued is marked as redelivered`(_ broker: ConformanceBroker) async throws {
+        func `A message that was got and requeued is marked as redelivered`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             try await broker.publish("a", to: queue)
             try await broker.get(queue).reject(requeue: true)
@@ -46,7 +46,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `a message that was got and not settled is requeued when its connection closes`(
+        func `A message that was got and not settled is requeued when its connection closes`(
             _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
@@ -62,7 +62,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a get beside a consumer takes a message for which the consumer has no room`(
+        func `A get beside a consumer takes a message for which the consumer has no room`(
             _ broker: ConformanceBroker
         ) async throws {
             let queue = try await broker.queue()
@@ -73,7 +73,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a get doesn't count as a consumer`(_ broker: ConformanceBroker) async throws {
+        func `A get doesn't count as a consumer`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             try await broker.publish("a", to: queue)
             _ = try await broker.get(queue)

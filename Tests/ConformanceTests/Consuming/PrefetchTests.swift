@@ -4,7 +4,7 @@ import Testing
 extension Conformance {
     @Suite struct PrefetchTests {
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `at most as many deliveries as the prefetch are unsettled`(
+        func `At most as many deliveries as the prefetch are unsettled`(
             _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
@@ -21,7 +21,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a prefetch of zero means no limit`(_ broker: ConformanceBroker) async throws {
+        func `A prefetch of zero means no limit`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             try await broker.publish((0..<100).map(String.init), to: queue)
             let consumer = try await broker.consume(queue, prefetch: 0)
@@ -29,7 +29,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `each consumer has its own prefetch`(_ broker: ConformanceBroker) async throws {
+        func `Each consumer has its own prefetch`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             let one = try await broker.consume(queue, prefetch: 1)
             let other = try await broker.consume(queue, prefetch: 2)
@@ -42,7 +42,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a message that was got singly doesn't count towards a prefetch`(_ broker: ConformanceBroker) async throws
+        func `A message that was got singly doesn't count towards a prefetch`(_ broker: ConformanceBroker) async throws
         {
             let queue = try await broker.queue()
             try await broker.publish(["a", "b", "c"], to: queue)
@@ -52,7 +52,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `rejecting a message makes room for the next`(_ broker: ConformanceBroker, _ kind: QueueKind) async throws
+        func `Rejecting a message makes room for the next`(_ broker: ConformanceBroker, _ kind: QueueKind) async throws
         {
             let queue = try await broker.queue(kind)
             try await broker.publish(["a", "b", "c"], to: queue)
@@ -63,7 +63,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `a waiting consumer gets the next published message`(
+        func `A waiting consumer gets the next published message`(
             _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
@@ -76,7 +76,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `two consumers are served in turn`(_ broker: ConformanceBroker) async throws {
+        func `Two consumers are served in turn`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             let one = try await broker.consume(queue)
             let other = try await broker.consume(queue)
@@ -86,7 +86,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a consumer with a full prefetch is passed over`(_ broker: ConformanceBroker) async throws {
+        func `A consumer with a full prefetch is passed over`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             let slow = try await broker.consume(queue, prefetch: 1)
             try await broker.publish("0", to: queue)

@@ -4,7 +4,7 @@ import Testing
 extension Conformance {
     @Suite struct SettlementTests {
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `an acknowledged message is removed`(_ broker: ConformanceBroker, _ kind: QueueKind) async throws {
+        func `An acknowledged message is removed`(_ broker: ConformanceBroker, _ kind: QueueKind) async throws {
             let queue = try await broker.queue(kind)
             try await broker.publish(["a", "b"], to: queue)
             let consumer = try await broker.consume(queue)
@@ -15,7 +15,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `a requeued message is redelivered and marked as such`(
+        func `A requeued message is redelivered and marked as such`(
             _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
@@ -34,7 +34,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `a discarded message is dropped without a dead-letter exchange`(
+        func `A discarded message is dropped without a dead-letter exchange`(
             _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
@@ -50,7 +50,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a second settlement does nothing`(_ broker: ConformanceBroker) async throws {
+        func `A second settlement does nothing`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             try await broker.publish(["a", "b"], to: queue)
             let consumer = try await broker.consume(queue, prefetch: 1)
@@ -63,7 +63,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `deliveries are settled in any order`(_ broker: ConformanceBroker, _ kind: QueueKind) async throws {
+        func `Deliveries are settled in any order`(_ broker: ConformanceBroker, _ kind: QueueKind) async throws {
             let queue = try await broker.queue(kind)
             try await broker.publish(["a", "b", "c", "d"], to: queue)
             let consumer = try await broker.consume(queue, prefetch: 4)
@@ -80,7 +80,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `unsettled messages are requeued when their consumer is closed, marked as redelivered`(
+        func `Unsettled messages are requeued when their consumer is closed, marked as redelivered`(
             _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
@@ -103,7 +103,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `unsettled messages are requeued when their connection is closed, marked as redelivered`(
+        func `Unsettled messages are requeued when their connection is closed, marked as redelivered`(
             _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
@@ -121,7 +121,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `closing one consumer leaves another's deliveries alone`(_ broker: ConformanceBroker) async throws {
+        func `Closing one consumer leaves another's deliveries alone`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             let one = try await broker.consume(queue, prefetch: 1)
             let other = try await broker.consume(queue, prefetch: 1)
@@ -137,7 +137,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `another consumer gets a requeued message`(_ broker: ConformanceBroker) async throws {
+        func `Another consumer gets a requeued message`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             let one = try await broker.consume(queue, prefetch: 1)
             try await broker.publish("a", to: queue)
@@ -151,7 +151,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `unsettled messages don't count as ready until they are requeued`(
+        func `Unsettled messages don't count as ready until they are requeued`(
             _ broker: ConformanceBroker
         ) async throws {
             let queue = try await broker.queue()
@@ -166,7 +166,7 @@ extension Conformance {
     /// The place of a requeued message.
     @Suite struct RequeuePositionTests {
         @Test(arguments: ConformanceBroker.all)
-        func `a classic queue requeues a message at its original place`(_ broker: ConformanceBroker) async throws {
+        func `A classic queue requeues a message at its original place`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             try await broker.publish(["a", "b", "c", "d"], to: queue)
             let held = [try await broker.get(queue), try await broker.get(queue), try await broker.get(queue)]
@@ -178,7 +178,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, [false, true])
-        func `a quorum queue requeues a message depending on version and delivery limit`(
+        func `A quorum queue requeues a message depending on version and delivery limit`(
             _ broker: ConformanceBroker,
             _ hasLimit: Bool
         ) async throws {
@@ -198,7 +198,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a closed consumer's messages are requeued at a classic queue's head, in order`(
+        func `A closed consumer's messages are requeued at a classic queue's head, in order`(
             _ broker: ConformanceBroker
         ) async throws {
             let queue = try await broker.queue()
@@ -211,7 +211,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a closed consumer's messages are requeued at a quorum queue's head, in order`(
+        func `A closed consumer's messages are requeued at a quorum queue's head, in order`(
             _ broker: ConformanceBroker
         ) async throws {
             let queue = try await broker.queue(.quorum)

@@ -12,7 +12,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `each reader gets all messages from the first`(_ broker: ConformanceBroker) async throws {
+        func `Each reader gets all messages from the first`(_ broker: ConformanceBroker) async throws {
             let stream = try await stream(broker, ["a", "b", "c"])
             for _ in 0..<2 {
                 let reader = try await broker.consume(stream, arguments: ["x-stream-offset": "first"])
@@ -22,7 +22,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a reader that starts with the next message gets what is published later`(
+        func `A reader that starts with the next message gets what is published later`(
             _ broker: ConformanceBroker
         ) async throws {
             let stream = try await stream(broker, ["a", "b"])
@@ -32,7 +32,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a delivery has an offset, at which a reader can start`(_ broker: ConformanceBroker) async throws {
+        func `A delivery has an offset, at which a reader can start`(_ broker: ConformanceBroker) async throws {
             let stream = try await stream(broker, ["a", "b", "c", "d"])
             let reader = try await broker.consume(stream, arguments: ["x-stream-offset": .int64(2)])
             let first = try await reader.next()
@@ -43,7 +43,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a reader never has more unsettled deliveries than its prefetch`(_ broker: ConformanceBroker) async throws
+        func `A reader never has more unsettled deliveries than its prefetch`(_ broker: ConformanceBroker) async throws
         {
             let stream = try await stream(broker, ["a", "b", "c"])
             let reader = try await broker.consume(stream, prefetch: 1, arguments: ["x-stream-offset": "first"])
@@ -54,7 +54,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `consuming without a prefetch is refused`(_ broker: ConformanceBroker) async throws {
+        func `Consuming without a prefetch is refused`(_ broker: ConformanceBroker) async throws {
             let stream = try await stream(broker, [])
             await expectRefusal(.refused, 406) { _ = try await broker.consume(stream, prefetch: 0) }
         }

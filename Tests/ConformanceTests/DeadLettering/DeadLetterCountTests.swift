@@ -30,7 +30,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, Way.all)
-        func `a dead letter keeps the deliveries that count`(_ broker: ConformanceBroker, _ way: Way) async throws {
+        func `A dead letter keeps the deliveries that count`(_ broker: ConformanceBroker, _ way: Way) async throws {
             for before in Before.allCases {
                 for end in End.allCases {
                     let letter = try await letter(broker, way, before, end)
@@ -42,7 +42,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `a dead letter for a waiting consumer of a classic queue counts as new`(
+        func `A dead letter for a waiting consumer of a classic queue counts as new`(
             _ broker: ConformanceBroker,
             _ source: QueueKind
         ) async throws {

@@ -5,7 +5,7 @@ extension Conformance {
     /// The causes of dead-lettering, and the routing of dead letters.
     @Suite struct DeadLetterTests {
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `a rejected message goes to the dead-letter exchange`(
+        func `A rejected message goes to the dead-letter exchange`(
             _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
@@ -24,7 +24,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `an expired message goes to the dead-letter exchange`(
+        func `An expired message goes to the dead-letter exchange`(
             _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
@@ -37,7 +37,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `a surplus message goes to the dead-letter exchange`(
+        func `A surplus message goes to the dead-letter exchange`(
             _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
@@ -51,7 +51,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `an acknowledged or requeued message is not dead-lettered`(_ broker: ConformanceBroker) async throws {
+        func `An acknowledged or requeued message is not dead-lettered`(_ broker: ConformanceBroker) async throws {
             let dead = try await broker.queue()
             let queue = try await broker.queue(.classic, deadLettersTo: dead)
             try await broker.publish(["a", "b"], to: queue)
@@ -63,7 +63,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `a dead letter keeps its key if the queue sets none`(
+        func `A dead letter keeps its key if the queue sets none`(
             _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
@@ -80,7 +80,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `a dead letter gets the queue's key if there is one`(
+        func `A dead letter gets the queue's key if there is one`(
             _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
@@ -99,7 +99,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a dead letter goes to every bound queue`(_ broker: ConformanceBroker) async throws {
+        func `A dead letter goes to every bound queue`(_ broker: ConformanceBroker) async throws {
             let exchange = try await broker.exchange()
             let queue = try await broker.queue(.classic) { $0.deadLetterExchange = exchange }
             let dead = [try await broker.queue(), try await broker.queue(.quorum)]
@@ -110,7 +110,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `a dead letter for a missing exchange is dropped`(
+        func `A dead letter for a missing exchange is dropped`(
             _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
@@ -122,7 +122,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `an unroutable dead letter is dropped`(_ broker: ConformanceBroker, _ kind: QueueKind) async throws {
+        func `An unroutable dead letter is dropped`(_ broker: ConformanceBroker, _ kind: QueueKind) async throws {
             let exchange = try await broker.exchange()
             let queue = try await broker.queue(kind) { $0.deadLetterExchange = exchange }
             try await broker.publish(["a", "b"], to: queue)
@@ -131,7 +131,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a dead letter can go through an alternate exchange`(_ broker: ConformanceBroker) async throws {
+        func `A dead letter can go through an alternate exchange`(_ broker: ConformanceBroker) async throws {
             let rest = try await broker.exchange()
             let exchange = try await broker.exchange(.direct) { $0.alternateExchange = rest }
             let queue = try await broker.queue(.classic) { $0.deadLetterExchange = exchange }
@@ -143,7 +143,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a quorum queue can dead-letter at least once`(_ broker: ConformanceBroker) async throws {
+        func `A quorum queue can dead-letter at least once`(_ broker: ConformanceBroker) async throws {
             for (reason, life) in [("rejected", nil), ("expired", Duration.milliseconds(50))] {
                 let dead = try await broker.queue(.quorum)
                 let queue = try await broker.queue(.quorum, deadLettersTo: dead) {
@@ -160,7 +160,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a full queue for dead letters drops its oldest`(_ broker: ConformanceBroker) async throws {
+        func `A full queue for dead letters drops its oldest`(_ broker: ConformanceBroker) async throws {
             let dead = try await broker.queue(.classic) { $0.maxLength = 2 }
             let queue = try await broker.queue(.classic, deadLettersTo: dead)
             try await broker.publish(["a", "b", "c"], to: queue)

@@ -5,7 +5,7 @@ extension Conformance {
     /// The headers of a dead letter.
     @Suite struct DeathRecordTests {
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `a death record has all its details`(
+        func `A death record has all its details`(
             _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
@@ -33,7 +33,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `the first death has separate headers`(_ broker: ConformanceBroker, _ kind: QueueKind) async throws {
+        func `The first death has separate headers`(_ broker: ConformanceBroker, _ kind: QueueKind) async throws {
             let dead = try await broker.queue()
             let second = try await broker.queue(kind, deadLettersTo: dead) { $0.messageTTL = .milliseconds(30) }
             let first = try await broker.queue(kind, deadLettersTo: second)
@@ -48,7 +48,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `late versions have separate headers for the last death`(
+        func `Late versions have separate headers for the last death`(
             _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
@@ -65,7 +65,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `the latest death comes first`(_ broker: ConformanceBroker, _ kind: QueueKind) async throws {
+        func `The latest death comes first`(_ broker: ConformanceBroker, _ kind: QueueKind) async throws {
             let dead = try await broker.queue()
             let third = try await broker.queue(kind, deadLettersTo: dead) { $0.messageTTL = .milliseconds(30) }
             let second = try await broker.queue(kind, deadLettersTo: third) { $0.messageTTL = .milliseconds(30) }
@@ -86,7 +86,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `the same death again increments its record's count`(
+        func `The same death again increments its record's count`(
             _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
@@ -110,7 +110,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a death for another reason in the same queue is another record`(_ broker: ConformanceBroker) async throws
+        func `A death for another reason in the same queue is another record`(_ broker: ConformanceBroker) async throws
         {
             let dead = try await broker.queue()
             let queue = try await broker.queue(.classic, deadLettersTo: dead)
@@ -133,7 +133,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `an expiration is removed from the message and recorded`(
+        func `An expiration is removed from the message and recorded`(
             _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
@@ -146,7 +146,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `a dead letter keeps its properties and headers`(
+        func `A dead letter keeps its properties and headers`(
             _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
@@ -173,7 +173,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a dead letter is not marked as redelivered`(_ broker: ConformanceBroker) async throws {
+        func `A dead letter is not marked as redelivered`(_ broker: ConformanceBroker) async throws {
             let dead = try await broker.queue()
             let queue = try await broker.queue(.classic, deadLettersTo: dead)
             try await broker.publish("a", to: queue)
@@ -183,7 +183,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `a message that expires in a cycle is dropped`(
+        func `A message that expires in a cycle is dropped`(
             _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
@@ -204,7 +204,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `a message that is rejected on its cycle goes on`(
+        func `A message that is rejected on its cycle goes on`(
             _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {

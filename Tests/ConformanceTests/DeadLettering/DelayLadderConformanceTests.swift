@@ -6,7 +6,7 @@ extension Conformance {
     /// Delays at the broker: on Warren's delay ladder, and on one with short levels.
     @Suite struct DelayLadderTests {
         @Test(arguments: ConformanceBroker.all)
-        func `messages leave the ladder after their delays, in that order`(
+        func `Messages leave the ladder after their delays, in that order`(
             _ broker: ConformanceBroker
         ) async throws {
             _ = try await DelayLadder.plan.apply(to: broker.transport)
@@ -31,7 +31,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a message for an unbound destination leaves the ladder where it can be found`(
+        func `A message for an unbound destination leaves the ladder where it can be found`(
             _ broker: ConformanceBroker
         ) async throws {
             _ = try await DelayLadder.plan.apply(to: broker.transport)
@@ -71,7 +71,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `each digit of a key adds its level's delay`(_ broker: ConformanceBroker) async throws {
+        func `Each digit of a key adds its level's delay`(_ broker: ConformanceBroker) async throws {
             let exchanges = try await ladder(broker, levels: 4)
             let queue = try await broker.queue()
             try await broker.bind(queue, to: exchanges[4], "*.*.*.*." + queue)
@@ -90,7 +90,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a destination gets only its own messages`(_ broker: ConformanceBroker) async throws {
+        func `A destination gets only its own messages`(_ broker: ConformanceBroker) async throws {
             let exchanges = try await ladder(broker, levels: 2)
             let orders = try await broker.queue()
             let european = try await broker.queue()

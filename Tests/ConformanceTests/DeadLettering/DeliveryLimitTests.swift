@@ -5,7 +5,7 @@ extension Conformance {
     /// The delivery limit of quorum queues.
     @Suite struct DeliveryLimitTests {
         @Test(arguments: ConformanceBroker.all)
-        func `a quorum queue counts a requeue by reject`(_ broker: ConformanceBroker) async throws {
+        func `A quorum queue counts a requeue by reject`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue(.quorum) { $0.deliveryLimit = 10 }
             try await broker.publish("a", to: queue)
             for count in 0..<4 {
@@ -18,7 +18,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a quorum queue counts a requeue by nack, depending on the version`(
+        func `A quorum queue counts a requeue by nack, depending on the version`(
             _ broker: ConformanceBroker
         ) async throws {
             let queue = try await broker.queue(.quorum) { $0.deliveryLimit = 10 }
@@ -33,7 +33,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `quorum queues of late versions report all earlier deliveries of a message`(
+        func `Quorum queues of late versions report all earlier deliveries of a message`(
             _ broker: ConformanceBroker
         ) async throws {
             let queue = try await broker.queue(.quorum)
@@ -48,7 +48,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a quorum queue counts the deliveries of a closed consumer`(_ broker: ConformanceBroker) async throws {
+        func `A quorum queue counts the deliveries of a closed consumer`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue(.quorum) { $0.deliveryLimit = 10 }
             try await broker.publish("a", to: queue)
             for count in 0..<3 {
@@ -60,7 +60,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a message beyond its delivery limit is dead-lettered`(_ broker: ConformanceBroker) async throws {
+        func `A message beyond its delivery limit is dead-lettered`(_ broker: ConformanceBroker) async throws {
             let dead = try await broker.queue()
             let queue = try await broker.queue(.quorum, deadLettersTo: dead) { $0.deliveryLimit = 2 }
             try await broker.publish("a", to: queue)
@@ -74,7 +74,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a message beyond its delivery limit is dropped without a dead-letter exchange`(
+        func `A message beyond its delivery limit is dropped without a dead-letter exchange`(
             _ broker: ConformanceBroker
         ) async throws {
             let queue = try await broker.queue(.quorum) { $0.deliveryLimit = 1 }
@@ -90,7 +90,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a delivery limit of zero allows one delivery`(_ broker: ConformanceBroker) async throws {
+        func `A delivery limit of zero allows one delivery`(_ broker: ConformanceBroker) async throws {
             let dead = try await broker.queue()
             let queue = try await broker.queue(.quorum, deadLettersTo: dead) { $0.deliveryLimit = 0 }
             try await broker.publish("a", to: queue)
@@ -99,7 +99,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a quorum queue without a delivery limit has its version's default`(
+        func `A quorum queue without a delivery limit has its version's default`(
             _ broker: ConformanceBroker
         ) async throws {
             let queue = try await broker.queue(.quorum)
@@ -114,7 +114,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a classic queue counts nothing`(_ broker: ConformanceBroker) async throws {
+        func `A classic queue counts nothing`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             try await broker.publish("a", to: queue)
             for _ in 0..<5 {
@@ -126,7 +126,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a dead letter still has its delivery count`(_ broker: ConformanceBroker) async throws {
+        func `A dead letter still has its delivery count`(_ broker: ConformanceBroker) async throws {
             let dead = try await broker.queue()
             let queue = try await broker.queue(.quorum, deadLettersTo: dead) { $0.deliveryLimit = 2 }
             try await broker.publish("a", to: queue)

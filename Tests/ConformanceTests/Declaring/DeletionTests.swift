@@ -4,7 +4,7 @@ import Testing
 extension Conformance {
     @Suite struct DeletionTests {
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `deleting a queue returns the number of ready messages`(
+        func `Deleting a queue returns the number of ready messages`(
             _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
@@ -16,7 +16,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `deleting a queue does not count unsettled messages`(_ broker: ConformanceBroker) async throws {
+        func `Deleting a queue does not count unsettled messages`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             try await broker.publish(["a", "b", "c"], to: queue)
             _ = try await broker.get(queue)
@@ -24,12 +24,12 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `deleting a queue that does not exist is not an error`(_ broker: ConformanceBroker) async throws {
+        func `Deleting a queue that does not exist is not an error`(_ broker: ConformanceBroker) async throws {
             #expect(try await broker.transport.deleteQueue(broker.name("nowhere")) == 0)
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a deleted queue's name is free for another queue`(_ broker: ConformanceBroker) async throws {
+        func `A deleted queue's name is free for another queue`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             try await broker.publish("a", to: queue)
             try await broker.transport.deleteQueue(queue)
@@ -38,7 +38,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a deleted queue's bindings are removed with it`(_ broker: ConformanceBroker) async throws {
+        func `A deleted queue's bindings are removed with it`(_ broker: ConformanceBroker) async throws {
             let exchange = try await broker.exchange()
             let queue = try await broker.queue()
             try await broker.bind(queue, to: exchange)
@@ -48,7 +48,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `purging removes ready messages and keeps unsettled ones`(
+        func `Purging removes ready messages and keeps unsettled ones`(
             _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
@@ -63,13 +63,13 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `purging a queue that does not exist is an error`(_ broker: ConformanceBroker) async throws {
+        func `Purging a queue that does not exist is an error`(_ broker: ConformanceBroker) async throws {
             let name = broker.name("nowhere")
             await expectRefusal(.notFound, 404, saying: name) { try await broker.transport.purgeQueue(name) }
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `purging does not dead-letter`(_ broker: ConformanceBroker) async throws {
+        func `Purging does not dead-letter`(_ broker: ConformanceBroker) async throws {
             let dead = try await broker.queue()
             let queue = try await broker.queue(.classic) {
                 $0.deadLetterExchange = ""
@@ -82,7 +82,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `deleting a queue does not dead-letter`(_ broker: ConformanceBroker) async throws {
+        func `Deleting a queue does not dead-letter`(_ broker: ConformanceBroker) async throws {
             let dead = try await broker.queue()
             let queue = try await broker.queue(.classic) {
                 $0.deadLetterExchange = ""
@@ -95,12 +95,12 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `deleting an exchange that does not exist is not an error`(_ broker: ConformanceBroker) async throws {
+        func `Deleting an exchange that does not exist is not an error`(_ broker: ConformanceBroker) async throws {
             try await broker.transport.deleteExchange(broker.name("nowhere"))
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `deleting an exchange removes its bindings`(_ broker: ConformanceBroker) async throws {
+        func `Deleting an exchange removes its bindings`(_ broker: ConformanceBroker) async throws {
             let exchange = try await broker.exchange()
             let queue = try await broker.queue()
             try await broker.bind(queue, to: exchange)
@@ -111,7 +111,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `the predeclared exchanges can't be deleted`(_ broker: ConformanceBroker) async throws {
+        func `The predeclared exchanges can't be deleted`(_ broker: ConformanceBroker) async throws {
             await expectRefusal(.accessRefused, 403, saying: "amq.direct") {
                 try await broker.transport.deleteExchange("amq.direct")
             }

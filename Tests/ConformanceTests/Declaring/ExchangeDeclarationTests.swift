@@ -5,19 +5,19 @@ import Testing
 extension Conformance {
     @Suite struct ExchangeDeclarationTests {
         @Test(arguments: ConformanceBroker.all, ["direct", "fanout", "topic", "headers"])
-        func `an equal exchange can be declared twice`(_ broker: ConformanceBroker, _ kind: String) async throws {
+        func `An equal exchange can be declared twice`(_ broker: ConformanceBroker, _ kind: String) async throws {
             let exchange = try await broker.exchange(ExchangeKind(rawValue: kind))
             try await broker.declare(ExchangeDeclaration(exchange, kind: ExchangeKind(rawValue: kind)))
             #expect(try await broker.transport.exchangeExists(exchange))
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `an exchange that was not declared does not exist`(_ broker: ConformanceBroker) async throws {
+        func `An exchange that was not declared does not exist`(_ broker: ConformanceBroker) async throws {
             #expect(try await !broker.transport.exchangeExists(broker.name("nowhere")))
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `the broker has predeclared exchanges`(_ broker: ConformanceBroker) async throws {
+        func `The broker has predeclared exchanges`(_ broker: ConformanceBroker) async throws {
             for name in ["amq.direct", "amq.fanout", "amq.topic", "amq.headers", "amq.match"] {
                 #expect(try await broker.transport.exchangeExists(name), "\(name)")
             }
@@ -25,14 +25,14 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a name with the broker's own prefix is refused`(_ broker: ConformanceBroker) async throws {
+        func `A name with the broker's own prefix is refused`(_ broker: ConformanceBroker) async throws {
             await expectRefusal(.accessRefused, 403, saying: "amq.mine", "reserved prefix") {
                 try await broker.declare(ExchangeDeclaration("amq.mine", kind: .direct))
             }
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `an exchange without a name is refused before it is sent`(_ broker: ConformanceBroker) async throws {
+        func `An exchange without a name is refused before it is sent`(_ broker: ConformanceBroker) async throws {
             await expectRefusal(.invalidArgument) { try await broker.declare(ExchangeDeclaration("", kind: .direct)) }
         }
 
@@ -57,7 +57,7 @@ extension Conformance {
         ]
 
         @Test(arguments: ConformanceBroker.all, differences)
-        func `a different exchange of the same name is refused`(
+        func `A different exchange of the same name is refused`(
             _ broker: ConformanceBroker,
             _ difference: Difference
         ) async throws {
@@ -76,7 +76,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `an auto-delete exchange is deleted with its last binding`(_ broker: ConformanceBroker) async throws {
+        func `An auto-delete exchange is deleted with its last binding`(_ broker: ConformanceBroker) async throws {
             let exchange = try await broker.exchange(.direct) { $0.isAutoDelete = true }
             let queue = try await broker.queue()
             try await broker.bind(queue, to: exchange, "one")
@@ -88,7 +88,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `an auto-delete exchange is deleted with the last queue bound to it`(
+        func `An auto-delete exchange is deleted with the last queue bound to it`(
             _ broker: ConformanceBroker
         ) async throws {
             let exchange = try await broker.exchange(.fanout) { $0.isAutoDelete = true }
@@ -99,7 +99,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `an auto-delete exchange is deleted with the last exchange bound to it`(
+        func `An auto-delete exchange is deleted with the last exchange bound to it`(
             _ broker: ConformanceBroker
         ) async throws {
             let source = try await broker.exchange(.fanout) { $0.isAutoDelete = true }
@@ -110,7 +110,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `an internal exchange refuses publishes, and routes messages from another exchange`(
+        func `An internal exchange refuses publishes, and routes messages from another exchange`(
             _ broker: ConformanceBroker
         ) async throws {
             let inner = try await broker.exchange { $0.isInternal = true }

@@ -63,7 +63,7 @@ extension Conformance {
         ]
 
         @Test(arguments: ConformanceBroker.all, refused)
-        func `an argument that the queue's type doesn't allow is refused`(
+        func `An argument that the queue's type doesn't allow is refused`(
             _ broker: ConformanceBroker,
             _ refused: Refused
         ) async throws {
@@ -77,7 +77,7 @@ extension Conformance {
 
         // Before 4.0 it is accepted too, without a meaning.
         @Test(arguments: ConformanceBroker.all)
-        func `since 4.0 a negative delivery limit means no limit`(_ broker: ConformanceBroker) async throws {
+        func `Since 4.0 a negative delivery limit means no limit`(_ broker: ConformanceBroker) async throws {
             var queue = QueueDeclaration(broker.name("queue"))
             queue.arguments.other = ["x-queue-type": "quorum", "x-delivery-limit": -1]
             try await broker.declare(queue)
@@ -89,7 +89,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a consumer timeout is ignored, obeyed or refused, depending on version and type`(
+        func `A consumer timeout is ignored, obeyed or refused, depending on version and type`(
             _ broker: ConformanceBroker
         ) async throws {
             for kind in QueueKind.common {
@@ -106,7 +106,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `the smallest and largest limits are accepted`(_ broker: ConformanceBroker) async throws {
+        func `The smallest and largest limits are accepted`(_ broker: ConformanceBroker) async throws {
             _ = try await broker.queue(.classic) {
                 $0.messageTTL = .seconds(315_360_000)
                 $0.expires = .seconds(315_360_000)

@@ -4,7 +4,7 @@ import Testing
 extension Conformance {
     @Suite struct QueueDeclarationTests {
         @Test(arguments: ConformanceBroker.all)
-        func `a new queue is empty and has no consumers`(_ broker: ConformanceBroker) async throws {
+        func `A new queue is empty and has no consumers`(_ broker: ConformanceBroker) async throws {
             let name = broker.name("queue")
             try await broker.declare(QueueDeclaration(name))
             let status = try await broker.transport.status(ofQueue: name)
@@ -12,7 +12,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `declaring an equal queue again returns its messages and consumers`(
+        func `Declaring an equal queue again returns its messages and consumers`(
             _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
@@ -27,7 +27,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a queue without a name gets a generated one`(_ broker: ConformanceBroker) async throws {
+        func `A queue without a name gets a generated one`(_ broker: ConformanceBroker) async throws {
             let one = try await broker.declare(QueueDeclaration("", isDurable: false, isExclusive: true))
             let other = try await broker.declare(QueueDeclaration("", isDurable: false, isExclusive: true))
             #expect(one.hasPrefix("amq.gen-"))
@@ -37,14 +37,14 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a name with the broker's own prefix is refused`(_ broker: ConformanceBroker) async throws {
+        func `A name with the broker's own prefix is refused`(_ broker: ConformanceBroker) async throws {
             await expectRefusal(.accessRefused, 403, saying: "amq.mine", "reserved prefix") {
                 try await broker.declare(QueueDeclaration("amq.mine"))
             }
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a name can be 255 bytes of any text`(_ broker: ConformanceBroker) async throws {
+        func `A name can be 255 bytes of any text`(_ broker: ConformanceBroker) async throws {
             let name = broker.name("größe ☃ ' #*")
             let long = name + String(repeating: "x", count: 255 - name.utf8.count)
             try await broker.declare(QueueDeclaration(long))
@@ -53,14 +53,14 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a name of 256 bytes is refused before it is sent`(_ broker: ConformanceBroker) async throws {
+        func `A name of 256 bytes is refused before it is sent`(_ broker: ConformanceBroker) async throws {
             await expectRefusal(.invalidArgument) {
                 try await broker.declare(QueueDeclaration(String(repeating: "x", count: 256)))
             }
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `the status of a queue that does not exist is not found`(_ broker: ConformanceBroker) async throws {
+        func `The status of a queue that does not exist is not found`(_ broker: ConformanceBroker) async throws {
             let name = broker.name("nowhere")
             await expectRefusal(.notFound, 404, saying: name, "no queue") {
                 _ = try await broker.transport.status(ofQueue: name)
@@ -68,7 +68,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a status counts ready messages and not unsettled ones`(_ broker: ConformanceBroker) async throws {
+        func `A status counts ready messages and not unsettled ones`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             try await broker.publish(["a", "b", "c"], to: queue)
             _ = try await broker.get(queue)
@@ -76,7 +76,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `an unknown argument is accepted, and isn't compared`(_ broker: ConformanceBroker) async throws {
+        func `An unknown argument is accepted, and isn't compared`(_ broker: ConformanceBroker) async throws {
             let queue = broker.name("queue")
             var declaration = QueueDeclaration(queue)
             declaration.arguments.other = ["x-unheard-of": 1]
@@ -87,7 +87,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `integers of different widths are equivalent`(_ broker: ConformanceBroker) async throws {
+        func `Integers of different widths are equivalent`(_ broker: ConformanceBroker) async throws {
             let queue = broker.name("queue")
             var declaration = QueueDeclaration(queue)
             for value in [FieldValue.int64(5000), .int32(5000), .int16(5000), .uint16(5000)] {
@@ -97,7 +97,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a queue without a type is a classic queue`(_ broker: ConformanceBroker) async throws {
+        func `A queue without a type is a classic queue`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue(QueueArguments())
             try await broker.declare(QueueDeclaration(queue, arguments: QueueArguments(.classic)))
             await expectRefusal(.declarationMismatch, 406, saying: "x-queue-type", queue) {
@@ -106,12 +106,12 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a dead-letter exchange needn't exist`(_ broker: ConformanceBroker) async throws {
+        func `A dead-letter exchange needn't exist`(_ broker: ConformanceBroker) async throws {
             _ = try await broker.queue(.classic) { $0.deadLetterExchange = broker.name("nowhere") }
         }
 
         @Test(arguments: ConformanceBroker.all, ["quorum", "stream"])
-        func `a replicated queue must be durable, shared and permanent`(
+        func `A replicated queue must be durable, shared and permanent`(
             _ broker: ConformanceBroker,
             _ type: String
         ) async throws {
@@ -127,7 +127,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a refused declaration leaves nothing behind and does no harm`(_ broker: ConformanceBroker) async throws {
+        func `A refused declaration leaves nothing behind and does no harm`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             let refused = broker.name("refused")
             var declaration = QueueDeclaration(refused)

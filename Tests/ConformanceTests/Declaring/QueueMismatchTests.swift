@@ -121,7 +121,7 @@ extension Conformance {
         ]
 
         @Test(arguments: ConformanceBroker.all, differences)
-        func `a queue that exists with another argument is refused`(
+        func `A queue that exists with another argument is refused`(
             _ broker: ConformanceBroker,
             _ difference: Difference
         ) async throws {
@@ -139,7 +139,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a durable queue can't be declared transient`(_ broker: ConformanceBroker) async throws {
+        func `A durable queue can't be declared transient`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             await expectRefusal(
                 .declarationMismatch,
@@ -152,7 +152,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a permanent queue can't be declared auto-delete`(_ broker: ConformanceBroker) async throws {
+        func `A permanent queue can't be declared auto-delete`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             await expectRefusal(
                 .declarationMismatch,
@@ -165,7 +165,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a shared queue can't be declared exclusive`(_ broker: ConformanceBroker) async throws {
+        func `A shared queue can't be declared exclusive`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             await expectRefusal(.resourceLocked, 405, saying: queue) {
                 try await broker.declare(QueueDeclaration(queue, isExclusive: true))
@@ -173,7 +173,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `the broker reports one of two differences`(_ broker: ConformanceBroker) async throws {
+        func `The broker reports one of two differences`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue(.classic) { $0.maxLength = 5 }
             await expectRefusal(.declarationMismatch, 406, saying: "inequivalent arg 'durable'") {
                 let other = QueueArguments(.classic) { $0.maxLength = 6 }

@@ -5,7 +5,7 @@ extension Conformance {
     /// The effects of operators and memory shortage on clients.
     @Suite(PrivateBrokerTrait(), .serialized) struct DisturbanceTests {
         @Test(arguments: ConformanceBroker.disturbable)
-        func `an alarm blocks publishers and nothing else`(_ broker: ConformanceBroker) async throws {
+        func `An alarm blocks publishers and nothing else`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             try await broker.publish(["a", "b"], to: queue)
             let consumer = try await broker.consume(queue, prefetch: 1)
@@ -34,7 +34,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.disturbable)
-        func `a publish that waits for the end of an alarm is sent then`(_ broker: ConformanceBroker) async throws {
+        func `A publish that waits for the end of an alarm is sent then`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             try await broker.publish("a", to: queue)
             try await broker.setAlarm(true)
@@ -45,7 +45,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.disturbable, QueueKind.common)
-        func `a consumer goes on over a new connection, and its messages are redelivered`(
+        func `A consumer goes on over a new connection, and its messages are redelivered`(
             _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
@@ -67,7 +67,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.disturbable)
-        func `a message that was got singly is redelivered`(_ broker: ConformanceBroker) async throws {
+        func `A message that was got singly is redelivered`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             try await broker.publish("a", to: queue)
             let held = try await broker.get(queue)
@@ -78,7 +78,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.disturbable)
-        func `an exclusive queue exists again, empty, for its consumer`(_ broker: ConformanceBroker) async throws {
+        func `An exclusive queue exists again, empty, for its consumer`(_ broker: ConformanceBroker) async throws {
             let queue = broker.name("mine")
             try await broker.declare(QueueDeclaration(queue, isDurable: false, isExclusive: true))
             try await broker.publish("a", to: queue)
@@ -100,7 +100,7 @@ extension Conformance {
     // RabbitMQ checks the consumer timeout once a minute, so these cases run on the embedded broker alone.
     @Suite struct ConsumerTimeoutTests {
         @Test(arguments: ConformanceBroker.embedded, QueueKind.common)
-        func `a delivery that exceeds the consumer timeout ends its consumer`(
+        func `A delivery that exceeds the consumer timeout ends its consumer`(
             _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
@@ -126,7 +126,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.embedded)
-        func `a delivery that is settled in time doesn't end its consumer`(_ broker: ConformanceBroker) async throws {
+        func `A delivery that is settled in time doesn't end its consumer`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue(.quorum)
             let consumer = try await broker.consume(queue)
             for text in ["a", "b", "c"] {

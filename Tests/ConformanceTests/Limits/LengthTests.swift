@@ -5,7 +5,7 @@ extension Conformance {
     /// The limits of a queue's length.
     @Suite struct LengthTests {
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `a full queue drops its oldest message`(_ broker: ConformanceBroker, _ kind: QueueKind) async throws {
+        func `A full queue drops its oldest message`(_ broker: ConformanceBroker, _ kind: QueueKind) async throws {
             let queue = try await broker.queue(kind) { $0.maxLength = 2 }
             try await broker.publish(["a", "b", "c", "d"], to: queue)
             try await broker.waitForReady(2, in: queue)
@@ -13,14 +13,14 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a limit in bytes counts the bodies`(_ broker: ConformanceBroker) async throws {
+        func `A limit in bytes counts the bodies`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue(.classic) { $0.maxLengthBytes = 10 }
             try await broker.publish(["12345", "abcde", "x"], to: queue)
             try await broker.expect(queue, holds: ["abcde", "x"])
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `of two limits, in messages and bytes, the one reached first counts`(
+        func `Of two limits, in messages and bytes, the one reached first counts`(
             _ broker: ConformanceBroker
         ) async throws {
             let queue = try await broker.queue(.classic) {
@@ -34,14 +34,14 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a message larger than the queue is dropped with all before it`(_ broker: ConformanceBroker) async throws {
+        func `A message larger than the queue is dropped with all before it`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue(.classic) { $0.maxLengthBytes = 5 }
             try await broker.publish(["a", "b", "123456"], to: queue)
             try await broker.expect(queue, holds: [])
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a queue without room delivers to a waiting consumer`(_ broker: ConformanceBroker) async throws {
+        func `A queue without room delivers to a waiting consumer`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue(.classic) { $0.maxLength = 0 }
             try await broker.publish("a", to: queue)
             #expect(try await broker.ready(queue) == 0)
@@ -51,7 +51,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `unsettled messages don't count towards the limit`(
+        func `Unsettled messages don't count towards the limit`(
             _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
@@ -65,7 +65,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a message requeued to a full queue drops the oldest`(_ broker: ConformanceBroker) async throws {
+        func `A message requeued to a full queue drops the oldest`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue(.classic) { $0.maxLength = 2 }
             try await broker.publish("a", to: queue)
             let held = try await broker.get(queue)
@@ -76,7 +76,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a message requeued to a full queue is dropped even if a consumer has room`(
+        func `A message requeued to a full queue is dropped even if a consumer has room`(
             _ broker: ConformanceBroker
         ) async throws {
             let queue = try await broker.queue(.classic) { $0.maxLength = 2 }
@@ -87,7 +87,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a full queue that rejects publishes nacks them, and keeps its messages`(
+        func `A full queue that rejects publishes nacks them, and keeps its messages`(
             _ broker: ConformanceBroker
         ) async throws {
             let queue = try await broker.queue(.classic) {
@@ -105,7 +105,7 @@ extension Conformance {
 
         // The number of messages beyond the limit varies: RabbitMQ checks the limit only once it has counted them.
         @Test(arguments: ConformanceBroker.all)
-        func `a full quorum queue that rejects publishes nacks them eventually`(
+        func `A full quorum queue that rejects publishes nacks them eventually`(
             _ broker: ConformanceBroker
         ) async throws {
             let queue = try await broker.queue(.quorum) {
@@ -125,7 +125,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `one full queue of several causes a nack, and the others have the message`(
+        func `One full queue of several causes a nack, and the others have the message`(
             _ broker: ConformanceBroker
         ) async throws {
             let exchange = try await broker.exchange()
@@ -143,7 +143,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `messages requeued to a full queue are dead-lettered in the version's order`(
+        func `Messages requeued to a full queue are dead-lettered in the version's order`(
             _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
@@ -161,7 +161,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a full queue can reject and dead-letter a publish`(_ broker: ConformanceBroker) async throws {
+        func `A full queue can reject and dead-letter a publish`(_ broker: ConformanceBroker) async throws {
             let dead = try await broker.queue()
             let queue = try await broker.queue(.classic) {
                 $0.maxLength = 1
@@ -178,7 +178,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a full queue that only rejects publishes dead-letters nothing`(_ broker: ConformanceBroker) async throws {
+        func `A full queue that only rejects publishes dead-letters nothing`(_ broker: ConformanceBroker) async throws {
             let dead = try await broker.queue()
             let queue = try await broker.queue(.classic) {
                 $0.maxLength = 1

@@ -7,7 +7,7 @@ extension Conformance {
         static let short = Duration.milliseconds(100)
 
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `a queue drops messages that exceed its time to live`(
+        func `A queue drops messages that exceed its time to live`(
             _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
@@ -19,7 +19,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `a message's own expiration counts`(_ broker: ConformanceBroker, _ kind: QueueKind) async throws {
+        func `A message's own expiration counts`(_ broker: ConformanceBroker, _ kind: QueueKind) async throws {
             let queue = try await broker.queue(kind)
             try await broker.publish("a", to: queue) { $0.expiration = "100" }
             try await broker.publish("b", to: queue)
@@ -29,7 +29,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `of the queue's and the message's time to live, the shorter counts`(
+        func `Of the queue's and the message's time to live, the shorter counts`(
             _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
@@ -42,7 +42,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `an expired message is removed only once it is at the head`(
+        func `An expired message is removed only once it is at the head`(
             _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
@@ -57,7 +57,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `a time to live of zero drops messages without a waiting consumer`(
+        func `A time to live of zero drops messages without a waiting consumer`(
             _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
@@ -69,7 +69,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a time to live of zero lets a waiting consumer have its message`(_ broker: ConformanceBroker) async throws
+        func `A time to live of zero lets a waiting consumer have its message`(_ broker: ConformanceBroker) async throws
         {
             let queue = try await broker.queue(.classic) { $0.messageTTL = .zero }
             let consumer = try await broker.consume(queue, prefetch: 1)
@@ -81,7 +81,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `an expiration of zero drops messages without a waiting consumer`(_ broker: ConformanceBroker) async throws
+        func `An expiration of zero drops messages without a waiting consumer`(_ broker: ConformanceBroker) async throws
         {
             let queue = try await broker.queue()
             try await broker.publish("a", to: queue) { $0.expiration = "0" }
@@ -92,7 +92,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `unsettled messages don't expire`(_ broker: ConformanceBroker, _ kind: QueueKind) async throws {
+        func `Unsettled messages don't expire`(_ broker: ConformanceBroker, _ kind: QueueKind) async throws {
             let queue = try await broker.queue(kind) { $0.messageTTL = Self.short }
             let consumer = try await broker.consume(queue)
             try await broker.publish("a", to: queue)
@@ -104,7 +104,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `a message requeued after its expiry is dropped`(
+        func `A message requeued after its expiry is dropped`(
             _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
@@ -121,7 +121,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `messages expire in order`(_ broker: ConformanceBroker) async throws {
+        func `Messages expire in order`(_ broker: ConformanceBroker) async throws {
             let dead = try await broker.queue()
             let queue = try await broker.queue(.classic) {
                 $0.messageTTL = .milliseconds(50)
@@ -140,14 +140,14 @@ extension Conformance {
         static let short = Duration.seconds(2)
 
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `an unused queue expires with its messages`(_ broker: ConformanceBroker, _ kind: QueueKind) async throws {
+        func `An unused queue expires with its messages`(_ broker: ConformanceBroker, _ kind: QueueKind) async throws {
             let queue = try await broker.queue(kind) { $0.expires = Self.short }
             try await broker.publish("a", to: queue)
             try await broker.waitForExpiry(of: queue, after: Self.short)
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a consumer keeps a queue from expiring, and the time runs from its end`(
+        func `A consumer keeps a queue from expiring, and the time runs from its end`(
             _ broker: ConformanceBroker
         ) async throws {
             let queue = try await broker.queue(.classic) { $0.expires = Self.short }
@@ -160,7 +160,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a get keeps a queue from expiring, even if it returns nothing`(_ broker: ConformanceBroker) async throws {
+        func `A get keeps a queue from expiring, even if it returns nothing`(_ broker: ConformanceBroker) async throws {
             // With each life that is too short for a busy machine to get in time, a longer one.
             for expiry in [Duration.seconds(1), .seconds(4), .seconds(16)] {
                 let queue = try await broker.queue(.classic) { $0.expires = expiry }
@@ -179,7 +179,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `publishing doesn't keep a queue from expiring`(_ broker: ConformanceBroker) async throws {
+        func `Publishing doesn't keep a queue from expiring`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue(.classic) { $0.expires = .milliseconds(600) }
             for _ in 0..<3 {
                 // While it goes, RabbitMQ may refuse a message.
@@ -190,7 +190,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `messages of an expired queue are not dead-lettered`(_ broker: ConformanceBroker) async throws {
+        func `Messages of an expired queue are not dead-lettered`(_ broker: ConformanceBroker) async throws {
             let dead = try await broker.queue()
             let queue = try await broker.queue(.classic) {
                 $0.expires = Self.short

@@ -56,7 +56,7 @@ extension Conformance {
         ]
 
         @Test(arguments: ConformanceBroker.all, properties)
-        func `a message keeps its properties`(_ broker: ConformanceBroker, _ change: Change) async throws {
+        func `A message keeps its properties`(_ broker: ConformanceBroker, _ change: Change) async throws {
             for kind in QueueKind.common {
                 let queue = try await broker.queue(kind)
                 var properties = BasicProperties()
@@ -84,7 +84,7 @@ extension Conformance {
         ]
 
         @Test(arguments: ConformanceBroker.all, headers)
-        func `a message keeps its headers`(
+        func `A message keeps its headers`(
             _ broker: ConformanceBroker,
             _ header: (name: String, value: FieldValue)
         ) async throws {
@@ -98,7 +98,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, [0, 1, 131_064, 131_065, 300_000, 2_000_000])
-        func `a message keeps its body of any size`(_ broker: ConformanceBroker, _ size: Int) async throws {
+        func `A message keeps its body of any size`(_ broker: ConformanceBroker, _ size: Int) async throws {
             let queue = try await broker.queue()
             let body = (0..<size).map { UInt8(truncatingIfNeeded: $0 &* 7 &+ $0 >> 8) }
             try await broker.transport.publish(
@@ -112,7 +112,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a body of more than 16 MiB is refused before it is sent`(_ broker: ConformanceBroker) async throws {
+        func `A body of more than 16 MiB is refused before it is sent`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             await expectRefusal(.messageTooLarge) {
                 try await broker.transport.publish(
@@ -126,7 +126,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, ["", "-1", "1.5", "soon", "315360000001"])
-        func `an expiration that isn't a number of milliseconds is refused`(
+        func `An expiration that isn't a number of milliseconds is refused`(
             _ broker: ConformanceBroker,
             _ expiration: String
         ) async throws {
@@ -137,7 +137,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a header that isn't a number is refused`(_ broker: ConformanceBroker) async throws {
+        func `A header that isn't a number is refused`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             await expectRefusal(.invalidArgument) {
                 try await broker.publish("a", to: queue) { $0.headers = ["a": .double(.nan)] }
@@ -145,7 +145,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `each queue has its own copy`(_ broker: ConformanceBroker) async throws {
+        func `Each queue has its own copy`(_ broker: ConformanceBroker) async throws {
             let exchange = try await broker.exchange()
             let queues = [try await broker.queue(), try await broker.queue()]
             for queue in queues { try await broker.bind(queue, to: exchange) }

@@ -4,13 +4,13 @@ import Testing
 extension Conformance {
     @Suite struct PublishingTests {
         @Test(arguments: ConformanceBroker.all)
-        func `a mandatory message that reaches no queue is unroutable`(_ broker: ConformanceBroker) async throws {
+        func `A mandatory message that reaches no queue is unroutable`(_ broker: ConformanceBroker) async throws {
             let nowhere = broker.name("nowhere")
             await expectRefusal(.unroutable, 312, saying: "NO_ROUTE") { try await broker.publish("a", to: nowhere) }
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a message that isn't mandatory is dropped if it reaches no queue`(
+        func `A message that isn't mandatory is dropped if it reaches no queue`(
             _ broker: ConformanceBroker
         ) async throws {
             try await broker.publish("a", to: broker.name("nowhere"), mandatory: false)
@@ -19,7 +19,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `publishing to an exchange that does not exist is an error that names it`(
+        func `Publishing to an exchange that does not exist is an error that names it`(
             _ broker: ConformanceBroker
         ) async throws {
             let nowhere = broker.name("nowhere")
@@ -32,7 +32,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a refused publish doesn't affect later ones`(_ broker: ConformanceBroker) async throws {
+        func `A refused publish doesn't affect later ones`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             let nowhere = Destination(exchange: broker.name("nowhere"), routingKey: "")
             try await broker.publish("a", to: queue)
@@ -42,7 +42,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `a publish returns once the message is in its queue`(
+        func `A publish returns once the message is in its queue`(
             _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
@@ -55,7 +55,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `one publisher's messages keep their order`(_ broker: ConformanceBroker, _ kind: QueueKind) async throws {
+        func `One publisher's messages keep their order`(_ broker: ConformanceBroker, _ kind: QueueKind) async throws {
             let queue = try await broker.queue(kind)
             let texts = (0..<50).map(String.init)
             try await broker.publish(texts, to: queue)
@@ -64,7 +64,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, QueueKind.common)
-        func `each of many concurrent publishes arrives once`(
+        func `Each of many concurrent publishes arrives once`(
             _ broker: ConformanceBroker,
             _ kind: QueueKind
         ) async throws {
@@ -81,7 +81,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a publish whose deadline has passed is not sent`(_ broker: ConformanceBroker) async throws {
+        func `A publish whose deadline has passed is not sent`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             await expectRefusal(.deadlineExceeded) {
                 try await broker.transport.publish(
@@ -95,7 +95,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a routing key of 255 bytes is routed, and one of 256 refused`(_ broker: ConformanceBroker) async throws {
+        func `A routing key of 255 bytes is routed, and one of 256 refused`(_ broker: ConformanceBroker) async throws {
             let exchange = try await broker.exchange(.direct)
             let queue = try await broker.queue()
             let key = String(repeating: "k", count: 255)
@@ -105,7 +105,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a message for several queues is confirmed once all have it`(_ broker: ConformanceBroker) async throws {
+        func `A message for several queues is confirmed once all have it`(_ broker: ConformanceBroker) async throws {
             let exchange = try await broker.exchange()
             var queues: [String] = []
             for kind in [QueueKind.classic, .quorum, .classic, .quorum] { queues.append(try await broker.queue(kind)) }
@@ -115,7 +115,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `publishers on two connections fill one queue`(_ broker: ConformanceBroker) async throws {
+        func `Publishers on two connections fill one queue`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             try await broker.publish("a", to: queue)
             try await broker.connect().publish(

@@ -13,7 +13,7 @@ struct RandomSequencePropertyTests {
     private static let length = 40
     private static let atATime = 6
 
-    @Test func `the embedded broker does what RabbitMQ does`() async throws {
+    @Test func `The embedded broker does what RabbitMQ does`() async throws {
         let url = try #require(TestBroker.url)
         let client = RabbitMQClient(url: url, connectionName: "random sequences")
         let version = try await client.broker().version

@@ -4,7 +4,7 @@ import Testing
 extension Conformance {
     @Suite struct AlternateExchangeTests {
         @Test(arguments: ConformanceBroker.all)
-        func `a message that an exchange can't route goes to its alternate`(_ broker: ConformanceBroker) async throws {
+        func `A message that an exchange can't route goes to its alternate`(_ broker: ConformanceBroker) async throws {
             let rest = try await broker.exchange()
             let exchange = try await broker.exchange(.direct) { $0.alternateExchange = rest }
             let known = try await broker.queue()
@@ -18,7 +18,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a message that the alternate can't route either is unroutable`(
+        func `A message that the alternate can't route either is unroutable`(
             _ broker: ConformanceBroker
         ) async throws {
             let rest = try await broker.exchange()
@@ -27,13 +27,13 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `an alternate that doesn't exist is ignored`(_ broker: ConformanceBroker) async throws {
+        func `An alternate that doesn't exist is ignored`(_ broker: ConformanceBroker) async throws {
             let exchange = try await broker.exchange(.direct) { $0.alternateExchange = broker.name("nowhere") }
             #expect(try await !broker.routes(exchange, "key"))
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `an alternate may be declared later`(_ broker: ConformanceBroker) async throws {
+        func `An alternate may be declared later`(_ broker: ConformanceBroker) async throws {
             let rest = broker.name("rest")
             let exchange = try await broker.exchange(.direct) { $0.alternateExchange = rest }
             try await broker.declare(ExchangeDeclaration(rest, kind: .fanout))
@@ -43,7 +43,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `an alternate can have an alternate`(_ broker: ConformanceBroker) async throws {
+        func `An alternate can have an alternate`(_ broker: ConformanceBroker) async throws {
             let last = try await broker.exchange()
             let middle = try await broker.exchange(.direct) { $0.alternateExchange = last }
             let first = try await broker.exchange(.direct) { $0.alternateExchange = middle }
@@ -54,7 +54,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a cycle of alternates doesn't route a message endlessly`(_ broker: ConformanceBroker) async throws {
+        func `A cycle of alternates doesn't route a message endlessly`(_ broker: ConformanceBroker) async throws {
             let names = (broker.name("one"), broker.name("two"))
             try await broker.declare(ExchangeDeclaration(names.0, kind: .direct, alternateExchange: names.1))
             try await broker.declare(ExchangeDeclaration(names.1, kind: .direct, alternateExchange: names.0))
@@ -62,7 +62,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `an exchange in between uses its own alternate`(_ broker: ConformanceBroker) async throws {
+        func `An exchange in between uses its own alternate`(_ broker: ConformanceBroker) async throws {
             let rest = try await broker.exchange()
             let inner = try await broker.exchange(.direct) { $0.alternateExchange = rest }
             let outer = try await broker.exchange()
@@ -77,7 +77,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a binding to an exchange without bindings still excludes the alternate`(
+        func `A binding to an exchange without bindings still excludes the alternate`(
             _ broker: ConformanceBroker
         ) async throws {
             let rest = try await broker.exchange()

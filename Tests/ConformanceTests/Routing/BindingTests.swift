@@ -4,7 +4,7 @@ import Testing
 extension Conformance {
     @Suite struct BindingTests {
         @Test(arguments: ConformanceBroker.all)
-        func `a binding made twice counts once`(_ broker: ConformanceBroker) async throws {
+        func `A binding made twice counts once`(_ broker: ConformanceBroker) async throws {
             let exchange = try await broker.exchange(.direct)
             let queue = try await broker.queue()
             try await broker.bind(queue, to: exchange, "key")
@@ -16,7 +16,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `bindings that differ in their arguments are separate, but deliver one message`(
+        func `Bindings that differ in their arguments are separate, but deliver one message`(
             _ broker: ConformanceBroker
         ) async throws {
             let exchange = try await broker.exchange(.direct)
@@ -31,7 +31,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `removing a binding that doesn't exist is not an error`(_ broker: ConformanceBroker) async throws {
+        func `Removing a binding that doesn't exist is not an error`(_ broker: ConformanceBroker) async throws {
             let exchange = try await broker.exchange(.direct)
             let queue = try await broker.queue()
             try await broker.bind(queue, to: exchange, "one")
@@ -42,7 +42,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `removing a binding of a missing queue or exchange is not an error`(
+        func `Removing a binding of a missing queue or exchange is not an error`(
             _ broker: ConformanceBroker
         ) async throws {
             let exchange = try await broker.exchange(.direct)
@@ -53,7 +53,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `binding a queue that does not exist is an error that names it`(_ broker: ConformanceBroker) async throws {
+        func `Binding a queue that does not exist is an error that names it`(_ broker: ConformanceBroker) async throws {
             let nowhere = broker.name("nowhere")
             await expectRefusal(.notFound, 404, saying: "no queue '\(nowhere)'") {
                 try await broker.bind(nowhere, to: "amq.direct", "key")
@@ -61,7 +61,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `binding to an exchange that does not exist is an error that names it`(
+        func `Binding to an exchange that does not exist is an error that names it`(
             _ broker: ConformanceBroker
         ) async throws {
             let nowhere = broker.name("nowhere")
@@ -72,7 +72,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `binding an exchange that does not exist is an error that names it`(
+        func `Binding an exchange that does not exist is an error that names it`(
             _ broker: ConformanceBroker
         ) async throws {
             let nowhere = broker.name("nowhere")
@@ -84,7 +84,7 @@ extension Conformance {
 
     @Suite struct ExchangeToExchangeTests {
         @Test(arguments: ConformanceBroker.all)
-        func `messages go from exchange to exchange, by the rules of each`(_ broker: ConformanceBroker) async throws {
+        func `Messages go from exchange to exchange, by the rules of each`(_ broker: ConformanceBroker) async throws {
             let topic = try await broker.exchange(.topic)
             let direct = try await broker.exchange(.direct)
             let fanout = try await broker.exchange(.fanout)
@@ -99,7 +99,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a queue reached on several ways gets one message`(_ broker: ConformanceBroker) async throws {
+        func `A queue reached on several ways gets one message`(_ broker: ConformanceBroker) async throws {
             let source = try await broker.exchange()
             let queue = try await broker.queue()
             for _ in 0..<3 {
@@ -113,7 +113,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a cycle of exchanges doesn't route a message endlessly`(_ broker: ConformanceBroker) async throws {
+        func `A cycle of exchanges doesn't route a message endlessly`(_ broker: ConformanceBroker) async throws {
             let one = try await broker.exchange()
             let two = try await broker.exchange()
             let queue = try await broker.queue()
@@ -127,7 +127,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a binding between exchanges can be removed`(_ broker: ConformanceBroker) async throws {
+        func `A binding between exchanges can be removed`(_ broker: ConformanceBroker) async throws {
             let source = try await broker.exchange()
             let target = try await broker.exchange()
             let queue = try await broker.queue()
@@ -140,7 +140,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a deleted exchange no longer routes messages`(_ broker: ConformanceBroker) async throws {
+        func `A deleted exchange no longer routes messages`(_ broker: ConformanceBroker) async throws {
             let source = try await broker.exchange()
             let target = try await broker.exchange()
             let queue = try await broker.queue()
@@ -151,7 +151,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a queue and an exchange of the same name are separate targets`(_ broker: ConformanceBroker) async throws {
+        func `A queue and an exchange of the same name are separate targets`(_ broker: ConformanceBroker) async throws {
             let source = try await broker.exchange(.direct)
             let name = try await broker.exchange()
             try await broker.declare(QueueDeclaration(name))

@@ -5,7 +5,7 @@ extension Conformance {
     /// The default exchange and direct exchanges.
     @Suite struct DirectExchangeTests {
         @Test(arguments: ConformanceBroker.all)
-        func `the default exchange routes to each queue by its name`(_ broker: ConformanceBroker) async throws {
+        func `The default exchange routes to each queue by its name`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             try await broker.publish("a", to: Destination(exchange: "", routingKey: queue))
             let delivery = try await broker.get(queue)
@@ -14,13 +14,13 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `nothing can be bound to the default exchange`(_ broker: ConformanceBroker) async throws {
+        func `Nothing can be bound to the default exchange`(_ broker: ConformanceBroker) async throws {
             let queue = try await broker.queue()
             await expectRefusal(.invalidArgument) { try await broker.bind(queue, to: "", "key") }
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a direct exchange compares whole keys, case-sensitively`(_ broker: ConformanceBroker) async throws {
+        func `A direct exchange compares whole keys, case-sensitively`(_ broker: ConformanceBroker) async throws {
             let exchange = try await broker.exchange(.direct)
             let queue = try await broker.queue()
             try await broker.bind(queue, to: exchange, "a.b")
@@ -31,7 +31,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a direct exchange has no wildcards`(_ broker: ConformanceBroker) async throws {
+        func `A direct exchange has no wildcards`(_ broker: ConformanceBroker) async throws {
             let exchange = try await broker.exchange(.direct)
             let queue = try await broker.queue()
             try await broker.bind(queue, to: exchange, "*.#")
@@ -40,7 +40,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `queues bound by the same key get a copy each`(_ broker: ConformanceBroker) async throws {
+        func `Queues bound by the same key get a copy each`(_ broker: ConformanceBroker) async throws {
             let exchange = try await broker.exchange(.direct)
             let queues = [try await broker.queue(), try await broker.queue(.quorum)]
             for queue in queues { try await broker.bind(queue, to: exchange, "key") }
@@ -49,7 +49,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a queue bound by several keys gets messages with any of them`(_ broker: ConformanceBroker) async throws {
+        func `A queue bound by several keys gets messages with any of them`(_ broker: ConformanceBroker) async throws {
             let exchange = try await broker.exchange(.direct)
             let queue = try await broker.queue()
             for key in ["one", "two"] { try await broker.bind(queue, to: exchange, key) }
@@ -58,7 +58,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `an empty key is a key`(_ broker: ConformanceBroker) async throws {
+        func `An empty key is a key`(_ broker: ConformanceBroker) async throws {
             let exchange = try await broker.exchange(.direct)
             let queue = try await broker.queue()
             try await broker.bind(queue, to: exchange, "")
@@ -67,7 +67,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a fanout exchange ignores the key`(_ broker: ConformanceBroker) async throws {
+        func `A fanout exchange ignores the key`(_ broker: ConformanceBroker) async throws {
             let exchange = try await broker.exchange(.fanout)
             let queues = [try await broker.queue(), try await broker.queue()]
             try await broker.bind(queues[0], to: exchange, "one")
@@ -77,7 +77,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a delivery has the exchange and key of its publish`(_ broker: ConformanceBroker) async throws {
+        func `A delivery has the exchange and key of its publish`(_ broker: ConformanceBroker) async throws {
             let outer = try await broker.exchange(.topic)
             let inner = try await broker.exchange(.fanout)
             let queue = try await broker.queue()

@@ -77,7 +77,7 @@ extension Conformance {
         ]
 
         @Test(arguments: ConformanceBroker.all, matches)
-        func `headers match a binding's arguments`(_ broker: ConformanceBroker, _ match: Match) async throws {
+        func `Headers match a binding's arguments`(_ broker: ConformanceBroker, _ match: Match) async throws {
             let exchange = try await broker.exchange(.headers)
             let queue = try await broker.queue()
             try await broker.bind(queue, to: exchange, "", match.binding)
@@ -90,7 +90,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a headers exchange ignores the key`(_ broker: ConformanceBroker) async throws {
+        func `A headers exchange ignores the key`(_ broker: ConformanceBroker) async throws {
             let exchange = try await broker.exchange(.headers)
             let queue = try await broker.queue()
             try await broker.bind(queue, to: exchange, "one", ["a": 1])
@@ -99,7 +99,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all, ["all-with-x", "any-with-x"])
-        func `with x, headers that begin with x- are compared too`(
+        func `With x, headers that begin with x- are compared too`(
             _ broker: ConformanceBroker,
             _ match: String
         ) async throws {
@@ -111,7 +111,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `an unknown x-match is refused`(_ broker: ConformanceBroker) async throws {
+        func `An unknown x-match is refused`(_ broker: ConformanceBroker) async throws {
             let exchange = try await broker.exchange(.headers)
             let queue = try await broker.queue()
             await expectRefusal(.refused, 406, saying: "x-match", "some") {
@@ -120,7 +120,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `several matching bindings deliver one message`(_ broker: ConformanceBroker) async throws {
+        func `Several matching bindings deliver one message`(_ broker: ConformanceBroker) async throws {
             let exchange = try await broker.exchange(.headers)
             let queue = try await broker.queue()
             try await broker.bind(queue, to: exchange, "", ["a": 1])

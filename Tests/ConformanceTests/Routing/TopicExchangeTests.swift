@@ -45,7 +45,7 @@ extension Conformance {
         ]
 
         @Test(arguments: ConformanceBroker.all, patterns)
-        func `a pattern consists of words, stars and hashes`(
+        func `A pattern consists of words, stars and hashes`(
             _ broker: ConformanceBroker,
             _ pattern: Pattern
         ) async throws {
@@ -58,7 +58,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a pattern with a third hash is refused by late versions`(_ broker: ConformanceBroker) async throws {
+        func `A pattern with a third hash is refused by late versions`(_ broker: ConformanceBroker) async throws {
             let exchange = try await broker.exchange(.topic)
             let queue = try await broker.queue()
             if broker.features.maximumHashesInPattern == 2 {
@@ -72,7 +72,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `several matching patterns deliver one message`(_ broker: ConformanceBroker) async throws {
+        func `Several matching patterns deliver one message`(_ broker: ConformanceBroker) async throws {
             let exchange = try await broker.exchange(.topic)
             let queue = try await broker.queue()
             for pattern in ["#", "a.*", "*.b", "a.b", "a.#.b"] { try await broker.bind(queue, to: exchange, pattern) }
@@ -81,7 +81,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `removing a pattern keeps those that share its words`(_ broker: ConformanceBroker) async throws {
+        func `Removing a pattern keeps those that share its words`(_ broker: ConformanceBroker) async throws {
             let exchange = try await broker.exchange(.topic)
             let queue = try await broker.queue()
             for pattern in ["a.#", "a.#.b", "a.*"] { try await broker.bind(queue, to: exchange, pattern) }
@@ -93,7 +93,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `queues with different patterns get the messages that match`(_ broker: ConformanceBroker) async throws {
+        func `Queues with different patterns get the messages that match`(_ broker: ConformanceBroker) async throws {
             let exchange = try await broker.exchange(.topic)
             let europe = try await broker.queue()
             let orders = try await broker.queue()
@@ -105,7 +105,7 @@ extension Conformance {
         }
 
         @Test(arguments: ConformanceBroker.all)
-        func `a pattern of 28 digits and a name picks one branch of the ladder`(
+        func `A pattern of 28 digits and a name picks one branch of the ladder`(
             _ broker: ConformanceBroker
         ) async throws {
             let exchange = try await broker.exchange(.topic)

@@ -6,7 +6,7 @@ import Testing
     private let harness = BrokerHarness()
     private var broker: EmbeddedBroker { harness.broker }
 
-    @Test func `while an alarm is on, publishes fail at their deadlines with its reason, and consuming goes on`()
+    @Test func `While an alarm is on, publishes fail at their deadlines with its reason, and consuming goes on`()
         async throws
     {
         try await harness.declare("q")
@@ -20,7 +20,7 @@ import Testing
         try await harness.get(1, from: "q")[0].ack()
     }
 
-    @Test func `a waiting publish goes on when the last alarm ends`() async throws {
+    @Test func `A waiting publish goes on when the last alarm ends`() async throws {
         try await harness.declare("q")
         broker.setAlarm(.memory)
         broker.setAlarm(.disk)
@@ -32,7 +32,7 @@ import Testing
         #expect(harness.ready("q") == ["A"] && broker.health.publishing == .open)
     }
 
-    @Test func `a publish whose deadline has passed is not sent`() async throws {
+    @Test func `A publish whose deadline has passed is not sent`() async throws {
         try await harness.declare("q")
         let error = await amqpError { try await broker.publish(Message(body: []), to: .queue("q"), deadline: .now) }
         #expect(error?.code == .deadlineExceeded)

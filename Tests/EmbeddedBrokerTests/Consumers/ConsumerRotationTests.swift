@@ -12,7 +12,7 @@ import Testing
 
     private func settle(_ channel: ChannelID, _ rotation: inout ConsumerRotation) -> Bool { rotation.settled(channel) }
 
-    @Test func `consumers are served in turn while they have room`() {
+    @Test func `Consumers are served in turn while they have room`() {
         var rotation = ConsumerRotation()
         rotation.add(one, prefetch: 1, priority: 0)
         rotation.add(two, prefetch: 2, priority: 0)
@@ -21,7 +21,7 @@ import Testing
         #expect(take(1, &rotation) == [one])
     }
 
-    @Test func `the higher priority goes first while it has room`() {
+    @Test func `The higher priority goes first while it has room`() {
         var rotation = ConsumerRotation()
         rotation.add(one, prefetch: 0, priority: 0)
         rotation.add(two, prefetch: 2, priority: 5)
@@ -30,7 +30,7 @@ import Testing
         #expect(take(1, &rotation) == [two])
     }
 
-    @Test func `a single active consumer stays active until it is gone`() {
+    @Test func `A single active consumer stays active until it is gone`() {
         var rotation = ConsumerRotation(singleActive: true)
         rotation.add(one, prefetch: 1, priority: 0)
         rotation.add(two, prefetch: 1, priority: 9)
@@ -42,7 +42,7 @@ import Testing
         #expect(take(1, &rotation) == [two])
     }
 
-    @Test func `a higher priority takes over once the active consumer has settled everything`() {
+    @Test func `A higher priority takes over once the active consumer has settled everything`() {
         var rotation = ConsumerRotation(singleActive: true, prefersHigher: true)
         rotation.add(one, prefetch: 5, priority: 0)
         #expect(take(1, &rotation) == [one])

@@ -6,7 +6,7 @@ import Testing
     private let harness = BrokerHarness()
     private var broker: EmbeddedBroker { harness.broker }
 
-    @Test func `at most as many deliveries as the prefetch are unsettled, and settling lets more arrive`() async throws
+    @Test func `At most as many deliveries as the prefetch are unsettled, and settling lets more arrive`() async throws
     {
         try await harness.declare("q")
         try await harness.publish(all: ["A", "B", "C"], to: "q")
@@ -18,7 +18,7 @@ import Testing
         #expect(try await stream.nextBatch().map(\.message.text) == ["C"])
     }
 
-    @Test func `a cancelled consumer ends, and its deliveries can still be settled`() async throws {
+    @Test func `A cancelled consumer ends, and its deliveries can still be settled`() async throws {
         try await harness.declare("q")
         try await harness.publish(all: ["A", "B"], to: "q")
         let stream = try await broker.consume(queue: "q", prefetch: 1)
@@ -30,14 +30,14 @@ import Testing
         #expect(broker.unsettledCount(of: "q") == 0 && harness.ready("q") == ["B"])
     }
 
-    @Test func `deleting the queue cancels its consumers`() async throws {
+    @Test func `Deleting the queue cancels its consumers`() async throws {
         try await harness.declare("q")
         let stream = try await broker.consume(queue: "q", prefetch: 1)
         try await broker.deleteQueue("q")
         #expect(await amqpError { _ = try await stream.nextBatch() }?.code == .consumerCancelled)
     }
 
-    @Test func `an auto-delete queue is deleted with its last consumer`() async throws {
+    @Test func `An auto-delete queue is deleted with its last consumer`() async throws {
         try await broker.declare(QueueDeclaration("q", isAutoDelete: true))
         let one = try await broker.consume(queue: "q", prefetch: 1)
         let two = try await broker.consume(queue: "q", prefetch: 1)
@@ -47,7 +47,7 @@ import Testing
         #expect(broker.queueNames.isEmpty)
     }
 
-    @Test func `after lost connections streams go on, and unsettled messages are redelivered`() async throws {
+    @Test func `After lost connections streams go on, and unsettled messages are redelivered`() async throws {
         try await harness.declare("q")
         let name = try await broker.declare(QueueDeclaration("mine", isExclusive: true)).name
         try await harness.publish("gone", to: name)
@@ -65,7 +65,7 @@ import Testing
         #expect(broker.queueNames == ["mine", "q"] && harness.ready("mine").isEmpty)
     }
 
-    @Test func `a lost connection leaves the others alone`() async throws {
+    @Test func `A lost connection leaves the others alone`() async throws {
         try await harness.declare("q")
         try await harness.publish(all: ["A", "B"], to: "q")
         let other = broker.connect()
@@ -76,7 +76,7 @@ import Testing
         #expect(harness.ready("q") == ["B"])
     }
 
-    @Test func `a delivery beyond the consumer timeout ends the channel or, since 4.3, the consumer`() async throws {
+    @Test func `A delivery beyond the consumer timeout ends the channel or, since 4.3, the consumer`() async throws {
         for (version, code) in [
             (BrokerVersion(4, 0), AMQPError.Code.channelClosed), (BrokerVersion(4, 3), .consumerCancelled),
         ] {
@@ -93,7 +93,7 @@ import Testing
         }
     }
 
-    @Test func `readers of a stream start where they like, and remove nothing`() async throws {
+    @Test func `Readers of a stream start where they like, and remove nothing`() async throws {
         try await harness.declare("log", .stream)
         try await harness.publish(all: ["A", "B", "C"], to: "log")
         func read(_ offset: FieldValue) async throws -> [String] {

@@ -12,20 +12,20 @@ import Testing
         ("#.*", "a", true), ("#.*", "", false), ("*.#", "a", true), ("*.*", "a..", false), ("a.*.b", "a..b", true),
         ("#.#", "", true), ("", "", true), ("", "a", false), ("#.a.*", "a.a", true),
     ])
-    func `a pattern matches the right keys`(pattern: String, key: String, isTaken: Bool) {
+    func `A pattern matches the right keys`(pattern: String, key: String, isTaken: Bool) {
         #expect(TopicPattern(pattern).matches(TopicPattern.words(of: key)) == isTaken)
     }
 }
 
 @Suite struct HeadersPatternTests {
-    @Test func `all requires each header, except names that begin with x-`() {
+    @Test func `All requires each header, except names that begin with x-`() {
         let pattern = HeadersPattern(["x-match": "all", "kind": "letter", "size": 3, "x-trace": 1])
         #expect(pattern.matches(["kind": "letter", "size": .int64(3), "more": 1]))
         #expect(!pattern.matches(["kind": "letter"]))
         #expect(!pattern.matches(nil))
     }
 
-    @Test func `any requires one header, and matches nothing without any`() {
+    @Test func `Any requires one header, and matches nothing without any`() {
         let pattern = HeadersPattern(["x-match": "any", "kind": "letter", "size": 3])
         #expect(pattern.matches(["size": 3]))
         #expect(!pattern.matches(["size": 4, "kind": "parcel"]))
@@ -33,12 +33,12 @@ import Testing
         #expect(HeadersPattern([:]).matches(nil))
     }
 
-    @Test func `with x, names that begin with x- count too`() {
+    @Test func `With x, names that begin with x- count too`() {
         #expect(!HeadersPattern(["x-match": "all-with-x", "x-trace": 1]).matches(["x-trace": 2]))
         #expect(HeadersPattern(["x-match": "any-with-x", "x-trace": 1]).matches(["x-trace": 1]))
     }
 
-    @Test func `a void value only requires the header to be present`() {
+    @Test func `A void value only requires the header to be present`() {
         let pattern = HeadersPattern(["kind": .void])
         #expect(pattern.matches(["kind": "anything"]))
         #expect(!pattern.matches(["size": 1]))

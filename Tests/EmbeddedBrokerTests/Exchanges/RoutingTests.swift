@@ -16,7 +16,7 @@ import Testing
         try await broker.publish(message, to: Destination(exchange: exchange, routingKey: key), mandatory: false)
     }
 
-    @Test func `direct, topic and fanout exchanges route by their bindings`() async throws {
+    @Test func `Direct, topic and fanout exchanges route by their bindings`() async throws {
         try await queues("one", "two")
         for (name, kind) in [("d", ExchangeKind.direct), ("t", .topic), ("f", .fanout)] {
             try await broker.declare(ExchangeDeclaration(name, kind: kind))
@@ -31,7 +31,7 @@ import Testing
         #expect(harness.ready("one") == ["a.c", "any"] && harness.ready("two") == ["a.b", "any"])
     }
 
-    @Test func `a queue with several matching bindings gets a message once`() async throws {
+    @Test func `A queue with several matching bindings gets a message once`() async throws {
         try await queues("one")
         try await broker.declare(ExchangeDeclaration("t", kind: .topic))
         try await broker.declare(ExchangeDeclaration("f", kind: .fanout))
@@ -43,7 +43,7 @@ import Testing
         #expect(harness.ready("one") == ["a.b"])
     }
 
-    @Test func `an alternate exchange gets only messages that its exchange can't route`() async throws {
+    @Test func `An alternate exchange gets only messages that its exchange can't route`() async throws {
         try await queues("known", "unknown")
         try await broker.declare(ExchangeDeclaration("other", kind: .fanout))
         try await broker.bind(Binding(from: "other", to: .queue("unknown"), routingKey: ""))
@@ -63,7 +63,7 @@ import Testing
         }
     }
 
-    @Test func `a removed binding, or a queue declared again, takes effect at once`() async throws {
+    @Test func `A removed binding, or a queue declared again, takes effect at once`() async throws {
         try await queues("one")
         let binding = Binding(from: "amq.topic", to: .queue("one"), routingKey: "k")
         try await broker.bind(binding)
@@ -79,7 +79,7 @@ import Testing
         #expect(harness.ready("one") == ["one"])
     }
 
-    @Test func `an auto-delete exchange is deleted with its last binding, and so are bindings to it`() async throws {
+    @Test func `An auto-delete exchange is deleted with its last binding, and so are bindings to it`() async throws {
         try await queues("one")
         try await broker.declare(ExchangeDeclaration("outer", kind: .fanout, isAutoDelete: true))
         try await broker.declare(ExchangeDeclaration("inner", kind: .fanout, isAutoDelete: true))
@@ -90,7 +90,7 @@ import Testing
         #expect(try await !broker.exchangeExists("outer"))
     }
 
-    @Test func `publishing to an internal exchange is refused, and a missing exchange is not found`() async throws {
+    @Test func `Publishing to an internal exchange is refused, and a missing exchange is not found`() async throws {
         try await broker.declare(ExchangeDeclaration("inside", kind: .fanout, isInternal: true))
         #expect(await amqpError { try await publish("k", to: "inside") }?.code == .accessRefused)
         #expect(await amqpError { try await publish("k", to: "nowhere") }?.code == .notFound)

@@ -37,7 +37,7 @@ private final class MemoryJournal: BrokerJournal {
         try await broker.publish(message, to: .queue(queue))
     }
 
-    @Test func `durable declarations and persistent messages are restored, in order`() async throws {
+    @Test func `Durable declarations and persistent messages are restored, in order`() async throws {
         let first = broker()
         try await first.declare(ExchangeDeclaration("letters", kind: .topic))
         try await first.declare(ExchangeDeclaration("fleeting", kind: .topic, isDurable: false))
@@ -56,7 +56,7 @@ private final class MemoryJournal: BrokerJournal {
         #expect(second.readyMessages(in: "q").map(\.text) == ["B", "C", "D"])
     }
 
-    @Test func `messages that expire without a broker are dead-lettered once, and delivery counts stay`() async throws {
+    @Test func `Messages that expire without a broker are dead-lettered once, and delivery counts stay`() async throws {
         let first = broker()
         try await first.declare(QueueDeclaration("dead", arguments: QueueArguments(.quorum)))
         let arguments = QueueArguments(.quorum) {
@@ -75,7 +75,7 @@ private final class MemoryJournal: BrokerJournal {
         #expect(third.readyMessages(in: "q").isEmpty)
     }
 
-    @Test func `messages unsettled at the end are requeued as from a lost channel, requeued ones only once`()
+    @Test func `Messages unsettled at the end are requeued as from a lost channel, requeued ones only once`()
         async throws
     {
         let first = broker()

@@ -19,7 +19,7 @@ import Testing
         }
     }
 
-    @Test func `an expired message records where, why and when it died, and loses its expiration`() async throws {
+    @Test func `An expired message records where, why and when it died, and loses its expiration`() async throws {
         try await harness.declare("dead")
         try await declare("q", to: "dead")
         try await harness.publish("A", to: "q") {
@@ -45,7 +45,7 @@ import Testing
         )
     }
 
-    @Test func `the shorter of the queue's and the message's time to live counts, at the queue's head`()
+    @Test func `The shorter of the queue's and the message's time to live counts, at the queue's head`()
         async throws
     {
         try await harness.declare("q") { $0.messageTTL = .seconds(10) }
@@ -57,7 +57,7 @@ import Testing
         #expect(harness.ready("q").isEmpty)
     }
 
-    @Test func `another death in the same queue for the same reason is counted, and comes first`() async throws {
+    @Test func `Another death in the same queue for the same reason is counted, and comes first`() async throws {
         try await declare("la", to: "lb")
         try await declare("lb", to: "la") { $0.messageTTL = .seconds(1) }
         try await harness.publish("A", to: "la")
@@ -70,7 +70,7 @@ import Testing
         #expect(deaths.map { $0.tableValue?["count"]?.integerValue } == [2, 2])
     }
 
-    @Test func `a message that would cycle without a rejection is dropped`() async throws {
+    @Test func `A message that would cycle without a rejection is dropped`() async throws {
         try await declare("ca", to: "cb") { $0.messageTTL = .seconds(1) }
         try await declare("cb", to: "ca") { $0.messageTTL = .seconds(1) }
         try await harness.publish("A", to: "ca")
@@ -80,7 +80,7 @@ import Testing
         #expect(harness.ready("ca").isEmpty && harness.ready("cb").isEmpty)
     }
 
-    @Test func `death records from a publisher count only before 4.0`() async throws {
+    @Test func `Death records from a publisher count only before 4.0`() async throws {
         for (version, count) in [(BrokerVersion(3, 10), 2), (BrokerVersion(4, 0), 1)] {
             let harness = BrokerHarness(version)
             try await harness.declare("dead")
@@ -94,7 +94,7 @@ import Testing
         }
     }
 
-    @Test func `with at-least-once, a dead letter is kept until a queue accepts it`() async throws {
+    @Test func `With at-least-once, a dead letter is kept until a queue accepts it`() async throws {
         try await declare("q", to: "dead", .quorum) {
             $0.deadLetterStrategy = .atLeastOnce
             $0.overflow = .rejectPublish
@@ -107,7 +107,7 @@ import Testing
         #expect(harness.ready("dead") == ["A"])
     }
 
-    @Test func `since 4.3 a dead letter keeps its delivery count`() async throws {
+    @Test func `Since 4.3 a dead letter keeps its delivery count`() async throws {
         for (version, counts) in [(BrokerVersion(4, 0), nil), (BrokerVersion(4, 3), 2 as Int64)] {
             let harness = BrokerHarness(version)
             try await harness.declare("dead", .quorum)
@@ -121,7 +121,7 @@ import Testing
         }
     }
 
-    @Test func `a message in several queues is dead-lettered by each`() async throws {
+    @Test func `A message in several queues is dead-lettered by each`() async throws {
         try await harness.declare("dead")
         for name in ["one", "two"] {
             try await harness.declare(name) {

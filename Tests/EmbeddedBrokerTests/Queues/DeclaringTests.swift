@@ -12,7 +12,7 @@ import Testing
         return await amqpError { try await broker.declare(declaration) }
     }
 
-    @Test func `a mismatch is reported in RabbitMQ's words, and parsed`() async throws {
+    @Test func `A mismatch is reported in RabbitMQ's words, and parsed`() async throws {
         try await harness.declare("q") { $0.messageTTL = .seconds(1) }
         let error = await refusal("q", ["x-queue-type": "classic", "x-message-ttl": 2_000])
         #expect(error?.code == .declarationMismatch)
@@ -25,7 +25,7 @@ import Testing
         #expect(none?.reply?.text.hasSuffix("received none but current is the value '1000' of type 'long'") == true)
     }
 
-    @Test func `integers of different widths are equivalent, and unknown arguments don't matter`() async throws {
+    @Test func `Integers of different widths are equivalent, and unknown arguments don't matter`() async throws {
         try await harness.declare("q") { $0.maxLength = 5 }
         var declaration = QueueDeclaration("q")
         declaration.arguments.other = ["x-max-length": .int16(5), "x-unknown": true]
@@ -41,7 +41,7 @@ import Testing
         ("x-queue-type", "pile", "\"unsupported queue type 'pile'\""),
         ("x-delivery-limit", .int64(5), " of queue type rabbit_classic_queue"),
     ])
-    func `an invalid argument is refused with the reason`(name: String, value: FieldValue, why: String) async {
+    func `An invalid argument is refused with the reason`(name: String, value: FieldValue, why: String) async {
         let error = await refusal("q", [name: value])
         #expect(error?.code == .refused)
         #expect(error?.reply?.code == 406)
@@ -49,7 +49,7 @@ import Testing
         #expect(error?.reply?.text.hasSuffix(why) == true)
     }
 
-    @Test func `reserved names and predeclared exchanges are protected`() async throws {
+    @Test func `Reserved names and predeclared exchanges are protected`() async throws {
         #expect(await amqpError { try await broker.declare(QueueDeclaration("amq.q")) }?.code == .accessRefused)
         let exchange = ExchangeDeclaration("amq.new", kind: .direct)
         #expect(await amqpError { try await broker.declare(exchange) }?.code == .accessRefused)
@@ -58,7 +58,7 @@ import Testing
         try await broker.declare(ExchangeDeclaration("amq.direct", kind: .direct))
     }
 
-    @Test func `a missing queue is not found, and deleting it is not an error`() async throws {
+    @Test func `A missing queue is not found, and deleting it is not an error`() async throws {
         #expect(await amqpError { _ = try await broker.status(ofQueue: "q") }?.code == .notFound)
         let binding = Binding(from: "amq.topic", to: .queue("q"), routingKey: "k")
         #expect(await amqpError { try await broker.bind(binding) }?.code == .notFound)
@@ -68,14 +68,14 @@ import Testing
         #expect(try await !broker.exchangeExists("nowhere"))
     }
 
-    @Test func `a queue without a name gets one, and counts its messages`() async throws {
+    @Test func `A queue without a name gets one, and counts its messages`() async throws {
         let name = try await broker.declare(QueueDeclaration("", isExclusive: true)).name
         #expect(name.hasPrefix("amq.gen-"))
         try await harness.publish(all: ["A", "B"], to: name)
         #expect(try await broker.purgeQueue(name) == 2)
     }
 
-    @Test func `an exclusive queue belongs to its connection, and is deleted with it`() async throws {
+    @Test func `An exclusive queue belongs to its connection, and is deleted with it`() async throws {
         let owner = broker.connect()
         try await owner.declare(QueueDeclaration("mine", isExclusive: true))
         #expect(await amqpError { _ = try await broker.status(ofQueue: "mine") }?.code == .resourceLocked)
@@ -84,7 +84,7 @@ import Testing
         #expect(broker.queueNames.isEmpty)
     }
 
-    @Test func `an unused queue expires, and each use extends its life`() async throws {
+    @Test func `An unused queue expires, and each use extends its life`() async throws {
         try await harness.declare("q") { $0.expires = .seconds(10) }
         harness.clock.advance(by: .seconds(9))
         _ = try await broker.get(queue: "q")
@@ -97,7 +97,7 @@ import Testing
         #expect(broker.queueNames.isEmpty)
     }
 
-    @Test func `a quorum queue must be durable, whatever the client lets through`() async {
+    @Test func `A quorum queue must be durable, whatever the client lets through`() async {
         var declaration = QueueDeclaration("q", isDurable: false)
         declaration.arguments.other = ["x-queue-type": "quorum"]
         let error = await amqpError { try await broker.declare(declaration) }

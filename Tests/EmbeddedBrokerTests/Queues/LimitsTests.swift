@@ -57,7 +57,7 @@ import Testing
         #expect(harness.ready("q") == ["A"] && harness.ready("dead") == ["B"])
     }
 
-    @Test func `a limit in bytes counts the bodies of ready messages`() async throws {
+    @Test func `A limit in bytes counts the bodies of ready messages`() async throws {
         try await harness.declare("q") { $0.maxLengthBytes = 10 }
         try await harness.publish(all: ["12345", "67890", "X"], to: "q")
         #expect(harness.ready("q") == ["67890", "X"])
@@ -65,7 +65,7 @@ import Testing
         #expect(harness.ready("q") == ["Y"])
     }
 
-    @Test func `a message beyond the broker's limit is too large`() async throws {
+    @Test func `A message beyond the broker's limit is too large`() async throws {
         let old = BrokerHarness(BrokerVersion(3, 10))
         try await old.declare("q")
         let error = await amqpError {

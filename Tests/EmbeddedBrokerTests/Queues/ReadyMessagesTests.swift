@@ -20,7 +20,7 @@ import Testing
         return positions
     }
 
-    @Test func `a requeued message returns to its original place`() {
+    @Test func `A requeued message returns to its original place`() {
         var ready = ReadyMessages()
         for position in [2, 4, 6] as [UInt64] { ready.append(message(position)) }
         for position in [5, 1, 3, 7] as [UInt64] { ready.insert(message(position)) }
@@ -28,7 +28,7 @@ import Testing
         #expect(positions(ready) == [1, 2, 3, 4, 5, 6, 7])
     }
 
-    @Test func `requeued messages go first, in the order of their requeueing`() {
+    @Test func `Requeued messages go first, in the order of their requeueing`() {
         var ready = ReadyMessages()
         ready.append(message(4))
         for position in [3, 1, 2] as [UInt64] { ready.appendRequeued(message(position)) }
@@ -36,7 +36,7 @@ import Testing
         #expect(positions(ready) == [3, 1, 2, 4])
     }
 
-    @Test func `strict priorities let the higher go first, and two classes share two to one`() {
+    @Test func `Strict priorities let the higher go first, and two classes share two to one`() {
         var strict = ReadyMessages(.strict(levels: 3))
         var shared = ReadyMessages(.twoToOne)
         for position in 1...6 as ClosedRange<UInt64> {
@@ -47,7 +47,7 @@ import Testing
         #expect(positions(shared) == [1, 2, 5, 3, 4, 6])
     }
 
-    @Test func `a message is removed by its position`() {
+    @Test func `A message is removed by its position`() {
         var ready = ReadyMessages(.strict(levels: 2))
         for position in 1...4 as ClosedRange<UInt64> { ready.append(message(position, level: Int(position) % 2)) }
         ready.remove(position: 3)

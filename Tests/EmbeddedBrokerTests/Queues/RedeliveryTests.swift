@@ -13,14 +13,14 @@ import Testing
     }
 
     @Test(arguments: [BrokerVersion(3, 10), BrokerVersion(4, 0), BrokerVersion(4, 3)])
-    func `a classic queue requeues messages at their original places`(version: BrokerVersion) async throws {
+    func `A classic queue requeues messages at their original places`(version: BrokerVersion) async throws {
         let harness = BrokerHarness(version)
         try await harness.declare("q")
         #expect(try await returned(harness) { $0.nack(requeue: true) } == ["A", "B", "C", "E"])
     }
 
     @Test(arguments: [(BrokerVersion(3, 10), "ECAB"), (BrokerVersion(4, 0), "CABE"), (BrokerVersion(4, 3), "CABE")])
-    func `a quorum queue requeues messages depending on the version`(
+    func `A quorum queue requeues messages depending on the version`(
         version: BrokerVersion,
         order: String
     )
@@ -31,7 +31,7 @@ import Testing
         #expect(try await returned(harness) { $0.reject(requeue: true) }.joined() == order)
     }
 
-    @Test func `messages of a lost channel are requeued at the front, marked as redelivered`() async throws {
+    @Test func `Messages of a lost channel are requeued at the front, marked as redelivered`() async throws {
         let harness = BrokerHarness(BrokerVersion(3, 10))
         try await harness.declare("q", .quorum)
         try await harness.publish(all: ["A", "B", "C"], to: "q")
@@ -47,7 +47,7 @@ import Testing
         #expect(again.map { $0.message.properties.headers?["x-delivery-count"]?.integerValue } == [1, 1, 0])
     }
 
-    @Test func `beyond its delivery limit a message is dead-lettered, as the version counts`() async throws {
+    @Test func `Beyond its delivery limit a message is dead-lettered, as the version counts`() async throws {
         for (version, counted) in [(BrokerVersion(3, 10), true), (BrokerVersion(4, 3), false)] {
             let harness = BrokerHarness(version)
             try await harness.declare("dead")
@@ -66,7 +66,7 @@ import Testing
         }
     }
 
-    @Test func `settling twice, or after the connection's end, does nothing`() async throws {
+    @Test func `Settling twice, or after the connection's end, does nothing`() async throws {
         let harness = BrokerHarness()
         try await harness.declare("q")
         try await harness.publish(all: ["A", "B"], to: "q")

@@ -6,7 +6,7 @@ import Testing
 @Suite(.timeLimit(.minutes(1))) struct VirtualClockTests {
     private let clock = VirtualClock()
 
-    @Test func `sleeping tasks wake at their times, in order`() async throws {
+    @Test func `Sleeping tasks wake at their times, in order`() async throws {
         let clock = clock
         let woken = Journal<Int>()
         try await withThrowingTaskGroup(of: Void.self) { group in
@@ -28,7 +28,7 @@ import Testing
         }
     }
 
-    @Test func `a cancelled sleeping task leaves no event behind`() async {
+    @Test func `A cancelled sleeping task leaves no event behind`() async {
         let clock = clock
         let sleeper = Task { try await clock.sleep(for: .seconds(5)) }
         await clock.untilAsleep(1)
@@ -37,7 +37,7 @@ import Testing
         #expect(clock.nextEvent == nil && clock.sleeperCount == 0)
     }
 
-    @Test func `a message passes a chain of delays in one step, each at its time`() async throws {
+    @Test func `A message passes a chain of delays in one step, each at its time`() async throws {
         let harness = BrokerHarness()
         try await harness.declare("end")
         for level in 1...20 {

@@ -14,13 +14,13 @@ struct ClientConnectingTests {
 
     private func brokerURL() throws -> BrokerURL { try BrokerURL(try #require(TestBroker.url)) }
 
-    @Test func `the broker's product and version are known`() async throws {
+    @Test func `The broker's product and version are known`() async throws {
         let broker = try await withClient { try await $0.broker() }
         #expect(broker.product == "RabbitMQ")
         #expect(broker.version >= BrokerVersion(3, 10))
     }
 
-    @Test func `a port where nothing listens is named in the error`() async throws {
+    @Test func `A port where nothing listens is named in the error`() async throws {
         let error = try await connectError("amqp://127.0.0.1:1")
         #expect(error.code == .connectionFailed)
         #expect(error.message.contains("127.0.0.1:1"))
@@ -28,13 +28,13 @@ struct ClientConnectingTests {
         #expect(error.outcomeIsKnown)
     }
 
-    @Test func `a host name that does not exist is named in the error`() async throws {
+    @Test func `A host name that does not exist is named in the error`() async throws {
         let error = try await connectError("amqp://no-such-host.invalid")
         #expect(error.code == .connectionFailed)
         #expect(error.message.contains("'no-such-host.invalid'"))
     }
 
-    @Test func `a wrong password is told as such, without the password`() async throws {
+    @Test func `A wrong password is told as such, without the password`() async throws {
         let endpoint = try brokerURL().endpoint
         let error = try await connectError("amqp://guest:wr0ng-secret@\(endpoint)")
         #expect(error.code == .authenticationFailed)
@@ -43,19 +43,19 @@ struct ClientConnectingTests {
         #expect(!error.isRetriable)
     }
 
-    @Test func `an unknown virtual host is named in the error`() async throws {
+    @Test func `An unknown virtual host is named in the error`() async throws {
         let endpoint = try brokerURL().endpoint
         let error = try await connectError("amqp://guest:guest@\(endpoint)/nowhere")
         #expect(error.code == .virtualHostRefused)
         #expect(error.message.contains("'nowhere'"))
     }
 
-    @Test func `a malformed URL is told at the first use`() async throws {
+    @Test func `A malformed URL is told at the first use`() async throws {
         let error = try await connectError("rabbit@localhost")
         #expect(error.code == .invalidURL)
     }
 
-    @Test func `a refused client may try again with a new connection`() async throws {
+    @Test func `A refused client may try again with a new connection`() async throws {
         try await withClient(url: "amqp://127.0.0.1:1") { client in
             for _ in 0..<3 {
                 let error = try await amqpError { _ = try await client.broker() }
@@ -64,7 +64,7 @@ struct ClientConnectingTests {
         }
     }
 
-    @Test func `a closed client connects again when it is used`() async throws {
+    @Test func `A closed client connects again when it is used`() async throws {
         try await withQueue { client, queue in
             await client.close()
             try await client.publish(Message(body: [1]), to: .queue(queue))
@@ -80,13 +80,13 @@ struct ClientConnectingOverTLSTests {
         return authorityFile.map { "\(url)?cacertfile=\($0)" } ?? url
     }
 
-    @Test func `a broker with a certificate of a trusted CA is used over TLS`() async throws {
+    @Test func `A broker with a certificate of a trusted CA is used over TLS`() async throws {
         let url = try tlsURL(TestBroker.authorityFile)
         let broker = try await withClient(url: url) { try await $0.broker() }
         #expect(broker.product == "RabbitMQ")
     }
 
-    @Test func `a message of several records goes through TLS unharmed`() async throws {
+    @Test func `A message of several records goes through TLS unharmed`() async throws {
         let body = (0..<1_000_000).map { UInt8(truncatingIfNeeded: $0 &* 31) }
         try await withQueue { plain, queue in
             let url = try tlsURL(TestBroker.authorityFile)
@@ -99,7 +99,7 @@ struct ClientConnectingOverTLSTests {
         }
     }
 
-    @Test func `a certificate of an unknown CA is refused`() async throws {
+    @Test func `A certificate of an unknown CA is refused`() async throws {
         let url = try tlsURL(nil)
         let error = try await withClient(url: url) { client in try await amqpError { _ = try await client.broker() } }
         #expect(error.code == .tlsFailed)
@@ -116,7 +116,7 @@ struct ClientConnectingOverTLSTests {
         #expect(error.message.contains("amqp://"))
     }
 
-    @Test func `plain spoken to the TLS port is told as such`() async throws {
+    @Test func `Plain spoken to the TLS port is told as such`() async throws {
         let endpoint = try BrokerURL(try #require(TestBroker.tlsURL)).endpoint
         let error = try await withClient(url: "amqp://\(endpoint)") { client in
             try await amqpError { _ = try await client.broker() }
@@ -125,7 +125,7 @@ struct ClientConnectingOverTLSTests {
         #expect(error.message.contains("amqps://"))
     }
 
-    @Test func `a CA file that can not be read is named in the error`() async throws {
+    @Test func `A CA file that can not be read is named in the error`() async throws {
         let error = try await withClient(url: try tlsURL("/no/such/ca.pem")) { client in
             try await amqpError { _ = try await client.broker() }
         }

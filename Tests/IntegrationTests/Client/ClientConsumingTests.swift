@@ -15,7 +15,7 @@ struct ClientConsumingTests {
         try await until { try await client.status(ofQueue: queue).messageCount == count }
     }
 
-    @Test func `no more deliveries than the prefetch are unsettled`() async throws {
+    @Test func `No more deliveries than the prefetch are unsettled`() async throws {
         try await withQueue { client, queue in
             try await publish(5, to: queue, client)
             let deliveries = try await client.consume(queue: queue, prefetch: 2)
@@ -31,7 +31,7 @@ struct ClientConsumingTests {
         }
     }
 
-    @Test func `a delivery that is given back comes again, marked as redelivered`() async throws {
+    @Test func `A delivery that is given back comes again, marked as redelivered`() async throws {
         try await withQueue { client, queue in
             try await publish(1, to: queue, client)
             let deliveries = try await client.consume(queue: queue, prefetch: 1)
@@ -50,7 +50,7 @@ struct ClientConsumingTests {
         }
     }
 
-    @Test func `a rejected delivery goes to the dead-letter exchange`() async throws {
+    @Test func `A rejected delivery goes to the dead-letter exchange`() async throws {
         try await withQueue { client, dead in
             let arguments = QueueArguments(.classic) { arguments in
                 arguments.deadLetterExchange = ""
@@ -68,7 +68,7 @@ struct ClientConsumingTests {
         }
     }
 
-    @Test func `a cancelled consumer's stream ends, and what came can still be settled`() async throws {
+    @Test func `A cancelled consumer's stream ends, and what came can still be settled`() async throws {
         try await withQueue { client, queue in
             try await publish(3, to: queue, client)
             let deliveries = try await client.consume(queue: queue, prefetch: 10)
@@ -84,7 +84,7 @@ struct ClientConsumingTests {
         }
     }
 
-    @Test func `a queue deleted under its consumer ends the stream with an error that names the queue`() async throws {
+    @Test func `A queue deleted under its consumer ends the stream with an error that names the queue`() async throws {
         try await withQueue { client, queue in
             try await publish(1, to: queue, client)
             let deliveries = try await client.consume(queue: queue, prefetch: 10)
@@ -100,7 +100,7 @@ struct ClientConsumingTests {
         }
     }
 
-    @Test func `consuming a queue that does not exist is an error that names it`() async throws {
+    @Test func `Consuming a queue that does not exist is an error that names it`() async throws {
         try await withClient { client in
             let error = try await amqpError { _ = try await client.consume(queue: "test-nowhere", prefetch: 1) }
             #expect(error.code == .notFound)
@@ -108,7 +108,7 @@ struct ClientConsumingTests {
         }
     }
 
-    @Test func `a stream and a client may be closed by several tasks at once`() async throws {
+    @Test func `A stream and a client may be closed by several tasks at once`() async throws {
         try await withQueue { client, queue in
             let deliveries = try await client.consume(queue: queue, prefetch: 1)
             await withDiscardingTaskGroup { group in
@@ -124,14 +124,14 @@ struct ClientConsumingTests {
         }
     }
 
-    @Test func `getting from an empty queue gives nothing`() async throws {
+    @Test func `Getting from an empty queue gives nothing`() async throws {
         try await withQueue { client, queue in
             let delivery = try await client.get(queue: queue)
             #expect(delivery?.tag == nil)
         }
     }
 
-    @Test func `a reader whose task is cancelled stops reading`() async throws {
+    @Test func `A reader whose task is cancelled stops reading`() async throws {
         try await withQueue { client, queue in
             let deliveries = try await client.consume(queue: queue, prefetch: 1)
             let reading = Task {
@@ -143,7 +143,7 @@ struct ClientConsumingTests {
         }
     }
 
-    @Test func `one hundred consumers share one connection`() async throws {
+    @Test func `One hundred consumers share one connection`() async throws {
         try await withQueue { client, queue in
             let consumers = try await withThrowingTaskGroup(of: DeliveryStream.self) { group in
                 for _ in 0..<100 { group.addTask { try await client.consume(queue: queue, prefetch: 1) } }

@@ -5,7 +5,7 @@ import Testing
 
 @Suite(.needsBroker, .timeLimit(.minutes(1)))
 struct ClientDeclaringTests {
-    @Test func `a queue that exists with other arguments is told with what differs`() async throws {
+    @Test func `A queue that exists with other arguments is told with what differs`() async throws {
         let arguments = QueueArguments(.classic) { $0.messageTTL = .seconds(1) }
         try await withQueue(arguments) { client, queue in
             var other = arguments
@@ -20,7 +20,7 @@ struct ClientDeclaringTests {
         }
     }
 
-    @Test func `an exchange that exists with another kind is told with what differs`() async throws {
+    @Test func `An exchange that exists with another kind is told with what differs`() async throws {
         try await withClient { client in
             let name = TestBroker.uniqueName("exchange")
             try await client.declare(ExchangeDeclaration(name, kind: .direct))
@@ -33,7 +33,7 @@ struct ClientDeclaringTests {
         }
     }
 
-    @Test func `a queue is declared twice alike without an error`() async throws {
+    @Test func `A queue is declared twice alike without an error`() async throws {
         let arguments = QueueArguments(.quorum) { arguments in
             arguments.deadLetterExchange = "amq.direct"
             arguments.deadLetterStrategy = .atLeastOnce
@@ -47,7 +47,7 @@ struct ClientDeclaringTests {
         }
     }
 
-    @Test func `looking at a queue or an exchange that does not exist finds nothing`() async throws {
+    @Test func `Looking at a queue or an exchange that does not exist finds nothing`() async throws {
         try await withClient { client in
             let error = try await amqpError { _ = try await client.status(ofQueue: "test-nowhere") }
             #expect(error.code == .notFound)
@@ -57,7 +57,7 @@ struct ClientDeclaringTests {
         }
     }
 
-    @Test func `bindings route from exchange to exchange to queue, until they are removed`() async throws {
+    @Test func `Bindings route from exchange to exchange to queue, until they are removed`() async throws {
         try await withQueue { client, queue in
             let outer = TestBroker.uniqueName("outer")
             let inner = TestBroker.uniqueName("inner")
@@ -79,7 +79,7 @@ struct ClientDeclaringTests {
         }
     }
 
-    @Test func `a binding to a queue that does not exist is an error that names it`() async throws {
+    @Test func `A binding to a queue that does not exist is an error that names it`() async throws {
         try await withClient { client in
             let error = try await amqpError {
                 try await client.bind(Binding(from: "amq.topic", to: .queue("test-nowhere"), routingKey: "x"))
@@ -89,7 +89,7 @@ struct ClientDeclaringTests {
         }
     }
 
-    @Test func `another connection's exclusive queue is locked`() async throws {
+    @Test func `Another connection's exclusive queue is locked`() async throws {
         try await withClient { owner in
             let name = TestBroker.uniqueName("mine")
             try await owner.declare(QueueDeclaration(name, isDurable: false, isExclusive: true))
@@ -101,7 +101,7 @@ struct ClientDeclaringTests {
         }
     }
 
-    @Test func `a name that is too long is refused before anything is sent`() async throws {
+    @Test func `A name that is too long is refused before anything is sent`() async throws {
         try await withClient { client in
             let name = String(repeating: "x", count: 256)
             let error = try await amqpError { _ = try await client.declare(QueueDeclaration(name)) }

@@ -4,7 +4,7 @@ import Testing
 
 @Suite(.needsBroker, .timeLimit(.minutes(2)))
 struct ClientPublishingTests {
-    @Test func `each publish of thousands at once is confirmed, and each arrives`() async throws {
+    @Test func `Each publish of thousands at once is confirmed, and each arrives`() async throws {
         try await withQueue(QueueArguments(.quorum)) { client, queue in
             try await withThrowingDiscardingTaskGroup { group in
                 for number in 0..<2000 {
@@ -25,7 +25,7 @@ struct ClientPublishingTests {
         }
     }
 
-    @Test func `a message keeps every property and every type of header`() async throws {
+    @Test func `A message keeps every property and every type of header`() async throws {
         var properties = BasicProperties()
         properties.contentType = "application/json"
         properties.contentEncoding = "utf-8"
@@ -57,7 +57,7 @@ struct ClientPublishingTests {
         }
     }
 
-    @Test func `a body of 16 MiB arrives whole, and one byte more is refused before it is sent`() async throws {
+    @Test func `A body of 16 MiB arrives whole, and one byte more is refused before it is sent`() async throws {
         try await withQueue { client, queue in
             var body = [UInt8](repeating: 0, count: Message.maximumBodySize)
             body[body.count - 1] = 7
@@ -72,7 +72,7 @@ struct ClientPublishingTests {
         }
     }
 
-    @Test func `headers that do not fit into a frame are refused before anything is sent`() async throws {
+    @Test func `Headers that do not fit into a frame are refused before anything is sent`() async throws {
         try await withQueue { client, queue in
             var properties = BasicProperties()
             properties.headers = ["long": .string(String(repeating: "x", count: 140_000))]
@@ -83,7 +83,7 @@ struct ClientPublishingTests {
         }
     }
 
-    @Test func `a message that no queue takes is unroutable when it is mandatory`() async throws {
+    @Test func `A message that no queue takes is unroutable when it is mandatory`() async throws {
         try await withClient { client in
             let error = try await amqpError { try await client.publish(Message(body: [1]), to: .queue("test-nowhere")) }
             #expect(error.code == .unroutable)
@@ -93,7 +93,7 @@ struct ClientPublishingTests {
         }
     }
 
-    @Test func `a missing exchange fails the publishes to it and no other`() async throws {
+    @Test func `A missing exchange fails the publishes to it and no other`() async throws {
         try await withQueue { client, queue in
             let nowhere = Destination(exchange: "test-no-exchange", routingKey: "x")
             let failed = try await withThrowingTaskGroup(of: AMQPError.Code?.self) { group in
@@ -117,7 +117,7 @@ struct ClientPublishingTests {
         }
     }
 
-    @Test func `a full queue that rejects publishes nacks them`() async throws {
+    @Test func `A full queue that rejects publishes nacks them`() async throws {
         let arguments = QueueArguments(.classic) { arguments in
             arguments.maxLength = 1
             arguments.overflow = .rejectPublish
@@ -131,7 +131,7 @@ struct ClientPublishingTests {
         }
     }
 
-    @Test func `a deadline that has passed sends nothing`() async throws {
+    @Test func `A deadline that has passed sends nothing`() async throws {
         try await withQueue { client, queue in
             try await client.publish(Message(body: [1]), to: .queue(queue))
             let error = try await amqpError {
@@ -143,7 +143,7 @@ struct ClientPublishingTests {
         }
     }
 
-    @Test func `a cancelled task's publish ends at once`() async throws {
+    @Test func `A cancelled task's publish ends at once`() async throws {
         try await withQueue { client, queue in
             let publishing = Task {
                 while true { try await client.publish(Message(body: [1]), to: .queue(queue)) }

@@ -7,7 +7,7 @@ import Testing
 /// What a client does by itself when its broker goes away and comes back.
 @Suite(.needsBroker, .privateBrokers, .timeLimit(.minutes(15)), .serialized)
 struct ClientRecoveryTests {
-    @Test func `a client rides over a restart of its broker`() async throws {
+    @Test func `A client rides over a restart of its broker`() async throws {
         try await PrivateBroker.run { broker in
             try await withClient(url: broker.url) { client in
                 try await client.declare(QueueDeclaration("letters", arguments: QueueArguments(.quorum)))
@@ -51,7 +51,7 @@ struct ClientRecoveryTests {
         }
     }
 
-    @Test func `the states of the connections can be watched`() async throws {
+    @Test func `The states of the connections can be watched`() async throws {
         try await PrivateBroker.run { broker in
             try await withClient(url: broker.url) { client in
                 var states = client.healthChanges().makeAsyncIterator()
@@ -72,7 +72,7 @@ struct ClientRecoveryTests {
     }
 
     /// While an alarm lasts, the broker reads nothing from a publisher: sends fill the socket's buffers and then block the thread.
-    @Test func `a send that TCP blocks holds no publish longer than its own deadline`() async throws {
+    @Test func `A send that TCP blocks holds no publish longer than its own deadline`() async throws {
         try await PrivateBroker.run { broker in
             try await withClient(url: broker.url + "?heartbeat=4") { client in
                 let queue = try await queue(client)
@@ -101,7 +101,7 @@ struct ClientRecoveryTests {
         }
     }
 
-    @Test func `a client of several endpoints uses one that answers`() async throws {
+    @Test func `A client of several endpoints uses one that answers`() async throws {
         let url = try #require(TestBroker.url)
         try await withClient(url: "amqp://127.0.0.1:1,\(url),amqp://127.0.0.1:2") { client in
             let broker = try await client.broker()

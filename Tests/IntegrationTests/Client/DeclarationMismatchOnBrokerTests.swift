@@ -4,7 +4,6 @@ import RabbitMQ
 import Testing
 
 @Suite(
-    "A declaration that differs from what exists on a broker",
     .enabled(if: ProcessInfo.processInfo.environment["WARREN_BROKER_URL"] != nil, "needs WARREN_BROKER_URL"),
     .timeLimit(.minutes(1))
 )
@@ -38,8 +37,7 @@ struct DeclarationMismatchOnBrokerTests {
         await client.close()
     }
 
-    @Test("shows every argument in which a plain quorum queue differs from Warren's")
-    func plainQuorum() async throws {
+    @Test func `Shows every argument in which a plain quorum queue differs from Warren's`() async throws {
         try await withQueue(QueueDeclaration(name, arguments: QueueArguments(.quorum) { $0.maxLength = 7 })) {
             let wanted = QueueArguments(.quorum) {
                 $0.deadLetterExchange = "warren.dead"
@@ -61,8 +59,7 @@ struct DeclarationMismatchOnBrokerTests {
         }
     }
 
-    @Test("shows the type, values on both sides and properties of a classic queue")
-    func classic() async throws {
+    @Test func `Shows the type, values on both sides and properties of a classic queue`() async throws {
         let arguments = QueueArguments(.classic) { $0.messageTTL = .seconds(2) }
         let existing = QueueDeclaration(name, isAutoDelete: true, arguments: arguments)
         try await withQueue(existing) {
@@ -76,8 +73,7 @@ struct DeclarationMismatchOnBrokerTests {
         }
     }
 
-    @Test("is understood as far as the broker's text goes where the name is long")
-    func longName() async throws {
+    @Test func `Is understood as far as the broker's text goes where the name is long`() async throws {
         // Not outside ASCII: RabbitMQ 4 cuts at 255 characters and then fails (541) over more than 255 bytes.
         let long = String(repeating: "q", count: 240)
         try await withQueue(QueueDeclaration(long)) {
@@ -90,8 +86,7 @@ struct DeclarationMismatchOnBrokerTests {
         }
     }
 
-    @Test("shows kind and properties of an exchange")
-    func exchange() async throws {
+    @Test func `Shows kind and properties of an exchange`() async throws {
         let existing = ExchangeDeclaration(name, kind: .topic, isAutoDelete: true, alternateExchange: "a'b")
         try await client.declare(existing)
         var wanted = ExchangeDeclaration(name, kind: .direct, isInternal: true)

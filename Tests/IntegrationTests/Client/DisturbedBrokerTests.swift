@@ -6,7 +6,7 @@ import Testing
 /// What would disturb other tests runs beside a broker of its own.
 @Suite(.needsBroker, .privateBrokers, .timeLimit(.minutes(15)), .serialized)
 struct DisturbedBrokerTests {
-    @Test func `alarms, closed connections and late settlements`() async throws {
+    @Test func `Alarms, closed connections and late settlements`() async throws {
         try await PrivateBroker.run { broker in
             try await withClient(url: broker.url) { client in
                 try await client.declare(QueueDeclaration("letters", arguments: QueueArguments(.quorum)))

@@ -4,7 +4,6 @@ import RabbitMQ
 import Testing
 
 @Suite(
-    "Queue arguments on a broker",
     .enabled(if: ProcessInfo.processInfo.environment["WARREN_BROKER_URL"] != nil, "needs WARREN_BROKER_URL"),
     .timeLimit(.minutes(1))
 )
@@ -29,8 +28,11 @@ struct QueueArgumentsOnBrokerTests {
         (.stream, ["x-stream-max-segment-size-bytes": 3_000_000_001]),
     ]
 
-    @Test("that validation refuses are refused by the broker too", arguments: refused)
-    func areRefused(_ kind: QueueKind, _ arguments: FieldTable) async throws {
+    @Test(arguments: refused)
+    func `That validation refuses are refused by the broker too`(
+        _ kind: QueueKind,
+        _ arguments: FieldTable
+    ) async throws {
         var queue = QueueDeclaration(name)
         queue.arguments.other = (["x-queue-type": .string(kind.rawValue)] as FieldTable).merging(arguments)
         try queue.validate()
@@ -40,8 +42,7 @@ struct QueueArgumentsOnBrokerTests {
         await client.close()
     }
 
-    @Test("that validation passes are taken by the broker")
-    func areTaken() async throws {
+    @Test func `That validation passes are taken by the broker`() async throws {
         let good = [
             QueueArguments(.quorum) {
                 $0.messageTTL = .seconds(134_217_728)

@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 import Warren
 
-@Suite("A job client beside a broker", .broker(.embedded, .rabbitMQ), .timeLimit(.minutes(2)))
+@Suite(.broker(.embedded, .rabbitMQ), .timeLimit(.minutes(2)))
 struct EnqueueingOnBrokerTests {
     struct Greet: Job, Equatable {
         static let name = "greet"
@@ -16,8 +16,7 @@ struct EnqueueingOnBrokerTests {
 
     private let job = Greet(whom: "Ada 👋 / Söhne")
 
-    @Test("A job arrives in its lane's queue as it was sent")
-    func arrives() async throws {
+    @Test func `A job arrives in its lane's queue as it was sent`() async throws {
         try await withJobs { jobs, client, queue in
             let handle = try await jobs.enqueue(job, lane: .high, queue: queue, headers: ["tenant": "acme"])
             let delivery = try await #require(client.get(queue: "\(queue).high"))
@@ -30,10 +29,11 @@ struct EnqueueingOnBrokerTests {
         }
     }
 
-    @Test(
-        "A delayed job comes down the ladder, less than a second before it is due: the rest is the worker's to wait out"
-    )
-    func delayed() async throws {
+    @Test
+    func
+        `A delayed job comes down the ladder, less than a second before it is due: the rest is the worker's to wait out`()
+        async throws
+    {
         try await withJobs { jobs, client, queue in
             // The first job makes the queue exist.
             try await jobs.enqueue(job, queue: queue)
@@ -56,8 +56,7 @@ struct EnqueueingOnBrokerTests {
         }
     }
 
-    @Test("A retried message goes through the broker with its history")
-    func history() async throws {
+    @Test func `A retried message goes through the broker with its history`() async throws {
         try await withJobs { jobs, client, queue in
             try await jobs.enqueue(job, queue: queue)
             for attempt in 1...25 {
@@ -80,8 +79,7 @@ struct EnqueueingOnBrokerTests {
         }
     }
 
-    @Test("A queue that someone deleted is declared again")
-    func declaresAgain() async throws {
+    @Test func `A queue that someone deleted is declared again`() async throws {
         try await withJobs { jobs, client, queue in
             try await jobs.enqueue(job, queue: queue)
             try await client.deleteQueue(queue.rawValue)
@@ -90,8 +88,9 @@ struct EnqueueingOnBrokerTests {
         }
     }
 
-    @Test("A client that doesn't declare is told that the exchange, and then that the queue, is missing")
-    func missing() async throws {
+    @Test func `A client that doesn't declare is told that the exchange, and then that the queue, is missing`()
+        async throws
+    {
         try await withJobs(declaresTopology: false) { jobs, client, queue in
             let noExchange = await #expect(throws: WarrenError.self) { try await jobs.enqueue(job, queue: queue) }
             #expect(noExchange?.code == .notEnqueued)
@@ -103,8 +102,7 @@ struct EnqueueingOnBrokerTests {
         }
     }
 
-    @Test("The largest payload goes through, and one byte more is refused before it is sent")
-    func largest() async throws {
+    @Test func `The largest payload goes through, and one byte more is refused before it is sent`() async throws {
         try await withJobs { jobs, client, queue in
             let frame = try Envelope(encoding: Greet(whom: ""), now: Date()).message.body.count
             let text = String(repeating: "x", count: Message.maximumBodySize - frame)
@@ -119,8 +117,7 @@ struct EnqueueingOnBrokerTests {
         }
     }
 
-    @Test("A queue that exists with other arguments still takes jobs")
-    func otherArguments() async throws {
+    @Test func `A queue that exists with other arguments still takes jobs`() async throws {
         try await withJobs { jobs, client, queue in
             try await client.declare(QueueDeclaration(queue.rawValue, arguments: QueueArguments(.classic)))
             try await jobs.enqueue(job, queue: queue)
@@ -128,8 +125,7 @@ struct EnqueueingOnBrokerTests {
         }
     }
 
-    @Test("Without a broker, enqueueing ends with an error that can be tried again")
-    func unreachable() async throws {
+    @Test func `Without a broker, enqueueing ends with an error that can be tried again`() async throws {
         let jobs = JobClient(RabbitMQClient(url: "amqp://guest:guest@127.0.0.1:1/"))
         let error = await #expect(throws: WarrenError.self) {
             // Nothing listens, which is known at once: no deadline ends this.

@@ -5,49 +5,45 @@ import Testing
 @testable import Warren
 @testable import WarrenCommands
 
-@Suite("What doctor says of the broker itself")
 struct BrokerCheckTests {
-    @Test("Of a healthy broker of each tested version there is nothing to say", arguments: BrokerFeatures.testedSeries)
-    func healthy(version: BrokerVersion) {
+    @Test(arguments: BrokerFeatures.testedSeries)
+    func `Of a healthy broker of each tested version there is nothing to say`(version: BrokerVersion) {
         #expect(Diagnosis(.healthy(version)).findings == [])
         #expect(Diagnosis(.healthy(version)).exitCode == .success)
     }
 
-    @Test(
-        "A version is an error if it is too old, and a note if it isn't tested",
-        arguments: [
-            (BrokerVersion(3, 9, 29), Finding.Severity.error), (BrokerVersion(3, 13, 7), .note),
-            (BrokerVersion(4, 4), .note),
-        ]
+    @Test(arguments: [
+        (BrokerVersion(3, 9, 29), Finding.Severity.error), (BrokerVersion(3, 13, 7), .note),
+        (BrokerVersion(4, 4), .note),
+    ]
     )
-    func version(version: BrokerVersion, severity: Finding.Severity) {
+    func `A version is an error if it is too old, and a note if it isn't tested`(
+        version: BrokerVersion,
+        severity: Finding.Severity
+    ) {
         #expect(VersionCheck.findings(.healthy(version)).map(\.severity) == [severity])
     }
 
-    @Test("Another product is a warning")
-    func product() {
+    @Test func `Another product is a warning`() {
         var facts = DoctorFacts.healthy()
         facts.broker.product = "LavinMQ"
         #expect(VersionCheck.findings(facts).map(\.severity) == [.warning])
     }
 
-    @Test("Without the management API a note says what was left out and how to let it")
-    func withoutManagement() throws {
+    @Test func `Without the management API a note says what was left out and how to let it`() throws {
         var facts = DoctorFacts.healthy()
         facts.management = nil
         let finding = try #require(AccessCheck.findings(facts).first)
         #expect(finding.severity == .note && finding.remedy.contains("--management"))
     }
 
-    @Test("A management API that was asked for and doesn't answer is a warning")
-    func silentManagement() {
+    @Test func `A management API that was asked for and doesn't answer is a warning`() {
         var facts = DoctorFacts.healthy()
         facts.management = ManagementFacts(failure: "nothing there")
         #expect(AccessCheck.findings(facts).map(\.severity) == [.warning])
     }
 
-    @Test("What the management API refuses is a note, and so are queues that may not be compared")
-    func refused() {
+    @Test func `What the management API refuses is a note, and so are queues that may not be compared`() {
         var facts = DoctorFacts.healthy()
         facts.management?.unreadable = ["policies (HTTP status 401)"]
         facts.inspection.notCompared = [TopologyPlan.Entry(kind: "queue", name: "emails", details: "")]
@@ -58,8 +54,7 @@ struct BrokerCheckTests {
         #expect(findings[1].problem.contains("'emails'"))
     }
 
-    @Test("A broker that blocks publishers is an error with its reason")
-    func blocked() throws {
+    @Test func `A broker that blocks publishers is an error with its reason`() throws {
         var facts = DoctorFacts.healthy()
         facts.publishing = .blocked(reason: "low on memory")
         let finding = try #require(AlarmCheck.findings(facts).first)
@@ -68,8 +63,7 @@ struct BrokerCheckTests {
         #expect(AlarmCheck.findings(facts).map(\.severity) == [.warning])
     }
 
-    @Test("A node's alarms are errors that name it")
-    func nodeAlarms() {
+    @Test func `A node's alarms are errors that name it`() {
         var facts = DoctorFacts.healthy()
         facts.management?.nodes = [
             ManagedNode(name: "rabbit@two", running: true, memAlarm: true, diskFreeAlarm: true)
@@ -79,8 +73,7 @@ struct BrokerCheckTests {
         #expect(findings.allSatisfy { $0.subject == "rabbit@two" })
     }
 
-    @Test("A node that is down is a warning, one that is cut off an error")
-    func nodes() {
+    @Test func `A node that is down is a warning, one that is cut off an error`() {
         var facts = DoctorFacts.healthy()
         facts.management?.nodes = [
             ManagedNode(name: "a", running: false), ManagedNode(name: "b", running: true, partitions: ["c"]),
@@ -88,8 +81,9 @@ struct BrokerCheckTests {
         #expect(NodeCheck.findings(facts).map(\.severity) == [.warning, .error])
     }
 
-    @Test("A queue short of members is a warning, one without a majority an error, and other applications' don't count")
-    func members() {
+    @Test
+    func `A queue short of members is a warning, one without a majority an error, and other applications' don't count`()
+    {
         var facts = DoctorFacts.healthy()
         facts.management?.queues = [
             ManagedQueue(name: "emails", members: ["a", "b", "c"], online: ["a", "b"]),
@@ -101,20 +95,20 @@ struct BrokerCheckTests {
         #expect(findings.map(\.subject) == ["emails", "emails.dead"])
     }
 
-    @Test(
-        "A skew shows beyond two seconds, and is an error beyond thirty",
-        arguments: [
-            (-1.0...3.0, nil), (2.5...4.5, Finding.Severity.warning), (-40.0 ... -31.0, .error), (1.0...3.0, nil),
-        ]
+    @Test(arguments: [
+        (-1.0...3.0, nil), (2.5...4.5, Finding.Severity.warning), (-40.0 ... -31.0, .error), (1.0...3.0, nil),
+    ]
     )
-    func skew(range: ClosedRange<Double>, severity: Finding.Severity?) {
+    func `A skew shows beyond two seconds, and is an error beyond thirty`(
+        range: ClosedRange<Double>,
+        severity: Finding.Severity?
+    ) {
         var facts = DoctorFacts.healthy()
         facts.management?.skew = ClockSkew(range)
         #expect(ClockCheck.findings(facts).map(\.severity) == [severity].compactMap { $0 })
     }
 
-    @Test("A skew allows for the request's time and for the header's whole seconds")
-    func skewRange() {
+    @Test func `A skew allows for the request's time and for the header's whole seconds`() {
         #expect(ClockSkew(date: 100, sent: 99.9, received: 100.4).minimum == 0)
         #expect(ClockSkew(date: 110, sent: 100, received: 101).minimum == 9)
         #expect(ClockSkew(date: 110, sent: 100, received: 101).isAhead)
@@ -123,8 +117,7 @@ struct BrokerCheckTests {
         #expect(ClockSkew(date: 100, sent: 102, received: 99).minimum == 0)
     }
 
-    @Test("An HTTP date is read, and other text isn't one")
-    func date() {
+    @Test func `An HTTP date is read, and other text isn't one`() {
         #expect(HTTPDate.seconds("Sun, 06 Nov 1994 08:49:37 GMT") == 784_111_777)
         #expect(HTTPDate.seconds("yesterday") == nil)
     }

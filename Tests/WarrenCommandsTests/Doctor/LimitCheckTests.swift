@@ -5,10 +5,8 @@ import Warren
 
 @testable import WarrenCommands
 
-@Suite("What doctor says of policies and limits")
 struct LimitCheckTests {
-    @Test("A policy that makes jobs expire is one error for all its queues")
-    func timeToLive() {
+    @Test func `A policy that makes jobs expire is one error for all its queues`() {
         var facts = DoctorFacts.healthy(lanes: [.high, .low])
         facts.apply(["message-ttl": .number(60_000)], pattern: "^emails(\\.high|\\.low)?$")
         let findings = PolicyCheck.findings(facts)
@@ -17,15 +15,13 @@ struct LimitCheckTests {
         #expect(findings.first?.problem.contains("'emails.high', 'emails', 'emails.low'") == true)
     }
 
-    @Test("A policy for everything is told for jobs, dead, parked and ladder apart")
-    func roles() {
+    @Test func `A policy for everything is told for jobs, dead, parked and ladder apart`() {
         var facts = DoctorFacts.healthy()
         facts.apply(["message-ttl": .number(1)], pattern: ".*", to: "all")
         #expect(PolicyCheck.findings(facts).count == 4)
     }
 
-    @Test("An argument wins over a policy's text, and over a greater number")
-    func arguments() {
+    @Test func `An argument wins over a policy's text, and over a greater number`() {
         var facts = DoctorFacts.healthy()
         facts.apply(
             ["overflow": .text("drop-head"), "dead-letter-exchange": .text("x"), "max-length": .number(1_000_000)],
@@ -34,8 +30,7 @@ struct LimitCheckTests {
         #expect(PolicyCheck.findings(facts) == [])
     }
 
-    @Test("Of several policies the one of the highest priority holds, and the operator's beside it")
-    func priority() {
+    @Test func `Of several policies the one of the highest priority holds, and the operator's beside it`() {
         var facts = DoctorFacts.healthy()
         facts.apply(["expires": .number(1)], pattern: "^emails$", priority: 1)
         facts.apply([:], pattern: "^emails$", priority: 2)
@@ -45,8 +40,7 @@ struct LimitCheckTests {
         #expect(PolicyCheck.findings(facts).map(\.severity) == [.error])
     }
 
-    @Test("A policy for another kind of queue is passed over")
-    func kinds() {
+    @Test func `A policy for another kind of queue is passed over`() {
         var facts = DoctorFacts.healthy()
         facts.apply(["expires": .number(1)], pattern: ".*", to: "classic_queues")
         facts.apply(["expires": .number(1)], pattern: ".*", to: "exchanges")
@@ -55,8 +49,7 @@ struct LimitCheckTests {
         #expect(PolicyCheck.findings(facts).count == 1)
     }
 
-    @Test("A queue that somebody else declared has 4.0's default limit: a warning")
-    func foreignLimit() throws {
+    @Test func `A queue that somebody else declared has 4.0's default limit: a warning`() throws {
         var facts = DoctorFacts.healthy(BrokerVersion(4, 0))
         facts.differ("emails", "x-delivery-limit", planned: "100", existing: nil)
         let finding = try #require(DeliveryLimitCheck.findings(facts).first)
@@ -65,8 +58,7 @@ struct LimitCheckTests {
         #expect(TopologyCheck.findings(facts) == [])
     }
 
-    @Test("On 3.10 a queue without the argument has no limit, and that is a warning too")
-    func noLimit() {
+    @Test func `On 3.10 a queue without the argument has no limit, and that is a warning too`() {
         var facts = DoctorFacts.healthy(BrokerVersion(3, 10))
         facts.differ("emails", "x-delivery-limit", planned: "100", existing: nil)
         #expect(DeliveryLimitCheck.findings(facts).map(\.severity) == [.warning])
@@ -74,8 +66,7 @@ struct LimitCheckTests {
         #expect(DeliveryLimitCheck.findings(facts) == [])
     }
 
-    @Test("A limit that isn't above the attempts of a job is an error, by argument or by policy")
-    func lowLimit() {
+    @Test func `A limit that isn't above the attempts of a job is an error, by argument or by policy`() {
         var facts = DoctorFacts.healthy()
         facts.differ("emails", "x-delivery-limit", planned: "100", existing: "8")
         #expect(DeliveryLimitCheck.findings(facts).map(\.severity) == [.error])
@@ -84,8 +75,7 @@ struct LimitCheckTests {
         #expect(DeliveryLimitCheck.findings(facts).map(\.severity) == [.error])
     }
 
-    @Test("A limit below the workers' own for crash loops says that the evidence is lost")
-    func limitBelowQuarantine() throws {
+    @Test func `A limit below the workers' own for crash loops says that the evidence is lost`() throws {
         var facts = DoctorFacts.healthy()
         facts.jobs[0].attempts = 1
         facts.apply(["delivery-limit": .number(4)], pattern: "emails")
@@ -94,8 +84,7 @@ struct LimitCheckTests {
         #expect(try #require(DeliveryLimitCheck.findings(facts).first).consequence.contains("evidence") == false)
     }
 
-    @Test("A job's own time limit is the one that is judged, the hard one first")
-    func ownLimit() {
+    @Test func `A job's own time limit is the one that is judged, the hard one first`() {
         struct Limited: Job {
             static let name = "limited"
             static let queue: QueueName = "emails"
@@ -104,21 +93,23 @@ struct LimitCheckTests {
         #expect(JobLimits(of: Limited.self).timeLimit == .seconds(9))
     }
 
-    @Test("A policy of more attempts than the planned limit bears is a warning that says how many it should be")
-    func manyAttempts() throws {
+    @Test func `A policy of more attempts than the planned limit bears is a warning that says how many it should be`()
+        throws
+    {
         var facts = DoctorFacts.healthy()
         facts.jobs[0].attempts = 60
         let finding = try #require(DeliveryLimitCheck.findings(facts).first)
         #expect(finding.severity == .warning && finding.remedy.contains("deliveryLimit of 120"))
     }
 
-    @Test(
-        "A job that may run longer than the consumer timeout is an error that says how it ends on this version",
-        arguments: [
-            (BrokerVersion(4, 0), "406"), (BrokerVersion(4, 3), "cancels"),
-        ]
+    @Test(arguments: [
+        (BrokerVersion(4, 0), "406"), (BrokerVersion(4, 3), "cancels"),
+    ]
     )
-    func longJob(version: BrokerVersion, word: String) throws {
+    func `A job that may run longer than the consumer timeout is an error that says how it ends on this version`(
+        version: BrokerVersion,
+        word: String
+    ) throws {
         var facts = DoctorFacts.healthy(version)
         facts.jobs[0].timeLimit = .seconds(1_800)
         let finding = try #require(ConsumerTimeoutCheck.findings(facts).first)
@@ -127,8 +118,7 @@ struct LimitCheckTests {
         #expect(ConsumerTimeoutCheck.findings(facts) == [])
     }
 
-    @Test("A job without a time limit is a note; with no consumer timeout it is none")
-    func unlimitedJob() {
+    @Test func `A job without a time limit is a note; with no consumer timeout it is none`() {
         var facts = DoctorFacts.healthy()
         facts.jobs[0].timeLimit = nil
         #expect(ConsumerTimeoutCheck.findings(facts).map(\.severity) == [.note])
@@ -136,8 +126,7 @@ struct LimitCheckTests {
         #expect(ConsumerTimeoutCheck.findings(facts) == [])
     }
 
-    @Test("A policy's consumer timeout holds since 3.12")
-    func timeoutPolicy() {
+    @Test func `A policy's consumer timeout holds since 3.12`() {
         for (version, count) in [(BrokerVersion(3, 10), 0), (BrokerVersion(4, 0), 1)] {
             var facts = DoctorFacts.healthy(version)
             facts.jobs[0].timeLimit = .seconds(90)
@@ -146,8 +135,7 @@ struct LimitCheckTests {
         }
     }
 
-    @Test("A shutdown deadline beyond the consumer timeout is a warning, one below a job's limit a note")
-    func shutdown() {
+    @Test func `A shutdown deadline beyond the consumer timeout is a warning, one below a job's limit a note`() {
         var facts = DoctorFacts.healthy()
         facts.assumptions.shutdownTimeout = .seconds(10)
         #expect(ShutdownCheck.findings(facts).map(\.severity) == [.note])
@@ -156,8 +144,7 @@ struct LimitCheckTests {
         #expect(ConsumerTimeoutCheck.findings(facts).map(\.severity) == [.warning])
     }
 
-    @Test("The worst come first, and the worst decides the exit code")
-    func order() {
+    @Test func `The worst come first, and the worst decides the exit code`() {
         var facts = DoctorFacts.healthy()
         facts.jobs[0].timeLimit = nil
         #expect(Diagnosis(facts).exitCode.rawValue == 0)

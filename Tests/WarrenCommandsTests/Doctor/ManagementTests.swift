@@ -9,10 +9,8 @@ import Testing
 import FoundationNetworking
 #endif
 
-@Suite("The management API")
 struct ManagementTests {
-    @Test("The user comes from the URL, else from the broker, and never stands in the address")
-    func credentials() throws {
+    @Test func `The user comes from the URL, else from the broker, and never stands in the address`() throws {
         let broker = Credentials.plain(user: "guest", password: "secret")
         let own = try ManagementURL("http://ada:pass%20word@host:15672/", credentials: broker)
         let request = own.request(["queues", "/"], timeout: 1)
@@ -23,14 +21,13 @@ struct ManagementTests {
         #expect(other.value(forHTTPHeaderField: "Authorization") == "Basic " + base64("guest:secret"))
     }
 
-    @Test("A URL that is none is refused without its password", arguments: ["amqp://a:secret@h", "secret", "http://"])
-    func refused(text: String) {
+    @Test(arguments: ["amqp://a:secret@h", "secret", "http://"])
+    func `A URL that is none is refused without its password`(text: String) {
         let error = #expect(throws: ValidationError.self) { try ManagementURL(text, credentials: .external) }
         #expect(error?.message.contains("secret") == false)
     }
 
-    @Test("What RabbitMQ answers is read, whatever else is in it")
-    func decoding() throws {
+    @Test func `What RabbitMQ answers is read, whatever else is in it`() throws {
         let node = try decode(
             ManagedNode.self,
             #"{"name":"r@a","running":true,"mem_alarm":true,"disk_free_alarm":false,"partitions":["r@b"],"being_drained":false}"#
@@ -56,8 +53,7 @@ struct ManagementTests {
         #expect(binding == ManagedBinding(source: "x", destination: "q", destinationType: "queue", routingKey: "k"))
     }
 
-    @Test("A node that is down has its name and no more")
-    func nodeDown() throws {
+    @Test func `A node that is down has its name and no more`() throws {
         let node = try decode(ManagedNode.self, #"{"name":"r@a","running":false,"type":"disc"}"#)
         #expect(node == ManagedNode(name: "r@a", running: false))
     }

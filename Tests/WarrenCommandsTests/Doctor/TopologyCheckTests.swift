@@ -4,10 +4,8 @@ import Warren
 
 @testable import WarrenCommands
 
-@Suite("What doctor says of exchanges, queues and bindings")
 struct TopologyCheckTests {
-    @Test("A queue that was never declared is one warning, with all that belongs to it")
-    func new() {
+    @Test func `A queue that was never declared is one warning, with all that belongs to it`() {
         var facts = DoctorFacts.healthy()
         facts.remove("warren", "warren.dead", "emails", "emails.dead", "emails.parked")
         let findings = TopologyCheck.findings(facts)
@@ -15,8 +13,7 @@ struct TopologyCheckTests {
         #expect(findings.allSatisfy { $0.severity == .warning })
     }
 
-    @Test("A part that is missing of what exists is an error")
-    func part() {
+    @Test func `A part that is missing of what exists is an error`() {
         var facts = DoctorFacts.healthy()
         facts.remove("warren.dead", "emails.dead")
         let findings = TopologyCheck.findings(facts)
@@ -24,15 +21,13 @@ struct TopologyCheckTests {
         #expect(findings.allSatisfy { $0.severity == .error })
     }
 
-    @Test(
-        "A difference says what it means, as bad as it is",
-        arguments: [
-            ("x-dead-letter-exchange", Finding.Severity.error), ("x-overflow", .warning), ("durable", .error),
-            ("x-expires", .error),
-            ("x-queue-type", .warning), ("x-something-new", .warning),
-        ]
+    @Test(arguments: [
+        ("x-dead-letter-exchange", Finding.Severity.error), ("x-overflow", .warning), ("durable", .error),
+        ("x-expires", .error),
+        ("x-queue-type", .warning), ("x-something-new", .warning),
+    ]
     )
-    func difference(argument: String, severity: Finding.Severity) throws {
+    func `A difference says what it means, as bad as it is`(argument: String, severity: Finding.Severity) throws {
         var facts = DoctorFacts.healthy()
         facts.differ("emails", argument, planned: "a", existing: "b")
         let finding = try #require(TopologyCheck.findings(facts).first)
@@ -41,8 +36,7 @@ struct TopologyCheckTests {
         #expect(finding.remedy == "Do something.")
     }
 
-    @Test("A time to live is told by what the queue is for")
-    func timeToLive() {
+    @Test func `A time to live is told by what the queue is for`() {
         var facts = DoctorFacts.healthy()
         for name in ["emails", "emails.dead", "emails.parked"] {
             facts.differ(name, "x-message-ttl", planned: nil, existing: "1000")
@@ -52,8 +46,7 @@ struct TopologyCheckTests {
         #expect(Set(findings.map(\.consequence)).count == 3)
     }
 
-    @Test("A ladder that nobody uses yet is a warning, one that is missing beside queues an error")
-    func ladder() {
+    @Test func `A ladder that nobody uses yet is a warning, one that is missing beside queues an error`() {
         var facts = DoctorFacts.healthy()
         facts.inspection.missing = facts.plan.entries.filter { DoctorFacts.ladderNames.contains($0.name) }
         #expect(LadderCheck.findings(facts).map(\.severity) == [.error])
@@ -62,8 +55,7 @@ struct TopologyCheckTests {
         #expect(TopologyCheck.findings(facts).map(\.subject) == ["emails"])
     }
 
-    @Test("A gap in the ladder and what it could not deliver are told")
-    func gap() {
+    @Test func `A gap in the ladder and what it could not deliver are told`() {
         var facts = DoctorFacts.healthy()
         facts.remove(DelayLadder.name(ofLevel: 7))
         facts.unrouted = 3
@@ -73,22 +65,23 @@ struct TopologyCheckTests {
         #expect(findings[1].problem.hasPrefix("3 "))
     }
 
-    @Test("A level with another time to live is the ladder's error, not the topology's")
-    func level() {
+    @Test func `A level with another time to live is the ladder's error, not the topology's`() {
         var facts = DoctorFacts.healthy()
         facts.differ(DelayLadder.name(ofLevel: 3), "x-message-ttl", planned: "8000", existing: "9000")
         #expect(LadderCheck.findings(facts).map(\.severity) == [.error])
         #expect(TopologyCheck.findings(facts) == [])
     }
 
-    @Test(
-        "A binding that is missing is an error that says what for",
-        arguments: [
-            (DelayLadder.deliveryExchange, "emails", "unrouted"), ("warren", "emails", "unroutable"),
-            ("warren.dead", "emails.dead", "succeed"),
-        ]
+    @Test(arguments: [
+        (DelayLadder.deliveryExchange, "emails", "unrouted"), ("warren", "emails", "unroutable"),
+        ("warren.dead", "emails.dead", "succeed"),
+    ]
     )
-    func binding(source: String, destination: String, word: String) throws {
+    func `A binding that is missing is an error that says what for`(
+        source: String,
+        destination: String,
+        word: String
+    ) throws {
         var facts = DoctorFacts.healthy()
         facts.management?.bindings?.removeAll { $0.source == source && $0.destination == destination }
         let findings = BindingCheck.findings(facts)
@@ -96,16 +89,14 @@ struct TopologyCheckTests {
         #expect(findings.first?.consequence.contains(word) == true)
     }
 
-    @Test("Of what doesn't exist no binding is missed")
-    func bindingOfNothing() {
+    @Test func `Of what doesn't exist no binding is missed`() {
         var facts = DoctorFacts.healthy()
         facts.remove("emails")
         facts.management?.bindings?.removeAll { $0.destination == "emails" }
         #expect(BindingCheck.findings(facts) == [])
     }
 
-    @Test("Jobs without a worker are a warning, an idle queue without one a note")
-    func consumers() {
+    @Test func `Jobs without a worker are a warning, an idle queue without one a note`() {
         var facts = DoctorFacts.healthy()
         facts.statuses[0].consumers = 0
         #expect(QueueCheck.findings(facts).map(\.severity) == [.note])
@@ -113,8 +104,7 @@ struct TopologyCheckTests {
         #expect(QueueCheck.findings(facts).map(\.severity) == [.warning])
     }
 
-    @Test("Dead jobs are a note, and a warning while they grow in number")
-    func dead() {
+    @Test func `Dead jobs are a note, and a warning while they grow in number`() {
         var facts = DoctorFacts.healthy()
         facts.statuses[1].ready = 5
         #expect(QueueCheck.findings(facts).map(\.severity) == [.note])
@@ -122,8 +112,7 @@ struct TopologyCheckTests {
         #expect(QueueCheck.findings(facts).map(\.severity) == [.warning])
     }
 
-    @Test("Parked jobs are a warning if workers run that don't know them, or if the queue is nearly full")
-    func parked() {
+    @Test func `Parked jobs are a warning if workers run that don't know them, or if the queue is nearly full`() {
         var facts = DoctorFacts.healthy()
         facts.statuses[2].ready = 5
         #expect(QueueCheck.findings(facts).map(\.severity) == [.warning])

@@ -4,8 +4,8 @@ import Testing
 @testable import Warren
 
 @Suite struct AsyncMutexTests {
-    @Test("Only one caller holds the lock at a time, and each gets it", .timeLimit(.minutes(1)))
-    func exclusive() async throws {
+    @Test(.timeLimit(.minutes(1)))
+    func `Only one caller holds the lock at a time, and each gets it`() async throws {
         let mutex = AsyncMutex()
         let count = Count()
         try await withThrowingTaskGroup { group in
@@ -23,8 +23,8 @@ import Testing
         #expect(count.total == 200)
     }
 
-    @Test("A caller that is cancelled while it waits gives up, and the next gets the lock", .timeLimit(.minutes(1)))
-    func cancelled() async throws {
+    @Test(.timeLimit(.minutes(1)))
+    func `A caller that is cancelled while it waits gives up, and the next gets the lock`() async throws {
         let mutex = AsyncMutex()
         try await mutex.withLock {
             await withTaskGroup { group in
@@ -38,8 +38,7 @@ import Testing
         try await mutex.withLock {}
     }
 
-    @Test("The lock is released when its holder throws")
-    func failing() async throws {
+    @Test func `The lock is released when its holder throws`() async throws {
         let mutex = AsyncMutex()
         await #expect(throws: SampleError.self) { try await mutex.withLock { throw SampleError() } }
         #expect(try await mutex.withLock { 7 } == 7)

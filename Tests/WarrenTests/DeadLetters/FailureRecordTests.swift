@@ -7,8 +7,7 @@ import Testing
 @Suite struct FailureRecordTests {
     private let origin = Destination(exchange: "warren", routingKey: "emails")
 
-    @Test("A record reads back from a message's headers as it was")
-    func roundTrip() throws {
+    @Test func `A record reads back from a message's headers as it was`() throws {
         let message = try CapturedMessage.named("add")
         let error = JobFailure.permanent("no such user", underlying: SampleError())
         let record = FailureRecord(
@@ -30,8 +29,7 @@ import Testing
         #expect(read.originalRoutingKey == "emails")
     }
 
-    @Test("A dead letter keeps its body and other headers")
-    func deadLetter() throws {
+    @Test func `A dead letter keeps its body and other headers`() throws {
         let message = try CapturedMessage.named("custom-headers")
         let letter = Envelope.deadLetter(message, record: record(.permanent, SampleError(), message))
         #expect(letter.body == message.body)
@@ -40,8 +38,7 @@ import Testing
         }
     }
 
-    @Test("A message without headers can be a dead letter too")
-    func noHeaders() {
+    @Test func `A message without headers can be a dead letter too`() {
         let error = EnvelopeError(.missingTask, "The message has no 'task' header.")
         let message = Message(body: [1, 2, 3])
         let letter = Envelope.deadLetter(message, record: record(.undecodable(error), error, message, attempt: nil))
@@ -52,8 +49,7 @@ import Testing
         #expect(letter.body == [1, 2, 3])
     }
 
-    @Test("The history of retries is carried over to the dead letter")
-    func carriesHistory() throws {
+    @Test func `The history of retries is carried over to the dead letter`() throws {
         let retried = try Envelope(encoding: Tidy(), now: noon).retried(
             after: .zero,
             error: SampleError(),
@@ -65,8 +61,7 @@ import Testing
         #expect(read.failures == 2)
     }
 
-    @Test("A job that wasn't tried gets no new failure in its history")
-    func withoutError() throws {
+    @Test func `A job that wasn't tried gets no new failure in its history`() throws {
         let retried = try Envelope(encoding: Tidy(), now: noon).retried(
             after: .zero,
             error: SampleError(),
@@ -79,8 +74,7 @@ import Testing
         #expect(read.reason == .expired)
     }
 
-    @Test("Texts are cut to their limits between characters")
-    func bounds() throws {
+    @Test func `Texts are cut to their limits between characters`() throws {
         let message = try CapturedMessage.named("add")
         let error = JobFailure.permanent(
             String(repeating: "é", count: 10_000),
@@ -97,8 +91,7 @@ import Testing
         #expect(try #require(read.history.first?.message).utf8.count <= 500)
     }
 
-    @Test("Headers of wrong types are read as nothing")
-    func tolerant() {
+    @Test func `Headers of wrong types are read as nothing`() {
         let odd: [FieldValue] = [
             .void, 7, "x", [], [1, "x", .void], [[:]], .bytes([0xFF]), .timestamp(.max), .double(.nan), ["a": 1],
         ]
@@ -118,8 +111,7 @@ import Testing
         }
     }
 
-    @Test("A hostile history is cut when it is read")
-    func hostileHistory() {
+    @Test func `A hostile history is cut when it is read`() {
         let failure: FieldValue = ["attempt": .int64(.max), "error": "e"]
         let headers: FieldTable = [
             "warren-history": .array(Array(repeating: failure, count: 500)), "warren-failures": .int64(.max),
@@ -131,8 +123,7 @@ import Testing
         #expect(record.failures > 20)
     }
 
-    @Test("A dead letter that the broker made says why, in the broker's word")
-    func brokerMade() throws {
+    @Test func `A dead letter that the broker made says why, in the broker's word`() throws {
         let record = FailureRecord(deadLetter: try CapturedMessage.named("delayed"))
         #expect(record.reason?.rawValue == "broker-expired")
         #expect(record.originalExchange == "celery_delayed_1")

@@ -29,8 +29,9 @@ import Testing
         )
     }
 
-    @Test("A job is published to the application's exchange with its queue as the routing key, as mandatory")
-    func plain() async throws {
+    @Test func `A job is published to the application's exchange with its queue as the routing key, as mandatory`()
+        async throws
+    {
         let handle = try await client().enqueue(email)
         let published = try #require(transport.published.first)
         #expect(transport.published.count == 1)
@@ -43,8 +44,7 @@ import Testing
         #expect(handle == EnqueuedJob(id: handle.id, name: "emails.send", queue: "emails", lane: .normal))
     }
 
-    @Test("The caller's queue, lane, id, headers and expiry override the job's")
-    func overrides() async throws {
+    @Test func `The caller's queue, lane, id, headers and expiry override the job's`() async throws {
         let handle = try await client().enqueue(
             email,
             lane: .high,
@@ -62,16 +62,14 @@ import Testing
         #expect(handle.expiresAt == noon + 9)
     }
 
-    @Test("A job's queue, lane and time to live apply unless the caller overrides them")
-    func jobDefaults() async throws {
+    @Test func `A job's queue, lane and time to live apply unless the caller overrides them`() async throws {
         let handle = try await client().enqueue(Tidy(), delay: .seconds(30))
         #expect(handle.queue == "chores")
         #expect(handle.lane == .low)
         #expect(handle.expiresAt == noon + 90)
     }
 
-    @Test("A job with a delay of seconds goes to the ladder, with its eta")
-    func delayed() async throws {
+    @Test func `A job with a delay of seconds goes to the ladder, with its eta`() async throws {
         let handle = try await client().enqueue(email, delay: .seconds(5))
         let published = try #require(transport.published.first)
         #expect(published.destination == DelayLadder.route(.seconds(5), to: "emails"))
@@ -81,14 +79,13 @@ import Testing
         #expect(published.message.properties.expiration == nil)
     }
 
-    @Test("A due time is a delay from now")
-    func at() async throws {
+    @Test func `A due time is a delay from now`() async throws {
         try await client().enqueue(email, at: noon + 3_600)
         #expect(transport.published.first?.destination == DelayLadder.route(.seconds(3_600), to: "emails"))
     }
 
-    @Test("A job with a delay below a second skips the ladder, and its eta tells the worker to wait")
-    func shortDelay() async throws {
+    @Test func `A job with a delay below a second skips the ladder, and its eta tells the worker to wait`() async throws
+    {
         try await client().enqueue(email, delay: .milliseconds(300))
         let published = try #require(transport.published.first)
         #expect(published.destination.exchange == "warren")
@@ -96,8 +93,7 @@ import Testing
         #expect(!transport.requests.exchanges.contains { $0.hasPrefix("warren.delay") })
     }
 
-    @Test("A delay of zero, and a time in the past, mean at once")
-    func noDelay() async throws {
+    @Test func `A delay of zero, and a time in the past, mean at once`() async throws {
         let client = client()
         for handle in [try await client.enqueue(email, delay: .zero), try await client.enqueue(email, at: noon - 100)] {
             #expect(handle.dueAt == nil)
@@ -110,8 +106,7 @@ import Testing
         return requests.exchanges.count + requests.queues.count + requests.bindings.count
     }
 
-    @Test("Queues are declared once, and the ladder when a delay first needs it")
-    func declarations() async throws {
+    @Test func `Queues are declared once, and the ladder when a delay first needs it`() async throws {
         let client = client()
         try await client.enqueue(email)
         #expect(transport.requests.exchanges == ["warren", "warren.dead"])
@@ -129,8 +124,7 @@ import Testing
         #expect(transport.requests.bindings.contains(DelayLadder.binding(for: "chores.low")))
     }
 
-    @Test("Many first jobs at once declare the queue only once")
-    func concurrentDeclarations() async throws {
+    @Test func `Many first jobs at once declare the queue only once`() async throws {
         let client = client()
         try await withThrowingTaskGroup { group in
             for _ in 0..<100 {
@@ -142,19 +136,16 @@ import Testing
         #expect(transport.published.count == 100)
     }
 
-    @Test("A client that doesn't declare only publishes")
-    func declaresNothing() async throws {
+    @Test func `A client that doesn't declare only publishes`() async throws {
         _ = try await topology([.normal]).plan(broker: transport.version).apply(to: transport.embedded)
         try await client(declaresTopology: false).enqueue(email, delay: .seconds(3))
         #expect(transport.requests.exchanges.isEmpty && transport.requests.queues.isEmpty)
         #expect(transport.published.count == 1)
     }
 
-    @Test(
-        "A deleted queue is declared again, and the job is sent again, once",
-        arguments: [AMQPError.Code.unroutable, .notFound]
+    @Test(arguments: [AMQPError.Code.unroutable, .notFound]
     )
-    func declaresAgain(code: AMQPError.Code) async throws {
+    func `A deleted queue is declared again, and the job is sent again, once`(code: AMQPError.Code) async throws {
         let client = client()
         try await client.enqueue(email)
         if code == .unroutable {
@@ -172,11 +163,9 @@ import Testing
         #expect(error?.broker?.code == code)
     }
 
-    @Test(
-        "A client that doesn't declare throws if a job can't reach its queue",
-        arguments: [AMQPError.Code.unroutable, .notFound]
+    @Test(arguments: [AMQPError.Code.unroutable, .notFound]
     )
-    func unroutable(code: AMQPError.Code) async throws {
+    func `A client that doesn't declare throws if a job can't reach its queue`(code: AMQPError.Code) async throws {
         if code == .unroutable {
             try await transport.embedded.declare(ExchangeDeclaration("warren", kind: .topic))
         }
@@ -187,8 +176,7 @@ import Testing
         #expect(transport.requests.queues.isEmpty)
     }
 
-    @Test("The broker's error is passed on, with whether it may have taken the job")
-    func brokerErrors() async throws {
+    @Test func `The broker's error is passed on, with whether it may have taken the job`() async throws {
         let client = client()
         transport.fail {
             $0.publishing.next = [AMQPError(.nacked, "full"), AMQPError(.confirmTimedOut, "no answer")]
@@ -201,8 +189,7 @@ import Testing
         #expect(timedOut?.message.contains("may or may not") == true)
     }
 
-    @Test("Failed declarations are reported, and tried again with the next job")
-    func declarationsFail() async throws {
+    @Test func `Failed declarations are reported, and tried again with the next job`() async throws {
         let client = client()
         transport.fail { $0.declaring.always = AMQPError(.accessRefused, "no") }
         let error = await #expect(throws: WarrenError.self) { try await client.enqueue(email) }
@@ -214,8 +201,8 @@ import Testing
         #expect(transport.published.count == 1)
     }
 
-    @Test("Declarations that hang end at the deadline", .timeLimit(.minutes(1)))
-    func declarationsHang() async throws {
+    @Test(.timeLimit(.minutes(1)))
+    func `Declarations that hang end at the deadline`() async throws {
         transport.fail { $0.declaringHangs = true }
         let error = await withTaskGroup(of: WarrenError?.self) { group in
             group.addTask {
@@ -232,8 +219,7 @@ import Testing
         #expect(error?.isRetriable == true)
     }
 
-    @Test("The publish gets the deadline")
-    func deadline() async throws {
+    @Test func `The publish gets the deadline`() async throws {
         let before = ContinuousClock.now
         try await client().enqueue(email, timeout: .seconds(700))
         let deadline = try #require(transport.published.first?.deadline)
@@ -242,8 +228,7 @@ import Testing
         #expect(transport.published.count == 2)
     }
 
-    @Test("Invalid delays are refused before anything is sent")
-    func badDelays() async throws {
+    @Test func `Invalid delays are refused before anything is sent`() async throws {
         let tooLong = Duration.seconds(1 << 28)
         let dates = [noon + 4e8, Date.distantFuture]
         let client = client()
@@ -260,8 +245,7 @@ import Testing
         #expect(transport.published.count == 1)
     }
 
-    @Test("Invalid names, ids, lanes and expiries are refused before anything is sent")
-    func badInput() async throws {
+    @Test func `Invalid names, ids, lanes and expiries are refused before anything is sent`() async throws {
         struct Nameless: Job {
             static let name = ""
             static let queue: QueueName = "emails"
@@ -292,16 +276,14 @@ import Testing
         #expect(transport.published.isEmpty)
     }
 
-    @Test("The error about an unknown lane names the queue's lanes")
-    func unknownLane() async throws {
+    @Test func `The error about an unknown lane names the queue's lanes`() async throws {
         let error = await #expect(throws: WarrenError.self) {
             try await client(lanes: [.high]).enqueue(email, lane: .low)
         }
         #expect(error?.message.contains("only high, normal") == true)
     }
 
-    @Test("A job can be sent by its name and JSON")
-    func untyped() async throws {
+    @Test func `A job can be sent by its name and JSON`() async throws {
         let handle = try await client().enqueue(
             name: "emails.send",
             json: #" { "to": "é", "subject": "b", "copies": 2 } "#,
@@ -315,11 +297,9 @@ import Testing
         #expect(published.destination == DelayLadder.route(.seconds(4), to: "emails"))
     }
 
-    @Test(
-        "JSON that isn't an object is refused",
-        arguments: ["", "nope", "[1]", "1", "null", #"{"a":}"#, #"{"a":1} x"#]
+    @Test(arguments: ["", "nope", "[1]", "1", "null", #"{"a":}"#, #"{"a":1} x"#]
     )
-    func badJSON(json: String) async throws {
+    func `JSON that isn't an object is refused`(json: String) async throws {
         let error = await #expect(throws: WarrenError.self) {
             try await client().enqueue(name: "emails.send", json: json, queue: "emails")
         }

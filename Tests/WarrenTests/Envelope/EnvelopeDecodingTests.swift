@@ -6,8 +6,7 @@ import Testing
 @testable import Warren
 
 @Suite struct EnvelopeDecodingTests {
-    @Test("A message from Celery is decoded")
-    func add() throws {
+    @Test func `A message from Celery is decoded`() throws {
         let envelope = try Envelope(decoding: CapturedMessage.named("add"))
         #expect(envelope.name == "demo.add")
         #expect(envelope.id == "889834f2-3e66-484e-a4fd-64ed76fee5da")
@@ -18,27 +17,24 @@ import Testing
         #expect(envelope.enqueuedAt == nil)
     }
 
-    @Test(
-        "Times in Celery's messages are read, whatever their offset",
-        arguments: [
-            ("countdown", "2026-11-21T03:35:37.755313Z"), ("eta-aware-offset", "2026-11-21T03:35:40.578042Z"),
-            ("eta-naive-local", "2026-11-21T03:35:39.160969Z"),
-        ]
+    @Test(arguments: [
+        ("countdown", "2026-11-21T03:35:37.755313Z"), ("eta-aware-offset", "2026-11-21T03:35:40.578042Z"),
+        ("eta-naive-local", "2026-11-21T03:35:39.160969Z"),
+    ]
     )
-    func eta(capture: String, expected: String) throws {
+    func `Times in Celery's messages are read, whatever their offset`(capture: String, expected: String) throws {
         #expect(try Envelope(decoding: CapturedMessage.named(capture)).eta == WireTime.date(expected))
     }
 
-    @Test("Expiries in Celery's messages are decoded", arguments: ["expires-60", "expires-datetime", "expires-past"])
-    func expires(capture: String) throws {
+    @Test(arguments: ["expires-60", "expires-datetime", "expires-past"])
+    func `Expiries in Celery's messages are decoded`(capture: String) throws {
         let envelope = try Envelope(decoding: CapturedMessage.named(capture))
         let expires = try #require(envelope.expires)
         #expect(!envelope.isExpired(at: expires.addingTimeInterval(-0.001)))
         #expect(envelope.isExpired(at: expires))
     }
 
-    @Test("Custom headers of every type reach the handler")
-    func customHeaders() throws {
+    @Test func `Custom headers of every type reach the handler`() throws {
         let headers = try Envelope(decoding: CapturedMessage.named("custom-headers")).headers
         #expect(headers["x-tenant"] == "acme")
         #expect(headers["big"] == .int64(1_099_511_627_776))
@@ -46,29 +42,26 @@ import Testing
         #expect(headers["none"] == .void)
     }
 
-    @Test("A retried message counts the earlier attempts")
-    func retry() throws {
+    @Test func `A retried message counts the earlier attempts`() throws {
         let envelope = try Envelope(decoding: CapturedMessage.named("flaky1-1"))
         #expect(envelope.retries == 1)
         #expect(envelope.attempt == 2)
         #expect(envelope.headers["parent_id"] == .string(envelope.id))
     }
 
-    @Test("A priority, time limits and stamps do no harm", arguments: ["priority-5", "time-limits", "stamped"])
-    func others(capture: String) throws {
+    @Test(arguments: ["priority-5", "time-limits", "stamped"])
+    func `A priority, time limits and stamps do no harm`(capture: String) throws {
         #expect(try Envelope(decoding: CapturedMessage.named(capture)).name == "demo.add")
     }
 
-    @Test("A compressed body is refused with the name of the compression")
-    func compressed() throws {
+    @Test func `A compressed body is refused with the name of the compression`() throws {
         let message = try CapturedMessage.named("gzip")
         let error = try #require(throws: EnvelopeError.self) { try Envelope(decoding: message) }
         #expect(error.code == .compressed)
         #expect(error.message.contains("application/x-gzip"))
     }
 
-    @Test("Two headers and a content type are enough")
-    func minimum() throws {
+    @Test func `Two headers and a content type are enough`() throws {
         let envelope = try Envelope(decoding: message(["task": "t", "id": "i"]))
         #expect(envelope.name == "t")
         #expect(envelope.attempt == 1)
@@ -96,14 +89,16 @@ import Testing
         (["task": "t", "id": "i", "compression": 1], .compressed),
     ]
 
-    @Test("Headers that are missing or wrong are each refused with their own reason", arguments: wrongHeaders)
-    func refuses(headers: FieldTable?, code: EnvelopeError.Code) throws {
+    @Test(arguments: wrongHeaders)
+    func `Headers that are missing or wrong are each refused with their own reason`(
+        headers: FieldTable?,
+        code: EnvelopeError.Code
+    ) throws {
         let error = try #require(throws: EnvelopeError.self) { try Envelope(decoding: message(headers)) }
         #expect(error.code == code)
     }
 
-    @Test("Null, absent and AMQP's own types are accepted")
-    func tolerated() throws {
+    @Test func `Null, absent and AMQP's own types are accepted`() throws {
         let headers: FieldTable = [
             "task": "t", "id": "i", "retries": .void, "eta": .timestamp(1_795_232_137), "expires": .void,
             "compression": .void,
@@ -115,39 +110,34 @@ import Testing
         #expect(try Envelope(decoding: message(["task": "t", "id": "i", "retries": .int64(3)])).retries == 3)
     }
 
-    @Test(
-        "Content types other than JSON are refused",
-        arguments: [
-            nil, "", "text/json", "application/x-python-serialize", "application/jsonp", "application/x-msgpack",
-        ]
+    @Test(arguments: [
+        nil, "", "text/json", "application/x-python-serialize", "application/jsonp", "application/x-msgpack",
+    ]
     )
-    func contentType(type: String?) throws {
+    func `Content types other than JSON are refused`(type: String?) throws {
         var message = message(["task": "t", "id": "i"])
         message.properties.contentType = type
         let error = try #require(throws: EnvelopeError.self) { try Envelope(decoding: message) }
         #expect(error.code == .wrongContentType)
     }
 
-    @Test(
-        "A parameter or capitals in the content type are read as JSON",
-        arguments: ["Application/JSON", "application/json; charset=utf-8"]
+    @Test(arguments: ["Application/JSON", "application/json; charset=utf-8"]
     )
-    func lenientContentType(type: String) throws {
+    func `A parameter or capitals in the content type are read as JSON`(type: String) throws {
         var message = message(["task": "t", "id": "i"])
         message.properties.contentType = type
         #expect(try Envelope(decoding: message).name == "t")
     }
 
-    @Test("Encodings of the content other than UTF-8 are refused", arguments: ["utf-16", "gzip", "latin-1"])
-    func contentEncoding(encoding: String) throws {
+    @Test(arguments: ["utf-16", "gzip", "latin-1"])
+    func `Encodings of the content other than UTF-8 are refused`(encoding: String) throws {
         var message = message(["task": "t", "id": "i"])
         message.properties.contentEncoding = encoding
         let error = try #require(throws: EnvelopeError.self) { try Envelope(decoding: message) }
         #expect(error.code == .wrongContentEncoding)
     }
 
-    @Test("A body over 16 MiB is refused, one of exactly that size isn't")
-    func size() throws {
+    @Test func `A body over 16 MiB is refused, one of exactly that size isn't`() throws {
         let largest = [UInt8](repeating: 32, count: 16 * 1024 * 1024)
         #expect(try Envelope(decoding: message(["task": "t", "id": "i"], body: largest)).name == "t")
         let error = try #require(throws: EnvelopeError.self) {
@@ -165,8 +155,7 @@ import Testing
 }
 
 @Suite struct EnvelopeDecodingPropertyTests {
-    @Test("Mutated messages are read or refused, and never more than that")
-    func fuzz() async throws {
+    @Test func `Mutated messages are read or refused, and never more than that`() async throws {
         let rounds = PropertyRounds.count(600)
         let original = try CapturedMessage.named("echo-unicode-types")
         var generator = SteadyGenerator(state: 11)

@@ -7,8 +7,7 @@ import Testing
 @Suite struct EnvelopeEncodingTests {
     private let job = SendEmail(to: "a@b.c", subject: "Hi / there")
 
-    @Test("The message has every header of the protocol, in Celery's types and order")
-    func headers() throws {
+    @Test func `The message has every header of the protocol, in Celery's types and order`() throws {
         let envelope = try Envelope(encoding: job, id: "the-id", eta: noon, expires: noon + 60, now: noon)
         let expected: [(String, FieldValue)] = [
             ("lang", "swift"), ("task", "emails.send"), ("id", "the-id"), ("shadow", .void),
@@ -24,8 +23,7 @@ import Testing
         for (name, value) in expected { #expect(envelope.headers[name] == value, "\(name)") }
     }
 
-    @Test("Every header that Celery sends is sent, and with the same type of value or null")
-    func likeCelery() throws {
+    @Test func `Every header that Celery sends is sent, and with the same type of value or null`() throws {
         let theirs = try CapturedMessage.named("add").properties
         let ours = try Envelope(encoding: job, now: noon).message.properties
         for (name, _) in try #require(theirs.headers) { #expect(ours.headers?[name] != nil, "\(name)") }
@@ -34,8 +32,7 @@ import Testing
         #expect(ours.deliveryMode == theirs.deliveryMode)
     }
 
-    @Test("The properties describe the message, and never let the broker drop it")
-    func properties() throws {
+    @Test func `The properties describe the message, and never let the broker drop it`() throws {
         let properties = try Envelope(encoding: job, id: "the-id", expires: noon + 60, now: noon).message.properties
         #expect(properties.messageID == "the-id")
         #expect(properties.correlationID == "the-id")
@@ -44,8 +41,7 @@ import Testing
         #expect(properties.expiration == nil)
     }
 
-    @Test("The body is the three-part array, byte for byte")
-    func body() throws {
+    @Test func `The body is the three-part array, byte for byte`() throws {
         let body = try Envelope(encoding: Tidy(), now: noon).message.body
         #expect(
             String(decoding: body, as: UTF8.self)
@@ -53,8 +49,7 @@ import Testing
         )
     }
 
-    @Test("Our own messages decode to the same job")
-    func decode() throws {
+    @Test func `Our own messages decode to the same job`() throws {
         let sent = try Envelope(encoding: job, lane: .high, eta: noon + 5, expires: noon + 60, now: noon)
         let read = try Envelope(decoding: sent.message)
         #expect(read.id == sent.id)
@@ -65,8 +60,7 @@ import Testing
         #expect(read.headers["warren-lane"] == "high")
     }
 
-    @Test("A payload that doesn't encode to an object is an error that names the job")
-    func notAnObject() throws {
+    @Test func `A payload that doesn't encode to an object is an error that names the job`() throws {
         struct Listed: Job {
             static let name = "listed"
             static let queue: QueueName = "q"
@@ -80,8 +74,7 @@ import Testing
         #expect(error.message.contains("'listed'"))
     }
 
-    @Test("A payload that can't be encoded is an error that names the job and has the cause")
-    func notEncodable() throws {
+    @Test func `A payload that can't be encoded is an error that names the job and has the cause`() throws {
         struct Broken: Job {
             static let name = "broken"
             static let queue: QueueName = "q"
@@ -92,15 +85,13 @@ import Testing
         #expect(error.underlying is EncodingError)
     }
 
-    @Test("A body over 16 MiB is an error before anything is sent")
-    func tooLarge() throws {
+    @Test func `A body over 16 MiB is an error before anything is sent`() throws {
         let job = SendEmail(to: "a", subject: String(repeating: "x", count: 16 * 1024 * 1024))
         let error = try #require(throws: WarrenError.self) { try Envelope(encoding: job, now: noon) }
         #expect(error.code == .payloadTooLarge)
     }
 
-    @Test("The displayed payload is cut between characters, and can be turned off")
-    func representation() throws {
+    @Test func `The displayed payload is cut between characters, and can be turned off`() throws {
         for length in 990...1_030 {
             let job = SendEmail(to: String(repeating: "x", count: length), subject: String(repeating: "é€😀", count: 40))
             let shown = try #require(Envelope(encoding: job, now: noon).headers["kwargsrepr"]?.stringValue)
@@ -112,8 +103,7 @@ import Testing
         #expect(hidden.properties.headers?["kwargsrepr"] == "{…}")
     }
 
-    @Test("Custom headers are added, and can't replace what the protocol needs")
-    func custom() throws {
+    @Test func `Custom headers are added, and can't replace what the protocol needs`() throws {
         let envelope = try Envelope(
             encoding: job,
             id: "the-id",
@@ -127,15 +117,13 @@ import Testing
         #expect(envelope.headers["timelimit"] == [.void, .void])
     }
 
-    @Test("Headers that don't fit into one frame are refused")
-    func hugeHeaders() throws {
+    @Test func `Headers that don't fit into one frame are refused`() throws {
         let headers: FieldTable = ["huge": .string(String(repeating: "x", count: 130_000))]
         let error = try #require(throws: WarrenError.self) { try Envelope(encoding: job, headers: headers, now: noon) }
         #expect(error.code == .headersTooLarge)
     }
 
-    @Test("The computed size of headers is their size on the wire")
-    func wireSize() throws {
+    @Test func `The computed size of headers is their size on the wire`() throws {
         for capture in ["add", "custom-headers", "delayed", "stamped"] {
             let headers = try #require(CapturedMessage.named(capture).properties.headers)
             #expect(headers.wireSize == (try headers.encoded().count))

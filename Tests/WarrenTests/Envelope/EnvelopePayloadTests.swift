@@ -24,8 +24,7 @@ import Testing
         var big: Double
     }
 
-    @Test("Unicode, nested values, big numbers and Celery's typed values are decoded unchanged")
-    func echo() throws {
+    @Test func `Unicode, nested values, big numbers and Celery's typed values are decoded unchanged`() throws {
         let payload = try Envelope(decoding: CapturedMessage.named("echo-unicode-types")).payload(as: Typed.self)
         #expect(payload.s == "héllo")
         #expect(payload.n == nil)
@@ -35,16 +34,14 @@ import Testing
         #expect(payload.big == 1_180_591_620_717_411_303_424)
     }
 
-    @Test("Positional arguments are refused with a reason")
-    func positional() throws {
+    @Test func `Positional arguments are refused with a reason`() throws {
         let envelope = try Envelope(decoding: CapturedMessage.named("add"))
         let error = try #require(throws: EnvelopeError.self) { try envelope.payload(as: SendEmail.self) }
         #expect(error.code == .positionalArguments)
         #expect(error.message.contains("2 positional"))
     }
 
-    @Test("A job of ours decodes to the same value")
-    func roundTrip() throws {
+    @Test func `A job of ours decodes to the same value`() throws {
         let job = SendEmail(to: "ada@example.com", subject: #"quotes " and / and ünï"#, copies: 3, due: noon)
         let sent = try Envelope(encoding: job, now: noon)
         #expect(try Envelope(decoding: sent.message).payload(as: SendEmail.self) == job)
@@ -69,21 +66,19 @@ import Testing
         (#"[[],{"a":1},{},{"callbacks":null,"errbacks":null,"chain":null,"chord":null}]"#, .notThreeParts),
     ]
 
-    @Test("Each kind of malformed body is refused with its reason", arguments: wrongBodies)
-    func wrongBody(body: String, code: EnvelopeError.Code) throws {
+    @Test(arguments: wrongBodies)
+    func `Each kind of malformed body is refused with its reason`(body: String, code: EnvelopeError.Code) throws {
         let envelope = envelope(body)
         let error = try #require(throws: EnvelopeError.self) { try envelope.payload(as: SendEmail.self) }
         #expect(error.code == code, "\(error)")
     }
 
-    @Test("A job without a payload also refuses keyword arguments that aren't an object")
-    func emptyJob() throws {
+    @Test func `A job without a payload also refuses keyword arguments that aren't an object`() throws {
         let error = try #require(throws: EnvelopeError.self) { try envelope("[[],[1],{}]").payload(as: Tidy.self) }
         #expect(error.code == .notThreeParts)
     }
 
-    @Test("The error about a mismatch names the argument and the type, and never the value")
-    func explanation() throws {
+    @Test func `The error about a mismatch names the argument and the type, and never the value`() throws {
         struct Order: Decodable {
             struct Item: Decodable { var count: Int }
             var items: [Item]
@@ -95,23 +90,20 @@ import Testing
         #expect(!error.message.contains("secret"))
     }
 
-    @Test("The error about a missing argument names it")
-    func missing() throws {
+    @Test func `The error about a missing argument names it`() throws {
         let error = try #require(throws: EnvelopeError.self) {
             try envelope(#"[[],{"to":"a","copies":1},{}]"#).payload(as: SendEmail.self)
         }
         #expect(error.message.contains("'subject' is missing"))
     }
 
-    @Test("Bytes that aren't UTF-8 aren't JSON")
-    func badUTF8() throws {
+    @Test func `Bytes that aren't UTF-8 aren't JSON`() throws {
         let body = Array("[[],{\"to\":\"".utf8) + [0xC3, 0x28] + Array("\",\"subject\":\"b\",\"copies\":1},{}]".utf8)
         let error = try #require(throws: EnvelopeError.self) { try envelope(body).payload(as: SendEmail.self) }
         #expect(error.code == .notJSON || error.code == .payloadMismatch)
     }
 
-    @Test("JSON that is nested a hundred thousand deep is refused")
-    func deep() throws {
+    @Test func `JSON that is nested a hundred thousand deep is refused`() throws {
         let body =
             "[[]," + String(repeating: #"{"a":"#, count: 100_000) + "1" + String(repeating: "}", count: 100_000)
             + ",{}]"
@@ -119,8 +111,7 @@ import Testing
         #expect(error.code == .tooDeep)
     }
 
-    @Test("The numbers that only Python writes are accepted")
-    func pythonNumbers() throws {
+    @Test func `The numbers that only Python writes are accepted`() throws {
         struct Numbers: Decodable {
             var a: Double
             var b: Double
@@ -134,8 +125,7 @@ import Testing
         #expect(numbers.c == -.infinity)
     }
 
-    @Test("Arguments that the job doesn't know are ignored")
-    func unknownArguments() throws {
+    @Test func `Arguments that the job doesn't know are ignored`() throws {
         let body =
             #"[[], {"to": "a", "subject": "b", "copies": 2, "new": [1, {"x": null}]}, {"callbacks": [], "odd": 1}]"#
         #expect(try envelope(body).payload(as: SendEmail.self) == SendEmail(to: "a", subject: "b", copies: 2))

@@ -5,8 +5,7 @@ import Testing
 @testable import Warren
 
 @Suite struct RepublishingTests {
-    @Test("A retry keeps body, id and headers, and changes what Celery changes")
-    func retry() throws {
+    @Test func `A retry keeps body, id and headers, and changes what Celery changes`() throws {
         let original = try CapturedMessage.named("custom-headers")
         let envelope = try Envelope(decoding: original)
         let retried = envelope.retried(after: .milliseconds(1_500), error: SampleError(), worker: "w1", now: noon)
@@ -24,8 +23,7 @@ import Testing
         #expect(retried.properties.correlationID == original.properties.correlationID)
     }
 
-    @Test("A retry doesn't have the headers that the broker added")
-    func brokerHeaders() throws {
+    @Test func `A retry doesn't have the headers that the broker added`() throws {
         var message = try CapturedMessage.named("delayed")
         #expect(message.properties.headers?["x-death"] != nil)
         for name in ["x-last-death-queue", "x-delivery-count", "x-acquired-count", "CC", "BCC"] {
@@ -42,8 +40,7 @@ import Testing
         #expect(names.filter { $0.hasPrefix("x-") || $0.hasSuffix("CC") } == ["x-tenant"])
     }
 
-    @Test("The broker can neither drop a retry on its way nor refuse it for its user")
-    func properties() throws {
+    @Test func `The broker can neither drop a retry on its way nor refuse it for its user`() throws {
         var message = try CapturedMessage.named("expires-60")
         message.properties.userID = "someone"
         message.properties.deliveryMode = .transient
@@ -56,8 +53,7 @@ import Testing
         #expect(try Envelope(decoding: retried).expires == envelope.expires)
     }
 
-    @Test("Each retry adds to the history, which keeps the last twenty failures")
-    func history() throws {
+    @Test func `Each retry adds to the history, which keeps the last twenty failures`() throws {
         var envelope = try Envelope(encoding: Tidy(), now: noon)
         for attempt in 1...25 {
             let error = SampleError(description: "failure \(attempt)")
@@ -79,8 +75,7 @@ import Testing
         #expect(record.reason == nil)
     }
 
-    @Test("Headers stay within one frame, whatever the message and the error contain")
-    func bounded() throws {
+    @Test func `Headers stay within one frame, whatever the message and the error contain`() throws {
         var message = try CapturedMessage.named("add")
         message.properties.headers?["cargo"] = .string(String(repeating: "x", count: 60_000))
         message.properties.headers?["more"] = .string(String(repeating: "y", count: 58_000))
@@ -96,8 +91,7 @@ import Testing
         #expect(FailureRecord(headers: envelope.headers).history.count == 20)
     }
 
-    @Test("A header of our own that someone else made too large is removed too")
-    func hostileHeader() throws {
+    @Test func `A header of our own that someone else made too large is removed too`() throws {
         var message = try CapturedMessage.named("add")
         message.properties.headers?["warren-lane"] = .string(String(repeating: "x", count: 130_000))
         let parked = Envelope.parked(message, from: .queue("q"), now: noon)
@@ -105,8 +99,7 @@ import Testing
         #expect(parked.properties.headers?["task"] == "demo.add")
     }
 
-    @Test("A replayed job has all its attempts, and no failure record")
-    func replay() throws {
+    @Test func `A replayed job has all its attempts, and no failure record`() throws {
         let original = try Envelope(encoding: SendEmail(to: "a", subject: "b"), expires: noon + 1, now: noon)
         let retried = original.retried(after: .seconds(5), error: SampleError(), worker: "w", now: noon)
         let record = FailureRecord(
@@ -129,14 +122,12 @@ import Testing
         #expect(!envelope.headers.contains { $0.name.hasPrefix("warren-") && $0.name != "warren-enqueued-at" })
     }
 
-    @Test("A replay keeps an expiry in the future")
-    func replayKeepsExpiry() throws {
+    @Test func `A replay keeps an expiry in the future`() throws {
         let original = try Envelope(encoding: Tidy(), expires: noon + 600, now: noon)
         #expect(try Envelope(decoding: Envelope.replayed(original.message, now: noon + 60)).expires != nil)
     }
 
-    @Test("A parked job has its origin in its headers, and is otherwise unchanged")
-    func parked() throws {
+    @Test func `A parked job has its origin in its headers, and is otherwise unchanged`() throws {
         let original = try CapturedMessage.named("add")
         let parked = Envelope.parked(original, from: Destination(exchange: "e", routingKey: "k"), now: noon)
         #expect(parked.properties.headers?["warren-original-exchange"] == "e")

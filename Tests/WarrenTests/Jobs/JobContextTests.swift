@@ -6,8 +6,7 @@ import Testing
 @testable import Warren
 
 @Suite struct JobContextTests {
-    @Test("A context has the message's metadata")
-    func facts() throws {
+    @Test func `A context has the message's metadata`() throws {
         let first = try Envelope(encoding: Tidy(), expires: noon + 60, headers: ["tenant": "acme"], now: noon)
         let second = try Envelope(decoding: first.retried(after: .zero, error: SampleError(), worker: "w", now: noon))
         let context = context(second, maximumAttempts: 5)
@@ -20,8 +19,7 @@ import Testing
         #expect(self.context(second, maximumAttempts: 1).retriesLeft == 0)
     }
 
-    @Test("The delivery count is the broker's, else it follows the redelivered flag")
-    func deliveries() throws {
+    @Test func `The delivery count is the broker's, else it follows the redelivered flag`() throws {
         var message = try Envelope(encoding: Tidy(), now: noon).message
         #expect(context(try Envelope(decoding: message)).deliveryCount == 0)
         #expect(context(try Envelope(decoding: message), isRedelivered: true).deliveryCount == 1)
@@ -29,8 +27,7 @@ import Testing
         #expect(context(try Envelope(decoding: message), isRedelivered: true).deliveryCount == 4)
     }
 
-    @Test("The logger has the job's name, id and attempt")
-    func logger() throws {
+    @Test func `The logger has the job's name, id and attempt`() throws {
         let envelope = try Envelope(encoding: Tidy(), id: "the-id", now: noon)
         let logger = context(envelope).logger
         #expect(logger[metadataKey: "job-id"] == "the-id")

@@ -4,8 +4,7 @@ import Testing
 @testable import Warren
 
 @Suite struct JobIDTests {
-    @Test("An id is a UUID of version 7 in lower case")
-    func format() throws {
+    @Test func `An id is a UUID of version 7 in lower case`() throws {
         for seed in 0..<200 {
             var generator = SteadyGenerator(state: UInt64(seed))
             let id = JobID.make(now: noon, using: &generator)
@@ -17,8 +16,7 @@ import Testing
         }
     }
 
-    @Test("An id begins with its time in milliseconds, so that ids sort by age")
-    func order() {
+    @Test func `An id begins with its time in milliseconds, so that ids sort by age`() {
         var generator = SteadyGenerator(state: 1)
         let early = JobID.make(now: noon, using: &generator)
         let late = JobID.make(now: noon + 0.002, using: &generator)
@@ -26,8 +24,7 @@ import Testing
         #expect(early.replacing("-", with: "").prefix(12) == String(Int(1_795_232_137_755), radix: 16).leftPadded(12))
     }
 
-    @Test("Ids made at the same time are different")
-    func unique() {
+    @Test func `Ids made at the same time are different`() {
         #expect(Set((0..<10_000).map { _ in JobID.make(now: noon) }).count == 10_000)
     }
 }

@@ -9,8 +9,7 @@ import Testing
 private let registryIsOff = false
 
 @Suite struct JobRegistryTests {
-    @Test("A handler gets its job's payload and context")
-    func run() async throws {
+    @Test func `A handler gets its job's payload and context`() async throws {
         let seen = Mutex<[String]>([])
         let registry = try JobRegistry {
             Handler(SendEmail.self) { email, context in
@@ -24,8 +23,7 @@ private let registryIsOff = false
         #expect(registry.names == ["emails.send"])
     }
 
-    @Test("The error about two handlers for one name names it")
-    func duplicates() throws {
+    @Test func `The error about two handlers for one name names it`() throws {
         let error = try #require(throws: WarrenError.self) {
             try JobRegistry {
                 Handler(Tidy.self) { _, _ in }
@@ -37,16 +35,15 @@ private let registryIsOff = false
         #expect(error.message.contains("'tidy'"))
     }
 
-    @Test("A job can't have an empty, overlong or unprintable name")
-    func names() throws {
+    @Test func `A job can't have an empty, overlong or unprintable name`() throws {
         for name in ["", String(repeating: "n", count: 256), "a\nb"] {
             let error = try #require(throws: WarrenError.self) { try JobName.validate(name) }
             #expect(error.code == .invalidJobName)
         }
     }
 
-    @Test("An undecodable payload is distinguished from the handler's errors, even of the same type")
-    func undecodable() async throws {
+    @Test func `An undecodable payload is distinguished from the handler's errors, even of the same type`() async throws
+    {
         let registry = try JobRegistry {
             Handler(SendEmail.self) { _, _ in throw EnvelopeError(.notJSON, "the handler's own") }
         }
@@ -57,8 +54,7 @@ private let registryIsOff = false
         await #expect(throws: EnvelopeError.self) { try await handler.run(right, context(right)) }
     }
 
-    @Test("Handlers can be chosen by conditions and loops")
-    func builder() throws {
+    @Test func `Handlers can be chosen by conditions and loops`() throws {
         let isOn = !registryIsOff
         let registry = try JobRegistry {
             if isOn { Handler(Tidy.self) { _, _ in } }

@@ -2,10 +2,10 @@ import Testing
 import Warren
 
 @Suite struct RetryPolicyTests {
-    @Test(
-        "An exponential delay is above nothing and at most its doubled limit, for every attempt and any random number"
-    )
-    func jitter() {
+    @Test
+    func
+        `An exponential delay is above nothing and at most its doubled limit, for every attempt and any random number`()
+    {
         let policy = RetryPolicy.exponential(from: .seconds(1), to: .seconds(600), attempts: 100)
         var generator = SteadyGenerator(state: 3)
         for attempt in 1...90 {
@@ -15,8 +15,7 @@ import Warren
         }
     }
 
-    @Test("Full jitter spreads over the whole range")
-    func spread() {
+    @Test func `Full jitter spreads over the whole range`() {
         let policy = RetryPolicy.exponential(from: .seconds(64), to: .seconds(64), attempts: 9)
         var generator = SteadyGenerator(state: 5)
         let delays = (0..<4_000).map { _ in policy.delay(afterAttempt: 1, using: &generator) / .seconds(1) }
@@ -24,15 +23,14 @@ import Warren
         #expect(delays.contains { $0 < 1 } && delays.contains { $0 > 63 })
     }
 
-    @Test("Attempts as high as numbers go make no overflow", arguments: [0, -5, 1_000, Int.max])
-    func extremes(attempt: Int) {
+    @Test(arguments: [0, -5, 1_000, Int.max])
+    func `Attempts as high as numbers go make no overflow`(attempt: Int) {
         var generator = SteadyGenerator(state: 1)
         let policy = RetryPolicy.exponential(from: .seconds(Int64.max), to: .seconds(Int64.max), attempts: .max)
         #expect(policy.delay(afterAttempt: attempt, using: &generator) <= .seconds((1 << 28) - 1))
     }
 
-    @Test("A fixed delay is always the same, and never negative")
-    func fixed() {
+    @Test func `A fixed delay is always the same, and never negative`() {
         var generator = SteadyGenerator(state: 1)
         #expect(RetryPolicy.fixed(.seconds(7), attempts: 3).delay(afterAttempt: 2, using: &generator) == .seconds(7))
         #expect(RetryPolicy.fixed(.seconds(-7), attempts: 3).delay(afterAttempt: 2, using: &generator) == .zero)
@@ -44,15 +42,13 @@ import Warren
         )
     }
 
-    @Test("A policy has at least one attempt")
-    func attempts() {
+    @Test func `A policy has at least one attempt`() {
         #expect(RetryPolicy.none.attempts == 1)
         #expect(RetryPolicy.fixed(.zero, attempts: -3).attempts == 1)
         #expect(RetryPolicy.standard.attempts == 8)
     }
 
-    @Test("A policy by error asks its closure, and a failure with its own decision isn't asked about")
-    func deciding() {
+    @Test func `A policy by error asks its closure, and a failure with its own decision isn't asked about`() {
         let policy = RetryPolicy.fixed(.seconds(9), attempts: 4).deciding {
             $0 is SampleError ? .never : .retry(after: .seconds(1))
         }

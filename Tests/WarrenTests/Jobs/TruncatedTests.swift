@@ -3,14 +3,12 @@ import Testing
 @testable import Warren
 
 @Suite struct TruncatedTests {
-    @Test("A text within the limit stays as it is")
-    func short() {
+    @Test func `A text within the limit stays as it is`() {
         #expect("héllo".truncated(toBytes: 6) == "héllo")
         #expect("".truncated(toBytes: 0) == "")
     }
 
-    @Test("A longer text is cut between characters, at every limit")
-    func cut() {
+    @Test func `A longer text is cut between characters, at every limit`() {
         let text = String(repeating: "aé€😀", count: 20)
         for limit in 3..<text.utf8.count {
             let cut = text.truncated(toBytes: limit)

@@ -55,8 +55,7 @@ import Testing
         }
     }
 
-    @Test("The first middleware of a client is the outermost, and each can change the request")
-    func order() async throws {
+    @Test func `The first middleware of a client is the outermost, and each can change the request`() async throws {
         let steps = Steps()
         let transport = FaultyBroker()
         let client = JobClient(
@@ -70,8 +69,7 @@ import Testing
         #expect(transport.published.first?.message.properties.headers?["by"] == "ab")
     }
 
-    @Test("If a middleware throws, the job is not sent")
-    func refusing() async throws {
+    @Test func `If a middleware throws, the job is not sent`() async throws {
         let transport = FaultyBroker()
         let client = JobClient(transport, middleware: [Refusing()], clock: VirtualClock(), now: { noon })
         await #expect(throws: SampleError.self) { try await client.enqueue(Tidy(), lane: .normal) }
@@ -79,8 +77,7 @@ import Testing
         #expect(transport.requests.exchanges.isEmpty)
     }
 
-    @Test("A middleware can change a job's queue and due time")
-    func moving() async throws {
+    @Test func `A middleware can change a job's queue and due time`() async throws {
         let transport = FaultyBroker()
         let client = JobClient(transport, middleware: [Moving()], clock: VirtualClock(), now: { noon })
         let handle = try await client.enqueue(SendEmail(to: "a", subject: "b"))
@@ -91,8 +88,7 @@ import Testing
         #expect(published.message.properties.headers?["root_id"] == "the-root")
     }
 
-    @Test("Failure and outcome are logged, with the job's name and without its payload")
-    func logging() async throws {
+    @Test func `Failure and outcome are logged, with the job's name and without its payload`() async throws {
         let steps = Steps()
         var logger = Logger(label: "test") { _ in RecordingLogHandler { steps.add($0) } }
         logger.logLevel = .debug
@@ -107,8 +103,7 @@ import Testing
         #expect(steps.all.allSatisfy { $0.contains("emails.send") && !$0.contains("secret") })
     }
 
-    @Test("Nothing is logged below the logger's level")
-    func quiet() async throws {
+    @Test func `Nothing is logged below the logger's level`() async throws {
         let steps = Steps()
         var logger = Logger(label: "test") { _ in RecordingLogHandler { steps.add($0) } }
         logger.logLevel = .error
@@ -118,8 +113,7 @@ import Testing
         #expect(steps.all.isEmpty)
     }
 
-    @Test("Metrics count each outcome by job and queue, and time each attempt")
-    func metrics() async throws {
+    @Test func `Metrics count each outcome by job and queue, and time each attempt`() async throws {
         let metrics = TestMetrics()
         let layer = MetricsMiddleware(factory: metrics)
         let context = try context(logger: Logger(label: "test"))
@@ -134,8 +128,7 @@ import Testing
         #expect(try metrics.expectTimer("warren_job_duration_seconds", job).values.count == 3)
     }
 
-    @Test("Metrics count the jobs that a client sent")
-    func enqueueMetrics() async throws {
+    @Test func `Metrics count the jobs that a client sent`() async throws {
         let metrics = TestMetrics()
         let client = JobClient(
             FaultyBroker(),
@@ -148,8 +141,7 @@ import Testing
         #expect(try metrics.expectCounter("warren_jobs_enqueued_total", job).values == [1])
     }
 
-    @Test("The number of metrics is bounded, however many names messages have")
-    func boundedMetrics() throws {
+    @Test func `The number of metrics is bounded, however many names messages have`() throws {
         let metrics = TestMetrics()
         let layer = MetricsMiddleware(factory: metrics)
         for number in 0..<1_500 {

@@ -54,8 +54,8 @@ import Testing
         ),
     ]
 
-    @Test("Each ending has its outcome", arguments: rows)
-    func decide(row: Row) throws {
+    @Test(arguments: rows)
+    func `Each ending has its outcome`(row: Row) throws {
         let message = try Envelope(encoding: Tidy(), now: noon).message
         let envelope = Envelope(
             id: "i",
@@ -77,8 +77,7 @@ import Testing
         #expect(outcome == row.outcome)
     }
 
-    @Test("The same random numbers give the same delay")
-    func pinned() {
+    @Test func `The same random numbers give the same delay`() {
         func delay(_ seed: UInt64) -> Outcome {
             var generator = SteadyGenerator(state: seed)
             return .decide(.threw(SampleError()), envelope: nil, policy: .standard, now: noon, using: &generator)
