@@ -225,8 +225,8 @@ let package = Package(
     swiftLanguageModes: [.v6]
 )
 
-// The load tool, the C program that it is compared with, and the Digest example. The programs of compose/ set the variable;
-// it changes no other target, so building with and without it costs nothing.
+// The load tool, the C program that it is compared with, and the Digest example. The programs of compose/ set the
+// variable; it changes no other target, so building with and without it costs nothing.
 if Context.environment["WARREN_TOOLS"] == "1" {
     package.products += [
         .executable(name: "warren-load", targets: ["WarrenLoad"]),

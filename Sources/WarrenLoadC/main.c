@@ -1,5 +1,6 @@
 // The yardstick: what plain C over librabbitmq does with the same broker, messages and queue as `warren-load`.
-// One measurement a run, one line of JSON on standard output. Anything unexpected ends the run with a sentence and exit code 1.
+// One measurement a run, one line of JSON on standard output. Anything unexpected ends the run with a sentence and exit
+// code 1.
 
 #include "../CRabbitMQ/shim.h"
 

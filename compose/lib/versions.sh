@@ -1,8 +1,8 @@
 # Where each version of RabbitMQ comes from, and how a program of that version is run.
 #
-# `system` is what the package manager installed. Newer versions come from newer Debian releases: a whole Debian tree, made once
-# by debootstrap, as their Erlang needs a newer C library than the system may have.
-# shellcheck shell=bash disable=SC2034,SC2154
+# `system` is what the package manager installed. Newer versions come from newer Debian releases: a whole Debian tree,
+# made once by debootstrap, as their Erlang needs a newer C library than the system may have. shellcheck shell=bash
+# disable=SC2034,SC2154
 
 check_version() {
     case $1 in

@@ -23,7 +23,8 @@ public struct DeadLetter: Sendable, Hashable {
 
     /// The destination of a replay: where the job was published originally, without its way down the delay ladder.
     ///
-    /// A message that the broker itself moved here, from the job queue or the parked queue, has no record of ours: then it is the queue.
+    /// A message that the broker itself moved here, from the job queue or the parked queue, has no record of ours: then
+    /// it is the queue.
     func origin(in topology: Topology) -> Destination {
         let ours = Destination(exchange: topology.exchange, routingKey: queue.rawValue)
         let headers = message.properties.headers

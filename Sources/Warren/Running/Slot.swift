@@ -3,7 +3,8 @@ import Synchronization
 
 /// A place for one running job of a queue.
 ///
-/// It knows the delivery whose handler is running, so that shutdown or a hard time limit can settle it even if the handler never returns.
+/// It knows the delivery whose handler is running, so that shutdown or a hard time limit can settle it even if the
+/// handler never returns.
 final class Slot: Sendable {
     private struct State: Sendable {
         var current: Delivery?
@@ -29,12 +30,14 @@ final class Slot: Sendable {
         state.withLock { $0.current = delivery }
     }
 
-    /// Notes that the handler has returned and its delivery is about to be settled. Returns false if the delivery was revoked before.
+    /// Notes that the handler has returned and its delivery is about to be settled. Returns false if the delivery was
+    /// revoked before.
     func finish() -> Bool {
         state.withLock { $0.current.take() } != nil
     }
 
-    /// Takes the delivery away from its handler. Returns `nil` if no handler runs, or if it has returned and its delivery is being settled.
+    /// Takes the delivery away from its handler. Returns `nil` if no handler runs, or if it has returned and its
+    /// delivery is being settled.
     func revoke() -> Delivery? {
         state.withLock { $0.current.take() }
     }

@@ -4,7 +4,8 @@ import Brokers
 public import Logging
 public import Warren
 
-/// A program built around an application's jobs: declare the jobs and their handlers, and get the commands that run and operate them.
+/// A program built around an application's jobs: declare the jobs and their handlers, and get the commands that run and
+/// operate them.
 ///
 /// ```swift
 /// @main
@@ -35,8 +36,8 @@ public protocol WarrenApplication: AsyncParsableCommand {
 
     /// The application's kinds of job.
     ///
-    /// `enqueue` checks payloads against them. Their queues, with those of the topology, are the ones that every command
-    /// works on unless `--queues` names others.
+    /// `enqueue` checks payloads against them. Their queues, with those of the topology, are the ones that every
+    /// command works on unless `--queues` names others.
     static var jobs: [any Job.Type] { get }
 
     /// The application's exchanges, and the queues whose configuration differs from the default.
@@ -122,7 +123,8 @@ extension WarrenApplication {
 
     /// Returns the application's own commands, followed by the standard ones.
     ///
-    /// - Parameter own: The application's commands. Each replaces the standard command of the same name, if there is one.
+    /// - Parameter own: The application's commands. Each replaces the standard command of the same name, if there is
+    ///   one.
     public static func commands(with own: [any ParsableCommand.Type]) -> [any ParsableCommand.Type] {
         let taken = Set(own.map { $0.name })
         return own + standardCommands.filter { !taken.contains($0.name) }
@@ -133,8 +135,8 @@ extension WarrenApplication {
 
     /// Parses the command line, sets up logging and runs the command.
     ///
-    /// The process exits with 0 if the command succeeded, 1 if it failed, and 64 if the command line is invalid. An error
-    /// is reported in one line on standard error.
+    /// The process exits with 0 if the command succeeded, 1 if it failed, and 64 if the command line is invalid. An
+    /// error is reported in one line on standard error.
     @concurrent
     public static func main() async {
         do {

@@ -126,8 +126,8 @@ struct JobRequest {
     let lane: Lane
     let timeToLive: Duration?
 
-    /// - Throws: `ValidationError` for an unknown name without a queue; ``EnvelopeError`` if the payload doesn't match the
-    ///   job's type.
+    /// - Throws: `ValidationError` for an unknown name without a queue; ``EnvelopeError`` if the payload doesn't match
+    ///   the job's type.
     init(name: String, json: String, queue: QueueName?, lane: Lane?, kinds: [any Job.Type]) throws {
         self.name = name
         self.json = json

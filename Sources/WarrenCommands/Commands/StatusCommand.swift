@@ -49,7 +49,8 @@ enum StatusTable {
         for status in lanes {
             table.add([
                 status.queue, status.lane, status.exists ? "\(status.ready)" : "-",
-                // Nothing consumes a dead queue, and a parking-lot queue only now and then: a zero would look like a fault.
+                // Nothing consumes a dead queue, and a parking-lot queue only now and then: a zero would look like a
+                // fault.
                 status.exists && status.isConsumed ? "\(status.consumers)" : "-",
             ])
         }

@@ -39,7 +39,8 @@ public struct OutputOptions: ParsableArguments {
 
 /// Formats an error as one line that states what happened and what to do.
 enum ErrorLine {
-    /// Returns the line for an error of Warren, the broker or the file system; `nil` for others, which ArgumentParser formats.
+    /// Returns the line for an error of Warren, the broker or the file system; `nil` for others, which ArgumentParser
+    /// formats.
     static func text(for error: any Error) -> String? {
         switch error {
         case let error as AMQPError: oneLine(error.message)

@@ -115,8 +115,8 @@ enum WorkerExit {
 
 /// What a supervised process has of its supervisor: standard input, whose end means that it is to stop in order.
 ///
-/// The end also comes when the supervisor was killed, so no process outlives it for long. It isn't counted as a signal, so that a
-/// service manager that signals all processes of a service at once isn't taken for one that signals twice.
+/// The end also comes when the supervisor was killed, so no process outlives it for long. It isn't counted as a signal,
+/// so that a service manager that signals all processes of a service at once isn't taken for one that signals twice.
 struct SupervisorLink: Sendable {
     /// Waits for the end, or until the task is cancelled.
     ///

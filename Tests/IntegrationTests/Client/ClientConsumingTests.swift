@@ -10,7 +10,8 @@ struct ClientConsumingTests {
         for number in 0..<count { try await client.publish(Message(body: [number]), to: .queue(queue)) }
     }
 
-    /// Waits until a queue holds this many ready messages: a channel's close gives them back some time after it is answered.
+    /// Waits until a queue holds this many ready messages: a channel's close gives them back some time after it is
+    /// answered.
     private func waitForReady(_ count: Int, in queue: String, _ client: RabbitMQClient) async throws {
         try await until { try await client.status(ofQueue: queue).messageCount == count }
     }

@@ -71,7 +71,8 @@ struct ClientRecoveryTests {
         }
     }
 
-    /// While an alarm lasts, the broker reads nothing from a publisher: sends fill the socket's buffers and then block the thread.
+    /// While an alarm lasts, the broker reads nothing from a publisher: sends fill the socket's buffers and then block
+    /// the thread.
     @Test func `A send that TCP blocks holds no publish longer than its own deadline`() async throws {
         try await PrivateBroker.run { broker in
             try await withClient(url: broker.url + "?heartbeat=4") { client in

@@ -183,8 +183,9 @@ import Testing
             try await withClient(url: try url("localhost", parameters)) { client in
                 while true {
                     let error = try await amqpError { _ = try await client.broker() }
-                    // By TLS 1.3 the refusal comes after the client's part of the handshake is done, and the broker's reset of the connection
-                    // can overtake it. Then nobody can tell the reason, and the error says where it stands.
+                    // By TLS 1.3 the refusal comes after the client's part of the handshake is done, and the broker's
+                    // reset of the connection can overtake it. Then nobody can tell the reason, and the error says
+                    // where it stands.
                     if error.code == .connectionFailed, error.message.contains("its log says why") { continue }
                     #expect(error.code == .tlsFailed)
                     #expect(error.message.contains("client-foreign.pem"))

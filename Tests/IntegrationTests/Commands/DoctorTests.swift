@@ -127,7 +127,8 @@ import Warren
         let blind = try await doctor(broker, asksManagement: false)
         #expect(blind.exitCode == 2)
         #expect(blind.findings("alarms").first?.problem.contains("memory") == true)
-        // The management API shows a node's alarm with the node's next statistics, every few seconds; the time limit of the test bounds it.
+        // The management API shows a node's alarm with the node's next statistics, every few seconds; the time limit of
+        // the test bounds it.
         try await until { try await doctor(broker).findings("alarms").count >= 2 }
         try await broker.ctl("set_vm_memory_high_watermark", "0.4")
     }

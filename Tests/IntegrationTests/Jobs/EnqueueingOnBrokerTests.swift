@@ -43,7 +43,8 @@ struct EnqueueingOnBrokerTests {
             let handle = try await jobs.enqueue(job, delay: .seconds(2), queue: queue)
             let delivery = try await #require(reader.next())
             let due = try #require(handle.dueAt)
-            // The ladder gets the whole seconds that are left when the job is sent, which may be after the ladder was declared.
+            // The ladder gets the whole seconds that are left when the job is sent, which may be after the ladder was
+            // declared.
             #expect(Date() > due - 1)
             #expect(DelayLadder.destination(fromRoutingKey: delivery.destination.routingKey) == queue.rawValue)
             let envelope = try Envelope(decoding: delivery.message)

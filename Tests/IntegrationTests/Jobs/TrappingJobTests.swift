@@ -51,7 +51,8 @@ import SystemPackage
             let innocent = Set(0...50).subtracting([Self.fatal])
             try await application.run(worker) {
                 try await application.until(application.queue.dead, holds: 1)
-                // Others too, which were done before the first crashes, and whose acknowledgements those took with them.
+                // Others too, which were done before the first crashes, and whose acknowledgements those took with
+                // them.
                 while !innocent.isSubset(of: done + doneBesideSuspect) { doneBesideSuspect += await journal.next(1) }
             }
             #expect(!(done + doneBesideSuspect).contains(Self.fatal))

@@ -44,7 +44,8 @@ import Warren
         #expect(firstHalf.count { $0 == "high" } == 4)
     }
 
-    /// The lanes of 4 jobs of each lane in the order in which a worker with one slot runs them, a first one before that aside.
+    /// The lanes of 4 jobs of each lane in the order in which a worker with one slot runs them, a first one before that
+    /// aside.
     private func laneOrder(_ policy: LanePolicy, prefetch: Int) async throws -> [String] {
         var order: [String] = []
         try await TestApplication.with(lanes: [.high, .normal, .low]) { application in

@@ -15,7 +15,8 @@ struct TestApplication: Sendable {
     let queue: QueueName
     let jobs: JobClient
 
-    /// Runs `body` beside an application, and deletes all that is the application's afterwards, also when `body` throws.
+    /// Runs `body` beside an application, and deletes all that is the application's afterwards, also when `body`
+    /// throws.
     ///
     /// The delay ladder stays: it belongs to the virtual host.
     static func with(

@@ -79,7 +79,8 @@ struct WorkerHarness: Sendable {
         try await until { clock.nextEvent == clock.now.advanced(by: time) }
     }
 
-    /// Moves from one thing that is due to the next, each time that so many tasks wait for theirs, until a condition holds.
+    /// Moves from one thing that is due to the next, each time that so many tasks wait for theirs, until a condition
+    /// holds.
     func pass(whenAsleep count: Int, until condition: () -> Bool) async throws {
         while !condition() {
             try await until { condition() || clock.sleeperCount >= count }

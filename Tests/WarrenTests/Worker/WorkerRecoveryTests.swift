@@ -188,7 +188,8 @@ import Testing
         try await harness.run(worker) {
             #expect(await journal.next(1) == ["1 false"])
             try await until { harness.unsettled == 2 }
-            // The stream goes on, as that of a client that recovers does: nobody takes the second job out of the worker.
+            // The stream goes on, as that of a client that recovers does: nobody takes the second job out of the
+            // worker.
             harness.broker.embedded.closeConnections()
             gate.open()
             #expect(await journal.next(1) == ["1 true"])

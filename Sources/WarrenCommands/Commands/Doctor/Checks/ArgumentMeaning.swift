@@ -1,6 +1,7 @@
 import Warren
 
-/// What it means for jobs if a queue's argument, or a policy's key of the same name without `x-`, isn't what Warren asks for.
+/// What it means for jobs if a queue's argument, or a policy's key of the same name without `x-`, isn't what Warren
+/// asks for.
 struct ArgumentMeaning: Sendable, Hashable {
     var severity: Finding.Severity
     var consequence: String

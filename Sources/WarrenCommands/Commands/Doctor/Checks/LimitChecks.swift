@@ -5,8 +5,8 @@ import Warren
 enum DeliveryLimitCheck {
     /// How many hand-backs and crashes a job should survive for each attempt that its policy allows.
     private static let returnsPerAttempt = 2
-    /// How many returns a job has behind it when the workers quarantine it with its evidence: two until it is suspected, then one for each
-    /// process that it takes down alone.
+    /// How many returns a job has behind it when the workers quarantine it with its evidence: two until it is
+    /// suspected, then one for each process that it takes down alone.
     private static let returnsUntilQuarantine = 2 + WorkerSettings().crashLimit
 
     static func findings(_ facts: DoctorFacts) -> [Finding] {

@@ -24,8 +24,8 @@ struct FactReader: Sendable {
 
 /// Finds out whether the broker takes messages, by publishing two to a queue of its own, which it deletes again.
 ///
-/// A broker with an alarm tells a publisher of it (`connection.blocked`) only when that publisher sends something; what it sent first
-/// may still be taken, what it sends then isn't read.
+/// A broker with an alarm tells a publisher of it (`connection.blocked`) only when that publisher sends something; what
+/// it sent first may still be taken, what it sends then isn't read.
 struct PublishTrialReader: Sendable {
     let transport: any Transport
     /// How long a publish may take.

@@ -71,8 +71,8 @@ struct ManagedPolicy: Sendable, Hashable, Decodable {
 
     /// Whether it is for queues of this kind and the name matches its pattern.
     ///
-    /// The broker's patterns are Perl's, these are ICU's: what policies use of them is alike. A pattern that can't be read matches all, so that
-    /// it is shown rather than passed over.
+    /// The broker's patterns are Perl's, these are ICU's: what policies use of them is alike. A pattern that can't be
+    /// read matches all, so that it is shown rather than passed over.
     func applies(to queue: String, kind: String) -> Bool {
         guard ["all", "queues", kind + "_queues"].contains(applyTo) else { return false }
         guard let expression = try? NSRegularExpression(pattern: pattern) else { return true }
@@ -118,8 +118,8 @@ struct ClockSkew: Sendable, Hashable {
 
     /// What an HTTP response's `Date` tells.
     ///
-    /// The header has whole seconds, and the server may keep it for one: when it was sent, the broker's clock showed `date` or up to two
-    /// seconds more.
+    /// The header has whole seconds, and the server may keep it for one: when it was sent, the broker's clock showed
+    /// `date` or up to two seconds more.
     ///
     /// - Parameter date: The header, in seconds since 1970.
     /// - Parameter sent: When the request went out, by the clock here.
