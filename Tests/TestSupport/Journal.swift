@@ -1,4 +1,4 @@
-/// What handlers report to the test that waits for it.
+/// The reports of handlers, for a test that waits for them.
 package final class Journal<Entry: Sendable>: Sendable {
     private let entries: AsyncStream<Entry>
     private let feed: AsyncStream<Entry>.Continuation

@@ -20,7 +20,7 @@ import WarrenTesting
         try expectEnqueued(Count.self, count: 0)
     }
 
-    @Test func `Years of delay pass at once, in order`() async throws {
+    @Test func `Years of delay pass at once, in the right order`() async throws {
         let bench = TestBench.current
         let start = bench.now
         let seen = Journal<Int>()

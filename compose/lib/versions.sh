@@ -68,7 +68,7 @@ make_debian_tree() {
     if [ ! -d "$tree" ]; then
         rm -rf --one-file-system "$partial"
         say "RabbitMQ $version: fetching it with Debian $(debian_release), once; it takes about a minute"
-        # In a mount namespace of its own: whatever debootstrap mounts goes with it, even when it is killed.
+        # In a private mount namespace: whatever debootstrap mounts goes with it, even when it is killed.
         if ! unshare --mount --propagation private debootstrap --variant=minbase --include=rabbitmq-server \
             "$(debian_release)" "$partial" "${WARREN_DEBIAN_MIRROR:-http://deb.debian.org/debian}" 2>&1 |
             tee "$log" | show_debootstrap_progress; then

@@ -54,8 +54,8 @@ struct CircuitBreaker: Sendable {
     private(set) var phase = Phase.closed
     /// The number of failures in a row, up to the one that opened it.
     private(set) var failures = 0
-    /// Grows with each change of phase, so that results of jobs taken before a change can be told from those taken
-    /// after.
+    /// Grows with each change of phase, so that results of jobs taken before a change can be distinguished from those
+    /// taken after.
     private(set) var generation = 0
     private let policy: CircuitBreakerPolicy
     private var pause: Duration

@@ -2,7 +2,7 @@
 ///
 /// The handler holds what the work needs: clients, pools, settings.
 ///
-/// Most handlers are a closure in a ``Handler``; a type of its own suits a handler that holds much or is tested by
+/// Most handlers are a closure in a ``Handler``; a type suits a handler that holds much or is tested by
 /// itself.
 public protocol JobHandler<Payload>: Sendable {
     /// The kind of job that it executes.

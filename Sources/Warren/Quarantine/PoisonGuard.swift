@@ -121,9 +121,9 @@ final class PoisonGuard: Sendable {
 extension Delivery {
     /// True if the job may have crashed a process, so that it should run alone.
     ///
-    /// It is no proof: the count also rises for innocent jobs that waited or ran beside a poison job, whose connection
-    /// was lost, or that were requeued often at a broker that counts this. A quorum queue counts deliveries in
-    /// `x-delivery-count`, on every supported version also those whose consumer died: the second return raises the
+    /// This isn't proof: the count also rises for innocent jobs that waited or ran beside a poison job, whose
+    /// connection was lost, or that were requeued often at a broker that counts this. A quorum queue counts deliveries
+    /// in `x-delivery-count`, on every supported version also those whose consumer died: the second return raises the
     /// suspicion. A classic queue only says that there was one.
     var mayBePoison: Bool {
         guard isRedelivered else { return false }

@@ -13,7 +13,7 @@ package enum AttemptResult: Sendable {
     case expired
     /// The worker is stopping: it didn't start the job, or cancelled it at the end of the shutdown timeout.
     case interrupted
-    /// The job took down so many processes that it isn't started again.
+    /// The job was running each time when too many processes ended, so it isn't started again.
     case crashedTooOften(CrashHistory)
 
     /// The error for the failure record.

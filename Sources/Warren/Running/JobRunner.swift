@@ -103,7 +103,7 @@ struct JobRunner: Sendable {
         )
     }
 
-    /// Drops a delivery that the broker has taken back: the broker delivers it again, so starting it would only run it
+    /// Drops a delivery that the broker has requeued: it will be delivered again, so starting it now would only run it
     /// twice.
     private func isLost(_ delivery: Delivery) -> Bool {
         guard delivery.isLost else { return false }

@@ -54,7 +54,7 @@ final class TopologyDeclarer: Sendable {
             } catch {
                 // Shutdown may cancel the declaration, and needs no ladder.
                 if error.code == .cancelled, stopping.isOpen { return }
-                // A part that was just declared may be gone: a cluster that loses a node takes back what it had half
+                // A part that was just declared may be gone: a cluster that loses a node reverts what it had half
                 // declared.
                 guard error.isRetriable || error.code == .notFound else { throw error }
                 logger.warning(

@@ -19,7 +19,7 @@ public import Warren
 /// }
 /// ```
 /// This gives `mailer worker`, `mailer enqueue emails.send --json …`, `mailer status`, `mailer topology plan|apply`,
-/// `mailer dead list|show|replay|discard`, `mailer doctor` and `mailer health`. A program with commands of its own adds
+/// `mailer dead list|show|replay|discard`, `mailer doctor` and `mailer health`. A program with further commands adds
 /// them to these:
 ///
 /// ```swift

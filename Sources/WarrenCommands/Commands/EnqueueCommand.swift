@@ -36,7 +36,7 @@ public struct EnqueueCommand<App: WarrenApplication>: BrokerCommand {
 
     @Option(
         help: ArgumentHelp(
-            "How long after its due time the job may still start; after that it expires.",
+            "The time after its due time at which the job expires if it hasn't started.",
             valueName: "duration"
         )
     )

@@ -6,7 +6,7 @@ import Testing
 @Suite(.timeLimit(.minutes(1))) struct VirtualClockTests {
     private let clock = VirtualClock()
 
-    @Test func `Sleeping tasks wake at their times, in order`() async throws {
+    @Test func `Sleeping tasks wake at their times`() async throws {
         let clock = clock
         let woken = Journal<Int>()
         try await withThrowingTaskGroup(of: Void.self) { group in

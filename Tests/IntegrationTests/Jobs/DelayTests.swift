@@ -48,7 +48,7 @@ import Warren
         }
     }
 
-    @Test func `A destination that nobody bound comes out in the unrouted queue`() async throws {
+    @Test func `A delayed message without a bound destination ends in the unrouted queue`() async throws {
         try await TestApplication.with { application in
             let before = try await application.ready(DelayLadder.unroutedName)
             let route = try #require(DelayLadder.route(.seconds(1), to: TestBroker.uniqueName("nobody")))
@@ -64,7 +64,7 @@ import Warren
         }
     }
 
-    @Test func `A job that fails comes back through the ladder under its id, and counts its attempts`() async throws {
+    @Test func `A failed job returns through the ladder with its id and its attempt count`() async throws {
         try await TestApplication.with { application in
             let journal = Journal<(id: String, attempt: Int, time: ContinuousClock.Instant)>()
             let worker = application.worker {
@@ -86,7 +86,7 @@ import Warren
         }
     }
 
-    @Test func `A delayed job isn't early by the fraction of a second either`() async throws {
+    @Test func `A delayed job isn't early by even a fraction of a second`() async throws {
         try await TestApplication.with { application in
             let journal = Journal<ContinuousClock.Instant>()
             let worker = application.worker { Handler(Probe.self) { _, _ in journal.write(.now) } }

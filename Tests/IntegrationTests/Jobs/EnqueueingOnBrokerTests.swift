@@ -80,7 +80,7 @@ struct EnqueueingOnBrokerTests {
         }
     }
 
-    @Test func `A queue that someone deleted is declared again`() async throws {
+    @Test func `A queue that was deleted is declared again`() async throws {
         try await withJobs { jobs, client, queue in
             try await jobs.enqueue(job, queue: queue)
             try await client.deleteQueue(queue.rawValue)
@@ -89,7 +89,7 @@ struct EnqueueingOnBrokerTests {
         }
     }
 
-    @Test func `A client that doesn't declare is told that the exchange, and then that the queue, is missing`()
+    @Test func `Without declaring, a missing exchange and then a missing queue are reported`()
         async throws
     {
         try await withJobs(declaresTopology: false) { jobs, client, queue in
@@ -126,7 +126,7 @@ struct EnqueueingOnBrokerTests {
         }
     }
 
-    @Test func `Without a broker, enqueueing ends with an error that can be tried again`() async throws {
+    @Test func `Without a broker, enqueueing fails with a retriable error`() async throws {
         let jobs = JobClient(RabbitMQClient(url: "amqp://guest:guest@127.0.0.1:1/"))
         let error = await #expect(throws: WarrenError.self) {
             // Nothing listens, which is known at once: no deadline ends this.

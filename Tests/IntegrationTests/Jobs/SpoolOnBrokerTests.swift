@@ -17,7 +17,7 @@ import SystemPackage
 @Suite(.needsBroker, .privateBrokers, .timeLimit(.minutes(15)), .serialized) struct SpoolOnBrokerTests {
     private static let quiet = Logger(label: "integration") { _ in SwiftLogNoOpLogHandler() }
 
-    @Test func `While the broker is stopped every job is spooled, and arrives once it is back`() async throws {
+    @Test func `While the broker is stopped every job is spooled, and arrives once it is running again`() async throws {
         try await PrivateBroker.run { broker in
             try await within { path in
                 try await withClient(url: broker.url) { client in
@@ -64,7 +64,7 @@ import SystemPackage
         return handle
     }
 
-    @Test func `A process that is killed in mid-replay loses no job, and repeats at most a window of them`()
+    @Test func `A process killed during a replay loses no job, and repeats at most one window of jobs`()
         async throws
     {
         try await TestApplication.with { application in
@@ -108,7 +108,7 @@ import SystemPackage
         }
     }
 
-    @Test func `A disk that takes no more is told, and what was spooled before it arrives`() async throws {
+    @Test func `A full disk is reported, and the jobs spooled before arrive`() async throws {
         try await TestApplication.with { application in
             try await within { path in
                 let fill = Self.arguments("fill-spool", url: "amqp://127.0.0.1:1", application, path)

@@ -14,7 +14,7 @@ import SystemPackage
 @Suite(.needsBroker, .timeLimit(.minutes(2))) struct TrappingJobTests {
     private static let fatal = 7
 
-    @Test func `A job that takes its process down goes to another worker, marked as redelivered`() async throws {
+    @Test func `A job that crashes its process goes to another worker, marked as redelivered`() async throws {
         try await TestApplication.with { application in
             _ = try await application.jobs.enqueue(Probe(number: Self.fatal), queue: application.queue)
             _ = try await Self.crash(application, .quorum, as: "first")

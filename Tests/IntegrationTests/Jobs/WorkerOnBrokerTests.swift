@@ -31,13 +31,13 @@ import Warren
         }
     }
 
-    @Test func `Strictly, jobs of more urgent lanes go first`() async throws {
+    @Test func `With a strict policy, more urgent lanes go first`() async throws {
         let order = try await laneOrder(.strict, prefetch: 8)
         let expected = ["high", "normal", "low"].flatMap { Array(repeating: $0, count: 4) }
         #expect(Array(order.dropFirst()) == expected)
     }
 
-    @Test func `By weight, no lane starves`() async throws {
+    @Test func `With weights, no lane starves`() async throws {
         let order = try await laneOrder(.weighted([.high: 2, .normal: 1, .low: 1]), prefetch: 8)
         let firstHalf = order.dropFirst().prefix(8)
         #expect(Set(firstHalf) == ["high", "normal", "low"])
@@ -78,7 +78,9 @@ import Warren
         return order
     }
 
-    @Test func `At shutdown a running job finishes, and what has not begun is handed back in its place`() async throws {
+    @Test func `At shutdown a running job finishes, and jobs that haven't started are requeued in their place`()
+        async throws
+    {
         try await TestApplication.with { application in
             let journal = Journal<Int>()
             let gate = Gate()
@@ -108,7 +110,7 @@ import Warren
         }
     }
 
-    @Test func `A job that never returns is handed back at the end, and the worker ends`() async throws {
+    @Test func `A job that never returns is requeued at the end, and the worker ends`() async throws {
         try await TestApplication.with { application in
             let journal = Journal<Bool>()
             let never = Gate()
@@ -136,7 +138,7 @@ import Warren
         }
     }
 
-    @Test func `A queue deleted under the worker is declared again, and work goes on`() async throws {
+    @Test func `A queue deleted under a worker is declared again, and its jobs run`() async throws {
         try await TestApplication.with { application in
             let journal = Journal<Int>()
             let worker = application.worker {

@@ -20,7 +20,7 @@ struct ProbeProcess: Sendable {
         var process: Int32
     }
 
-    /// How the program ended.
+    /// The way in which the program ended.
     struct Ending: Sendable {
         var exitCode: Int32?
         var log: String
@@ -124,7 +124,7 @@ enum ProbeJobs {
 }
 
 extension TestApplication {
-    /// Waits until the queue has so many consumers; the broker can only be asked.
+    /// Waits until the queue has this number of consumers, by asking the broker repeatedly.
     func untilConsumers(_ count: Int) async throws {
         try await TestSupport.until { try await client.status(ofQueue: queue.rawValue).consumerCount == count }
     }
@@ -137,7 +137,7 @@ struct ProbeHealth: Sendable {
     /// The options by which a worker writes it.
     var options: [String] { ["--health-file", file.path, "--health-interval", "50ms"] }
 
-    /// Waits until the file tells of what is wanted.
+    /// Waits until the file contains the expected lines.
     ///
     /// - Parameter child: Which of a supervisor's processes writes the file; `nil` if there is no supervisor.
     func until(child: Int? = nil, _ condition: (WorkerHealth) -> Bool) async throws -> WorkerHealth {

@@ -77,7 +77,7 @@ struct TestApplication: Sendable {
         )
     }
 
-    /// Runs a worker while `body` runs, then shuts it down in order.
+    /// Runs a worker while `body` runs, then shuts it down cleanly.
     func run(_ worker: Worker, _ body: () async throws -> Void) async throws {
         try await serve(worker) { shutDown in
             try await body()
@@ -85,7 +85,7 @@ struct TestApplication: Sendable {
         }
     }
 
-    /// Runs a worker as a service; `body` is given the way to shut it down in order.
+    /// Runs a worker as a service; `body` gets a function that shuts it down cleanly.
     ///
     /// Returns when the worker has ended.
     func serve(_ worker: Worker, _ body: (@escaping @Sendable () async -> Void) async throws -> Void) async throws {
@@ -107,7 +107,7 @@ struct TestApplication: Sendable {
         }
     }
 
-    /// How many messages are ready in a queue.
+    /// The number of ready messages in a queue.
     func ready(_ name: String) async throws -> Int { try await client.status(ofQueue: name).messageCount }
 
     /// Waits until a queue holds that many ready messages; the broker can only be asked.

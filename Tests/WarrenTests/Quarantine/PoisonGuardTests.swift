@@ -7,7 +7,7 @@ import Testing
 @testable import Warren
 
 @Suite(.timeLimit(.minutes(1))) struct PoisonGuardTests {
-    @Test func `A job that comes back for the second time runs alone, with its start on record until it has ended`()
+    @Test func `A job redelivered for the second time runs alone, with its start on record until it has ended`()
         async throws
     {
         let harness = try await WorkerHarness()
@@ -36,7 +36,7 @@ import Testing
         #expect(worker.counts.succeeded == 2)
     }
 
-    @Test func `A job that comes back for the first time is not suspected`() async throws {
+    @Test func `A job redelivered for the first time isn't treated as possible poison`() async throws {
         let harness = try await WorkerHarness()
         let journal = Journal<Int>()
         let gate = Latch()
@@ -56,7 +56,7 @@ import Testing
         #expect(!harness.broker.requests.queues.contains { $0.contains(".suspect.") })
     }
 
-    @Test func `A job that took three processes down, alone in each, is quarantined with their names`() async throws {
+    @Test func `A job that took down three processes, alone in each, is quarantined with their names`() async throws {
         let harness = try await WorkerHarness()
         let id = try await harness.addSuspect(1, returns: 5)
         let records = CrashRecords(queue: "probes", jobID: id, kind: .quorum, transport: harness.broker)
@@ -98,8 +98,9 @@ import Testing
     }
 
     @Test(arguments: [true, false])
-    func `A suspected job that shutdown interrupts takes back its own start only`(heedsCancellation: Bool) async throws
-    {
+    func `A possible poison job interrupted by shutdown removes only its own start record`(
+        respondsToCancellation: Bool
+    ) async throws {
         let harness = try await WorkerHarness()
         let journal = Journal<Int>()
         let never = Gate()
@@ -115,7 +116,7 @@ import Testing
         let worker = harness.worker(settings: settings) {
             Handler(Probe.self) { job, _ in
                 journal.write(job.number)
-                if heedsCancellation {
+                if respondsToCancellation {
                     await Latch().wait()
                     throw CancellationError()
                 }
@@ -127,14 +128,14 @@ import Testing
             #expect(harness.ready(records.name).count == 2)
             await shutDown()
             try await harness.pass(.seconds(20))
-            if !heedsCancellation { try await harness.pass(.seconds(3)) }
+            if !respondsToCancellation { try await harness.pass(.seconds(3)) }
         }
         let left = harness.ready(records.name).compactMap(CrashRecord.init)
         #expect(left.map(\.worker) == ["before"])
         never.open()
     }
 
-    @Test func `Where its start can't be recorded, a suspected job still runs, alone`() async throws {
+    @Test func `A possible poison job whose start can't be recorded still runs alone`() async throws {
         let harness = try await WorkerHarness()
         harness.broker.fail { $0.forbiddenQueues = ".suspect." }
         let journal = Journal<Int>()
@@ -156,7 +157,7 @@ import Testing
         }
     }
 
-    @Test func `A job that waits for a suspected one goes back to its queue at shutdown`() async throws {
+    @Test func `A job that waits for a possible poison job is requeued at shutdown`() async throws {
         let harness = try await WorkerHarness()
         let journal = Journal<Int>()
         let gate = Latch()
@@ -181,14 +182,14 @@ import Testing
 }
 
 extension WorkerHarness {
-    /// Enqueues a job that then takes so many processes down, and says its id.
+    /// Enqueues a job, lets it take down a number of processes, and returns its id.
     fileprivate func addSuspect(_ number: Int, returns: Int) async throws -> String {
         let id = try await enqueue(number)
         for _ in 0..<returns { try await loseProcess(with: 1) }
         return id
     }
 
-    /// Lets a process take so many jobs and end with them.
+    /// Simulates a process that takes a number of jobs and crashes.
     fileprivate func loseProcess(with jobs: Int) async throws {
         let process = broker.embedded.connect()
         for _ in 0..<jobs { _ = try #require(try await process.get(queue: "probes")) }

@@ -55,7 +55,7 @@ import Testing
     ]
 
     @Test(arguments: rows)
-    func `Each ending has its outcome`(row: Row) throws {
+    func `Each attempt result has its outcome`(row: Row) throws {
         let message = try Envelope(encoding: Tidy(), now: noon).message
         let envelope = Envelope(
             id: "i",

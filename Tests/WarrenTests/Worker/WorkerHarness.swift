@@ -59,7 +59,7 @@ struct WorkerHarness: Sendable {
     func ready(_ queue: String) -> [Message] { broker.embedded.readyMessages(in: queue) }
     func consumers(_ queue: String) -> Int { broker.embedded.consumerCount(of: queue) }
     func exists(_ queue: String) -> Bool { broker.embedded.queueNames.contains(queue) }
-    /// How many deliveries of all queues are unsettled.
+    /// The number of unsettled deliveries of all queues.
     var unsettled: Int { broker.embedded.unsettledCount }
     var acknowledged: Int { broker.embedded.totals.acknowledged }
     var requeued: Int { broker.embedded.totals.requeued }

@@ -59,7 +59,7 @@ import Testing
         }
     }
 
-    @Test func `A worker was live lately for as long as its grace`() {
+    @Test func `A worker counts as live for its grace period`() {
         var liveness = Liveness()
         let start = ContinuousClock.now
         let looks = [(0, false), (60, false), (61, false), (62, true), (100, false), (123, false)]
@@ -69,7 +69,7 @@ import Testing
         #expect(answers == [true, true, false, true, true, false])
     }
 
-    @Test func `A queue that is left alone on purpose counts as in order`() {
+    @Test func `A queue that is paused on purpose counts as healthy`() {
         let consumers = Consumers()
         consumers.setPaused(true, queue: "probes")
         #expect(consumers.health().paused == ["probes"])

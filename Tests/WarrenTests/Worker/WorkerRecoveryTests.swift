@@ -8,7 +8,7 @@ import Testing
 
 @Suite(.timeLimit(.minutes(1))) struct WorkerRecoveryTests {
     @Test(arguments: [BrokerVersion(4, 0), BrokerVersion(4, 3)])
-    func `A worker whose consumer is lost consumes again, and doesn't run twice what waited`(
+    func `A worker whose consumer is lost consumes again, and runs no waiting job twice`(
         version: BrokerVersion
     ) async throws {
         let harness = try await WorkerHarness(version: version)
@@ -41,7 +41,7 @@ import Testing
     }
 
     @Test(arguments: [(BrokerVersion(3, 10), true), (BrokerVersion(4, 0), false)])
-    func `A consumer that hears nothing while the worker is idle is made anew, on brokers that may keep dead ones`(
+    func `A consumer that receives nothing while the worker is idle is replaced, on brokers that may keep stale ones`(
         version: BrokerVersion,
         isRenewed: Bool
     ) async throws {
@@ -66,8 +66,7 @@ import Testing
         #expect(worker.counts.consumersLost == 0)
     }
 
-    @Test func `A queue that is deleted under the worker is declared again, with its way down the ladder`() async throws
-    {
+    @Test func `A queue deleted under the worker is declared again, with its binding to the ladder`() async throws {
         let harness = try await WorkerHarness()
         let journal = Journal<String>()
         let worker = harness.worker {
@@ -113,7 +112,7 @@ import Testing
         }
     }
 
-    @Test func `A queue that somebody else declares again in between is bound to the ladder again`() async throws {
+    @Test func `A queue that somebody else redeclares in between is bound to the ladder again`() async throws {
         let harness = try await WorkerHarness()
         let worker = harness.worker { Handler(Probe.self) { _, _ in } }
         try await harness.run(worker) {
@@ -161,7 +160,7 @@ import Testing
         #expect(harness.broker.requests.consumed.count == 4)
     }
 
-    @Test func `An error that doesn't pass ends the worker, in order`() async throws {
+    @Test func `A permanent error ends the worker cleanly`() async throws {
         let harness = try await WorkerHarness(lanes: [.high, .normal])
         harness.broker.fail { $0.consuming.next = [AMQPError(.accessRefused, "Not allowed.")] }
         let worker = harness.worker { Handler(Probe.self) { _, _ in } }
@@ -171,7 +170,7 @@ import Testing
         #expect(harness.consumers("probes") + harness.consumers("probes.high") == 0)
     }
 
-    @Test func `A job whose delivery was lost while it waited is not begun, and one that ran then is not settled`()
+    @Test func `A job whose delivery is lost while it waits isn't started, and one that is running isn't settled`()
         async throws
     {
         let harness = try await WorkerHarness()
@@ -202,7 +201,7 @@ import Testing
         }
     }
 
-    @Test func `A retry that can't be published at first is published later, once`() async throws {
+    @Test func `A retry that can't be published at first is published later, exactly once`() async throws {
         let harness = try await WorkerHarness()
         let worker = harness.worker { Handler(Probe.self) { _, _ in throw ProbeError() } }
         try await harness.enqueue(1)
@@ -256,7 +255,7 @@ import Testing
 }
 
 extension WorkerHarness {
-    /// How often the queue was bound to the delay ladder by a worker.
+    /// The number of times that a worker bound the queue to the delay ladder.
     fileprivate var bindingsToLadder: Int {
         broker.requests.bindings.count { $0 == DelayLadder.binding(for: "probes") }
     }

@@ -7,7 +7,7 @@ import Testing
 @testable import Warren
 
 @Suite(.timeLimit(.minutes(1))) struct WorkerShutdownTests {
-    @Test func `At shutdown a running job finishes, and what has not begun is handed back`() async throws {
+    @Test func `At shutdown a running job finishes, and jobs that haven't started are requeued`() async throws {
         let harness = try await WorkerHarness()
         let gate = Latch()
         let journal = Journal<Int>()
@@ -32,7 +32,7 @@ import Testing
         #expect(worker.counts.requeued == 1)
     }
 
-    @Test func `A job that is cancelled at the deadline is handed back, and no failure is counted`() async throws {
+    @Test func `A job cancelled at the deadline is requeued, and no failure is counted`() async throws {
         let harness = try await WorkerHarness()
         let journal = Journal<Int>()
         let worker = harness.worker(settings: WorkerSettings(name: "tester", shutdownTimeout: .seconds(20))) {
@@ -60,7 +60,7 @@ import Testing
         #expect(worker.counts.dead == 0)
     }
 
-    @Test func `A job that never returns is handed back, and the worker ends without it`() async throws {
+    @Test func `A job that never returns is requeued, and the worker ends without it`() async throws {
         let harness = try await WorkerHarness()
         let journal = Journal<Int>()
         let never = Gate()
@@ -93,7 +93,7 @@ import Testing
         #expect(harness.requeued == 1)
     }
 
-    @Test func `Cancelling the task of run cancels the jobs at once and hands them back`() async throws {
+    @Test func `Cancelling the task of run cancels the jobs at once and requeues them`() async throws {
         let harness = try await WorkerHarness()
         let journal = Journal<Int>()
         let worker = harness.worker(settings: WorkerSettings(name: "tester", shutdownTimeout: .seconds(3_600))) {

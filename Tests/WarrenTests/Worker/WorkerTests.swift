@@ -21,7 +21,7 @@ import Testing
         #expect(harness.unsettled == 0)
     }
 
-    @Test func `A job that fails goes down the ladder, comes back under its id and counts its attempts`() async throws {
+    @Test func `A failed job returns through the ladder with its id and its attempt count`() async throws {
         let harness = try await WorkerHarness()
         let journal = Journal<String>()
         let worker = harness.worker {
@@ -50,7 +50,7 @@ import Testing
         #expect(harness.deadLetters.isEmpty)
     }
 
-    @Test func `After its last attempt a job is dead, with a record of why and where from`() async throws {
+    @Test func `After its last attempt a job is dead-lettered with a record of the reason and origin`() async throws {
         let harness = try await WorkerHarness()
         let worker = harness.worker { Handler(Probe.self) { _, _ in throw ProbeError() } }
         let envelope = try Envelope(encoding: Probe(number: 1), now: harness.now)
@@ -71,7 +71,7 @@ import Testing
         #expect(letter.message.body == message.body)
     }
 
-    @Test func `A failure that the handler calls permanent is dead at its first attempt`() async throws {
+    @Test func `A permanent failure is dead-lettered at the first attempt`() async throws {
         let harness = try await WorkerHarness()
         let worker = harness.worker { Handler(Probe.self) { _, _ in throw JobFailure.permanent("No such user.") } }
         try await harness.enqueue()
@@ -80,7 +80,7 @@ import Testing
         #expect(letter.record.reason == .permanent)
     }
 
-    @Test func `What can't be read as a job is dead with the reason, byte for byte`() async throws {
+    @Test func `An unreadable message is dead-lettered unchanged, with the reason`() async throws {
         let harness = try await WorkerHarness()
         let worker = harness.worker { Handler(Probe.self) { _, _ in } }
         try await harness.publish(Message(body: [1, 2, 3]))
@@ -96,7 +96,7 @@ import Testing
         #expect(letters.allSatisfy { $0.record.history.isEmpty })
     }
 
-    @Test func `A retry in less than a second skips the ladder and waits its time outside of the slots`() async throws {
+    @Test func `A retry in less than a second skips the ladder and waits outside the slots`() async throws {
         struct Quick: Job {
             static let name = "tests.quick"
             static let queue: QueueName = "probes"
@@ -125,7 +125,7 @@ import Testing
         #expect(harness.broker.published.map(\.destination.exchange) == ["warren"])
     }
 
-    @Test func `A job that isn't due for long goes to the ladder without being run`() async throws {
+    @Test func `A job that isn't due soon goes to the ladder without being run`() async throws {
         let harness = try await WorkerHarness()
         let worker = harness.worker { Handler(Probe.self) { _, _ in Issue.record("It ran.") } }
         var message = try Envelope(encoding: Probe(number: 1), eta: harness.now + 100.5, now: harness.now).message
@@ -140,7 +140,7 @@ import Testing
         #expect(sent.properties.headers?[EnvelopeHeader.retries] == 0)
     }
 
-    @Test func `An expired job is not run: it is dead, or gone if its kind says so`() async throws {
+    @Test func `An expired job isn't run: it is dead-lettered, or dropped if its kind says so`() async throws {
         struct Fleeting: Job {
             static let name = "tests.fleeting"
             static let queue: QueueName = "probes"
@@ -158,8 +158,7 @@ import Testing
         #expect(worker.counts.expired == 1)
     }
 
-    @Test func `A job of an unknown name is parked, and a worker that knows it moves it back and runs it`() async throws
-    {
+    @Test func `A job of an unknown name is parked, and a worker with a handler unparks and runs it`() async throws {
         let harness = try await WorkerHarness()
         let id = try await harness.enqueue()
         let ignorant = harness.worker {}
@@ -181,7 +180,7 @@ import Testing
         #expect(headers?[EnvelopeHeader.parkedAt] == nil)
     }
 
-    @Test func `A worker leaves parked what it doesn't know either`() async throws {
+    @Test func `A worker leaves jobs parked for which it has no handler either`() async throws {
         let harness = try await WorkerHarness()
         let message = try Envelope(encoding: Probe(number: 1), now: harness.now).message
         try await harness.broker.embedded.publish(message, to: .queue("probes.parked"))
@@ -189,7 +188,7 @@ import Testing
         #expect(harness.ready("probes.parked").count == 1)
     }
 
-    @Test func `Where the parked queue is full, an unknown job is dead`() async throws {
+    @Test func `If the parking-lot queue is full, an unknown job is dead-lettered`() async throws {
         let harness = try await WorkerHarness()
         try await harness.enqueue()
         harness.broker.fail { $0.publishing.next = [AMQPError(.nacked, "Full.")] }
@@ -197,7 +196,7 @@ import Testing
         #expect(harness.deadLetters.map(\.record.reason) == [.unknownName])
     }
 
-    @Test func `Middleware wraps the handler in order, and hears the outcome`() async throws {
+    @Test func `Middleware wraps the handler in its order, and gets the outcome`() async throws {
         struct Layer: JobMiddleware {
             let name: String
             let journal: Journal<String>
@@ -218,13 +217,13 @@ import Testing
         }
     }
 
-    @Test func `Strictly, a waiting job of a more urgent lane always goes first`() async throws {
+    @Test func `With a strict policy, a waiting job of a more urgent lane always goes first`() async throws {
         let harness = try await WorkerHarness(lanes: [.high, .normal, .low])
         let order = try await self.order(of: 9, jobs: 3, harness, "probes")
         #expect(order == ["high", "high", "high", "normal", "normal", "normal", "low", "low", "low"])
     }
 
-    @Test func `By weight, every lane has its share of the turns`() async throws {
+    @Test func `With weights, every lane gets its share of the turns`() async throws {
         let harness = try await WorkerHarness(lanes: [.high, .normal, .low])
         let queue = WorkerQueue("probes", prefetch: 12, lanes: .weighted([.high: 4, .normal: 2, .low: 1]))
         let order = try await self.order(of: 14, jobs: 12, harness, queue)
@@ -234,7 +233,7 @@ import Testing
         #expect((1...3).contains(order.filter { $0 == "low" }.count))
     }
 
-    /// The lanes of the first jobs that a worker runs which finds so many in each lane.
+    /// The lanes of the first jobs that a worker runs, given a number of waiting jobs in each lane.
     private func order(
         of count: Int,
         jobs: Int,
