@@ -146,7 +146,10 @@ let package = Package(
         // What several test targets use.
         .target(
             name: "TestSupport",
-            dependencies: [.product(name: "Subprocess", package: "swift-subprocess")],
+            dependencies: [
+                "Warren", .product(name: "Logging", package: "swift-log"),
+                .product(name: "Subprocess", package: "swift-subprocess"),
+            ],
             path: "Tests/TestSupport"
         ),
         // Celery's messages, for the tests of the envelope and for the fuzzer to begin with.

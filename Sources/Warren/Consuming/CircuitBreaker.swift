@@ -65,7 +65,9 @@ struct CircuitBreaker: Sendable {
         pause = policy.pause
     }
 
-    /// Records the success of a job taken in `generation`. Returns true if the phase has changed.
+    /// Records the success of a job taken in `generation`.
+    ///
+    /// Returns true if the phase has changed.
     ///
     /// A job taken in an earlier generation says nothing about this one, and is ignored.
     mutating func succeeded(generation: Int) -> Bool {
@@ -77,7 +79,9 @@ struct CircuitBreaker: Sendable {
         return true
     }
 
-    /// Records the failure of a job taken in `generation`. Returns true if the phase has changed.
+    /// Records the failure of a job taken in `generation`.
+    ///
+    /// Returns true if the phase has changed.
     mutating func failed(generation: Int) -> Bool {
         guard generation == self.generation else { return false }
         failures += 1

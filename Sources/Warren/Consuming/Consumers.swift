@@ -17,8 +17,9 @@ final class Consumers: Sendable {
 
     var isStopping: Bool { stopping.isOpen }
 
-    /// Registers a stream of one of the broker's queues. Returns `nil` if the worker is stopping: then nobody will look
-    /// for the stream here.
+    /// Registers a stream of one of the broker's queues.
+    ///
+    /// Returns `nil` if the worker is stopping: then nobody will look for the stream here.
     func add(_ stream: DeliveryStream, of queue: String) -> Int? {
         state.withLock { state in
             guard !state.isStopping else { return nil }

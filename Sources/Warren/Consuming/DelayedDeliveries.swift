@@ -21,7 +21,9 @@ final class DelayedDeliveries: Sendable {
         (entries, continuation) = AsyncStream.makeStream(of: Entry.self)
     }
 
-    /// Keeps a delivery for `delay`. Returns false if there is no room.
+    /// Keeps a delivery for `delay`.
+    ///
+    /// Returns false if there is no room.
     func delay(_ item: LaneDelivery, for delay: Duration) -> Bool {
         guard count.add(1, ordering: .relaxed).newValue <= capacity else {
             count.subtract(1, ordering: .relaxed)
@@ -31,8 +33,9 @@ final class DelayedDeliveries: Sendable {
         return true
     }
 
-    /// Passes each delivery to `release` when it is due, or to `requeue` if `stopping` opens before. Returns after
-    /// ``finish()``.
+    /// Passes each delivery to `release` when it is due, or to `requeue` if `stopping` opens before.
+    ///
+    /// Returns after ``finish()``.
     func run(
         until stopping: Latch,
         clock: any Clock<Duration>,

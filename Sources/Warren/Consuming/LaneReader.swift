@@ -90,8 +90,9 @@ struct LaneReader: Sendable {
         }
     }
 
-    /// Closes a consumer that the circuit breaker ended, once its last job is settled. At shutdown the session closes
-    /// it.
+    /// Closes a consumer that the circuit breaker ended, once its last job is settled.
+    ///
+    /// At shutdown the session closes it.
     private func close(_ lease: ConsumerLease) async {
         await lease.finished.wait(or: queue.consumers.stopping)
         guard lease.finished.isOpen, !queue.consumers.isStopping, let (id, stream) = lease.retired else { return }

@@ -44,7 +44,9 @@ struct LaneScheduler<Element> {
         isStrict = weights.count < 2
     }
 
-    /// Appends elements to a lane. Returns those not accepted because the scheduler is closed.
+    /// Appends elements to a lane.
+    ///
+    /// Returns those not accepted because the scheduler is closed.
     mutating func offer(_ elements: some Collection<Element>, lane: Int) -> [Element] {
         guard !isClosed else { return Array(elements) }
         lanes[lane].waiting.append(contentsOf: elements)
@@ -116,7 +118,9 @@ final class LaneQueue<Element: Sendable>: Sendable {
         state = Mutex(State(scheduler: scheduler))
     }
 
-    /// Passes elements to idle slots and keeps the rest. Returns those not accepted because the queue is closed.
+    /// Passes elements to idle slots and keeps the rest.
+    ///
+    /// Returns those not accepted because the queue is closed.
     func offer(_ elements: [Element], lane: Int) -> [Element] {
         let (refused, wakeUps) = state.withLock { state in
             let refused = state.scheduler.offer(elements, lane: lane)

@@ -38,7 +38,9 @@ final class QueueBreaker: Sendable {
         state = Mutex(State(breaker: CircuitBreaker(policy)))
     }
 
-    /// Waits until the queue may be consumed. Returns `nil` if the worker stops first.
+    /// Waits until the queue may be consumed.
+    ///
+    /// Returns `nil` if the worker stops first.
     func permit(unless stopping: Latch) async -> Permit? {
         while !stopping.isOpen {
             let (phase, generation) = state.withLock { ($0.breaker.phase, $0.breaker.generation) }
@@ -53,8 +55,9 @@ final class QueueBreaker: Sendable {
         return nil
     }
 
-    /// Registers the consumer of a lane. Returns false if the permit has ended: then the caller has to cancel the
-    /// consumer.
+    /// Registers the consumer of a lane.
+    ///
+    /// Returns false if the permit has ended: then the caller has to cancel the consumer.
     func began(_ stream: DeliveryStream, lane: Int, _ permit: Permit) -> Bool {
         state.withLock { state in
             guard state.breaker.generation == permit.generation else { return false }
@@ -68,8 +71,9 @@ final class QueueBreaker: Sendable {
         state.withLock { $0.breaker.generation == permit.generation }
     }
 
-    /// Records the result of a job that was delivered under a permit. Results that say nothing about the job, as at
-    /// shutdown, are ignored.
+    /// Records the result of a job that was delivered under a permit.
+    ///
+    /// Results that say nothing about the job, as at shutdown, are ignored.
     func record(_ result: AttemptResult, _ permit: Permit) async {
         let change: (State, [DeliveryStream])? = state.withLock { state in
             let hasChanged =

@@ -66,6 +66,8 @@ public struct DeadReason: RawRepresentable, Sendable, Hashable, Codable, CustomS
     public static let expired = DeadReason(rawValue: "expired")
     /// The job took down every worker that started it; the history lists them.
     public static let crashed = DeadReason(rawValue: "crashed")
-    /// The message can't be read. The reason is the code of the ``EnvelopeError``.
+    /// The message can't be read.
+    ///
+    /// The reason is the code of the ``EnvelopeError``.
     public static func undecodable(_ error: EnvelopeError) -> DeadReason { DeadReason(rawValue: error.code.rawValue) }
 }

@@ -174,7 +174,9 @@ public struct DeadLetters: Sendable {
         }
     }
 
-    /// Publishes a dead letter as the job it was. Returns false if no queue takes it.
+    /// Publishes a dead letter as the job it was.
+    ///
+    /// Returns false if no queue takes it.
     private func publish(_ letter: DeadLetter) async throws(AMQPError) -> Bool {
         do {
             try await transport.publish(
@@ -191,7 +193,9 @@ public struct DeadLetters: Sendable {
     }
 }
 
-/// Selects dead letters. A letter matches if it meets every condition that is set; an empty filter matches all.
+/// Selects dead letters.
+///
+/// A letter matches if it meets every condition that is set; an empty filter matches all.
 public struct DeadLetterFilter: Sendable, Hashable {
     /// The job id.
     public var id: String?
@@ -223,7 +227,9 @@ public struct DeadLetterFilter: Sendable, Hashable {
         self.text = text
     }
 
-    /// Whether a dead letter matches. One without a time of death matches no condition on time.
+    /// Whether a dead letter matches.
+    ///
+    /// One without a time of death matches no condition on time.
     public func matches(_ letter: DeadLetter) -> Bool {
         let record = letter.record
         if let id, letter.id != id { return false }
@@ -245,8 +251,9 @@ public struct DeadLetterFilter: Sendable, Hashable {
 public struct ReplayReport: Sendable, Hashable, Codable {
     /// The number of dead letters replayed.
     public var replayed = 0
-    /// The number of dead letters that no queue takes any more, because their exchange or queue is gone. They stay
-    /// dead.
+    /// The number of dead letters that no queue takes any more, because their exchange or queue is gone.
+    ///
+    /// They stay dead.
     public var unroutable = 0
 }
 
@@ -269,7 +276,9 @@ struct BrowsedDeliveries {
         deliveries.append(bare)
     }
 
-    /// Requeues all. If this process dies before, the broker does the same.
+    /// Requeues all.
+    ///
+    /// If this process dies before, the broker does the same.
     mutating func requeue() {
         for delivery in deliveries { delivery.nack(requeue: true) }
         deliveries = []

@@ -6,7 +6,9 @@ public import FoundationEssentials
 public import Foundation
 #endif
 
-/// The record of a job's failures. Messages keep it in their headers, so the body stays unchanged.
+/// The record of a job's failures.
+///
+/// Messages keep it in their headers, so the body stays unchanged.
 ///
 /// A record is bounded so that it fits into a message whatever the errors are: the history has at most ``historyLimit``
 /// failures, and texts are truncated. Reading one never fails: missing or malformed values are `nil`.

@@ -37,7 +37,9 @@ struct Parking: Sendable {
         }
     }
 
-    /// Publishes a job to its original destination, then acks. Returns false if no queue takes it there.
+    /// Publishes a job to its original destination, then acks.
+    ///
+    /// Returns false if no queue takes it there.
     private func unpark(_ delivery: Delivery) async throws(AMQPError) -> Bool {
         let headers = delivery.message.properties.headers
         let destination = Destination(

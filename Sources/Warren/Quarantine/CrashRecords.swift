@@ -43,7 +43,9 @@ public struct CrashHistory: Error, Sendable, Hashable, CustomStringConvertible {
     }
 }
 
-/// The record of one start of a job that may be poison. It stays at the broker if the process ends before the job does.
+/// The record of one start of a job that may be poison.
+///
+/// It stays at the broker if the process ends before the job does.
 struct CrashRecord: Sendable, Hashable {
     /// The record's own id, by which the worker that wrote it finds it again.
     let id: String
@@ -104,8 +106,9 @@ struct CrashRecords: Sendable {
     let kind: QueueKind
     let transport: any Transport
 
-    /// The queue's name. The job id is hashed, because it may be too long or contain characters unfit for a queue's
-    /// name.
+    /// The queue's name.
+    ///
+    /// The job id is hashed, because it may be too long or contain characters unfit for a queue's name.
     var name: String { queue.suspect(Self.hash(of: jobID)) }
 
     /// Declares the queue and reads the records of this job, oldest first.

@@ -21,7 +21,9 @@ final class IsolationGate: Sendable {
         var shared: [Waiter] = []
     }
 
-    /// Added to ``inside`` while newcomers must queue up. Added and removed under the lock only.
+    /// Added to ``inside`` while newcomers must queue up.
+    ///
+    /// Added and removed under the lock only.
     private static let barrier = 1 << 62
 
     /// The number of jobs inside that share the gate, plus the barrier.

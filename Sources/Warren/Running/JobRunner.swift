@@ -113,7 +113,9 @@ struct JobRunner: Sendable {
 
     // MARK: Check due
 
-    /// Returns true if the job is due. A job due within a second waits in this worker, a later one at the broker.
+    /// Returns true if the job is due.
+    ///
+    /// A job due within a second waits in this worker, a later one at the broker.
     private func checkDue(_ run: Run) async -> Bool {
         guard let eta = run.envelope.eta else { return true }
         let left = eta.timeIntervalSince(queue.worker.now())
@@ -128,8 +130,9 @@ struct JobRunner: Sendable {
 
     // MARK: Admit
 
-    /// Waits until the job may start: beside others, or alone if it may be poison. Returns `nil` if the worker is
-    /// stopping or the broker has taken the delivery back.
+    /// Waits until the job may start: beside others, or alone if it may be poison.
+    ///
+    /// Returns `nil` if the worker is stopping or the broker has taken the delivery back.
     private func admit(_ run: Run) async -> Admission? {
         if run.delivery.mayBePoison, run.registration != nil { return await admitExclusively(run) }
         guard await queue.gate.enter() else {
@@ -170,8 +173,9 @@ struct JobRunner: Sendable {
 
     // MARK: Attempt
 
-    /// Runs the handler, unless the job has expired, is quarantined or has no handler here. Returns `nil` if the
-    /// delivery was revoked while the handler ran: then somebody else has settled it.
+    /// Runs the handler, unless the job has expired, is quarantined or has no handler here.
+    ///
+    /// Returns `nil` if the delivery was revoked while the handler ran: then somebody else has settled it.
     private func attempt(_ run: Run, _ admission: Admission) async -> AttemptResult? {
         if run.envelope.expires != nil, run.envelope.isExpired(at: queue.worker.now()) { return .expired }
         if case .quarantined(let history) = admission { return .crashedTooOften(history) }
@@ -224,8 +228,9 @@ struct JobRunner: Sendable {
 
     // MARK: Settle
 
-    /// Makes the outcome durable and acknowledges. Returns the outcome that holds: `requeued` if the one asked for
-    /// could not be made durable.
+    /// Makes the outcome durable and acknowledges.
+    ///
+    /// Returns the outcome that holds: `requeued` if the one asked for could not be made durable.
     private func settle(_ run: Run, as outcome: Outcome, _ result: AttemptResult) async -> Outcome {
         await settlement.settle(run.delivery, as: outcome, envelope: run.envelope, error: result.error)
     }

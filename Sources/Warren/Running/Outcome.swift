@@ -4,8 +4,9 @@ package import FoundationEssentials
 package import Foundation
 #endif
 
-/// The outcome of one delivery. Each delivery has exactly one, and it is made durable before the delivery is
-/// acknowledged.
+/// The outcome of one delivery.
+///
+/// Each delivery has exactly one, and it is made durable before the delivery is acknowledged.
 ///
 /// Compare with the static members, or look at ``retryDelay`` and ``deadReason``; later versions may add outcomes.
 public struct Outcome: Sendable, Hashable, CustomStringConvertible {

@@ -177,8 +177,9 @@ struct Settlement: Sendable {
 
     // MARK: Routes
 
-    /// The way back to the delivery's queue after a delay. Less than a second is left to the receiving worker, by the
-    /// message's `eta`.
+    /// The way back to the delivery's queue after a delay.
+    ///
+    /// Less than a second is left to the receiving worker, by the message's `eta`.
     private func destination(after delay: Duration, _ delivery: Delivery) -> Destination {
         let direct = Destination(exchange: queue.worker.topology.exchange, routingKey: delivery.queue)
         return Route.destination(after: delay, to: direct)

@@ -30,14 +30,16 @@ final class Slot: Sendable {
         state.withLock { $0.current = delivery }
     }
 
-    /// Notes that the handler has returned and its delivery is about to be settled. Returns false if the delivery was
-    /// revoked before.
+    /// Notes that the handler has returned and its delivery is about to be settled.
+    ///
+    /// Returns false if the delivery was revoked before.
     func finish() -> Bool {
         state.withLock { $0.current.take() } != nil
     }
 
-    /// Takes the delivery away from its handler. Returns `nil` if no handler runs, or if it has returned and its
-    /// delivery is being settled.
+    /// Takes the delivery away from its handler.
+    ///
+    /// Returns `nil` if no handler runs, or if it has returned and its delivery is being settled.
     func revoke() -> Delivery? {
         state.withLock { $0.current.take() }
     }

@@ -24,14 +24,16 @@ final class TopologyDeclarer: Sendable {
         (losses, loss) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
 
-    /// Declares a queue with everything that belongs to it. It is bound to the delay ladder only once the ladder
-    /// exists.
+    /// Declares a queue with everything that belongs to it.
+    ///
+    /// It is bound to the delay ladder only once the ladder exists.
     func declare(_ queue: QueueName) async throws(AMQPError) {
         try await declare([queue], delays: ladderIsReady.isOpen)
     }
 
-    /// Declares the delay ladder and binds all queues to it, and again after each ``consumerWasLost()``. It runs beside
-    /// the consumers, so that no job waits for it.
+    /// Declares the delay ladder and binds all queues to it, and again after each ``consumerWasLost()``.
+    ///
+    /// It runs beside the consumers, so that no job waits for it.
     func keepDeclared(until stopping: Latch) async throws(AMQPError) {
         try await declareAll(until: stopping)
         for await _ in losses { try await declareAll(until: stopping) }

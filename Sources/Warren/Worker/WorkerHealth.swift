@@ -80,7 +80,9 @@ public struct ConsumerHealth: Sendable, Hashable, Codable {
 struct Liveness: Sendable {
     private var lastHealthy: ContinuousClock.Instant?
 
-    /// Notes the worker's health and returns whether it counts as live. The first call counts as the start.
+    /// Notes the worker's health and returns whether it counts as live.
+    ///
+    /// The first call counts as the start.
     mutating func note(isHealthy: Bool, at now: ContinuousClock.Instant, grace: Duration) -> Bool {
         guard !isHealthy, let last = lastHealthy else {
             lastHealthy = max(lastHealthy ?? now, now)

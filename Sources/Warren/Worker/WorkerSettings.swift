@@ -21,7 +21,9 @@ public struct WorkerSettings: Sendable, Hashable {
     /// are found.
     public var unparkingInterval: Duration
     /// The time the broker waits for a delivery to be settled before it closes the channel and delivers again; `nil` if
-    /// it waits without limit. The time limits of jobs are checked against it.
+    /// it waits without limit.
+    ///
+    /// The time limits of jobs are checked against it.
     ///
     /// RabbitMQ's default is 30 minutes (`consumer_timeout` in rabbitmq.conf, in milliseconds).
     public var consumerTimeout: Duration?
@@ -29,7 +31,9 @@ public struct WorkerSettings: Sendable, Hashable {
     /// ``WorkerHealth/isLive``.
     public var livenessGrace: Duration
     /// The number of processes that a job may take down, running alone in each, before it is quarantined: it goes to
-    /// the dead queue with the reason ``DeadReason/crashed``. At least 1.
+    /// the dead queue with the reason ``DeadReason/crashed``.
+    ///
+    /// At least 1.
     ///
     /// A job runs alone when it may be poison: when it was returned unsettled for the second time (on a classic queue,
     /// for the first time). Crashes before that aren't counted, because other jobs ran beside it.

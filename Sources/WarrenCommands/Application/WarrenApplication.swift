@@ -79,6 +79,7 @@ public protocol WarrenApplication: AsyncParsableCommand {
 
 /// An empty set of options, for an application that adds none.
 public struct NoOptions: ParsableArguments, Sendable {
+    /// Creates the empty set.
     public init() {}
 }
 
@@ -86,12 +87,15 @@ extension WarrenApplication {
     /// The default topology: nothing configured.
     public static var topology: Topology { Topology() }
 
+    /// Returns ``topology``, whatever the options.
     public static func topology(_ options: TopologyOptions, for queues: [QueueName]) -> Topology { topology }
 
+    /// Opens RabbitMQ or `memory://` with `Broker.open`.
     public static func openBroker(at url: String, name: String) async throws -> any Transport {
         try await Broker.open(url, name: name)
     }
 
+    /// Sends all logs to standard error.
     public static func bootstrapLogging(level: Logger.Level) {
         LoggingSystem.bootstrap { label in
             var handler = StreamLogHandler.standardError(label: label)

@@ -5,6 +5,7 @@ import Warren
 
 /// `enqueue`: sends one job.
 public struct EnqueueCommand<App: WarrenApplication>: BrokerCommand {
+    /// The command's name and help.
     public static var configuration: CommandConfiguration {
         CommandConfiguration(
             commandName: "enqueue",
@@ -56,10 +57,13 @@ public struct EnqueueCommand<App: WarrenApplication>: BrokerCommand {
     var declaresTopology = true
 
     @OptionGroup var topologyOptions: App.TopologyOptions
+    /// The broker and the log level.
     @OptionGroup public var brokerOptions: BrokerOptions
 
+    /// Creates the command, for its parser.
     public init() {}
 
+    /// Runs the command.
     public func run() async throws {
         let payload = json == "-" ? try Self.standardInput() : json
         let request = try JobRequest(

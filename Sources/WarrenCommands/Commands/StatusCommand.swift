@@ -4,6 +4,7 @@ import Warren
 
 /// `status`: prints the depth and the consumers of each queue and lane.
 public struct StatusCommand<App: WarrenApplication>: BrokerCommand {
+    /// The command's name and help.
     public static var configuration: CommandConfiguration {
         CommandConfiguration(
             commandName: "status",
@@ -20,10 +21,13 @@ public struct StatusCommand<App: WarrenApplication>: BrokerCommand {
 
     @OptionGroup var target: TargetOptions<App>
     @OptionGroup var output: OutputOptions
+    /// The broker and the log level.
     @OptionGroup public var brokerOptions: BrokerOptions
 
+    /// Creates the command, for its parser.
     public init() {}
 
+    /// Runs the command.
     public func run() async throws {
         let topology = try target.topology()
         let queues = try target.queues(topology).map(\.name)

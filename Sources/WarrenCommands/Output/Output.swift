@@ -34,6 +34,7 @@ public struct OutputOptions: ParsableArguments {
     @Flag(name: .customLong("json"), help: "Print JSON, one object per line, instead of a table.")
     public var isJSON = false
 
+    /// Creates the command, for its parser.
     public init() {}
 }
 

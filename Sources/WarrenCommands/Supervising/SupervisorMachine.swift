@@ -1,6 +1,8 @@
 import AMQP
 
-/// Decides when each child process is started, stopped or killed. A state machine without clock or I/O.
+/// Decides when each child process is started, stopped or killed.
+///
+/// A state machine without clock or I/O.
 struct SupervisorMachine: Sendable {
     /// An event to react to.
     enum Event: Sendable, Equatable {

@@ -33,7 +33,7 @@ struct ClientDeclaringTests {
         }
     }
 
-    @Test func `Declaring the same queue twice is no error`() async throws {
+    @Test func `Declaring the same queue twice isn't an error`() async throws {
         let arguments = QueueArguments(.quorum) { arguments in
             arguments.deadLetterExchange = "amq.direct"
             arguments.deadLetterStrategy = .atLeastOnce

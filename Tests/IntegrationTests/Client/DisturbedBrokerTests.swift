@@ -41,8 +41,8 @@ struct DisturbedBrokerTests {
         try await client.publish(Message(body: [4]), to: .queue("letters"), timeout: .seconds(20))
     }
 
-    /// When the operator closes all connections, a stream continues over a new one, and settling earlier deliveries
-    /// does nothing: the broker delivers it again.
+    /// After the operator has closed all connections, a stream continues over a new one, and settling earlier
+    /// deliveries does nothing: the broker delivers it again.
     private func closedByOperator(
         _ broker: PrivateBroker,
         _ client: RabbitMQClient,

@@ -13,7 +13,7 @@ import Warren
         async throws
     {
         try await TestApplication.with { application in
-            let journal = Journal<String>()
+            let recorder = Recorder<String>()
             let failing = application.worker {
                 Handler(Probe.self) { _, _ in throw JobFailure.permanent("There is no such user.") }
             }
@@ -33,9 +33,10 @@ import Warren
             let report = try await dead.replay(from: application.queue)
             #expect(report.replayed == 1 && report.unroutable == 0)
             let worker = application.worker {
-                Handler(Probe.self) { job, context in journal.write("\(context.id) \(context.attempt) \(job.number)") }
+                Handler(Probe.self) { job, context in recorder.record("\(context.id) \(context.attempt) \(job.number)")
+                }
             }
-            try await application.run(worker) { #expect(await journal.next(1) == ["\(handle.id) 1 4"]) }
+            try await application.run(worker) { #expect(await recorder.next(1) == ["\(handle.id) 1 4"]) }
             #expect(try await dead.list(in: application.queue).isEmpty)
         }
     }
@@ -84,9 +85,9 @@ import Warren
             }
             #expect(try await application.ready(application.queue.rawValue) == 0)
 
-            let journal = Journal<String>()
-            let worker = application.worker { Handler(Probe.self) { _, context in journal.write(context.id) } }
-            try await application.run(worker) { #expect(await Set(journal.next(3)) == Set(handles.map(\.id))) }
+            let recorder = Recorder<String>()
+            let worker = application.worker { Handler(Probe.self) { _, context in recorder.record(context.id) } }
+            try await application.run(worker) { #expect(await Set(recorder.next(3)) == Set(handles.map(\.id))) }
             #expect(try await application.ready(application.queue.parked) == 0)
         }
     }

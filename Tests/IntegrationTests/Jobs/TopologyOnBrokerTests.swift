@@ -67,11 +67,11 @@ import Warren
             try await application.client.declare(
                 QueueDeclaration(application.queue.rawValue, arguments: QueueArguments(.classic))
             )
-            let journal = Journal<Int>()
-            let worker = application.worker { Handler(Probe.self) { job, _ in journal.write(job.number) } }
+            let recorder = Recorder<Int>()
+            let worker = application.worker { Handler(Probe.self) { job, _ in recorder.record(job.number) } }
             try await application.run(worker) {
                 _ = try await application.jobs.enqueue(Probe(number: 3), queue: application.queue)
-                #expect(await journal.next(1) == [3])
+                #expect(await recorder.next(1) == [3])
             }
         }
     }

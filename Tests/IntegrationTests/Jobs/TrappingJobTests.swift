@@ -19,12 +19,12 @@ import SystemPackage
             _ = try await application.jobs.enqueue(Probe(number: Self.fatal), queue: application.queue)
             _ = try await Self.crash(application, .quorum, as: "first")
 
-            let journal = Journal<Bool>()
+            let recorder = Recorder<Bool>()
             let worker = application.worker {
-                Handler(Probe.self) { job, context in journal.write(job.number == 7 && context.isRedelivered) }
+                Handler(Probe.self) { job, context in recorder.record(job.number == 7 && context.isRedelivered) }
             }
             try await application.run(worker) {
-                #expect(await journal.next(1) == [true])
+                #expect(await recorder.next(1) == [true])
             }
             #expect(try await application.ready(application.queue.rawValue) == 0)
         }
@@ -46,14 +46,14 @@ import SystemPackage
             var doneBesideSuspect: [Int] = []
             for name in ["c", "d", "e"] { doneBesideSuspect += try await Self.crash(application, kind, as: name) }
 
-            let journal = Journal<Int>()
-            let worker = application.worker { Handler(Probe.self) { job, _ in journal.write(job.number) } }
+            let recorder = Recorder<Int>()
+            let worker = application.worker { Handler(Probe.self) { job, _ in recorder.record(job.number) } }
             let innocent = Set(0...50).subtracting([Self.fatal])
             try await application.run(worker) {
                 try await application.until(application.queue.dead, holds: 1)
                 // Others too, which were done before the first crashes, and whose acknowledgements those took with
                 // them.
-                while !innocent.isSubset(of: done + doneBesideSuspect) { doneBesideSuspect += await journal.next(1) }
+                while !innocent.isSubset(of: done + doneBesideSuspect) { doneBesideSuspect += await recorder.next(1) }
             }
             #expect(!(done + doneBesideSuspect).contains(Self.fatal))
             // At least once until the job is suspected; from then on once.

@@ -26,7 +26,7 @@ struct ProbeProcess: Sendable {
         var log: String
     }
 
-    let lines: Journal<Line>
+    let lines: Recorder<Line>
     private let send: @Sendable (Signal) -> Void
 
     /// Sends a signal to the program.
@@ -38,7 +38,7 @@ struct ProbeProcess: Sendable {
         _ options: [String] = [],
         _ body: @escaping @Sendable (ProbeProcess) async throws -> Void
     ) async throws -> Ending {
-        let lines = Journal<Line>()
+        let lines = Recorder<Line>()
         let arguments =
             [
                 "worker", "--queues", application.queue.rawValue, "--application", application.topology.application,
@@ -55,7 +55,7 @@ struct ProbeProcess: Sendable {
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask {
                     for try await text in execution.standardOutput.strings() {
-                        if let line = Line(text) { lines.write(line) }
+                        if let line = Line(text) { lines.record(line) }
                     }
                 }
                 group.addTask {

@@ -72,7 +72,7 @@ struct TestApplication: Sendable {
             ],
             topology: topology,
             settings: settings,
-            logger: Logger(label: "integration") { _ in SwiftLogNoOpLogHandler() },
+            logger: .quiet,
             handlers: handlers
         )
     }
@@ -93,7 +93,7 @@ struct TestApplication: Sendable {
             service: worker,
             successTerminationBehavior: .gracefullyShutdownGroup
         )
-        let logger = Logger(label: "integration") { _ in SwiftLogNoOpLogHandler() }
+        let logger = Logger.quiet
         let group = ServiceGroup(configuration: .init(services: [service], logger: logger))
         try await withThrowingTaskGroup(of: Void.self) { tasks in
             tasks.addTask { try await group.run() }
@@ -117,41 +117,3 @@ struct TestApplication: Sendable {
         try await TestSupport.until { try await ready(name) == count }
     }
 }
-
-/// A door that opens once, for handlers to wait at.
-///
-/// It doesn't mind cancellation.
-final class Gate: Sendable {
-    private let state = Mutex<(isOpen: Bool, waiting: [CheckedContinuation<Void, Never>])>((false, []))
-
-    func open() {
-        let waiting = state.withLock { state in
-            state.isOpen = true
-            let waiting = state.waiting
-            state.waiting = []
-            return waiting
-        }
-        for continuation in waiting { continuation.resume() }
-    }
-
-    func wait() async {
-        await withCheckedContinuation { continuation in
-            let isOpen = state.withLock { state in
-                if !state.isOpen { state.waiting.append(continuation) }
-                return state.isOpen
-            }
-            if isOpen { continuation.resume() }
-        }
-    }
-}
-
-/// A job for tests; it goes to the queue that the test names.
-struct Probe: Job {
-    static let name = "tests.probe"
-    static let queue: QueueName = "unused"
-    static let retry: RetryPolicy = .fixed(.seconds(1), attempts: 3)
-
-    var number: Int
-}
-
-struct ProbeError: Error {}

@@ -27,15 +27,14 @@ import Testing
         try await harness.run(worker) {
             try await until { harness.ready("probes.dead").count == 3 && harness.ready("probes").count == 6 }
             #expect(worker.counts.breakerOpened == 1)
-            // Unparking and the breaker sleep.
-            try await harness.untilAsleep(2)
+            try await harness.untilQuiet()
             harness.clock.advance(by: .seconds(5))
             // The probe fails.
             try await until {
                 harness.ready("probes.dead").count == 4 && harness.ready("probes").count == 5
                     && harness.consumers("probes") == 0
             }
-            try await harness.untilAsleep(2)
+            try await harness.untilQuiet()
             service.isUp.store(true, ordering: .relaxed)
             harness.clock.advance(by: .seconds(5))
             #expect(worker.counts.breakerOpened == 2)

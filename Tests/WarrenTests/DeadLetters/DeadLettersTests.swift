@@ -1,6 +1,7 @@
 import AMQP
 import EmbeddedBroker
 import Foundation
+import TestSupport
 import Testing
 
 @testable import Warren

@@ -17,25 +17,25 @@ import Testing
         async throws
     {
         let gate = IsolationGate()
-        let journal = Journal<String>()
+        let recorder = Recorder<String>()
         #expect(await gate.enter())
         try await withThrowingDiscardingTaskGroup { group in
             group.addTask {
                 #expect(await gate.enterExclusively())
-                journal.write("alone")
+                recorder.record("alone")
                 // Nobody but this test's newcomer can come in now, and it waits.
-                journal.write("left")
+                recorder.record("left")
                 gate.leaveExclusively()
             }
             try await gate.untilWaiting(isolated: 1)
             group.addTask {
                 #expect(await gate.enter())
-                journal.write("newcomer")
+                recorder.record("newcomer")
                 gate.leave()
             }
             try await gate.untilWaiting(isolated: 1, shared: 1)
             gate.leave()
-            #expect(await journal.next(3) == ["alone", "left", "newcomer"])
+            #expect(await recorder.next(3) == ["alone", "left", "newcomer"])
         }
         #expect(await gate.enter())
     }

@@ -11,18 +11,18 @@ import Testing
         async throws
     {
         let harness = try await WorkerHarness()
-        let journal = Journal<String>()
+        let recorder = Recorder<String>()
         let gate = Latch()
         let worker = harness.worker(concurrency: 4) {
             Handler(Probe.self) { job, _ in
-                journal.write("\(job.number) begins")
+                recorder.record("\(job.number) begins")
                 if job.number == 1 { await gate.wait() }
-                journal.write("\(job.number) ends")
+                recorder.record("\(job.number) ends")
             }
         }
         let id = try await harness.addSuspect(1, returns: 2)
         try await harness.run(worker) {
-            #expect(await journal.next(1) == ["1 begins"])
+            #expect(await recorder.next(1) == ["1 begins"])
             let records = CrashRecords(queue: "probes", jobID: id, kind: .quorum, transport: harness.broker)
             let start = try #require(harness.ready(records.name).first.flatMap(CrashRecord.init))
             #expect(start.jobID == id)
@@ -30,7 +30,7 @@ import Testing
             try await harness.enqueue(2)
             try await until { harness.unsettled == 2 }
             gate.open()
-            #expect(await journal.next(3) == ["1 ends", "2 begins", "2 ends"])
+            #expect(await recorder.next(3) == ["1 ends", "2 begins", "2 ends"])
             try await until { harness.acknowledged == 2 && !harness.exists(records.name) }
         }
         #expect(worker.counts.succeeded == 2)
@@ -38,18 +38,18 @@ import Testing
 
     @Test func `A job redelivered for the first time isn't treated as possible poison`() async throws {
         let harness = try await WorkerHarness()
-        let journal = Journal<Int>()
+        let recorder = Recorder<Int>()
         let gate = Latch()
         let worker = harness.worker(concurrency: 4) {
             Handler(Probe.self) { job, _ in
-                journal.write(job.number)
+                recorder.record(job.number)
                 await gate.wait()
             }
         }
         for number in 1...2 { try await harness.enqueue(number) }
         try await harness.loseProcess(with: 2)
         try await harness.run(worker) {
-            #expect(await journal.next(2).sorted() == [1, 2])
+            #expect(await recorder.next(2).sorted() == [1, 2])
             gate.open()
             try await until { harness.unsettled == 0 }
         }
@@ -102,7 +102,7 @@ import Testing
         respondsToCancellation: Bool
     ) async throws {
         let harness = try await WorkerHarness()
-        let journal = Journal<Int>()
+        let recorder = Recorder<Int>()
         let never = Gate()
         let id = try await harness.addSuspect(1, returns: 3)
         let records = CrashRecords(queue: "probes", jobID: id, kind: .quorum, transport: harness.broker)
@@ -115,7 +115,7 @@ import Testing
         )
         let worker = harness.worker(settings: settings) {
             Handler(Probe.self) { job, _ in
-                journal.write(job.number)
+                recorder.record(job.number)
                 if respondsToCancellation {
                     await Latch().wait()
                     throw CancellationError()
@@ -124,7 +124,7 @@ import Testing
             }
         }
         try await harness.serve(worker) { shutDown in
-            #expect(await journal.next(1) == [1])
+            #expect(await recorder.next(1) == [1])
             #expect(harness.ready(records.name).count == 2)
             await shutDown()
             try await harness.pass(.seconds(20))
@@ -138,38 +138,38 @@ import Testing
     @Test func `A possible poison job whose start can't be recorded still runs alone`() async throws {
         let harness = try await WorkerHarness()
         harness.broker.fail { $0.forbiddenQueues = ".suspect." }
-        let journal = Journal<Int>()
+        let recorder = Recorder<Int>()
         let gate = Latch()
         let worker = harness.worker(concurrency: 2) {
             Handler(Probe.self) { job, _ in
-                journal.write(job.number)
+                recorder.record(job.number)
                 if job.number == 1 { await gate.wait() }
-                journal.write(job.number)
+                recorder.record(job.number)
             }
         }
         _ = try await harness.addSuspect(1, returns: 9)
         try await harness.run(worker) {
-            #expect(await journal.next(1) == [1])
+            #expect(await recorder.next(1) == [1])
             try await harness.enqueue(2)
             try await until { harness.unsettled == 2 }
             gate.open()
-            #expect(await journal.next(3) == [1, 2, 2])
+            #expect(await recorder.next(3) == [1, 2, 2])
         }
     }
 
     @Test func `A job that waits for a possible poison job is requeued at shutdown`() async throws {
         let harness = try await WorkerHarness()
-        let journal = Journal<Int>()
+        let recorder = Recorder<Int>()
         let gate = Latch()
         let worker = harness.worker(concurrency: 2) {
             Handler(Probe.self) { job, _ in
-                journal.write(job.number)
+                recorder.record(job.number)
                 await gate.wait()
             }
         }
         _ = try await harness.addSuspect(1, returns: 2)
         try await harness.serve(worker) { shutDown in
-            #expect(await journal.next(1) == [1])
+            #expect(await recorder.next(1) == [1])
             try await harness.enqueue(2)
             try await until { harness.unsettled == 2 }
             await shutDown()

@@ -16,19 +16,18 @@ struct Limited: Job {
 
 @Suite(.timeLimit(.minutes(1))) struct TimeLimitTests {
     @Test func `At the soft limit the handler is cancelled, and the attempt has failed`() async throws {
-        let (harness, journal) = (try await WorkerHarness(), Journal<Int>())
+        let (harness, recorder) = (try await WorkerHarness(), Recorder<Int>())
         let worker = harness.worker {
             Handler(Limited.self) { _, _ in
-                journal.write(1)
+                recorder.record(1)
                 await Latch().wait()
                 throw CancellationError()
             }
         }
         try await publish(Limited(), on: harness)
         try await harness.run(worker) {
-            #expect(await journal.next(1) == [1])
-            // Unparking and the two limits.
-            try await harness.untilAsleep(3)
+            #expect(await recorder.next(1) == [1])
+            try await harness.untilQuiet()
             harness.clock.advance(by: .seconds(10))
             try await until { harness.acknowledged == 1 }
         }
@@ -40,17 +39,17 @@ struct Limited: Job {
     }
 
     @Test func `A handler that returns despite its soft limit has succeeded`() async throws {
-        let (harness, journal) = (try await WorkerHarness(), Journal<Int>())
+        let (harness, recorder) = (try await WorkerHarness(), Recorder<Int>())
         let worker = harness.worker {
             Handler(Limited.self) { _, _ in
-                journal.write(1)
+                recorder.record(1)
                 await Latch().wait()
             }
         }
         try await publish(Limited(), on: harness)
         try await harness.run(worker) {
-            #expect(await journal.next(1) == [1])
-            try await harness.untilAsleep(3)
+            #expect(await recorder.next(1) == [1])
+            try await harness.untilQuiet()
             harness.clock.advance(by: .seconds(10))
             try await until { harness.acknowledged == 1 }
         }
@@ -66,16 +65,16 @@ struct Limited: Job {
     }
 
     @Test func `Shutdown before the soft limit requeues the job and counts no failure`() async throws {
-        let (harness, journal) = (try await WorkerHarness(), Journal<Int>())
+        let (harness, recorder) = (try await WorkerHarness(), Recorder<Int>())
         let worker = harness.worker {
             Handler(Limited.self) { _, _ in
-                journal.write(1)
+                recorder.record(1)
                 await Latch().wait()
                 throw CancellationError()
             }
         }
         try await publish(Limited(), on: harness)
-        try await harness.run(worker) { #expect(await journal.next(1) == [1]) }
+        try await harness.run(worker) { #expect(await recorder.next(1) == [1]) }
         #expect(worker.counts.requeued == 1)
         #expect(worker.counts.retried == 0)
     }
@@ -84,20 +83,20 @@ struct Limited: Job {
     func `At the hard limit the job has failed, the others are requeued, and the worker ends without the handler`()
         async throws
     {
-        let (harness, journal, never) = (try await WorkerHarness(), Journal<Int>(), Gate())
+        let (harness, recorder, never) = (try await WorkerHarness(), Recorder<Int>(), Gate())
         let worker = harness.worker {
             Handler(Limited.self) { _, _ in
-                journal.write(1)
+                recorder.record(1)
                 await never.wait()
-                journal.write(2)
+                recorder.record(2)
             }
         }
         let id = try await publish(Limited(), on: harness)
         try await publish(Limited(), on: harness)
         let error = await #expect(throws: WarrenError.self) {
             try await harness.run(worker) {
-                #expect(await journal.next(1) == [1])
-                try await harness.untilAsleep(3)
+                #expect(await recorder.next(1) == [1])
+                try await harness.untilQuiet()
                 harness.clock.advance(by: .seconds(20))
                 try await until { worker.health().phase == .failed }
             }
@@ -111,21 +110,21 @@ struct Limited: Job {
         #expect(harness.acknowledged == 1)
         // When it returns after all, nothing is settled a second time.
         never.open()
-        #expect(await journal.next(1) == [2])
+        #expect(await recorder.next(1) == [2])
         #expect(harness.acknowledged == 1)
         #expect(harness.broker.published.count == 1)
     }
 
     @Test func `Beside a job past its hard limit, the others may run until the shutdown deadline`() async throws {
-        let (harness, journal) = (try await WorkerHarness(), Journal<String>())
+        let (harness, recorder) = (try await WorkerHarness(), Recorder<String>())
         let (gate, never) = (Gate(), Gate())
         let worker = harness.worker(concurrency: 2) {
             Handler(Limited.self) { _, _ in
-                journal.write("limited")
+                recorder.record("limited")
                 await never.wait()
             }
             Handler(Probe.self) { _, _ in
-                journal.write("probe")
+                recorder.record("probe")
                 await gate.wait()
             }
         }
@@ -133,8 +132,8 @@ struct Limited: Job {
         try await harness.enqueue(1)
         await #expect(throws: WarrenError.self) {
             try await harness.run(worker) {
-                #expect(Set(await journal.next(2)) == ["limited", "probe"])
-                try await harness.untilAsleep(3)
+                #expect(Set(await recorder.next(2)) == ["limited", "probe"])
+                try await harness.untilQuiet()
                 harness.clock.advance(by: .seconds(20))
                 try await until { harness.acknowledged == 1 }
                 // The worker stops, and waits for the other.

@@ -9,11 +9,11 @@ import Testing
 @Suite(.timeLimit(.minutes(1))) struct WorkerTests {
     @Test func `A job that succeeds is acknowledged and nothing else is published`() async throws {
         let harness = try await WorkerHarness()
-        let journal = Journal<Int>()
-        let worker = harness.worker { Handler(Probe.self) { job, _ in journal.write(job.number) } }
+        let recorder = Recorder<Int>()
+        let worker = harness.worker { Handler(Probe.self) { job, _ in recorder.record(job.number) } }
         try await harness.enqueue(7)
         try await harness.run(worker) {
-            #expect(await journal.next(1) == [7])
+            #expect(await recorder.next(1) == [7])
             try await until { harness.acknowledged == 1 }
         }
         #expect(worker.counts.succeeded == 1)
@@ -23,17 +23,17 @@ import Testing
 
     @Test func `A failed job returns through the ladder with its id and its attempt count`() async throws {
         let harness = try await WorkerHarness()
-        let journal = Journal<String>()
+        let recorder = Recorder<String>()
         let worker = harness.worker {
             Handler(Probe.self) { _, context in
-                journal.write("\(context.id) \(context.attempt) \(context.retriesLeft)")
+                recorder.record("\(context.id) \(context.attempt) \(context.retriesLeft)")
                 if context.attempt < 3 { throw ProbeError() }
             }
         }
         let id = try await harness.enqueue()
         try await harness.run(worker) {
             for attempt in 1...2 {
-                #expect(await journal.next(1) == ["\(id) \(attempt) \(3 - attempt)"])
+                #expect(await recorder.next(1) == ["\(id) \(attempt) \(3 - attempt)"])
                 try await until {
                     harness.ready("warren.delay.v1.level-01").count == 1 && harness.acknowledged == attempt
                 }
@@ -42,7 +42,7 @@ import Testing
                 #expect(harness.ready("warren.delay.v1.level-01").count == 1)
                 harness.clock.advance(by: .milliseconds(1))
             }
-            #expect(await journal.next(1) == ["\(id) 3 0"])
+            #expect(await recorder.next(1) == ["\(id) 3 0"])
             try await until { harness.acknowledged == 3 }
         }
         #expect(worker.counts.retried == 2)
@@ -103,24 +103,24 @@ import Testing
             static let retry: RetryPolicy = .fixed(.milliseconds(500), attempts: 2)
         }
         let harness = try await WorkerHarness()
-        let journal = Journal<String>()
+        let recorder = Recorder<String>()
         let worker = harness.worker {
             Handler(Quick.self) { _, context in
-                journal.write("quick \(context.attempt)")
+                recorder.record("quick \(context.attempt)")
                 if context.attempt == 1 { throw ProbeError() }
             }
-            Handler(Probe.self) { _, _ in journal.write("probe") }
+            Handler(Probe.self) { _, _ in recorder.record("probe") }
         }
         try await harness.publish(Envelope(encoding: Quick(), now: harness.now).message)
         try await harness.run(worker) {
-            #expect(await journal.next(1) == ["quick 1"])
+            #expect(await recorder.next(1) == ["quick 1"])
             try await until { harness.acknowledged == 1 && harness.unsettled == 1 }
-            // Unparking and the held job sleep; the only slot is free.
-            try await harness.untilAsleep(2)
+            // The delayed job waits, and the only slot is free.
+            try await harness.untilQuiet()
             try await harness.enqueue()
-            #expect(await journal.next(1) == ["probe"])
+            #expect(await recorder.next(1) == ["probe"])
             harness.clock.advance(by: .milliseconds(501))
-            #expect(await journal.next(1) == ["quick 2"])
+            #expect(await recorder.next(1) == ["quick 2"])
         }
         #expect(harness.broker.published.map(\.destination.exchange) == ["warren"])
     }
@@ -167,12 +167,12 @@ import Testing
         }
         #expect(ignorant.counts.parked == 1)
 
-        let journal = Journal<String>()
+        let recorder = Recorder<String>()
         let worker = harness.worker {
-            Handler(Probe.self) { _, context in journal.write("\(context.id) \(context.attempt)") }
+            Handler(Probe.self) { _, context in recorder.record("\(context.id) \(context.attempt)") }
         }
         try await harness.run(worker) {
-            #expect(await journal.next(1) == ["\(id) 1"])
+            #expect(await recorder.next(1) == ["\(id) 1"])
             try await until { harness.unsettled == 0 && harness.ready("probes.parked").isEmpty }
         }
         let headers = try #require(harness.broker.published.last).message.properties.headers
@@ -199,21 +199,21 @@ import Testing
     @Test func `Middleware wraps the handler in its order, and gets the outcome`() async throws {
         struct Layer: JobMiddleware {
             let name: String
-            let journal: Journal<String>
+            let recorder: Recorder<String>
             func execute(_ context: JobContext, next: (JobContext) async throws -> Void) async throws {
-                journal.write("\(name) in")
+                recorder.record("\(name) in")
                 try await next(context)
-                journal.write("\(name) out")
+                recorder.record("\(name) out")
             }
-            func settled(_ context: JobContext, outcome: Outcome) { journal.write("\(name) \(outcome.name)") }
+            func settled(_ context: JobContext, outcome: Outcome) { recorder.record("\(name) \(outcome.name)") }
         }
         let harness = try await WorkerHarness()
-        let journal = Journal<String>()
-        let layers = ["a", "b"].map { Layer(name: $0, journal: journal) }
-        let worker = harness.worker(middleware: layers) { Handler(Probe.self) { _, _ in journal.write("job") } }
+        let recorder = Recorder<String>()
+        let layers = ["a", "b"].map { Layer(name: $0, recorder: recorder) }
+        let worker = harness.worker(middleware: layers) { Handler(Probe.self) { _, _ in recorder.record("job") } }
         try await harness.enqueue()
         try await harness.run(worker) {
-            #expect(await journal.next(7) == ["a in", "b in", "job", "b out", "a out", "a succeeded", "b succeeded"])
+            #expect(await recorder.next(7) == ["a in", "b in", "job", "b out", "a out", "a succeeded", "b succeeded"])
         }
     }
 
@@ -241,11 +241,11 @@ import Testing
         _ queue: WorkerQueue
     ) async throws -> [String] {
         let gate = Latch()
-        let journal = Journal<String>()
+        let recorder = Recorder<String>()
         let worker = harness.worker(WorkerQueue(queue.name, prefetch: 13, lanes: queue.lanes)) {
             Handler(Probe.self) { job, context in
                 if job.number == 0 { return await gate.wait() }
-                journal.write(context.lane.name)
+                recorder.record(context.lane.name)
             }
         }
         // The first of a lane keeps the only slot busy until all is delivered.
@@ -256,7 +256,7 @@ import Testing
         try await harness.run(worker) {
             try await until { harness.unsettled == 3 * (jobs + 1) }
             gate.open()
-            order = await journal.next(count)
+            order = await recorder.next(count)
         }
         return order
     }

@@ -9,6 +9,7 @@ import Foundation
 
 /// `dead`: lists, shows, replays and discards dead letters.
 public struct DeadCommand<App: WarrenApplication>: AsyncParsableCommand {
+    /// The command's name and help.
     public static var configuration: CommandConfiguration {
         CommandConfiguration(
             commandName: "dead",
@@ -24,6 +25,7 @@ public struct DeadCommand<App: WarrenApplication>: AsyncParsableCommand {
         )
     }
 
+    /// Creates the command, for its parser.
     public init() {}
 }
 

@@ -6,6 +6,7 @@ import Warren
 
 /// `doctor`: finds problems with the broker's set-up for this application, with their consequences and remedies.
 public struct DoctorCommand<App: WarrenApplication>: BrokerCommand {
+    /// The command's name and help.
     public static var configuration: CommandConfiguration {
         CommandConfiguration(
             commandName: "doctor",
@@ -53,8 +54,10 @@ public struct DoctorCommand<App: WarrenApplication>: BrokerCommand {
     var shutdownTimeout = DurationArgument(.seconds(30))
 
     @OptionGroup var output: OutputOptions
+    /// The broker and the log level.
     @OptionGroup public var brokerOptions: BrokerOptions
 
+    /// Creates the command, for its parser.
     public init() {}
 
     /// Reads the facts, prints the findings, and exits with a code by severity.

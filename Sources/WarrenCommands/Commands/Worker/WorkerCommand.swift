@@ -6,6 +6,7 @@ import Warren
 
 /// `worker`: consumes jobs from queues and runs them until SIGTERM or SIGINT.
 public struct WorkerCommand<App: WarrenApplication>: BrokerCommand {
+    /// The command's name and help.
     public static var configuration: CommandConfiguration {
         CommandConfiguration(
             commandName: "worker",
@@ -108,8 +109,10 @@ public struct WorkerCommand<App: WarrenApplication>: BrokerCommand {
     var appOptions: App.WorkerOptions
 
     @OptionGroup var output: OutputOptions
+    /// The broker and the log level.
     @OptionGroup public var brokerOptions: BrokerOptions
 
+    /// Creates the command, for its parser.
     public init() {}
 
     /// Validates the options.

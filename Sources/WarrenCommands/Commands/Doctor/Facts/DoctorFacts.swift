@@ -1,7 +1,9 @@
 import AMQP
 import Warren
 
-/// The facts that `doctor` has read, for its checks to judge. A value.
+/// The facts that `doctor` has read, for its checks to judge.
+///
+/// A value.
 struct DoctorFacts: Sendable {
     /// The broker.
     var broker: BrokerIdentity

@@ -1,7 +1,8 @@
 import Foundation
 
-/// The facts from RabbitMQ's management API. A part that the user may not read is `nil`, with the reason in
-/// ``unreadable``.
+/// The facts from RabbitMQ's management API.
+///
+/// A part that the user may not read is `nil`, with the reason in ``unreadable``.
 struct ManagementFacts: Sendable {
     var nodes: [ManagedNode]?
     var queues: [ManagedQueue]?
