@@ -109,7 +109,7 @@ struct CrashRecords: Sendable {
     /// The queue's name.
     ///
     /// The job id is hashed, because it may be too long or contain characters unfit for a queue's name.
-    var name: String { queue.suspect(Self.hash(of: jobID)) }
+    var name: String { queue.crashRecords(Self.hash(of: jobID)) }
 
     /// Declares the queue and reads the records of this job, oldest first.
     func open() async throws(AMQPError) -> [CrashRecord] {

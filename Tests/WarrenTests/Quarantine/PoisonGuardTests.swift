@@ -20,7 +20,7 @@ import Testing
                 recorder.record("\(job.number) ends")
             }
         }
-        let id = try await harness.addSuspect(1, returns: 2)
+        let id = try await harness.addPossiblePoison(1, returns: 2)
         try await harness.run(worker) {
             #expect(await recorder.next(1) == ["1 begins"])
             let records = CrashRecords(queue: "probes", jobID: id, kind: .quorum, transport: harness.broker)
@@ -58,7 +58,7 @@ import Testing
 
     @Test func `A job that took down three processes, alone in each, is quarantined with their names`() async throws {
         let harness = try await WorkerHarness()
-        let id = try await harness.addSuspect(1, returns: 5)
+        let id = try await harness.addPossiblePoison(1, returns: 5)
         let records = CrashRecords(queue: "probes", jobID: id, kind: .quorum, transport: harness.broker)
         _ = try await records.open()
         let noon = Date(timeIntervalSince1970: 1_795_262_400)
@@ -84,7 +84,7 @@ import Testing
 
     @Test func `Two unfinished starts are not enough, and a job that then succeeds leaves nothing`() async throws {
         let harness = try await WorkerHarness()
-        let id = try await harness.addSuspect(1, returns: 3)
+        let id = try await harness.addPossiblePoison(1, returns: 3)
         let records = CrashRecords(queue: "probes", jobID: id, kind: .quorum, transport: harness.broker)
         _ = try await records.open()
         for name in ["a", "b"] { try await records.add(CrashRecord(jobID: id, worker: name, now: harness.now)) }
@@ -104,7 +104,7 @@ import Testing
         let harness = try await WorkerHarness()
         let recorder = Recorder<Int>()
         let never = Gate()
-        let id = try await harness.addSuspect(1, returns: 3)
+        let id = try await harness.addPossiblePoison(1, returns: 3)
         let records = CrashRecords(queue: "probes", jobID: id, kind: .quorum, transport: harness.broker)
         _ = try await records.open()
         try await records.add(CrashRecord(jobID: id, worker: "before", now: harness.now))
@@ -147,7 +147,7 @@ import Testing
                 recorder.record(job.number)
             }
         }
-        _ = try await harness.addSuspect(1, returns: 9)
+        _ = try await harness.addPossiblePoison(1, returns: 9)
         try await harness.run(worker) {
             #expect(await recorder.next(1) == [1])
             try await harness.enqueue(2)
@@ -167,7 +167,7 @@ import Testing
                 await gate.wait()
             }
         }
-        _ = try await harness.addSuspect(1, returns: 2)
+        _ = try await harness.addPossiblePoison(1, returns: 2)
         try await harness.serve(worker) { shutDown in
             #expect(await recorder.next(1) == [1])
             try await harness.enqueue(2)
@@ -183,7 +183,7 @@ import Testing
 
 extension WorkerHarness {
     /// Enqueues a job, lets it take down a number of processes, and returns its id.
-    fileprivate func addSuspect(_ number: Int, returns: Int) async throws -> String {
+    fileprivate func addPossiblePoison(_ number: Int, returns: Int) async throws -> String {
         let id = try await enqueue(number)
         for _ in 0..<returns { try await loseProcess(with: 1) }
         return id
