@@ -12,11 +12,9 @@ import Synchronization
 /// publishes are sent again while their deadlines allow. Until a client has connected for the first time it doesn't
 /// wait for a broker: a failed attempt fails everything that waits for it, since the address may be wrong.
 ///
-/// A mandatory message without an id gets one, by which the client recognises the broker's return of it. Besides the
-/// errors that `Transport` names, a method may throw `notFound` (no such queue), `accessRefused` (the user lacks a
-/// permission), `resourceLocked` (another connection has exclusive use of the queue) and `refused` (any other refusal,
-/// in the broker's words). A refused `get(queue:)` closes its channel, so that the broker requeues the unsettled
-/// deliveries of earlier calls.
+/// A mandatory message without an id gets one, by which the client recognises the broker's return of it. `Transport`
+/// names the errors of each method. A refused `get(queue:)` closes its channel, so that the broker requeues the
+/// unsettled deliveries of earlier calls.
 ///
 /// All methods may be called concurrently from any task. Call ``close()`` at the end; a later call connects again.
 public final class RabbitMQClient: Sendable {
@@ -307,8 +305,7 @@ extension Transport where Self == RabbitMQClient {
     /// A client of the broker at a URL.
     ///
     /// - Parameter url: The broker's URL, or those of a cluster's nodes, separated by commas. An invalid one is
-    ///   reported
-    ///   on first use, as `invalidURL`.
+    ///   reported on first use, as `invalidURL`.
     public static func rabbitMQ(_ url: String) -> RabbitMQClient {
         RabbitMQClient(url: url)
     }

@@ -6,28 +6,55 @@
 /// priorities take one code path on every broker.
 ///
 /// A transport connects on first use. Publishing doesn't wait behind consuming.
+///
+/// The broker's refusals are `notFound` (no such exchange or queue), `accessRefused` (the user lacks the permission, or
+/// the name is reserved), `resourceLocked` (another connection has exclusive use of the queue), `declarationMismatch`
+/// and, for any other reason, `refused`. Each method names those that it can throw. Besides those, a method throws
+/// `invalidArgument` for a value that can't be sent, `deadlineExceeded` if the broker doesn't answer in time,
+/// `cancelled` if the calling task is cancelled, and an error such as `connectionFailed` if there is no connection.
 public protocol Transport: Sendable {
     /// Returns the broker at the other end, connecting first if necessary.
     func broker() async throws(AMQPError) -> BrokerIdentity
 
-    /// Declares an exchange. Throws `declarationMismatch` if it exists and differs.
+    /// Declares an exchange.
+    ///
+    /// - Throws: `declarationMismatch` if it exists and differs; `accessRefused`; `refused`, as for an argument of a
+    ///   wrong type.
     func declare(_ exchange: ExchangeDeclaration) async throws(AMQPError)
-    /// Declares a queue. Throws `declarationMismatch` if it exists and differs.
+    /// Declares a queue.
+    ///
+    /// - Throws: `declarationMismatch` if it exists and differs; `resourceLocked`; `accessRefused`; `refused`, as for
+    ///   an argument that the kind of queue doesn't support.
     @discardableResult
     func declare(_ queue: QueueDeclaration) async throws(AMQPError) -> QueueStatus
-    /// Adds a binding. Throws `notFound` if an end of it doesn't exist.
+    /// Adds a binding.
+    ///
+    /// - Throws: `notFound` if an end of it doesn't exist; `resourceLocked`; `accessRefused`; `refused`, as for an
+    ///   invalid argument.
     func bind(_ binding: Binding) async throws(AMQPError)
     /// Removes a binding; does nothing if it doesn't exist.
+    ///
+    /// - Throws: `resourceLocked`; `accessRefused`.
     func unbind(_ binding: Binding) async throws(AMQPError)
     /// Deletes an exchange; does nothing if it doesn't exist.
+    ///
+    /// - Throws: `accessRefused`, also for the broker's own exchanges.
     func deleteExchange(_ name: String) async throws(AMQPError)
     /// Deletes a queue with its messages, and returns their number; does nothing if the queue doesn't exist.
+    ///
+    /// - Throws: `resourceLocked`; `accessRefused`.
     @discardableResult
     func deleteQueue(_ name: String) async throws(AMQPError) -> Int
     /// Removes the ready messages of a queue, and returns their number.
+    ///
+    /// Don't use it on a stream: RabbitMQ closes the connection (540).
+    ///
+    /// - Throws: `notFound`; `resourceLocked`; `accessRefused`.
     @discardableResult
     func purgeQueue(_ name: String) async throws(AMQPError) -> Int
-    /// Returns the numbers of messages and consumers of a queue. Throws `notFound` if it doesn't exist.
+    /// Returns the numbers of messages and consumers of a queue.
+    ///
+    /// - Throws: `notFound`; `resourceLocked`.
     func status(ofQueue name: String) async throws(AMQPError) -> QueueStatus
     /// Returns whether an exchange exists.
     func exchangeExists(_ name: String) async throws(AMQPError) -> Bool
@@ -40,8 +67,8 @@ public protocol Transport: Sendable {
     ///   - mandatory: Whether a message that reaches no queue is an error (`unroutable`).
     ///   - deadline: The instant at which to give up; the call never waits longer.
     /// - Throws: `unroutable`, `nacked`, `blocked`, `deadlineExceeded`, `confirmTimedOut`, `notFound` (no such
-    ///   exchange), `messageTooLarge`, `connectionLost`, `connectionClosed`, `cancelled`; ``AMQPError/outcomeIsKnown``
-    ///   says of each whether the outcome is known.
+    ///   exchange), `accessRefused`, `refused`, `messageTooLarge`, `channelLost`, `connectionLost`, `connectionClosed`,
+    ///   `cancelled`; ``AMQPError/outcomeIsKnown`` says of each whether the outcome is known.
     func publish(
         _ message: Message,
         to destination: Destination,
@@ -53,11 +80,17 @@ public protocol Transport: Sendable {
     ///
     /// - Parameters:
     ///   - queue: The queue's name.
-    ///   - prefetch: The largest number of unsettled deliveries.
+    ///   - prefetch: The largest number of unsettled deliveries. Zero means no limit: the broker then sends all that
+    ///     the queue has, and what the program hasn't read yet waits in its memory. RabbitMQ refuses zero for streams.
     ///   - arguments: The consumer's arguments, such as `x-stream-offset`.
+    /// - Throws: `notFound`; `accessRefused`; `resourceLocked`; `refused`, as for a stream without a prefetch.
     func consume(queue: String, prefetch: UInt16, arguments: FieldTable) async throws(AMQPError) -> DeliveryStream
 
     /// Fetches one message from a queue, or `nil` if none is ready. Settle it like any delivery.
+    ///
+    /// Don't use it on a stream: RabbitMQ closes the connection (540).
+    ///
+    /// - Throws: `notFound`; `accessRefused`; `resourceLocked`, also for a quorum queue with a single active consumer.
     func get(queue: String) async throws(AMQPError) -> Delivery?
 
     /// The present state of the connections to the broker.
