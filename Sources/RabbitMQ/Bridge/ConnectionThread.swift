@@ -27,6 +27,8 @@ final class ConnectionThread: SerialExecutor {
     struct SleepPlan {
         /// The open socket, to be polled.
         var socket: Int32?
+        /// True if bytes wait for the socket to accept them.
+        var awaitsWritability = false
         /// The longest sleep; `nil` has no limit.
         var timeout: Duration?
         /// True if settlements were sent in this iteration: later ones may wait briefly, to be sent together.
@@ -246,7 +248,11 @@ final class ConnectionThread: SerialExecutor {
             let coalesces = plan.coalescesSettlements || plan.coalescesPublishes
             let longest = coalesces ? min(plan.timeout ?? Self.coalescingTime, Self.coalescingTime) : plan.timeout
             // With work pending this polls without waiting, so a flood of posts can't keep the socket from being read.
-            isReadable = wakeUp.sleep(orUntilReadable: plan.socket, timeout: maySleep ? longest : .zero)
+            isReadable = wakeUp.sleep(
+                orUntilReadable: plan.socket,
+                orWritable: plan.awaitsWritability,
+                timeout: maySleep ? longest : .zero
+            )
             // Woken by the socket or the timeout, the mark is still set; nobody needs to signal any more.
             if maySleep { state.withLock { $0.isSleeping = false } }
         }
@@ -268,6 +274,11 @@ final class ConnectionThread: SerialExecutor {
     }
 
     // MARK: Watchdog
+
+    /// Records that the present iteration advances, so that the watchdog measures the next call and not all of them.
+    func noteProgress() {
+        state.withLock { $0.busySince = .now }
+    }
 
     /// Records the open socket for the watchdog; `nil` before it is closed.
     func setSocket(_ descriptor: Int32?) {
@@ -355,20 +366,28 @@ final class WakeUp: Sendable {
         _ = unsafe write(writeEnd, &one, 1)
     }
 
-    /// Sleeps until `socket` is readable, ``signal()`` is called, or the timeout elapses; `nil` means no timeout.
+    /// Sleeps until `socket` is readable, or writable if that is asked for, ``signal()`` is called, or the timeout
+    /// elapses; `nil` means no timeout.
     ///
     /// May end early, as when a Unix signal interrupts it. Returns whether the socket is readable or at its end.
-    func sleep(orUntilReadable socket: Int32?, timeout: Duration?) -> Bool {
-        var descriptors = [pollfd(fd: readEnd, events: Int16(POLLIN), revents: 0)]
-        if let socket { descriptors.append(pollfd(fd: socket, events: Int16(POLLIN), revents: 0)) }
-        _ = unsafe poll(&descriptors, nfds_t(descriptors.count), timeout?.wholeMillisecondsRoundedUp ?? -1)
-        if descriptors[0].revents != 0 { takeSignals() }
-        return socket != nil && descriptors[1].revents != 0
+    func sleep(orUntilReadable socket: Int32?, orWritable: Bool = false, timeout: Duration?) -> Bool {
+        let events = Int16(orWritable ? POLLIN | POLLOUT : POLLIN)
+        // poll() skips a negative descriptor.
+        var descriptors = (
+            pollfd(fd: readEnd, events: Int16(POLLIN), revents: 0), pollfd(fd: socket ?? -1, events: events, revents: 0)
+        )
+        unsafe withUnsafeMutablePointer(to: &descriptors) { pair in
+            _ = unsafe pair.withMemoryRebound(to: pollfd.self, capacity: 2) {
+                unsafe poll($0, 2, timeout?.wholeMillisecondsRoundedUp ?? -1)
+            }
+        }
+        if descriptors.0.revents != 0 { takeSignals() }
+        return Int32(descriptors.1.revents) & ~POLLOUT != 0
     }
 
     private func takeSignals() {
-        var signals = [UInt8](repeating: 0, count: 64)
-        while unsafe read(readEnd, &signals, signals.count) == signals.count {}
+        var signals: UInt64 = 0
+        while unsafe read(readEnd, &signals, 8) == 8 {}
     }
 }
 

@@ -44,7 +44,7 @@ enum InboundMethod: Sendable, Equatable {
 
 /// The method that begins a message.
 enum ContentStart: Sendable, Equatable {
-    case delivery(consumerTag: String, tag: UInt64, isRedelivered: Bool, Destination)
+    case delivery(tag: UInt64, isRedelivered: Bool, Destination)
     case get(tag: UInt64, isRedelivered: Bool, Destination)
     case returned(BrokerReply, Destination)
 }
@@ -61,7 +61,10 @@ extension InboundFrame {
         case AMQP_FRAME_METHOD:
             self = unsafe .method(InboundMethod(copying: frame.payload.method))
         case AMQP_FRAME_HEADER:
-            guard let decoded = unsafe frame.payload.properties.decoded else { return nil }
+            // librabbitmq decodes the properties of other classes as smaller types.
+            guard unsafe Int32(frame.payload.properties.class_id) == AMQP_BASIC_CLASS,
+                let decoded = unsafe frame.payload.properties.decoded
+            else { return nil }
             self = unsafe .header(
                 bodySize: Int(clamping: frame.payload.properties.body_size),
                 BasicProperties(copying: decoded.assumingMemoryBound(to: amqp_basic_properties_t.self))
@@ -101,7 +104,6 @@ extension InboundMethod {
             guard let fields = unsafe fields(amqp_basic_deliver_t.self) else { return }
             self = unsafe .content(
                 .delivery(
-                    consumerTag: String(copying: fields.consumer_tag),
                     tag: fields.delivery_tag,
                     isRedelivered: fields.redelivered != 0,
                     Destination(copying: fields.exchange, fields.routing_key)

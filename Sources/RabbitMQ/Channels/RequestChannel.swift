@@ -62,8 +62,9 @@ struct RequestChannel {
 
     /// The earliest deadline of the requests.
     var nextDeadline: ContinuousClock.Instant? {
-        let underway: ContinuousClock.Instant? = if case .busy(_, let request) = phase { request.deadline } else { nil }
-        return (waiting.map(\.deadline) + [underway].compactMap(\.self)).min()
+        var next: ContinuousClock.Instant? = if case .busy(_, let request) = phase { request.deadline } else { nil }
+        for request in waiting { next = min(next ?? request.deadline, request.deadline) }
+        return next
     }
 
     /// Adds a request.
@@ -82,6 +83,14 @@ struct RequestChannel {
     mutating func answered(_ answer: Answer) -> Action? {
         guard case .busy(let channel, let request) = phase else { return nil }
         request.reply.finish(.success(answer))
+        phase = .idle(channel: channel)
+        return advance()
+    }
+
+    /// Handles the refusal of librabbitmq to encode the request that is under way: it was not sent.
+    mutating func failedToEncode(_ error: AMQPError) -> Action? {
+        guard case .busy(let channel, let request) = phase else { return nil }
+        request.reply.finish(.failure(error))
         phase = .idle(channel: channel)
         return advance()
     }

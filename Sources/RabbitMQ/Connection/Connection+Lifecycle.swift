@@ -58,6 +58,8 @@ extension Connection {
 
     private func opened(_ opened: consuming BrokerSocket) {
         let properties = opened.serverProperties
+        // Connecting took its time, which the watchdog must not count against the new socket.
+        thread.noteProgress()
         thread.setSocket(opened.descriptor)
         socket = consume opened
         serverProperties = properties

@@ -119,6 +119,9 @@ struct Publisher {
         return nil
     }
 
+    /// Removes the message that ``next()`` returned last, because it could not be encoded.
+    mutating func takeBackLast() { unconfirmed.removeLast() }
+
     /// Handles a confirm.
     mutating func acknowledged(_ tag: UInt64, multiple: Bool) {
         unconfirmed.confirm(tag, multiple: multiple) { $0.publish.reply.finish(.success(())) }
@@ -337,6 +340,9 @@ struct ConfirmTracker<Publish> {
     mutating func append(_ publish: Publish) {
         waiting.append(publish)
     }
+
+    /// Removes the publish that was added last, which was not sent after all.
+    mutating func removeLast() { waiting.removeLast() }
 
     /// Handles an answer from the broker, and passes the publishes that it decides to `decide`, oldest first.
     ///
