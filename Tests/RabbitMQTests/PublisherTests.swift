@@ -29,7 +29,7 @@ struct PublisherTests {
 
     /// The code with which a publish has failed; `nil` if it was confirmed.
     private func failure(of publish: PendingPublish) async -> AMQPError.Code? {
-        #expect(publish.reply.isDone)
+        #expect(publish.isDone)
         do {
             try await publish.outcome()
             return nil
@@ -86,7 +86,7 @@ struct PublisherTests {
         #expect(sendNext(&publisher) == nil)
         #expect(publisher.nextDeadline == publish.deadline)
         publisher.expire(now: start + .milliseconds(999))
-        #expect(!publish.reply.isDone)
+        #expect(!publish.isDone)
         publisher.expire(now: start + .seconds(1))
         #expect(await failure(of: publish) == .blocked)
         #expect(publisher.nextDeadline == nil)
@@ -121,7 +121,7 @@ struct PublisherTests {
         let action = publisher.channelClosed(reply)
         #expect(action == .openChannel)
         #expect(await failure(of: wrong) == .notFound)
-        #expect(!right.reply.isDone)
+        #expect(!right.isDone)
         publisher.becomeReady(channel: 2)
         let again = publisher.next()
         #expect(again?.publish === right)
@@ -176,7 +176,7 @@ struct PublisherTests {
         let fault = AMQPError(.connectionClosed, "", reply: BrokerReply(code: 541, text: "INTERNAL_ERROR"))
         for _ in 0..<2 {
             _ = publisher.connectionLost(fault)
-            #expect(!publish.reply.isDone)
+            #expect(!publish.isDone)
             _ = publisher.connected()
             publisher.becomeReady()
             #expect(sendNext(&publisher) === publish)
@@ -197,7 +197,7 @@ struct PublisherTests {
             publisher.becomeReady()
             #expect(sendNext(&publisher) === publish)
         }
-        #expect(!publish.reply.isDone)
+        #expect(!publish.isDone)
     }
 
     @Test

@@ -38,6 +38,12 @@ import Glibc
         try socket.openSocket(configuration)
         try socket.logIn(configuration)
         socket.outbound = unsafe OutboundBuffer(frameSize: Int(amqp_get_frame_max(state)))
+        let heartbeat = unsafe Int(amqp_get_heartbeat(state))
+        if heartbeat > 0 {
+            socket.heartbeat = .seconds(heartbeat)
+            socket.sendInterval = .milliseconds(heartbeat * 500)
+            socket.heartbeatCheckInterval = .milliseconds(heartbeat * 250)
+        }
         socket.lastSent = .now
         socket.lastReceived = .now
         return socket
@@ -56,7 +62,11 @@ import Glibc
     var descriptor: Int32 { unsafe amqp_get_sockfd(state) }
 
     /// The agreed heartbeat interval; zero means no heartbeats.
-    var heartbeat: Duration { unsafe .seconds(Int(amqp_get_heartbeat(state))) }
+    private(set) var heartbeat = Duration.zero
+    /// The time without sending after which a heartbeat is due.
+    private var sendInterval = Duration.zero
+    /// The time after which the connection must be looked at for the next heartbeat.
+    private(set) var heartbeatCheckInterval = Duration.seconds(3600)
 
     /// The largest frame that the broker accepts, in bytes.
     var frameSize: Int { unsafe Int(amqp_get_frame_max(state)) }
@@ -83,6 +93,9 @@ import Glibc
     }
 
     // MARK: Receiving
+
+    /// Records that `poll()` reports the socket as readable.
+    mutating func noteReadable() { inbound.noteReadable() }
 
     /// Returns the next frame that has arrived in full; `nil` if there is none yet.
     mutating func nextFrame() throws(AMQPError) -> (channel: UInt16, frame: InboundFrame)? {
@@ -158,7 +171,7 @@ import Glibc
     mutating func keepAlive(_ now: ContinuousClock.Instant) throws(AMQPError) {
         guard !usesTLS, heartbeat > .zero else { return }
         // Nothing is added to a frame that the peer doesn't accept: its first byte keeps the connection alive.
-        if lastSent + heartbeat / 2 <= now && outbound.count == 0 { outbound.appendHeartbeat() }
+        if lastSent + sendInterval <= now && outbound.count == 0 { outbound.appendHeartbeat() }
         guard lastReceived + heartbeat * 2 <= now else { return }
         throw AMQPError(.connectionLost, "The connection was lost: no heartbeat within \(heartbeat * 2).")
     }

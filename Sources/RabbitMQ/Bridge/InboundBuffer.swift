@@ -26,11 +26,8 @@ import Glibc
     ///
     /// - Throws: `connectionLost`.
     mutating func read(from socket: Int32) throws(AMQPError) -> Bool {
-        // One more call would only find the socket empty; poll() reports whatever comes now.
-        if hasReadAll {
-            hasReadAll = false
-            return false
-        }
+        // One more call would only find the socket empty.
+        if hasReadAll { return false }
         while true {
             let count = unsafe recv(socket, memory.baseAddress, memory.count, Int32(MSG_DONTWAIT))
             if count > 0 {
@@ -45,6 +42,9 @@ import Glibc
             throw AMQPError(.connectionLost, "The connection was lost: \(unsafe String(cString: strerror(errno))).")
         }
     }
+
+    /// Records that `poll()` reports the socket as readable.
+    mutating func noteReadable() { hasReadAll = false }
 
     /// Decodes at most one frame; its type is 0 if the bytes end before the frame does.
     ///

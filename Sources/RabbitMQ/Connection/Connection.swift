@@ -113,7 +113,10 @@ actor Connection {
         // step of this iteration is stuck in a call.
         enqueue(mailbox.publishes)
         let unconfirmedBefore = publisher.withLock(\.unconfirmedCount)
-        if isReadable { noteReceived(at: now) }
+        if isReadable {
+            noteReceived(at: now)
+            socket?.noteReadable()
+        }
         // Before anything is sent: confirms, closed channels and alarms decide what may be sent.
         if isReadable || hasMoreToRead || now >= nextHeartbeat { read(now) }
         let coalescesSettlements = !mailbox.settlements.isEmpty
@@ -152,9 +155,8 @@ actor Connection {
 
     /// Reads what has arrived, up to a limit, and delivers it.
     private func read(_ now: ContinuousClock.Instant) {
-        guard let heartbeat = socket?.heartbeat else { return }
-        // Heartbeats are due only when this looks; four times in each interval is often enough.
-        nextHeartbeat = now + (heartbeat > .zero ? heartbeat / 4 : .seconds(3600))
+        guard let interval = socket?.heartbeatCheckInterval else { return }
+        nextHeartbeat = now + interval
         hasMoreToRead = false
         do throws(AMQPError) {
             for _ in 0..<Self.framesPerIteration {

@@ -6,41 +6,19 @@ import Synchronization
 ///
 /// Only the first counts.
 final class Reply<Value: Sendable>: Sendable {
-    private typealias Waiter = CheckedContinuation<Result<Value, AMQPError>, Never>
-
-    /// The flag is separate from the result, so that checking for a result doesn't copy it.
-    private struct State {
-        var isDone = false
-        var wasSent = false
-        var result: Result<Value, AMQPError>?
-        var waiter: Waiter?
-    }
-
-    private let state = Mutex(State())
+    private let slot = ReplySlot<Value>()
 
     init() {}
 
     /// True once it is filled.
-    var isDone: Bool { state.withLock(\.isDone) }
-
-    /// True once ``markSent()`` has been called.
-    var wasSent: Bool { state.withLock(\.wasSent) }
-
-    /// Records that the request was sent: from now on its outcome may be unknown.
-    func markSent() { state.withLock { $0.wasSent = true } }
+    var isDone: Bool { slot.isDone }
 
     /// Waits until it is filled.
     ///
     /// If the waiting task is cancelled, `cancelled` fills it.
     func value(cancelled: @autoclosure @escaping @Sendable () -> AMQPError) async throws(AMQPError) -> Value {
         let result = await withTaskCancellationHandler {
-            await withCheckedContinuation { (waiter: Waiter) in
-                let result = state.withLock { state in
-                    if !state.isDone { state.waiter = waiter }
-                    return state.result
-                }
-                if let result { waiter.resume(returning: result) }
-            }
+            await unsafe withUnsafeContinuation { unsafe slot.resume($0) }
         } onCancel: {
             finish(.failure(cancelled()))
         }
@@ -66,14 +44,46 @@ final class Reply<Value: Sendable>: Sendable {
     }
 
     /// Fills it unless it is filled already.
+    func finish(_ result: Result<Value, AMQPError>) { slot.finish(result) }
+}
+
+/// The state of a reply, for an object that holds one: see ``Reply``.
+struct ReplySlot<Value: Sendable>: ~Copyable, Sendable {
+    typealias Waiter = UnsafeContinuation<Result<Value, AMQPError>, Never>
+
+    /// The flag is separate from the result, so that checking for a result doesn't copy it.
+    ///
+    /// Not private, because Swift 6.3 then fails to compile its use from another file in a debug build.
+    @safe struct State {
+        var isDone = false
+        var result: Result<Value, AMQPError>?
+        /// Resumed exactly once: whoever sets `isDone` takes it.
+        var waiter: Waiter?
+    }
+
+    private let state = Mutex(State())
+
+    /// True once it is filled.
+    var isDone: Bool { state.withLock(\.isDone) }
+
+    /// Resumes the one caller that waits once it is filled, which may be now.
+    func resume(_ waiter: Waiter) {
+        let result = state.withLock { state in
+            if !state.isDone { unsafe state.waiter = waiter }
+            return state.result
+        }
+        if let result { unsafe waiter.resume(returning: result) }
+    }
+
+    /// Fills it unless it is filled already.
     func finish(_ result: Result<Value, AMQPError>) {
-        let waiter = state.withLock { state -> Waiter? in
+        let waiter = unsafe state.withLock { state -> Waiter? in
             guard !state.isDone else { return nil }
             state.isDone = true
             // A caller that waits already gets the result directly; only one that comes later has to find it here.
-            if state.waiter == nil { state.result = result }
-            return state.waiter.take()
+            if unsafe state.waiter == nil { state.result = result }
+            return unsafe state.waiter.take()
         }
-        waiter?.resume(returning: result)
+        unsafe waiter?.resume(returning: result)
     }
 }

@@ -1,5 +1,6 @@
 import AMQP
 import DequeModule
+import Synchronization
 
 /// The publishing side of a connection: one channel in confirm mode, the publishes that wait to be sent, and those that
 /// wait for their confirms.
@@ -110,8 +111,8 @@ struct Publisher {
     mutating func next() -> (publish: PendingPublish, channel: UInt16)? {
         guard let channel = readyChannel else { return nil }
         while var waiting = outgoing.popFirst() {
-            if waiting.publish.reply.isDone { continue }
-            waiting.publish.reply.markSent()
+            if waiting.publish.isDone { continue }
+            waiting.publish.markSent()
             waiting.sends += 1
             unconfirmed.append(waiting)
             return (waiting.publish, channel)
@@ -124,7 +125,7 @@ struct Publisher {
 
     /// Handles a confirm.
     mutating func acknowledged(_ tag: UInt64, multiple: Bool) {
-        unconfirmed.confirm(tag, multiple: multiple) { $0.publish.reply.finish(.success(())) }
+        unconfirmed.confirm(tag, multiple: multiple) { $0.publish.succeed() }
     }
 
     /// Handles a refusal (`basic.nack`).
@@ -140,7 +141,7 @@ struct Publisher {
     mutating func returned(_ message: Message, to destination: Destination, _ reply: BrokerReply) {
         unconfirmed.visit { waiting in
             let publish = waiting.publish
-            guard publish.mandatory, publish.destination == destination, !publish.reply.isDone,
+            guard publish.mandatory, publish.destination == destination, !publish.isDone,
                 publish.message.properties.messageID == message.properties.messageID
             else { return true }
             publish.fail(.unroutable(to: destination, reply: reply))
@@ -153,7 +154,7 @@ struct Publisher {
         guard let nextDeadline, nextDeadline <= now else { return }
         var next: ContinuousClock.Instant?
         func check(_ publish: PendingPublish, ifLate fail: (PendingPublish) -> Void) {
-            if publish.reply.isDone { return }
+            if publish.isDone { return }
             if publish.deadline <= now { return fail(publish) }
             next = min(next ?? publish.deadline, publish.deadline)
         }
@@ -166,12 +167,12 @@ struct Publisher {
         }
         self.nextDeadline = next
         // Otherwise expired publishes would accumulate during a long outage of the broker.
-        unconfirmed.discard { $0.publish.reply.isDone }
-        outgoing.removeAll { $0.publish.reply.isDone }
+        unconfirmed.discard { $0.publish.isDone }
+        outgoing.removeAll { $0.publish.isDone }
     }
 
     private func fail(unsent publish: PendingPublish) {
-        if publish.reply.wasSent {
+        if publish.wasSent {
             publish.failUnconfirmed()
         } else if let blockedReason {
             publish.fail(.publishBlocked(reason: blockedReason))
@@ -186,7 +187,7 @@ struct Publisher {
     /// Handles the close of the channel by the broker.
     mutating func channelClosed(_ reply: BrokerReply) -> Action? {
         phase = .closed
-        let sent = unconfirmed.takeAll().filter { !$0.publish.reply.isDone }
+        let sent = unconfirmed.takeAll().filter { !$0.publish.isDone }
         let rejectedPublishes = sent.filter { Self.isRejected($0.publish, by: reply) }
         guard !rejectedPublishes.isEmpty else {
             for waiting in sent {
@@ -200,9 +201,9 @@ struct Publisher {
             return openIfNeeded()
         }
         for publish in rejectedPublishes.map(\.publish) {
-            publish.reply.finish(.failure(.refusedPublish(of: publish.message, to: publish.destination, reply)))
+            publish.fail(.refusedPublish(of: publish.message, to: publish.destination, reply))
         }
-        outgoing.prepend(contentsOf: sent.filter { !$0.publish.reply.isDone })
+        outgoing.prepend(contentsOf: sent.filter { !$0.publish.isDone })
         return openIfNeeded()
     }
 
@@ -223,7 +224,7 @@ struct Publisher {
         blockedReason = nil
         let isFault = error.reply?.isFault == true
         var again: [Waiting] = []
-        for waiting in unconfirmed.takeAll() where !waiting.publish.reply.isDone {
+        for waiting in unconfirmed.takeAll() where !waiting.publish.isDone {
             if isFault && waiting.sends >= Self.sendsDespiteFaults {
                 waiting.publish.failLost(error)
             } else {
@@ -242,7 +243,7 @@ struct Publisher {
     mutating func end(_ error: AMQPError) {
         for waiting in unconfirmed.takeAll() { waiting.publish.failLost(error) }
         for waiting in outgoing {
-            if waiting.publish.reply.wasSent {
+            if waiting.publish.wasSent {
                 waiting.publish.failLost(error)
             } else {
                 waiting.publish.fail(
@@ -274,13 +275,14 @@ extension BrokerReply {
     fileprivate var isFault: Bool { code >= 400 }
 }
 
-/// A publish on its way to its confirm, and the reply for which its caller waits.
+/// A publish on its way to its confirm, and the slot for the outcome for which its caller waits.
 final class PendingPublish: Sendable {
     let message: Message
     let destination: Destination
     let mandatory: Bool
     let deadline: ContinuousClock.Instant
-    let reply = Reply<Void>()
+    private let slot = ReplySlot<Void>()
+    private let sent = Atomic(false)
 
     init(_ message: Message, to destination: Destination, mandatory: Bool, deadline: ContinuousClock.Instant) {
         self.message = message
@@ -289,10 +291,27 @@ final class PendingPublish: Sendable {
         self.deadline = deadline
     }
 
-    /// Waits for the outcome.
+    /// True once the outcome is decided.
+    var isDone: Bool { slot.isDone }
+
+    /// True once the message was sent, so that a failure may leave the outcome unknown.
+    var wasSent: Bool { sent.load(ordering: .acquiring) }
+
+    /// Records that the message is sent now.
+    func markSent() { sent.store(true, ordering: .releasing) }
+
+    /// Waits for the outcome; a cancelled task gets ``AMQPError/publishCancelled(to:)``.
     func outcome() async throws(AMQPError) {
-        try await reply.value(cancelled: .publishCancelled(to: self.destination))
+        let result = await withTaskCancellationHandler {
+            await unsafe withUnsafeContinuation { unsafe slot.resume($0) }
+        } onCancel: {
+            fail(.publishCancelled(to: destination))
+        }
+        try result.get()
     }
+
+    /// Reports that the broker has taken responsibility for the message.
+    func succeed() { slot.finish(.success(())) }
 
     /// Fails the publish because the deadline passed before the message was sent.
     func failUnsent(_ cause: String = "") { fail(.publishDeadlinePassed(to: destination, cause)) }
@@ -302,7 +321,7 @@ final class PendingPublish: Sendable {
         fail(AMQPError(code, message, reply: brokerReply))
     }
 
-    func fail(_ error: AMQPError) { reply.finish(.failure(error)) }
+    func fail(_ error: AMQPError) { slot.finish(.failure(error)) }
 
     fileprivate func failUnconfirmed() {
         fail(

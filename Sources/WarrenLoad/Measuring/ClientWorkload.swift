@@ -54,6 +54,12 @@ struct ClientWorkload {
     }
 
     private func publishAll(inFlight: Int) async throws {
+        if ProcessInfo.processInfo.environment["WARREN_LOAD_EXECUTOR"] != nil {
+            return try await withTaskExecutorPreference(client.publishingExecutor) { try await publishAllNow(inFlight: inFlight) }
+        }
+        try await publishAllNow(inFlight: inFlight)
+    }
+    private func publishAllNow(inFlight: Int) async throws {
         try await withThrowingDiscardingTaskGroup { group in
             for number in 0..<inFlight {
                 let share = count / inFlight + (number < count % inFlight ? 1 : 0)
