@@ -146,7 +146,10 @@ let package = Package(
         // What several test targets use.
         .target(
             name: "TestSupport",
-            dependencies: [.product(name: "Subprocess", package: "swift-subprocess")],
+            dependencies: [
+                "Warren", .product(name: "Logging", package: "swift-log"),
+                .product(name: "Subprocess", package: "swift-subprocess"),
+            ],
             path: "Tests/TestSupport"
         ),
         // Celery's messages, for the tests of the envelope and for the fuzzer to begin with.
@@ -225,8 +228,8 @@ let package = Package(
     swiftLanguageModes: [.v6]
 )
 
-// The load tool, the C program that it is compared with, and the Digest example. The programs of compose/ set the variable;
-// it changes no other target, so building with and without it costs nothing.
+// The load tool, the C program that it is compared with, and the Digest example. The programs of compose/ set the
+// variable; it changes no other target, so building with and without it costs nothing.
 if Context.environment["WARREN_TOOLS"] == "1" {
     package.products += [
         .executable(name: "warren-load", targets: ["WarrenLoad"]),

@@ -2,7 +2,8 @@ import ArgumentParser
 import Warren
 import WarrenCommands
 
-/// The `digest` program: one job per file of a folder, workers that compute SHA-256, and a check that nothing is missing.
+/// The `digest` program: one job per file of a folder, workers that compute SHA-256, and a check that nothing is
+/// missing.
 @main
 struct Digest: WarrenApplication {
     static let configuration = CommandConfiguration(

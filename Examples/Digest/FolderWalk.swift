@@ -19,8 +19,8 @@ struct FolderWalk {
 
     /// Walks through a folder; the files come in the order of their paths.
     ///
-    /// Symbolic links are not followed, but `folder` itself may be one. Sockets, pipes and devices are left out: reading
-    /// one might never end.
+    /// Symbolic links are not followed, but `folder` itself may be one. Sockets, pipes and devices are left out:
+    /// reading one might never end.
     ///
     /// - Throws: If the folder itself cannot be read.
     init(_ folder: String) throws {
@@ -69,8 +69,8 @@ struct FolderWalk {
 
 /// A path, compared byte by byte.
 ///
-/// Swift's strings are equal if they look alike, such as `é` as one character and as two. A Linux file system has two names
-/// there.
+/// Swift's strings are equal if they look alike, such as `é` as one character and as two. A Linux file system has two
+/// names there.
 struct FilePath: Hashable, Codable, Sendable, Comparable, CustomStringConvertible {
     let bytes: [UInt8]
 

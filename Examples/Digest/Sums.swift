@@ -12,7 +12,8 @@ struct Sums {
 
     /// Reads lines such as `e3b0c4…  /path`.
     ///
-    /// If a line begins with a backslash, its path has `\n` for a newline, `\r` for a carriage return, `\\` for a backslash.
+    /// If a line begins with a backslash, its path has `\n` for a newline, `\r` for a carriage return, `\\` for a
+    /// backslash.
     init(reading data: Data) throws {
         for (number, line) in data.split(separator: UInt8(ascii: "\n")).enumerated() {
             guard let (path, digest) = Self.entry(line) else { throw Unreadable(line: number + 1) }

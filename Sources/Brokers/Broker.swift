@@ -20,7 +20,8 @@ import RabbitMQ
 /// | `amqp://user:password@host:5672/vhost`, `amqps://…`, or several separated by commas | RabbitMQ |
 /// | `memory://` | an `EmbeddedBroker` of this process, which ends with it |
 ///
-/// To open a broker in a file (`file:///…`), use the module `EmbeddedStore`, which keeps SQLite out of every other program.
+/// To open a broker in a file (`file:///…`), use the module `EmbeddedStore`, which keeps SQLite out of every other
+/// program.
 public enum Broker {
     /// Opens the broker at a URL; nothing connects before its first use.
     ///

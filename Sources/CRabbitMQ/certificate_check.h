@@ -1,8 +1,9 @@
-// The few functions of OpenSSL that librabbitmq doesn't pass on: why a certificate was refused, and what alert the broker sent.
+// The few functions of OpenSSL that librabbitmq doesn't pass on: why a certificate was refused, and what alert the
+// broker sent.
 //
-// They are looked up at run time in the copy of OpenSSL that librabbitmq calls, so that none of its headers is needed. Each cast is to
-// OpenSSL's own signature since 1.1.1; SSL_CTX, X509 and their like are `void` here, as only OpenSSL looks into them. Where a function is
-// missing, messages are less exact, and nothing else changes.
+// They are looked up at run time in the copy of OpenSSL that librabbitmq calls, so that none of its headers is needed.
+// Each cast is to OpenSSL's own signature since 1.1.1; SSL_CTX, X509 and their like are `void` here, as only OpenSSL
+// looks into them. Where a function is missing, messages are less exact, and nothing else changes.
 #pragma once
 
 #include <dlfcn.h>
@@ -23,7 +24,8 @@ typedef struct {
 static inline void *warren_openssl(const char *name) {
     void *library = NULL;
 #ifdef __APPLE__
-    // Each library has its own names here, and the system's BoringSSL has the same ones: ask in librabbitmq and what it was linked with.
+    // Each library has its own names here, and the system's BoringSSL has the same ones: ask in librabbitmq and what it
+    // was linked with.
     Dl_info place;
     if (dladdr((const void *)&amqp_ssl_socket_new, &place) == 0) return NULL;
     library = dlopen(place.dli_fname, RTLD_LAZY | RTLD_NOLOAD);
@@ -93,10 +95,11 @@ static inline int warren_check_certificate(void *store, void *fault) {
     return 0;
 }
 
-// Has OpenSSL check the broker's certificate in the handshake and note in `fault` why it was refused. librabbitmq looks at it only after the
-// handshake. With `host`, which may be an IP address, that is checked as well.
+// Has OpenSSL check the broker's certificate in the handshake and note in `fault` why it was refused. librabbitmq looks
+// at it only after the handshake. With `host`, which may be an IP address, that is checked as well.
 //
-// `fault` must last until warren_end_check. Returns 0 if OpenSSL can't be asked, 1 if the chain is checked, 2 if the host is too.
+// `fault` must last until warren_end_check. Returns 0 if OpenSSL can't be asked, 1 if the chain is checked, 2 if the
+// host is too.
 static inline int warren_begin_check(amqp_socket_t *socket, const char *host, warren_certificate_fault *fault) {
     typedef int (*callback)(void *, void *);
     void (*set_mode)(void *, int, void *) = WARREN_OPENSSL(void, "SSL_CTX_set_verify", void *, int, void *);

@@ -1,7 +1,7 @@
 // librabbitmq for Swift: its headers, whatever their layout, and what Swift can't import of them.
 //
-// Swift imports neither variadic functions nor macros that cast. Everything here is `static inline` or an enum, so that there is no
-// .c file to compile, and uses nothing newer than librabbitmq 0.11.
+// Swift imports neither variadic functions nor macros that cast. Everything here is `static inline` or an enum, so that
+// there is no .c file to compile, and uses nothing newer than librabbitmq 0.11.
 #pragma once
 
 #if __has_include(<rabbitmq-c/amqp.h>)

@@ -9,8 +9,9 @@ import Foundation
 #endif
 
 extension AMQPError.Code {
-    /// A durable broker could not write to its file. The message or declaration is in memory and may still be stored
-    /// later.
+    /// A durable broker could not write to its file.
+    ///
+    /// The message or declaration is in memory and may still be stored later.
     public static let notPersisted = AMQPError.Code("notPersisted", retriable: true, outcomeIsKnown: false)
     /// A durable broker's file can't be opened: it belongs to another program, is corrupt, has a newer version, or
     /// can't be reached.

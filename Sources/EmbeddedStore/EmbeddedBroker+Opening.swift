@@ -23,7 +23,7 @@ extension EmbeddedBroker {
     /// dead-lettered on opening. All messages are also held in memory.
     ///
     /// Only one broker can use the file at a time. While the file can't be written, publishes wait as with RabbitMQ's
-    /// disk alarm, and ``health`` gives the reason; publishes under way fail with `notPersisted`. Close the broker to
+    /// disk alarm, and `health` gives the reason; publishes under way fail with `notPersisted`. Close the broker to
     /// release the file.
     ///
     /// - Parameter path: The file's path. Beside the file are its log (`-wal`), which belongs to it, and a lock

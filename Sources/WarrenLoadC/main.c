@@ -1,5 +1,6 @@
 // The yardstick: what plain C over librabbitmq does with the same broker, messages and queue as `warren-load`.
-// One measurement a run, one line of JSON on standard output. Anything unexpected ends the run with a sentence and exit code 1.
+// One measurement a run, one line of JSON on standard output. Anything unexpected ends the run with a sentence and exit
+// code 1.
 
 #include "../CRabbitMQ/shim.h"
 
@@ -342,7 +343,7 @@ static void usage(FILE *file) {
         "consume            as many deliveries, each acknowledged singly\n"
         "consume-multiple   the same, 50 at a time\n"
         "latency            from publish to delivery, at --rate messages/s\n"
-        "The queue is deleted and declared anew, and deleted at the end. The URL is WARREN_BROKER_URL by default.\n",
+        "The queue is deleted and declared again, and deleted at the end. The URL is WARREN_BROKER_URL by default.\n",
         file);
 }
 
@@ -351,7 +352,7 @@ static uint64_t number_option(const char *text, uint64_t most) {
   errno = 0;
   const unsigned long long number = strtoull(text, &end, 10);
   if (errno != 0 || *text == '-' || end == text || *end != '\0' || number == 0 || number > most) {
-    fail("'%s' is no number from 1 to %llu", text, (unsigned long long)most);
+    fail("'%s' is not a number from 1 to %llu", text, (unsigned long long)most);
   }
   return number;
 }

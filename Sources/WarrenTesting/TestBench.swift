@@ -124,7 +124,7 @@ public final class TestBench: Sendable {
     ///   application makes with this bench's broker, ``clock`` and ``now``.
     /// - Parameter time: The time to let pass, by exactly which the clock is moved; `nil` for as much as the jobs need.
     /// - Returns: The counts of outcomes since the worker was made.
-    /// - Throws: The error of ``Warren/Worker/run()``.
+    /// - Throws: The error of `Worker.run()`.
     @discardableResult
     public func drainQueues(_ worker: Worker, for time: Duration? = nil) async throws -> WorkerCounts {
         let service = ServiceGroupConfiguration.ServiceConfiguration(
@@ -181,7 +181,7 @@ public final class TestBench: Sendable {
     ///
     /// - Parameter type: The job's type.
     /// - Returns: The jobs, queue by queue, each in the order of its queue.
-    /// - Throws: ``EnvelopeError`` if a job of this name has another payload.
+    /// - Throws: `EnvelopeError` if a job of this name has another payload.
     public func enqueued<Payload: Job>(_ type: Payload.Type = Payload.self) throws -> [PendingJob<Payload>] {
         try waitingJobs().compactMap { waiting in
             guard waiting.envelope.name == Payload.name else { return nil }

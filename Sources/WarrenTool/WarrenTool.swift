@@ -6,7 +6,7 @@ import EmbeddedStore
 import Warren
 import WarrenCommands
 
-/// The `warren` program: the commands for any application's queues, with no jobs of its own.
+/// The `warren` program: the commands for any application's queues; it declares no jobs itself.
 @main
 struct WarrenTool: WarrenApplication {
     static let configuration = CommandConfiguration(

@@ -13,7 +13,7 @@ struct ProgressBarTests {
         #expect(bar.text(60) == "jobs " + String(repeating: "█", count: 30) + " 60 of 60")
     }
 
-    @Test func `Nothing to do is all done, and more than all is no more than full`() {
+    @Test func `No work is complete, and a bar never exceeds its full length`() {
         #expect(ProgressBar("x", total: 0, isVisible: false).text(0).contains("·") == false)
         #expect(ProgressBar("x", total: 3, isVisible: false).text(9).contains("·") == false)
     }

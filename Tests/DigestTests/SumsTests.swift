@@ -20,7 +20,7 @@ struct SumsTests {
         #expect(try path(#"\#(Self.digest)  /a\nb"#) == [#"/a\nb"#])
     }
 
-    @Test func `A path that is no text is kept as its bytes`() throws {
+    @Test func `A path that isn't text is kept as bytes`() throws {
         let sums = try Sums(reading: Data("\(Self.digest)  /a".utf8) + [0xFF])
         #expect(sums.digests.keys.map(\.bytes) == [[0x2F, 0x61, 0xFF]])
         #expect(sums.digests.keys.allSatisfy { !$0.isText })

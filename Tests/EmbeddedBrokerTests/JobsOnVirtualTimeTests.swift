@@ -22,7 +22,7 @@ private struct ReminderError: Error {}
     private let broker: EmbeddedBroker
     private let topology = Topology(queues: [QueueConfiguration("reminders")])
     private let client: JobClient
-    private let runs = Journal<(text: String, time: Duration)>()
+    private let runs = Recorder<(text: String, time: Duration)>()
 
     init() async throws {
         let clock = clock
@@ -35,7 +35,7 @@ private struct ReminderError: Error {}
         let clock = clock
         let runs = runs
         let handler = Handler(Reminder.self) { job, context in
-            runs.write((job.text, clock.now.offset))
+            runs.record((job.text, clock.now.offset))
             if context.attempt <= failing { throw ReminderError() }
         }
         let worker = Worker(
@@ -43,7 +43,7 @@ private struct ReminderError: Error {}
             queues: ["reminders"],
             topology: topology,
             settings: WorkerSettings(name: "tester"),
-            logger: Logger(label: "tests") { _ in SwiftLogNoOpLogHandler() },
+            logger: .quiet,
             clock: clock,
             now: { clock.date },
             handlers: { handler }

@@ -3,12 +3,14 @@ import EmbeddedBroker
 import EmbeddedStore
 import Foundation
 import GRDB
+import Logging
+import TestSupport
 import Testing
 
 @Suite(.timeLimit(.minutes(1))) struct OpeningTests {
     private func failure(_ folder: StoreFolder) async -> AMQPError? {
         await #expect(throws: AMQPError.self) {
-            await (try EmbeddedBroker.open(path: folder.path, logger: StoreFolder.quiet)).close()
+            await (try EmbeddedBroker.open(path: folder.path, logger: .quiet)).close()
         }
     }
 
@@ -129,7 +131,7 @@ import Testing
     @Test func `A file is opened by its URL, and nothing else is`() async throws {
         try await StoreFolder.with { folder in
             try await folder.run { try await $0.declare(QueueDeclaration("kept")) }
-            let broker = try await EmbeddedBroker.open(url: "file://\(folder.path)", logger: StoreFolder.quiet)
+            let broker = try await EmbeddedBroker.open(url: "file://\(folder.path)", logger: .quiet)
             #expect(broker.queueNames == ["kept"])
             await broker.close()
         }

@@ -152,7 +152,7 @@ import Testing
         }
     }
 
-    @Test func `Messages that expired while no broker ran are dead-lettered on opening, in order`() async throws {
+    @Test func `Messages that expired while no broker ran are dead-lettered on opening, in their order`() async throws {
         try await StoreFolder.with { folder in
             let start: Duration = .seconds(1_900_000_000)
             try await folder.run(clock: VirtualClock(beginning: start)) { broker in

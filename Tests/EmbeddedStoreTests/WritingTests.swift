@@ -1,6 +1,7 @@
 import AMQP
 import Dispatch
 import EmbeddedBroker
+import Logging
 import TestSupport
 import Testing
 
@@ -30,7 +31,7 @@ import Testing
             let (broker, journal) = try await EmbeddedBroker.open(
                 path: folder.path,
                 settings,
-                logger: StoreFolder.quiet
+                logger: .quiet
             )
             try await broker.declare(QueueDeclaration("full"))
             var confirmed: [String] = []
@@ -86,7 +87,7 @@ import Testing
         try await StoreFolder.with { folder in
             var settings = StoreSettings()
             settings.maximumPages = 40
-            let (broker, _) = try await EmbeddedBroker.open(path: folder.path, settings, logger: StoreFolder.quiet)
+            let (broker, _) = try await EmbeddedBroker.open(path: folder.path, settings, logger: .quiet)
             try await broker.declare(QueueDeclaration("full"))
             let confirmed = await withTaskGroup(of: String?.self) { group in
                 for number in 1...200 {

@@ -78,11 +78,3 @@ struct Hang: Job {
 
     var number: Int
 }
-
-/// A job with nothing but a number.
-struct Probe: Job {
-    static let name = "tests.probe"
-    static let queue: QueueName = "unused"
-
-    var number: Int
-}

@@ -1,5 +1,6 @@
 import ArgumentParser
 import RabbitMQ
+import TestSupport
 import Warren
 
 /// A spool, and the client that uses it.

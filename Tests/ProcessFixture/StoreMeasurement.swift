@@ -3,7 +3,8 @@ import ArgumentParser
 import EmbeddedBroker
 import EmbeddedStore
 
-/// Measures the rate of a durable broker: messages confirmed, and messages confirmed, delivered and acknowledged, per second.
+/// Measures the rate of a durable broker: messages confirmed, and messages confirmed, delivered and acknowledged, per
+/// second.
 struct StoreMeasurement: AsyncParsableCommand {
     static let configuration = CommandConfiguration(commandName: "measure-store")
 

@@ -11,7 +11,8 @@ import System
 import SystemPackage
 #endif
 
-/// Uses a durable broker from several tasks at once until it is killed, and writes a ``StoreEvent`` per line to standard output.
+/// Uses a durable broker from several tasks at once until it is killed, and writes a ``StoreEvent`` per line to
+/// standard output.
 struct StoringClient: AsyncParsableCommand {
     static let configuration = CommandConfiguration(commandName: "storing-client")
 
@@ -26,8 +27,8 @@ struct StoringClient: AsyncParsableCommand {
 
 /// Publishes, consumes and declares.
 ///
-/// It reports after a confirmation or an answer what the broker must have kept, and before an acknowledgement or a deletion
-/// what may be gone.
+/// It reports after a confirmation or an answer what the broker must have kept, and before an acknowledgement or a
+/// deletion what may be gone.
 private final class StoreClient: Sendable {
     private let path: String
     private let random: Mutex<SeededGenerator>

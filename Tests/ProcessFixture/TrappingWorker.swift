@@ -2,6 +2,7 @@ import AMQP
 import ArgumentParser
 import Foundation
 import RabbitMQ
+import TestSupport
 import Warren
 
 /// A worker whose handler takes its process down at one job.

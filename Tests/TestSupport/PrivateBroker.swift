@@ -68,7 +68,7 @@ package struct PrivateBroker: Sendable {
         _ = try await Self.compose(["ctl", "--name", name] + arguments)
     }
 
-    /// Stops the broker in order, and keeps its data.
+    /// Stops the broker cleanly, and keeps its data.
     package func stop() async throws { _ = try await Self.compose("stop", "--name", name) }
 
     /// Starts the broker again, at the same port.

@@ -17,7 +17,7 @@ package enum TestBroker {
         "test-\(purpose)-\(String(UInt32.random(in: 0 ... .max), radix: 36))"
     }
 
-    /// What an environment variable says; `nil` if it is empty or not set.
+    /// The value of an environment variable; `nil` if it is empty or not set.
     package static func variable(_ name: String) -> String? {
         ProcessInfo.processInfo.environment[name].flatMap { $0.isEmpty ? nil : $0 }
     }

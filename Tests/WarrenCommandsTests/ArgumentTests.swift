@@ -10,7 +10,7 @@ struct ArgumentTests {
         ("250ms", .milliseconds(250)), ("0.25", .milliseconds(250)), ("2d", .seconds(172_800)), ("0", .zero),
     ]
     )
-    func `A duration has units, several of them, or none`(text: String, duration: Duration) {
+    func `A duration has one unit, several, or none`(text: String, duration: Duration) {
         #expect(DurationArgument(argument: text)?.duration == duration)
     }
 
@@ -18,17 +18,17 @@ struct ArgumentTests {
         "", "s", "-1", "1x", "1h30", "1e3", "nan", "inf", "1.2.3s", " 1s", "1 s", "٣s", "99999999999999d",
     ]
     )
-    func `What is no duration is refused`(text: String) {
+    func `An invalid duration is refused`(text: String) {
         #expect(DurationArgument(argument: text) == nil)
     }
 
-    @Test func `Queues have commas between them, and may say a concurrency`() {
+    @Test func `Queues are separated by commas, and may have a concurrency`() {
         let items = QueueArgument(argument: "emails,eu.reports=4")?.items
         #expect(items == [.init(name: "emails"), .init(name: "eu.reports", concurrency: 4)])
     }
 
     @Test(arguments: ["", "a,", "a=x", "a=", "a=-1", "a.dead", "a b", "a=1=2"])
-    func `A queue that can't be is refused`(text: String) {
+    func `An invalid queue name is refused`(text: String) {
         #expect(QueueArgument(argument: text) == nil)
     }
 
@@ -44,7 +44,7 @@ struct ArgumentTests {
         "", "strict:high=1", "weighted:", "weighted:high", "weighted:high=0", "weighted:urgent=1", "fair",
     ]
     )
-    func `A policy that can't be is refused`(text: String) {
+    func `An invalid lane policy is refused`(text: String) {
         #expect(throws: ValidationError.self) { try LanePolicy(argument: text) }
     }
 }

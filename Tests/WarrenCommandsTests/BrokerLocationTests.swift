@@ -15,16 +15,16 @@ struct BrokerLocationTests {
         )
     }
 
-    @Test func `The command line comes before the environment`() {
+    @Test func `The command line takes precedence over the environment`() {
         let location = location(option: "amqp://one", environment: ["WARREN_BROKER_URL": "amqp://two"])
         #expect(location.text == "amqp://one")
     }
 
-    @Test func `The environment comes before the standard`() {
+    @Test func `The environment takes precedence over the default`() {
         #expect(location(option: nil, environment: ["WARREN_BROKER_URL": "amqp://two"]).text == "amqp://two")
     }
 
-    @Test func `The standard is a fresh RabbitMQ on this machine`() throws {
+    @Test func `The default is a fresh RabbitMQ on this machine`() throws {
         let location = location(option: nil, environment: [:])
         #expect(location.text == "amqp://guest:guest@127.0.0.1:5672/%2f")
         #expect(try BrokerURL.list(location.text)[0].endpoint.port == 5672)
@@ -35,12 +35,12 @@ struct BrokerLocationTests {
         "amqp://me:sesame@host?x=sesame",
     ]
     )
-    func `A URL that can't be used is told without its password`(text: String) async {
+    func `An unusable URL is reported without its password`(text: String) async {
         let error = await #expect(throws: AMQPError.self) { try await Broker.open(text) }
         #expect(error.flatMap { ErrorLine.text(for: $0) }?.contains("sesame") == false)
     }
 
-    @Test func `A broker in this process has a URL too`() async throws {
+    @Test func `A broker inside the process has a URL too`() async throws {
         #expect(try await Broker.open("memory://") is EmbeddedBroker)
         #expect(try await Broker.open("amqp://host") is RabbitMQClient)
         for text in ["memory:", "memory://jobs", "file:///tmp/jobs.db"] {

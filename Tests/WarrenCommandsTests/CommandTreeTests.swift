@@ -10,13 +10,13 @@ struct CommandTreeTests {
         application.configuration.subcommands.map { $0.configuration.commandName }
     }
 
-    @Test func `An application that says nothing gets all standard commands`() {
+    @Test func `An application without configuration gets all standard commands`() {
         #expect(
             names(PlainApplication.self) == ["worker", "enqueue", "status", "topology", "dead", "doctor", "health"]
         )
     }
 
-    @Test func `An own command replaces the standard one of its name, and comes first`() {
+    @Test func `An application's command replaces the standard one of its name, and comes first`() {
         #expect(
             names(SampleApplication.self) == ["enqueue", "worker", "status", "topology", "dead", "doctor", "health"]
         )
@@ -35,7 +35,7 @@ struct CommandTreeTests {
         (["doctor", "--management", "http://h:1", "--consumer-timeout", "1h"], "DoctorCommand<PlainApplication>"),
     ]
     )
-    func `A command line leads to its command`(arguments: [String], type: String) throws {
+    func `A command line is parsed as its command`(arguments: [String], type: String) throws {
         #expect(String(describing: Swift.type(of: try PlainApplication.parseAsRoot(arguments))) == type)
     }
 
@@ -48,12 +48,12 @@ struct CommandTreeTests {
         ["dead", "discard", "--all", "--limit", "0"], ["nonsense"],
     ]
     )
-    func `A command line that makes no sense is refused with exit code 64`(arguments: [String]) {
+    func `An invalid command line is refused with exit code 64`(arguments: [String]) {
         let error = #expect(throws: (any Error).self) { try PlainApplication.parseAsRoot(arguments) }
         #expect(error.map { PlainApplication.exitCode(for: $0) } == .validationFailure)
     }
 
-    @Test func `A worker has the options of its application beside its own`() throws {
+    @Test func `A worker has its application's options beside its own`() throws {
         let command = try SampleApplication.parseAsRoot([
             "worker", "--smtp", "mail.example.com", "--queues", "emails=2,reports", "--lanes", "weighted:high=6,low=1",
             "--prefetch", "9", "--shutdown-timeout", "1m", "--no-declare-topology", "--log-level", "debug",
@@ -68,7 +68,7 @@ struct CommandTreeTests {
         #expect(worker.logLevel == .debug)
     }
 
-    @Test func `Without --queues, a command is about the queues of all jobs and of the topology`() throws {
+    @Test func `Without --queues, a command works on the queues of all jobs and of the topology`() throws {
         let command = try SampleApplication.parseAsRoot(["worker"])
         let worker = try #require(command as? WorkerCommand<SampleApplication>)
         #expect(try worker.target.queues(try worker.target.topology()).map(\.name) == ["emails", "reports"])
@@ -80,7 +80,7 @@ struct CommandTreeTests {
         #expect(worker.target.namedQueues.map(\.name) == ["b", "a"])
     }
 
-    @Test func `A worker logs from info on, other commands from warning on`() throws {
+    @Test func `A worker logs from level info, other commands from warning`() throws {
         let worker = try PlainApplication.parseAsRoot(["worker"]) as? any BrokerCommand
         let status = try PlainApplication.parseAsRoot(["status"]) as? any BrokerCommand
         #expect(worker?.logLevel == .info)

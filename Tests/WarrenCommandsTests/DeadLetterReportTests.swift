@@ -28,7 +28,7 @@ struct DeadLetterReportTests {
         return DeadLetter(Message(properties: properties, body: Array(#"[[],{"to":"a"},{}]"#.utf8)), of: "emails")
     }
 
-    @Test func `A list shows the payload of none`() throws {
+    @Test func `A list shows no payloads`() throws {
         let text = try Output.jsonText(DeadLetterReport(Self.letter()))
         let object = try #require(try JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any])
         #expect(object["body"] == nil)
@@ -40,7 +40,7 @@ struct DeadLetterReportTests {
         #expect((object["history"] as? [[String: Any]])?.first?["worker"] as? String == "w1")
     }
 
-    @Test func `A row of the table says which, why, how often and how long ago`() {
+    @Test func `A row of the table shows the job, reason, failures and age`() {
         let table = DeadLetterReport.table([DeadLetterReport(Self.letter())], now: Self.died.addingTimeInterval(120))
         let row = table.split(separator: "\n").last ?? ""
         let cells = row.split(separator: " ", omittingEmptySubsequences: true).map(String.init)
@@ -48,20 +48,20 @@ struct DeadLetterReportTests {
         #expect(row.hasSuffix("The server said no."))
     }
 
-    @Test func `Showing one tells its history and its payload`() {
+    @Test func `Showing one letter prints its history and payload`() {
         let lines = DeadLetterReport(Self.letter(), showsBody: true).lines(now: Self.died)
         #expect(lines.contains("came from  exchange 'warren' with routing key 'emails'"))
         #expect(lines.contains { $0.hasPrefix("attempt 2") && $0.hasSuffix("on w1: App.Refused: no") })
         #expect(lines.contains(#"body       [[],{"to":"a"},{}]"#))
     }
 
-    @Test func `A message that says nothing of itself is listed all the same`() {
+    @Test func `A message without any headers is listed too`() {
         let letter = DeadLetter(Message(body: [0xFF]), of: "emails")
         let table = DeadLetterReport.table([DeadLetterReport(letter)], now: Self.died)
         #expect(table.contains("?"))
     }
 
-    @Test func `All that a filter's options say goes into the filter`() throws {
+    @Test func `Every filter option is part of the filter`() throws {
         let options = try DeadFilterOptions.parse([
             "--job", "emails.send", "--reason", "permanent", "--older-than", "1m", "--newer-than", "1h", "--text", "no",
         ])

@@ -25,34 +25,34 @@ import Testing
         return HealthVerdict(of: data, at: "h.json", now: now, maximumAge: .seconds(30))
     }
 
-    @Test func `A fresh file of a live worker is good news`() throws {
+    @Test func `A recent file of a live worker is healthy`() throws {
         let verdict = try verdict(isLive: true, age: 29)
         #expect(verdict.isLive)
         #expect(verdict.line == "h.json: mailer-1 is live. The worker takes jobs.")
     }
 
-    @Test func `A worker that isn't ready may be live, and the line says what is amiss`() throws {
+    @Test func `A worker that isn't ready may be live, and the line names the problem`() throws {
         let verdict = try verdict(isLive: true, age: 0, problems: ["The connection that consumes is recovering (2)."])
         #expect(verdict.isLive)
         #expect(verdict.line.hasSuffix("is live. The connection that consumes is recovering (2)."))
     }
 
-    @Test func `A worker that isn't live is bad news`() throws {
+    @Test func `A worker that isn't live is unhealthy`() throws {
         #expect(try !verdict(isLive: false, age: 0, problems: ["It is stuck."]).isLive)
     }
 
-    @Test func `An old file is bad news, whatever it says`() throws {
+    @Test func `An old file is unhealthy whatever it contains`() throws {
         let verdict = try verdict(isLive: true, age: 31)
         #expect(!verdict.isLive)
         #expect(verdict.line.contains("31 s old"))
     }
 
-    @Test func `A missing file and one that is something else are bad news`() {
+    @Test func `A missing file and one of another kind are unhealthy`() {
         let missing = HealthVerdict(of: nil, at: "h.json", now: now, maximumAge: .seconds(30))
         #expect(!missing.isLive)
         #expect(missing.line.contains("no such file"))
         let other = HealthVerdict(of: Data("{}".utf8), at: "h.json", now: now, maximumAge: .seconds(30))
         #expect(!other.isLive)
-        #expect(other.line.contains("no health file"))
+        #expect(other.line.contains("not a health file"))
     }
 }

@@ -27,7 +27,7 @@ struct JobRequestTests {
         #expect(request.lane == .low)
     }
 
-    @Test func `A payload that isn't one of the job is refused, with the argument that is wrong`() {
+    @Test func `A payload of the wrong type is refused with the wrong argument`() {
         let missing = #expect(throws: EnvelopeError.self) { try request("emails.send", "{}") }
         #expect(missing?.message.contains("'to' is missing") == true)
         let mistyped = #expect(throws: EnvelopeError.self) {
@@ -38,13 +38,13 @@ struct JobRequestTests {
 
     @Test(arguments: ["", "[]", "null", "{", "{},{}", #"{"to":"a"},{"to":"b"}"#]
     )
-    func `What isn't one JSON object is refused`(json: String) {
+    func `A payload that isn't one JSON object is refused`(json: String) {
         #expect(throws: EnvelopeError.self) { try request("emails.send", json) }
     }
 
-    @Test func `A name that the application doesn't have needs a queue, and then goes as it is`() throws {
+    @Test func `An unknown job name needs a queue, and its payload is sent unchecked`() throws {
         let error = #expect(throws: ValidationError.self) { try request("other.job", "{}") }
-        #expect(error?.message.contains("only emails.send") == true)
+        #expect(error?.message.contains("its jobs are: emails.send") == true)
         let sent = try request("other.job", #"{"any": 1}"#, queue: "other")
         #expect(sent.queue == "other")
         #expect(sent.lane == .normal)

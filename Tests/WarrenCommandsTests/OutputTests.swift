@@ -6,22 +6,22 @@ import Testing
 @testable import WarrenCommands
 
 struct OutputTests {
-    @Test func `A table has its columns aligned and no blanks at the ends of lines`() {
+    @Test func `A table has aligned columns and no trailing spaces`() {
         var table = TextTable([("QUEUE", .left), ("WAITING", .right), ("NOTE", .left)])
         table.add(["emails", "7", ""])
         table.add(["a", "12345", "x"])
         #expect(table.text == "QUEUE   WAITING  NOTE\nemails        7\na         12345  x")
     }
 
-    @Test func `A table without rows is its headings`() {
+    @Test func `A table without rows shows only its headings`() {
         #expect(TextTable([("A", .left), ("B", .right)]).text == "A  B")
     }
 
-    @Test func `Text from messages can't steer the terminal or break a row`() {
+    @Test func `Text from messages can't control the terminal or break a row`() {
         #expect(TextTable.printable("a\u{1B}[31mb\r\nc\u{202E}d\u{85}e\u{2028}f") == "a [31mb  cd e f")
     }
 
-    @Test func `JSON has its keys in order, dates in ISO 8601, and no line breaks`() throws {
+    @Test func `JSON has sorted keys, dates in ISO 8601 and no line breaks`() throws {
         struct Sample: Encodable {
             var zone = "a\nb/c"
             var date = Date(timeIntervalSince1970: 0)
@@ -29,7 +29,7 @@ struct OutputTests {
         #expect(try Output.jsonText(Sample()) == #"{"date":"1970-01-01T00:00:00Z","zone":"a\nb/c"}"#)
     }
 
-    @Test func `A worker's report has its name among its counts`() throws {
+    @Test func `A worker's report contains its name beside its counts`() throws {
         var counts = WorkerCounts()
         counts.succeeded = 3
         let text = try Output.jsonText(WorkerReport(worker: "w", counts: counts))
@@ -43,19 +43,19 @@ struct OutputTests {
         (0.0, "0s"), (59, "59s"), (60, "1m"), (7_200, "2h"), (200_000, "2d"), (-5, "0s"),
     ]
     )
-    func `An age is told in its largest unit`(seconds: Double, text: String) {
+    func `An age is shown in its largest unit`(seconds: Double, text: String) {
         let then = Date(timeIntervalSince1970: 1e9)
         #expect(Age.text(from: then, to: then.addingTimeInterval(seconds)) == text)
     }
 
-    @Test func `An error is one line: what happened, and the broker's part in it, without code and place`() {
+    @Test func `An error is one line with the problem and the broker's words, without code and source location`() {
         let broker = AMQPError(.notFound, "Can't look at the queue 'a':\nNOT_FOUND")
         let error = WarrenError(.deadLettersFailed, "There is no queue 'a'.", underlying: broker)
         #expect(ErrorLine.text(for: error) == "There is no queue 'a'. Can't look at the queue 'a': NOT_FOUND")
         #expect(ErrorLine.text(for: CancellationError()) == nil)
     }
 
-    @Test func `An error of the file system names the file`() throws {
+    @Test func `A file system error names the file`() throws {
         let error = #expect(throws: CocoaError.self) {
             try FileManager.default.contentsOfDirectory(atPath: "/nowhere/to/be/found")
         }

@@ -12,7 +12,8 @@ struct SendEmail: Job {
     var copies: Int?
 }
 
-/// An application with a job, a configured queue, an option of its own for workers, and a command that replaces a standard one.
+/// An application with a job, a configured queue, an additional option for workers, and a command that replaces a
+/// standard one.
 struct SampleApplication: WarrenApplication {
     static let configuration = CommandConfiguration(
         commandName: "sample",

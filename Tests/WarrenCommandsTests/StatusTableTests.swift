@@ -10,7 +10,7 @@ struct StatusTableTests {
         try JSONDecoder().decode(LaneStatus.self, from: Data(json.utf8))
     }
 
-    @Test func `Lanes show what waits and who reads; a queue that isn't there shows neither; the ladder is one row`()
+    @Test func `Lanes show waiting jobs and consumers, a missing queue shows neither, and the ladder is one row`()
         throws
     {
         let lanes = [

@@ -6,7 +6,7 @@ import Warren
 @testable import WarrenCommands
 
 @Suite struct SupervisingTests {
-    @Test func `A child gets the supervisor's command line with a name, port and file of its own`() {
+    @Test func `A child gets the supervisor's command line with a separate name, port and file`() {
         let line = [
             "worker", "--processes", "3", "--queues", "a,b", "--name=mailer", "--health-port", "8000", "--health-file",
             "/run/health.json", "--json",
@@ -20,7 +20,7 @@ import Warren
         )
     }
 
-    @Test func `Options go before the end of options`() {
+    @Test func `Options are inserted before the end-of-options mark`() {
         let arguments = ChildArguments(
             ["worker", "--processes=2", "--", "--name", "x"],
             name: "n",
@@ -30,7 +30,7 @@ import Warren
         #expect(arguments.child(1) == ["worker", "--supervised", "--name", "n-1", "--", "--name", "x"])
     }
 
-    @Test func `A file without extension has its number at its end`() {
+    @Test func `A file without extension gets its number at the end`() {
         let arguments = ChildArguments([], name: "n", healthPort: nil, healthFile: "/run/v1.2/health")
         #expect(arguments.child(3).last == "/run/v1.2/health-3")
     }
@@ -40,12 +40,12 @@ import Warren
         ["worker", "--health-port", "65535", "--processes", "2"], ["worker", "--recycle-after-jobs", "0"],
         ["worker", "--recycle-at-memory", "much"], ["worker", "--health-interval", "0"], ["health"],
     ])
-    func `Options that make no sense are refused`(arguments: [String]) {
+    func `Invalid options are refused`(arguments: [String]) {
         let error = #expect(throws: (any Error).self) { try PlainApplication.parseAsRoot(arguments) }
         #expect(error.map { PlainApplication.exitCode(for: $0) } == .validationFailure)
     }
 
-    @Test func `A process has done enough at its number of jobs or its memory`() {
+    @Test func `A process is recycled at its number of jobs or its memory limit`() {
         #expect(RecyclingPolicy().reason(deliveries: .max, memory: .max) == nil)
         #expect(RecyclingPolicy(jobs: 10).reason(deliveries: 9, memory: nil) == nil)
         #expect(RecyclingPolicy(jobs: 10).reason(deliveries: 10, memory: nil) == "10 jobs of 10")
@@ -67,18 +67,18 @@ import Warren
         #expect(policies.compactMap(\.memory).allSatisfy { (90 << 20...100 << 20).contains($0) })
     }
 
-    @Test func `Resident memory is read from what proc says`() {
+    @Test func `Resident memory is read from proc`() {
         #expect(ResidentMemory.parse("Name:\tx\nVmRSS:\t   2048 kB\nThreads:\t1\n") == 2 << 20)
         #expect(ResidentMemory.parse("Name:\tx\n") == nil)
     }
 
     @Test(arguments: [("512MiB", 512 << 20), ("2GiB", 2 << 30), ("1KiB", 1_024), ("77", 77)] as [(String, Int?)])
-    func `Bytes are counted as the command line says`(text: String, bytes: Int?) {
+    func `Numbers of bytes are parsed`(text: String, bytes: Int?) {
         #expect(ByteCountArgument(argument: text)?.bytes == bytes)
     }
 
     @Test(arguments: ["", "0", "-1", "MiB", "1MB", "9223372036854775807GiB"])
-    func `What is no number of bytes is refused`(text: String) {
+    func `An invalid number of bytes is refused`(text: String) {
         #expect(ByteCountArgument(argument: text) == nil)
     }
 }

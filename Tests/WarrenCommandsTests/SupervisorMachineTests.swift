@@ -14,11 +14,11 @@ import Testing
         return pause
     }
 
-    @Test func `It begins by starting all children`() {
+    @Test func `The supervisor begins by starting all children`() {
         #expect(SupervisorMachine(children: 2, stopTimeout: .zero).begin() == [.start(0), .start(1)])
     }
 
-    @Test func `A child that ends unasked is started again after a pause that grows and is bounded`() throws {
+    @Test func `A child that ends unexpectedly is restarted after a growing, bounded pause`() throws {
         var machine = working(1)
         var pauses: [Duration] = []
         for _ in 0..<8 {
@@ -31,7 +31,7 @@ import Testing
         #expect(pauses.allSatisfy { $0 >= .milliseconds(500) && $0 <= .seconds(30) })
     }
 
-    @Test func `A child that ran a while before it ended is started again soon`() throws {
+    @Test func `A child that ran for a while is restarted soon`() throws {
         var machine = working(1)
         for _ in 0..<6 {
             _ = machine.handle(.ended(0, .exited(1), ran: .seconds(1)))
@@ -41,30 +41,30 @@ import Testing
         #expect(soon <= .seconds(1))
     }
 
-    @Test func `A child that asks to be replaced is, without a pause`() {
+    @Test func `A child that asks to be replaced is replaced without a pause`() {
         var machine = working()
         #expect(machine.handle(.ended(1, .exited(WorkerExit.recycled), ran: .seconds(1))) == [.start(1)])
     }
 
-    @Test func `A child that can't be started is tried again`() {
+    @Test func `A child that can't be started is retried`() {
         var machine = working(1)
         #expect(pause(machine.handle(.ended(0, .notStarted("no memory"), ran: .zero))) != nil)
     }
 
-    @Test func `A child that doesn't understand its command line ends all, for starting again changes nothing`() {
+    @Test func `A child with an invalid command line ends the supervisor, since restarting wouldn't help`() {
         var machine = working()
         #expect(machine.handle(.ended(0, .exited(64), ran: .zero)) == [.stop(1), .wait(.seconds(37))])
         #expect(machine.handle(.ended(1, .exited(0), ran: .zero)) == [.finish(64)])
     }
 
-    @Test func `Told to stop, it tells its children, waits for all, and ends in order`() {
+    @Test func `A supervisor that is asked to stop asks its children, waits for all, and exits cleanly`() {
         var machine = working()
         #expect(machine.handle(.stop) == [.stop(0), .stop(1), .wait(.seconds(37))])
         #expect(machine.handle(.ended(0, .exited(0), ran: .seconds(1))) == [])
         #expect(machine.handle(.ended(1, .exited(0), ran: .seconds(1))) == [.finish(0)])
     }
 
-    @Test func `Told twice, it tells its children to end at once, and gives them a short time`() {
+    @Test func `A second request makes the supervisor ask its children to end at once, within a short time`() {
         var machine = working(1)
         _ = machine.handle(.stop)
         #expect(machine.handle(.stop) == [.stopNow(0), .wait(.seconds(5))])
@@ -74,7 +74,7 @@ import Testing
         #expect(machine.handle(.ended(0, .signalled(9), ran: .seconds(1))) == [.finish(1)])
     }
 
-    @Test func `What doesn't end in its time is killed, and the exit code says so`() {
+    @Test func `Children that don't end in time are killed, and the exit code reports it`() {
         var machine = working()
         _ = machine.handle(.stop)
         _ = machine.handle(.ended(0, .exited(0), ran: .seconds(1)))
@@ -82,21 +82,21 @@ import Testing
         #expect(machine.handle(.ended(1, .signalled(9), ran: .seconds(1))) == [.finish(1)])
     }
 
-    @Test func `A child that was on its way when the order came gets it as soon as it is there`() {
+    @Test func `A child that was starting when the request came gets it once it runs`() {
         var machine = SupervisorMachine(children: 1, stopTimeout: .seconds(37))
         #expect(machine.handle(.stop) == [.wait(.seconds(37))])
         #expect(machine.handle(.started(0)) == [.stop(0)])
         #expect(machine.handle(.ended(0, .exited(0), ran: .zero)) == [.finish(0)])
     }
 
-    @Test func `A child that waits for its next start is not waited for`() {
+    @Test func `A child that waits to be restarted doesn't delay the end`() {
         var machine = working(1)
         _ = machine.handle(.ended(0, .exited(1), ran: .zero))
         #expect(machine.handle(.stop).last == .finish(0))
         #expect(machine.handle(.pauseEnded(0)) == [])
     }
 
-    @Test func `A hard time limit while stopping is no end in order`() {
+    @Test func `A hard time limit while stopping makes the exit code a failure`() {
         var machine = working(1)
         _ = machine.handle(.stopNow)
         #expect(machine.handle(.ended(0, .exited(75), ran: .zero)) == [.finish(1)])

@@ -7,11 +7,11 @@ import WarrenTesting
 @Suite(.embeddedBroker, .timeLimit(.minutes(1))) struct DrainingTests {
     @Test func `Due jobs run, and so do the jobs that they enqueue`() async throws {
         let jobs = TestBench.current.jobs
-        let seen = Journal<Int>()
+        let seen = Recorder<Int>()
         try await jobs.enqueue(Count(number: 2))
         let counts = try await drainQueues {
             Handler(Count.self) { job, _ in
-                seen.write(job.number)
+                seen.record(job.number)
                 if job.number > 0 { try await jobs.enqueue(Count(number: job.number - 1)) }
             }
         }
@@ -20,11 +20,11 @@ import WarrenTesting
         try expectEnqueued(Count.self, count: 0)
     }
 
-    @Test func `Years of delay pass at once, in order`() async throws {
+    @Test func `Years of delay pass at once, in the right order`() async throws {
         let bench = TestBench.current
         let start = bench.now
-        let seen = Journal<Int>()
-        let times = Journal<TimeInterval>()
+        let seen = Recorder<Int>()
+        let times = Recorder<TimeInterval>()
         let delays = [1: 8 * 365 * 86_400, 2: 3_600, 3: 1, 4: 2]
         for (number, seconds) in delays.sorted(by: { $0.key < $1.key }) {
             try await bench.jobs.enqueue(Count(number: number), delay: .seconds(seconds))
@@ -32,8 +32,8 @@ import WarrenTesting
         try expectEnqueued(Count.self, count: 4)
         try await drainQueues {
             Handler(Count.self) { job, _ in
-                seen.write(job.number)
-                times.write(bench.now.timeIntervalSince(start))
+                seen.record(job.number)
+                times.record(bench.now.timeIntervalSince(start))
             }
         }
         #expect(await seen.next(4) == [3, 4, 2, 1])
@@ -46,9 +46,9 @@ import WarrenTesting
     @Test func `A delay of a fraction of a second is kept too`() async throws {
         let bench = TestBench.current
         let start = bench.now
-        let times = Journal<TimeInterval>()
+        let times = Recorder<TimeInterval>()
         try await bench.jobs.enqueue(Count(number: 1), delay: .milliseconds(2_500))
-        try await drainQueues { Handler(Count.self) { _, _ in times.write(bench.now.timeIntervalSince(start)) } }
+        try await drainQueues { Handler(Count.self) { _, _ in times.record(bench.now.timeIntervalSince(start)) } }
         #expect(await times.next(1) == [2.5])
     }
 

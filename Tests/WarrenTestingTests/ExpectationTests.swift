@@ -18,8 +18,8 @@ import WarrenTesting
     }
 
     @Test(.embeddedBroker) func `A job runs inline through the middleware, and its error is returned`() async throws {
-        let wrapped = Journal<String>()
-        let middleware = Wrapping(journal: wrapped)
+        let wrapped = Recorder<String>()
+        let middleware = Wrapping(recorder: wrapped)
         let good = try await performJob(Greet(name: "Ada"), middleware: [middleware]) {
             Handler(Greet.self) { job, context in
                 #expect(job.name == "Ada")
@@ -70,11 +70,11 @@ import WarrenTesting
 }
 
 private struct Wrapping: JobMiddleware {
-    let journal: Journal<String>
+    let recorder: Recorder<String>
 
     func execute(_ context: JobContext, next: (JobContext) async throws -> Void) async throws {
-        journal.write("before \(context.name)")
+        recorder.record("before \(context.name)")
         try await next(context)
-        journal.write("after \(context.name)")
+        recorder.record("after \(context.name)")
     }
 }

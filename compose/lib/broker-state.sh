@@ -17,7 +17,7 @@ fail() {
 
 check_name() {
     case $1 in
-    '' | -* | *[!a-z0-9-]*) fail "'$1' is no name for a broker: use a-z, 0-9 and '-', and begin with a letter or digit." ;;
+    '' | -* | *[!a-z0-9-]*) fail "'$1' is not a valid broker name: use a-z, 0-9 and '-', and begin with a letter or digit." ;;
     esac
     # The name is part of the Erlang node name, which epmd limits to 255 bytes, and of paths.
     [ "${#1}" -le 40 ] || fail "'$1' is too long for a name: 40 characters at most."

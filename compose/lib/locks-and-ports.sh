@@ -1,8 +1,8 @@
 # Locks between broker commands that run at the same time, and the choice of free ports.
 # shellcheck shell=bash disable=SC2034,SC2154
 
-# The kernel drops these locks when their holder ends, however it ends. macOS has no flock(1); perl locks the same open file.
-# $1: the descriptor, already open on the lock file. $2: seconds to wait.
+# The kernel drops these locks when their holder ends, however it ends. macOS has no flock(1); perl locks the same open
+# file. $1: the descriptor, already open on the lock file. $2: seconds to wait.
 lock_descriptor() {
     if command -v flock >/dev/null 2>&1; then
         flock -w "$2" "$1"
@@ -38,8 +38,8 @@ reserved_by_another() {
     [ "$owner" != "$broker_dir" ] && grep -qx "port_base=$1" "$owner/state" 2>/dev/null
 }
 
-# Sets port_base. Between choosing a port and listening on it lie seconds, hence the reservations. The blocks lie below the
-# ports that systems hand out to outgoing connections (32768 on Linux, 49152 on macOS).
+# Sets port_base. Between choosing a port and listening on it lie seconds, hence the reservations. The blocks lie below
+# the ports that systems hand out to outgoing connections (32768 on Linux, 49152 on macOS).
 reserve_ports() {
     mkdir -p "$cache/ports"
     exec 8>"$cache/ports.lock"

@@ -1,8 +1,8 @@
 # One RabbitMQ node, and the broker's own epmd: configure, launch, find, probe, end.
 # shellcheck shell=bash disable=SC2034,SC2154
 
-# Nothing of the caller's or the system's configuration gets in: the environment starts empty, and the files that RabbitMQ
-# would look for under /etc/rabbitmq are named explicitly. Sets the array `environment`.
+# Nothing of the caller's or the system's configuration gets in: the environment starts empty, and the files that
+# RabbitMQ would look for under /etc/rabbitmq are named explicitly. Sets the array `environment`.
 node_environment() {
     local node
     node=$(node_dir "$1")
@@ -75,9 +75,9 @@ END
     fi
 }
 
-# Own process group, no terminal, no inherited lock: a Ctrl-C, a hang-up or a held lock in the caller's shell can't reach it.
-# In the broker's folder, as Mnesia leaves its core dumps where it stands. $1: log, $2: where the pid goes, then the program
-# with its environment.
+# Own process group, no terminal, no inherited lock: a Ctrl-C, a hang-up or a held lock in the caller's shell can't
+# reach it. In the broker's folder, as Mnesia leaves its core dumps where it stands. $1: log, $2: where the pid goes,
+# then the program with its environment.
 unrecorded=''
 detached() {
     local log=$1 pid_file=$2
@@ -118,7 +118,8 @@ launch_epmd() {
     fi
 }
 
-# Prints the pid when the recorded process still is what we started. A pid alone proves nothing: the number may have passed on.
+# Prints the pid when the recorded process still is what we started. A pid alone proves nothing: the number may have
+# passed on.
 verified_pid() {
     local pid command try
     [ -f "$1" ] || return 0

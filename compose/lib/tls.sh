@@ -1,4 +1,4 @@
-# The certificates of one broker: an authority of its own, a server and a client, below `.broker/NAME/tls`.
+# The certificates of one broker: a private authority, a server and a client, below `.broker/NAME/tls`.
 # shellcheck shell=bash disable=SC2154
 
 make_certificates() {
@@ -34,7 +34,7 @@ END
         openssl req -x509 -new -sha256 -key ca-key.pem -days 825 -subj "/CN=Warren broker $name" \
             -config extensions.cnf -extensions authority -out ca.pem
         sign_certificate server localhost
-        # The user name that the broker would take from it, if it were told to log in by certificate.
+        # The user name that the broker would take from it, if it were configured to log in by certificate.
         sign_certificate client guest
         rm -f extensions.cnf ca.srl
     ) >"$broker_dir/tls.log" 2>&1 || true

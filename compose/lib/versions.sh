@@ -1,8 +1,8 @@
 # Where each version of RabbitMQ comes from, and how a program of that version is run.
 #
-# `system` is what the package manager installed. Newer versions come from newer Debian releases: a whole Debian tree, made once
-# by debootstrap, as their Erlang needs a newer C library than the system may have.
-# shellcheck shell=bash disable=SC2034,SC2154
+# `system` is what the package manager installed. Newer versions come from newer Debian releases: a whole Debian tree,
+# made once by debootstrap, as their Erlang needs a newer C library than the system may have. shellcheck shell=bash
+# disable=SC2034,SC2154
 
 check_version() {
     case $1 in
@@ -68,7 +68,7 @@ make_debian_tree() {
     if [ ! -d "$tree" ]; then
         rm -rf --one-file-system "$partial"
         say "RabbitMQ $version: fetching it with Debian $(debian_release), once; it takes about a minute"
-        # In a mount namespace of its own: whatever debootstrap mounts goes with it, even when it is killed.
+        # In a private mount namespace: whatever debootstrap mounts goes with it, even when it is killed.
         if ! unshare --mount --propagation private debootstrap --variant=minbase --include=rabbitmq-server \
             "$(debian_release)" "$partial" "${WARREN_DEBIAN_MIRROR:-http://deb.debian.org/debian}" 2>&1 |
             tee "$log" | show_debootstrap_progress; then

@@ -1,6 +1,8 @@
 import Synchronization
 
-/// A one-shot event. `wait()` suspends until `open()` is called, and returns immediately after that.
+/// A one-shot event.
+///
+/// `wait()` suspends until `open()` is called, and returns immediately after that.
 final class Latch: Sendable {
     private struct State: Sendable {
         var isOpen = false

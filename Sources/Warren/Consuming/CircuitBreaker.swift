@@ -4,9 +4,10 @@
 /// WorkerQueue("mails", circuitBreaker: .after(failures: 20, pause: .seconds(5), longest: .seconds(120)))
 /// ```
 ///
-/// After the given number of failures in a row the worker stops consuming the queue and requeues what waits. After a pause it takes one
-/// job of each lane at a time as a probe. If a probe succeeds, the worker consumes as before; if it fails, the next pause is twice as
-/// long. Retries protect the job that fails; the breaker saves the attempts of all jobs behind it, and spares the service that is down.
+/// After the given number of failures in a row the worker stops consuming the queue and requeues what waits. After a
+/// pause it takes one job of each lane at a time as a probe. If a probe succeeds, the worker consumes as before; if it
+/// fails, the next pause is twice as long. Retries protect the job that fails; the breaker saves the attempts of all
+/// jobs behind it, and spares the service that is down.
 ///
 /// A failure is a handler that throws. Each worker process judges by its own jobs only.
 public struct CircuitBreakerPolicy: Sendable, Hashable {
@@ -23,7 +24,8 @@ public struct CircuitBreakerPolicy: Sendable, Hashable {
         self.longest = longest
     }
 
-    /// Pauses the queue after this many failures in a row, first for `pause`, then for twice as long each time, at most for `longest`.
+    /// Pauses the queue after this many failures in a row, first for `pause`, then for twice as long each time, at most
+    /// for `longest`.
     public static func after(
         failures: Int,
         pause: Duration = .seconds(5),
@@ -39,8 +41,9 @@ public struct CircuitBreakerPolicy: Sendable, Hashable {
 ///
 /// A value without clock or I/O: events in, a decision out.
 ///
-/// While it is closed, jobs are taken. After ``CircuitBreakerPolicy/failures`` in a row it opens, and none is taken; when the pause is
-/// over, it is half-open: a few are taken as probes. A probe that succeeds closes it; one that fails opens it for twice as long.
+/// While it is closed, jobs are taken. After ``CircuitBreakerPolicy/failures`` in a row it opens, and none is taken;
+/// when the pause is over, it is half-open: a few are taken as probes. A probe that succeeds closes it; one that fails
+/// opens it for twice as long.
 struct CircuitBreaker: Sendable {
     enum Phase: Sendable, Hashable {
         case closed
@@ -51,7 +54,8 @@ struct CircuitBreaker: Sendable {
     private(set) var phase = Phase.closed
     /// The number of failures in a row, up to the one that opened it.
     private(set) var failures = 0
-    /// Grows with each change of phase, so that results of jobs taken before a change can be told from those taken after.
+    /// Grows with each change of phase, so that results of jobs taken before a change can be distinguished from those
+    /// taken after.
     private(set) var generation = 0
     private let policy: CircuitBreakerPolicy
     private var pause: Duration
@@ -61,7 +65,9 @@ struct CircuitBreaker: Sendable {
         pause = policy.pause
     }
 
-    /// Records the success of a job taken in `generation`. Returns true if the phase has changed.
+    /// Records the success of a job taken in `generation`.
+    ///
+    /// Returns true if the phase has changed.
     ///
     /// A job taken in an earlier generation says nothing about this one, and is ignored.
     mutating func succeeded(generation: Int) -> Bool {
@@ -73,7 +79,9 @@ struct CircuitBreaker: Sendable {
         return true
     }
 
-    /// Records the failure of a job taken in `generation`. Returns true if the phase has changed.
+    /// Records the failure of a job taken in `generation`.
+    ///
+    /// Returns true if the phase has changed.
     mutating func failed(generation: Int) -> Bool {
         guard generation == self.generation else { return false }
         failures += 1

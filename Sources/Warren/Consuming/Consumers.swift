@@ -17,7 +17,9 @@ final class Consumers: Sendable {
 
     var isStopping: Bool { stopping.isOpen }
 
-    /// Registers a stream of one of the broker's queues. Returns `nil` if the worker is stopping: then nobody will look for the stream here.
+    /// Registers a stream of one of the broker's queues.
+    ///
+    /// Returns `nil` if the worker is stopping: then nobody will look for the stream here.
     func add(_ stream: DeliveryStream, of queue: String) -> Int? {
         state.withLock { state in
             guard !state.isStopping else { return nil }
@@ -31,7 +33,8 @@ final class Consumers: Sendable {
         state.withLock { _ = $0.streams.removeValue(forKey: id) }
     }
 
-    /// Notes whether one of the broker's queues is deliberately not consumed, which health checks must not take for a fault.
+    /// Notes whether one of the broker's queues is deliberately not consumed, which health checks must not take for a
+    /// fault.
     func setPaused(_ isPaused: Bool, queue: String) {
         state.withLock { state in
             if isPaused { state.paused.insert(queue) } else { state.paused.remove(queue) }

@@ -2,8 +2,9 @@ import Synchronization
 
 /// Deliveries that are due within a second, each waiting in the worker for the time that is left.
 ///
-/// They occupy no slot, so other jobs run in the meantime, but they count towards the prefetch. So only as many wait here as leave half
-/// of the prefetch free; the rest go to the lowest level of the delay ladder, and return less than a second late.
+/// They occupy no slot, so other jobs run in the meantime, but they count towards the prefetch. So only as many wait
+/// here as leave half of the prefetch free; the rest go to the lowest level of the delay ladder, and return less than a
+/// second late.
 final class DelayedDeliveries: Sendable {
     private typealias Entry = (item: LaneDelivery, delay: Duration)
 
@@ -20,7 +21,9 @@ final class DelayedDeliveries: Sendable {
         (entries, continuation) = AsyncStream.makeStream(of: Entry.self)
     }
 
-    /// Keeps a delivery for `delay`. Returns false if there is no room.
+    /// Keeps a delivery for `delay`.
+    ///
+    /// Returns false if there is no room.
     func delay(_ item: LaneDelivery, for delay: Duration) -> Bool {
         guard count.add(1, ordering: .relaxed).newValue <= capacity else {
             count.subtract(1, ordering: .relaxed)
@@ -30,7 +33,9 @@ final class DelayedDeliveries: Sendable {
         return true
     }
 
-    /// Passes each delivery to `release` when it is due, or to `requeue` if `stopping` opens before. Returns after ``finish()``.
+    /// Passes each delivery to `release` when it is due, or to `requeue` if `stopping` opens before.
+    ///
+    /// Returns after ``finish()``.
     func run(
         until stopping: Latch,
         clock: any Clock<Duration>,

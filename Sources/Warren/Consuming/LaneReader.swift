@@ -2,7 +2,8 @@ import AMQP
 import Logging
 import Synchronization
 
-/// Consumes one priority lane of a queue: offers its deliveries to the queue's slots, and consumes again whenever the consumer is lost.
+/// Consumes one priority lane of a queue: offers its deliveries to the queue's slots, and consumes again whenever the
+/// consumer is lost.
 struct LaneReader: Sendable {
     private let queue: QueueContext
     private let lane: Lane
@@ -24,7 +25,8 @@ struct LaneReader: Sendable {
     ///
     /// - Throws: An error that consuming again can't overcome.
     func run() async throws(AMQPError) {
-        // The group's children: a task for each consumer that the circuit breaker ended and whose last jobs still need its channel.
+        // The group's children: a task for each consumer that the circuit breaker ended and whose last jobs still need
+        // its channel.
         let result = await withDiscardingTaskGroup { group -> Result<Void, AMQPError> in
             do throws(AMQPError) {
                 return .success(try await read(&group))
@@ -56,8 +58,8 @@ struct LaneReader: Sendable {
                 warn(error, pause)
                 queue.worker.counters.consumersLost.add(1, ordering: .relaxed)
                 if await queue.consumers.stopping.wait(for: pause, clock: queue.worker.clock) { return }
-                // Consuming waits for declarations only if it must, because a cluster that has lost a node answers them late. They come
-                // after the pause, because brokers misbehave if a queue is declared again at once
+                // Consuming waits for declarations only if it must, because a cluster that has lost a node answers them
+                // late. They come after the pause, because brokers misbehave if a queue is declared again at once
                 // (`BrokerFeatures.mayKeepDeadConsumers`).
                 if error.code == .notFound {
                     mustDeclare = declaresTopology
@@ -88,7 +90,9 @@ struct LaneReader: Sendable {
         }
     }
 
-    /// Closes a consumer that the circuit breaker ended, once its last job is settled. At shutdown the session closes it.
+    /// Closes a consumer that the circuit breaker ended, once its last job is settled.
+    ///
+    /// At shutdown the session closes it.
     private func close(_ lease: ConsumerLease) async {
         await lease.finished.wait(or: queue.consumers.stopping)
         guard lease.finished.isOpen, !queue.consumers.isStopping, let (id, stream) = lease.retired else { return }
@@ -160,4 +164,45 @@ struct LaneReader: Sendable {
             metadata: [LogKey.lane: "\(lane)", LogKey.reason: "\(error)", LogKey.delay: "\(pause)"]
         )
     }
+}
+
+/// Ends the consumer of a lane that has delivered nothing for a while, so that its reader replaces it.
+///
+/// Some brokers keep a dead consumer without reporting it: see ``BrokerFeatures/mayKeepDeadConsumers``.
+final class StaleConsumerMonitor: Sendable {
+    /// The time between two checks: a consumer without deliveries over one whole interval, in an idle worker, is stale.
+    static let interval = Duration.seconds(30)
+
+    private struct State: Sendable {
+        var stream: DeliveryStream?
+        var isIdle = false
+        var isStale = false
+    }
+
+    private let state = Mutex(State())
+
+    /// True while a stale consumer is being ended: what it still delivers is to be requeued.
+    var isStale: Bool { state.withLock { $0.isStale } }
+
+    func watch(_ stream: DeliveryStream) { state.withLock { $0 = State(stream: stream) } }
+
+    func stopWatching() { state.withLock { $0 = State() } }
+
+    func noteDelivery() { state.withLock { $0.isIdle = false } }
+
+    /// Ends the consumer if it has delivered nothing since the last check.
+    func check() async {
+        let stale: DeliveryStream? = state.withLock { state in
+            guard state.isIdle, !state.isStale, state.stream != nil else {
+                state.isIdle = true
+                return nil
+            }
+            state.isStale = true
+            return state.stream
+        }
+        await stale?.cancel()
+    }
+
+    /// Starts over, because a busy worker's consumer may well have nothing to deliver.
+    func reset() { state.withLock { $0.isIdle = false } }
 }

@@ -14,10 +14,10 @@ struct LaneDelivery: Sendable {
 ///
 /// A value without clock, lock or I/O.
 ///
-/// Lanes are numbers, the most urgent first. By weight it is a smooth weighted round robin: in each round every lane with something
-/// waiting gains its weight as credit, and the lane with the most credit goes and pays what all have gained. So over any run of
-/// as many rounds as the weights add up to, each busy lane goes as often as its weight says, evenly spread, and the order is always the
-/// same.
+/// Lanes are numbers, the most urgent first. By weight it is a smooth weighted round robin: in each round every lane
+/// with something waiting gains its weight as credit, and the lane with the most credit goes and pays what all have
+/// gained. So over any run of as many rounds as the weights add up to, each busy lane goes as often as its weight says,
+/// evenly spread, and the order is always the same.
 struct LaneScheduler<Element> {
     fileprivate struct LaneState {
         var waiting = Deque<Element>()
@@ -44,7 +44,9 @@ struct LaneScheduler<Element> {
         isStrict = weights.count < 2
     }
 
-    /// Appends elements to a lane. Returns those not accepted because the scheduler is closed.
+    /// Appends elements to a lane.
+    ///
+    /// Returns those not accepted because the scheduler is closed.
     mutating func offer(_ elements: some Collection<Element>, lane: Int) -> [Element] {
         guard !isClosed else { return Array(elements) }
         lanes[lane].waiting.append(contentsOf: elements)
@@ -62,7 +64,8 @@ struct LaneScheduler<Element> {
         return element
     }
 
-    /// Removes and returns what waits in one lane, as when its consumer is lost and the broker has taken its deliveries back.
+    /// Removes and returns what waits in one lane, as when its consumer is lost and the broker has taken its deliveries
+    /// back.
     mutating func removeAll(lane: Int) -> [Element] {
         let removed = Array(lanes[lane].waiting)
         lanes[lane].waiting.removeAll()
@@ -98,10 +101,11 @@ struct LaneScheduler<Element> {
 extension LaneScheduler: Sendable where Element: Sendable {}
 extension LaneScheduler.LaneState: Sendable where Element: Sendable {}
 
-/// A queue's deliveries waiting for a free slot, and its slots waiting for a delivery: a ``LaneScheduler`` behind a lock.
+/// A queue's deliveries waiting for a free slot, and its slots waiting for a delivery: a ``LaneScheduler`` behind a
+/// lock.
 ///
-/// Readers offer, slots take. It holds no more than the broker's prefetch lets in. Only ``close()`` ends the waiting of a slot;
-/// cancellation doesn't, because shutdown closes before it cancels.
+/// Readers offer, slots take. It holds no more than the broker's prefetch lets in. Only ``close()`` ends the waiting of
+/// a slot; cancellation doesn't, because shutdown closes before it cancels.
 final class LaneQueue<Element: Sendable>: Sendable {
     private struct State: Sendable {
         var scheduler: LaneScheduler<Element>
@@ -114,7 +118,9 @@ final class LaneQueue<Element: Sendable>: Sendable {
         state = Mutex(State(scheduler: scheduler))
     }
 
-    /// Passes elements to idle slots and keeps the rest. Returns those not accepted because the queue is closed.
+    /// Passes elements to idle slots and keeps the rest.
+    ///
+    /// Returns those not accepted because the queue is closed.
     func offer(_ elements: [Element], lane: Int) -> [Element] {
         let (refused, wakeUps) = state.withLock { state in
             let refused = state.scheduler.offer(elements, lane: lane)

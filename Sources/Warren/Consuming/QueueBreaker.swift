@@ -2,8 +2,8 @@ import AMQP
 import Logging
 import Synchronization
 
-/// The circuit breaker of a queue in one run of a worker: records the results of jobs, and makes the queue's readers stop, probe and
-/// resume.
+/// The circuit breaker of a queue in one run of a worker: records the results of jobs, and makes the queue's readers
+/// stop, probe and resume.
 final class QueueBreaker: Sendable {
     private struct State: Sendable {
         var breaker: CircuitBreaker
@@ -38,7 +38,9 @@ final class QueueBreaker: Sendable {
         state = Mutex(State(breaker: CircuitBreaker(policy)))
     }
 
-    /// Waits until the queue may be consumed. Returns `nil` if the worker stops first.
+    /// Waits until the queue may be consumed.
+    ///
+    /// Returns `nil` if the worker stops first.
     func permit(unless stopping: Latch) async -> Permit? {
         while !stopping.isOpen {
             let (phase, generation) = state.withLock { ($0.breaker.phase, $0.breaker.generation) }
@@ -53,7 +55,9 @@ final class QueueBreaker: Sendable {
         return nil
     }
 
-    /// Registers the consumer of a lane. Returns false if the permit has ended: then the caller has to cancel the consumer.
+    /// Registers the consumer of a lane.
+    ///
+    /// Returns false if the permit has ended: then the caller has to cancel the consumer.
     func began(_ stream: DeliveryStream, lane: Int, _ permit: Permit) -> Bool {
         state.withLock { state in
             guard state.breaker.generation == permit.generation else { return false }
@@ -67,7 +71,9 @@ final class QueueBreaker: Sendable {
         state.withLock { $0.breaker.generation == permit.generation }
     }
 
-    /// Records the result of a job that was delivered under a permit. Results that say nothing about the job, as at shutdown, are ignored.
+    /// Records the result of a job that was delivered under a permit.
+    ///
+    /// Results that say nothing about the job, as at shutdown, are ignored.
     func record(_ result: AttemptResult, _ permit: Permit) async {
         let change: (State, [DeliveryStream])? = state.withLock { state in
             let hasChanged =
@@ -102,8 +108,8 @@ final class QueueBreaker: Sendable {
     }
 }
 
-/// A consumer under a permit of the circuit breaker, with the count of its running jobs: they need its channel to be settled, so the
-/// channel can be closed only when none runs.
+/// A consumer under a permit of the circuit breaker, with the count of its running jobs: they need its channel to be
+/// settled, so the channel can be closed only when none runs.
 ///
 /// Only queues with a circuit breaker have leases.
 final class ConsumerLease: Sendable {

@@ -23,7 +23,8 @@ public struct DeadLetter: Sendable, Hashable {
 
     /// The destination of a replay: where the job was published originally, without its way down the delay ladder.
     ///
-    /// A message that the broker itself moved here, from the job queue or the parked queue, has no record of ours: then it is the queue.
+    /// A message that the broker itself moved here, from the job queue or the parked queue, has no record of ours: then
+    /// it is the queue.
     func origin(in topology: Topology) -> Destination {
         let ours = Destination(exchange: topology.exchange, routingKey: queue.rawValue)
         let headers = message.properties.headers
@@ -65,6 +66,8 @@ public struct DeadReason: RawRepresentable, Sendable, Hashable, Codable, CustomS
     public static let expired = DeadReason(rawValue: "expired")
     /// The job took down every worker that started it; the history lists them.
     public static let crashed = DeadReason(rawValue: "crashed")
-    /// The message can't be read. The reason is the code of the ``EnvelopeError``.
+    /// The message can't be read.
+    ///
+    /// The reason is the code of the ``EnvelopeError``.
     public static func undecodable(_ error: EnvelopeError) -> DeadReason { DeadReason(rawValue: error.code.rawValue) }
 }

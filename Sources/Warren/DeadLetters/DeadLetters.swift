@@ -8,9 +8,10 @@ public import Foundation
 
 /// The dead letters of an application's queues: list, replay or discard jobs that can't succeed.
 ///
-/// AMQP can't show a message without delivering it. So messages are taken, kept unsettled while they are examined, and requeued. Until
-/// then nobody else sees them. Their delivery count grows, which does no harm because dead queues have no delivery limit. On RabbitMQ 3
-/// they return to the end of the queue, so don't rely on their order. If this process dies, the broker requeues them.
+/// AMQP can't show a message without delivering it. So messages are taken, kept unsettled while they are examined, and
+/// requeued. Until then nobody else sees them. Their delivery count grows, which does no harm because dead queues have
+/// no delivery limit. On RabbitMQ 3 they return to the end of the queue, so don't rely on their order. If this process
+/// dies, the broker requeues them.
 public struct DeadLetters: Sendable {
     private let transport: any Transport
     private let topology: Topology
@@ -65,8 +66,8 @@ public struct DeadLetters: Sendable {
 
     /// Publishes dead letters to their original destinations again, with all their attempts and under the same ids.
     ///
-    /// Each is published, confirmed, and only then removed from the dead queue: if this process dies in between, the job is in both.
-    /// A dead letter that no queue takes any more stays dead.
+    /// Each is published, confirmed, and only then removed from the dead queue: if this process dies in between, the
+    /// job is in both. A dead letter that no queue takes any more stays dead.
     ///
     /// - Parameters:
     ///   - queue: The job queue.
@@ -164,8 +165,8 @@ public struct DeadLetters: Sendable {
         }
     }
 
-    /// Waits until the broker has requeued the messages, so that the next look finds them; not for long, because somebody else may take
-    /// them.
+    /// Waits until the broker has requeued the messages, so that the next look finds them; not for long, because
+    /// somebody else may take them.
     private func waitForReturn(of count: Int, to queue: QueueName) async throws(AMQPError) {
         for _ in 0..<20 {
             if try await transport.status(ofQueue: queue.dead).messageCount >= count { return }
@@ -173,7 +174,9 @@ public struct DeadLetters: Sendable {
         }
     }
 
-    /// Publishes a dead letter as the job it was. Returns false if no queue takes it.
+    /// Publishes a dead letter as the job it was.
+    ///
+    /// Returns false if no queue takes it.
     private func publish(_ letter: DeadLetter) async throws(AMQPError) -> Bool {
         do {
             try await transport.publish(
@@ -190,7 +193,9 @@ public struct DeadLetters: Sendable {
     }
 }
 
-/// Selects dead letters. A letter matches if it meets every condition that is set; an empty filter matches all.
+/// Selects dead letters.
+///
+/// A letter matches if it meets every condition that is set; an empty filter matches all.
 public struct DeadLetterFilter: Sendable, Hashable {
     /// The job id.
     public var id: String?
@@ -222,7 +227,9 @@ public struct DeadLetterFilter: Sendable, Hashable {
         self.text = text
     }
 
-    /// Whether a dead letter matches. One without a time of death matches no condition on time.
+    /// Whether a dead letter matches.
+    ///
+    /// One without a time of death matches no condition on time.
     public func matches(_ letter: DeadLetter) -> Bool {
         let record = letter.record
         if let id, letter.id != id { return false }
@@ -244,11 +251,14 @@ public struct DeadLetterFilter: Sendable, Hashable {
 public struct ReplayReport: Sendable, Hashable, Codable {
     /// The number of dead letters replayed.
     public var replayed = 0
-    /// The number of dead letters that no queue takes any more, because their exchange or queue is gone. They stay dead.
+    /// The number of dead letters that no queue takes any more, because their exchange or queue is gone.
+    ///
+    /// They stay dead.
     public var unroutable = 0
 }
 
-/// Deliveries that were examined and are requeued when the examination is over: requeued at once, they would be delivered again and again.
+/// Deliveries that were examined and are requeued when the examination is over: requeued at once, they would be
+/// delivered again and again.
 ///
 /// It keeps no messages, only the right to settle them, so it is small whatever was browsed.
 struct BrowsedDeliveries {
@@ -266,7 +276,9 @@ struct BrowsedDeliveries {
         deliveries.append(bare)
     }
 
-    /// Requeues all. If this process dies before, the broker does the same.
+    /// Requeues all.
+    ///
+    /// If this process dies before, the broker does the same.
     mutating func requeue() {
         for delivery in deliveries { delivery.nack(requeue: true) }
         deliveries = []

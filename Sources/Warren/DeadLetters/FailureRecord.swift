@@ -6,10 +6,12 @@ public import FoundationEssentials
 public import Foundation
 #endif
 
-/// The record of a job's failures. Messages keep it in their headers, so the body stays unchanged.
+/// The record of a job's failures.
 ///
-/// A record is bounded so that it fits into a message whatever the errors are: the history has at most ``historyLimit`` failures, and
-/// texts are truncated. Reading one never fails: missing or malformed values are `nil`.
+/// Messages keep it in their headers, so the body stays unchanged.
+///
+/// A record is bounded so that it fits into a message whatever the errors are: the history has at most ``historyLimit``
+/// failures, and texts are truncated. Reading one never fails: missing or malformed values are `nil`.
 public struct FailureRecord: Sendable, Hashable {
     /// The number of failures that the history keeps: the most recent ones.
     public static let historyLimit = 20
@@ -91,11 +93,13 @@ public struct FailureRecord: Sendable, Hashable {
 }
 
 extension FailureRecord {
-    /// Creates the record of a job that goes to the dead queue, from the record of its earlier failures and the last error.
+    /// Creates the record of a job that goes to the dead queue, from the record of its earlier failures and the last
+    /// error.
     ///
     /// - Parameters:
     ///   - reason: The reason why the job is dead.
-    ///   - error: The error that the last attempt threw, or that reading the message threw; `nil` if the job isn't dead for an error.
+    ///   - error: The error that the last attempt threw, or that reading the message threw; `nil` if the job isn't dead
+    ///     for an error.
     ///   - message: The job's message, with the record of earlier failures.
     ///   - attempt: The number of the attempt; `nil` if none was made, in which case the history stays unchanged.
     ///   - origin: The destination to which the job was published, for a replay.
@@ -131,8 +135,8 @@ extension FailureRecord {
 
     /// Reads the record of a message in a dead queue, whether a worker or the broker put it there.
     ///
-    /// If the broker did, there is no record of ours: then the reason is `broker-` followed by the broker's word (`delivery_limit`,
-    /// `expired`, `maxlen`, `rejected`), and origin and time are those of the last `x-death` entry.
+    /// If the broker did, there is no record of ours: then the reason is `broker-` followed by the broker's word
+    /// (`delivery_limit`, `expired`, `maxlen`, `rejected`), and origin and time are those of the last `x-death` entry.
     public init(deadLetter message: Message) {
         let headers = message.properties.headers ?? FieldTable()
         self.init(headers: headers)

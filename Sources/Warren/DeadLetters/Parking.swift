@@ -1,6 +1,7 @@
 import AMQP
 
-/// The parked queue (a parking-lot queue) of a job queue: jobs whose names no worker knew wait there for a worker that does.
+/// The parked queue (a parking-lot queue) of a job queue: jobs whose names no worker knew wait there for a worker that
+/// does.
 struct Parking: Sendable {
     let queue: QueueName
     let topology: Topology
@@ -8,8 +9,9 @@ struct Parking: Sendable {
 
     /// Returns jobs whose names satisfy `isKnown` to their original queue, and returns their number.
     ///
-    /// It takes no more messages than there were when it began, so that two workers, one parking and one unparking, can't keep each
-    /// other busy. A message is acknowledged after its copy is confirmed; if this process dies before, the broker requeues it.
+    /// It takes no more messages than there were when it began, so that two workers, one parking and one unparking,
+    /// can't keep each other busy. A message is acknowledged after its copy is confirmed; if this process dies before,
+    /// the broker requeues it.
     func unpark(until stopping: Latch, _ isKnown: (String) -> Bool) async throws(AMQPError) -> Int {
         var browsed = BrowsedDeliveries()
         defer { browsed.requeue() }
@@ -35,7 +37,9 @@ struct Parking: Sendable {
         }
     }
 
-    /// Publishes a job to its original destination, then acks. Returns false if no queue takes it there.
+    /// Publishes a job to its original destination, then acks.
+    ///
+    /// Returns false if no queue takes it there.
     private func unpark(_ delivery: Delivery) async throws(AMQPError) -> Bool {
         let headers = delivery.message.properties.headers
         let destination = Destination(

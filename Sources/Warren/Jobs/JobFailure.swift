@@ -1,4 +1,5 @@
-/// An error with which a handler decides what happens after its failure, whatever the job's retry policy decides about other errors.
+/// An error with which a handler decides what happens after its failure, whatever the job's retry policy decides about
+/// other errors.
 ///
 /// ```swift
 /// guard let user = try await users.find(job.user) else { throw JobFailure.permanent("No such user") }

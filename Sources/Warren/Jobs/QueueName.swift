@@ -24,7 +24,7 @@ public struct QueueName: RawRepresentable, Sendable, Hashable, Comparable, Codab
     public var parked: String { rawValue + ".parked" }
 
     /// The queue of the crash records of one job that may be poison.
-    func suspect(_ hash: String) -> String { rawValue + QueueName.suspectInfix + hash }
+    func crashRecords(_ hash: String) -> String { rawValue + QueueName.crashRecordInfix + hash }
 
     /// The name.
     public var description: String { rawValue }
@@ -42,7 +42,7 @@ public struct QueueName: RawRepresentable, Sendable, Hashable, Comparable, Codab
     }
 
     private static let reservedSuffixes = [".dead", ".parked", ".high", ".low"]
-    private static let suspectInfix = ".suspect."
+    private static let crashRecordInfix = ".suspect."
     private static let reservedPrefixes = ["amq.", "warren.delay."]
 
     private static func problem(in name: String) -> String? {
@@ -57,8 +57,8 @@ public struct QueueName: RawRepresentable, Sendable, Hashable, Comparable, Codab
         if let suffix = reservedSuffixes.first(where: name.hasSuffix) {
             return "ends in '\(suffix)', which is reserved for the companions of a queue"
         }
-        if name.contains(suspectInfix) {
-            return "contains '\(suspectInfix)', which is reserved for the companions of a queue"
+        if name.contains(crashRecordInfix) {
+            return "contains '\(crashRecordInfix)', which is reserved for the companions of a queue"
         }
         if let prefix = reservedPrefixes.first(where: name.hasPrefix) {
             return "begins with '\(prefix)', which is reserved"

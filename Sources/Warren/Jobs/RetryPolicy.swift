@@ -31,8 +31,8 @@ public struct RetryPolicy: Sendable {
 
     /// A random delay between zero and a limit that doubles with each failure, from `first` to at most `longest`.
     ///
-    /// This is "full jitter" (<https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>): jobs that failed together
-    /// don't return together. Fewer than one attempt counts as one, negative durations as zero.
+    /// This is "full jitter" (<https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>): jobs that
+    /// failed together don't return together. Fewer than one attempt counts as one, negative durations as zero.
     public static func exponential(from first: Duration, to longest: Duration, attempts: Int) -> RetryPolicy {
         RetryPolicy(attempts: attempts, backoff: .exponential(from: first, to: longest))
     }
@@ -73,7 +73,8 @@ public struct RetryPolicy: Sendable {
         return decide?(error) ?? .retry
     }
 
-    /// The longest possible delay: the seconds that the delay ladder's 28 binary digits can express, about eight and a half years.
+    /// The longest possible delay: the seconds that the delay ladder's 28 binary digits can express, about eight and a
+    /// half years.
     static let longestDelay = Duration.seconds((1 << 28) - 1)
 
     static func bounded(_ delay: Duration) -> Duration { min(max(.zero, delay), longestDelay) }

@@ -6,7 +6,8 @@ public import FoundationEssentials
 public import Foundation
 #endif
 
-/// The reason why a job is quarantined: it was started alone several times, and each time its process ended before the job did.
+/// The reason why a job is quarantined: it was started alone several times, and each time its process ended before the
+/// job did.
 ///
 /// The starts are kept at the broker while such a job runs, so this is counted, not guessed from delivery counts.
 public struct CrashHistory: Error, Sendable, Hashable, CustomStringConvertible {
@@ -42,7 +43,9 @@ public struct CrashHistory: Error, Sendable, Hashable, CustomStringConvertible {
     }
 }
 
-/// The record of one start of a job that may be poison. It stays at the broker if the process ends before the job does.
+/// The record of one start of a job that may be poison.
+///
+/// It stays at the broker if the process ends before the job does.
 struct CrashRecord: Sendable, Hashable {
     /// The record's own id, by which the worker that wrote it finds it again.
     let id: String
@@ -87,8 +90,9 @@ struct CrashRecord: Sendable, Hashable {
 
 /// The start records of one job, in a small queue at the broker.
 ///
-/// A record is published and confirmed before the job starts, and removed when the job has ended. So the records found when the job is
-/// delivered again are the starts that never ended. Reading takes the records and requeues them; if a process dies, the broker does.
+/// A record is published and confirmed before the job starts, and removed when the job has ended. So the records found
+/// when the job is delivered again are the starts that never ended. Reading takes the records and requeues them; if a
+/// process dies, the broker does.
 struct CrashRecords: Sendable {
     /// The most records that are read: the crash limit is reached long before.
     private static let readingLimit = 100
@@ -102,8 +106,10 @@ struct CrashRecords: Sendable {
     let kind: QueueKind
     let transport: any Transport
 
-    /// The queue's name. The job id is hashed, because it may be too long or contain characters unfit for a queue's name.
-    var name: String { queue.suspect(Self.hash(of: jobID)) }
+    /// The queue's name.
+    ///
+    /// The job id is hashed, because it may be too long or contain characters unfit for a queue's name.
+    var name: String { queue.crashRecords(Self.hash(of: jobID)) }
 
     /// Declares the queue and reads the records of this job, oldest first.
     func open() async throws(AMQPError) -> [CrashRecord] {
@@ -162,7 +168,8 @@ struct CrashRecords: Sendable {
         }
     }
 
-    /// A hash that is the same in every process: 64-bit FNV-1a (<http://www.isthe.com/chongo/tech/comp/fnv/>), as 16 hexadecimal digits.
+    /// A hash that is the same in every process: 64-bit FNV-1a (<http://www.isthe.com/chongo/tech/comp/fnv/>), as 16
+    /// hexadecimal digits.
     ///
     /// It protects nothing: whoever chooses the text can choose the hash.
     private static func hash(of text: String) -> String {

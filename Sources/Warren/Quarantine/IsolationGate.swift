@@ -3,13 +3,14 @@ import Synchronization
 
 /// Admits a worker's jobs: ordinary jobs side by side, a job that may be poison alone.
 ///
-/// As soon as an isolated job waits, no other is admitted; when those inside have left, it enters alone. Jobs that waited in the
-/// meantime enter when no isolated job is left: a worker has few, and each is either done or quarantined.
+/// As soon as an isolated job waits, no other is admitted; when those inside have left, it enters alone. Jobs that
+/// waited in the meantime enter when no isolated job is left: a worker has few, and each is either done or quarantined.
 ///
-/// The common case is free of locks. ``inside`` counts the jobs that share the gate; an isolated job that waits or runs adds
-/// ``barrier``, a number no count reaches. So an ordinary job enters with one addition: a result below the barrier means that it is in.
-/// A result above means that it must step back and queue up under the lock. Between those two additions it is counted although it isn't
-/// in, which is why an isolated job is admitted only when the count is exactly the barrier, by whoever brings it there.
+/// The common case is free of locks. ``inside`` counts the jobs that share the gate; an isolated job that waits or runs
+/// adds ``barrier``, a number no count reaches. So an ordinary job enters with one addition: a result below the barrier
+/// means that it is in. A result above means that it must step back and queue up under the lock. Between those two
+/// additions it is counted although it isn't in, which is why an isolated job is admitted only when the count is
+/// exactly the barrier, by whoever brings it there.
 final class IsolationGate: Sendable {
     private typealias Waiter = CheckedContinuation<Bool, Never>
 
@@ -20,7 +21,9 @@ final class IsolationGate: Sendable {
         var shared: [Waiter] = []
     }
 
-    /// Added to ``inside`` while newcomers must queue up. Added and removed under the lock only.
+    /// Added to ``inside`` while newcomers must queue up.
+    ///
+    /// Added and removed under the lock only.
     private static let barrier = 1 << 62
 
     /// The number of jobs inside that share the gate, plus the barrier.
@@ -44,7 +47,8 @@ final class IsolationGate: Sendable {
             let answer: Bool? = state.withLock { state in
                 if state.isClosed { return false }
                 if inside.load(ordering: .acquiring) < Self.barrier {
-                    // The barrier went away in between. It comes back under this lock only, so the addition can't cross it.
+                    // The barrier went away in between. It comes back under this lock only, so the addition can't cross
+                    // it.
                     inside.add(1, ordering: .acquiringAndReleasing)
                     return true
                 }
@@ -62,7 +66,8 @@ final class IsolationGate: Sendable {
 
     /// Admits a job that may be poison when all others have left.
     ///
-    /// Returns false once the gate is closed: then the job must not start. Otherwise ``leaveExclusively()`` has to follow.
+    /// Returns false once the gate is closed: then the job must not start. Otherwise ``leaveExclusively()`` has to
+    /// follow.
     func enterExclusively() async -> Bool {
         await withCheckedContinuation { job in
             let (isClosed, admitted): (Bool, Waiter?) = state.withLock { state in
@@ -84,7 +89,8 @@ final class IsolationGate: Sendable {
             if !state.isolated.isEmpty || state.isClosed { return (admitIsolated(&state), []) }
             let shared = state.shared
             state.shared = []
-            // One step takes the barrier away and counts those that waited behind it, so no isolated job can enter between.
+            // One step takes the barrier away and counts those that waited behind it, so no isolated job can enter
+            // between.
             inside.add(shared.count - Self.barrier, ordering: .acquiringAndReleasing)
             return (nil, shared)
         }

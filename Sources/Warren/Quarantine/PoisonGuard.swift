@@ -4,8 +4,8 @@ import Synchronization
 
 /// Guards a worker against poison jobs, which take down the process that runs them.
 ///
-/// A job that may be poison starts alone (see ``IsolationGate``), and each start is recorded at the broker (see ``CrashRecords``) until
-/// the job has ended. A job whose records show too many starts that never ended is quarantined.
+/// A job that may be poison starts alone (see ``IsolationGate``), and each start is recorded at the broker (see
+/// ``CrashRecords``) until the job has ended. A job whose records show too many starts that never ended is quarantined.
 final class PoisonGuard: Sendable {
     /// The decision about a job that may be poison.
     enum Verdict {
@@ -70,7 +70,8 @@ final class PoisonGuard: Sendable {
             return .quarantine(CrashHistory(crashes: starts.map { .init(worker: $0.worker, startedAt: $0.time) }))
         }
         let record = CrashRecord(jobID: jobID, worker: queue.worker.settings.name, now: queue.worker.now())
-        // Noted before it is published: if the publish's outcome is unknown, the record has to be looked for at the end.
+        // Noted before it is published: if the publish's outcome is unknown, the record has to be looked for at the
+        // end.
         current.withLock { $0 = .started(record, records) }
         try await records.add(record)
         queue.logger.info(
@@ -80,7 +81,8 @@ final class PoisonGuard: Sendable {
         return .start
     }
 
-    /// Removes the records of the job that had the process to itself: all of them if the job is settled, else the one of this start.
+    /// Removes the records of the job that had the process to itself: all of them if the job is settled, else the one
+    /// of this start.
     func end(isSettled: Bool) async {
         guard let current = current.withLock({ $0.take() }) else { return }
         // A shield: shutdown cancels jobs, and a record that stays would count as a crash.
@@ -119,9 +121,10 @@ final class PoisonGuard: Sendable {
 extension Delivery {
     /// True if the job may have crashed a process, so that it should run alone.
     ///
-    /// It is no proof: the count also rises for innocent jobs that waited or ran beside a poison job, whose connection was lost, or that
-    /// were requeued often at a broker that counts this. A quorum queue counts deliveries in `x-delivery-count`, on every supported
-    /// version also those whose consumer died: the second return raises the suspicion. A classic queue only says that there was one.
+    /// This isn't proof: the count also rises for innocent jobs that waited or ran beside a poison job, whose
+    /// connection was lost, or that were requeued often at a broker that counts this. A quorum queue counts deliveries
+    /// in `x-delivery-count`, on every supported version also those whose consumer died: the second return raises the
+    /// suspicion. A classic queue only says that there was one.
     var mayBePoison: Bool {
         guard isRedelivered else { return false }
         guard let count = message.properties.headers?[EnvelopeHeader.deliveryCount]?.integerValue else { return true }

@@ -1,4 +1,5 @@
-/// The result of a worker's work on one delivery: the fact by which ``Outcome/decide(_:envelope:policy:expiryPolicy:now:using:)`` decides.
+/// The result of a worker's work on one delivery: the fact by which
+/// ``Outcome/decide(_:envelope:policy:expiryPolicy:now:using:)`` decides.
 package enum AttemptResult: Sendable {
     /// The handler returned.
     case returned
@@ -12,7 +13,7 @@ package enum AttemptResult: Sendable {
     case expired
     /// The worker is stopping: it didn't start the job, or cancelled it at the end of the shutdown timeout.
     case interrupted
-    /// The job took down so many processes that it isn't started again.
+    /// The job was running each time when too many processes ended, so it isn't started again.
     case crashedTooOften(CrashHistory)
 
     /// The error for the failure record.
@@ -51,7 +52,8 @@ struct Attempt: Sendable {
         } catch let error as UndecodablePayload {
             return .undecodable(error.reason)
         } catch {
-            // Only shutdown and time limits cancel a handler's task, so an error thrown after that isn't the job's own failure.
+            // Only shutdown and time limits cancel a handler's task, so an error thrown after that isn't the job's own
+            // failure.
             return Task.isCancelled ? .interrupted : .threw(error)
         }
     }
@@ -75,7 +77,8 @@ extension Attempt {
 
     /// Runs the handler, cancels it at the soft limit, and returns how it ended.
     ///
-    /// At the hard limit the handler is cancelled and `giveUp` is called; the function still returns only when the handler does.
+    /// At the hard limit the handler is cancelled and `giveUp` is called; the function still returns only when the
+    /// handler does.
     func run(
         within limits: TimeLimits,
         clock: any Clock<Duration>,
@@ -121,7 +124,8 @@ extension Attempt {
         }
     }
 
-    /// The result of a handler that ended after its soft limit: an error it threw is the limit's doing, a return still counts.
+    /// The result of a handler that ended after its soft limit: an error it threw is the limit's doing, a return still
+    /// counts.
     private func lateResult(_ result: AttemptResult, _ soft: Duration) -> AttemptResult {
         switch result {
         case .threw, .interrupted: .threw(JobTimeLimitExceeded.soft(soft))

@@ -16,8 +16,9 @@ import Foundation
 /// decode → check due → admit → attempt → decide → settle → report
 /// ```
 ///
-/// Each step either hands the job on or has finished with its delivery. The types behind the steps are small: ``IsolationGate`` and
-/// ``PoisonGuard`` admit, ``Attempt`` runs the handler, ``Outcome`` decides, ``Settlement`` makes the outcome durable and acknowledges.
+/// Each step either hands the job on or has finished with its delivery. The types behind the steps are small:
+/// ``IsolationGate`` and ``PoisonGuard`` admit, ``Attempt`` runs the handler, ``Outcome`` decides, ``Settlement`` makes
+/// the outcome durable and acknowledges.
 struct JobRunner: Sendable {
     /// A delivery on its way, with everything that the steps need to know about it.
     private struct Run: Sendable {
@@ -53,7 +54,8 @@ struct JobRunner: Sendable {
 
     /// Runs a delivery's job in a slot.
     ///
-    /// On return the delivery is settled, waits in ``QueueContext/delayed`` until it is due, or was revoked by shutdown.
+    /// On return the delivery is settled, waits in ``QueueContext/delayed`` until it is due, or was revoked by
+    /// shutdown.
     func run(_ item: LaneDelivery, in slot: Slot) async {
         guard let run = await decode(item, slot),
             await checkDue(run),
@@ -101,7 +103,8 @@ struct JobRunner: Sendable {
         )
     }
 
-    /// Drops a delivery that the broker has taken back: the broker delivers it again, so starting it would only run it twice.
+    /// Drops a delivery that the broker has requeued: it will be delivered again, so starting it now would only run it
+    /// twice.
     private func isLost(_ delivery: Delivery) -> Bool {
         guard delivery.isLost else { return false }
         queue.worker.counters.lost.add(1, ordering: .relaxed)
@@ -110,7 +113,9 @@ struct JobRunner: Sendable {
 
     // MARK: Check due
 
-    /// Returns true if the job is due. A job due within a second waits in this worker, a later one at the broker.
+    /// Returns true if the job is due.
+    ///
+    /// A job due within a second waits in this worker, a later one at the broker.
     private func checkDue(_ run: Run) async -> Bool {
         guard let eta = run.envelope.eta else { return true }
         let left = eta.timeIntervalSince(queue.worker.now())
@@ -125,8 +130,9 @@ struct JobRunner: Sendable {
 
     // MARK: Admit
 
-    /// Waits until the job may start: beside others, or alone if it may be poison. Returns `nil` if the worker is stopping or the broker
-    /// has taken the delivery back.
+    /// Waits until the job may start: beside others, or alone if it may be poison.
+    ///
+    /// Returns `nil` if the worker is stopping or the broker has taken the delivery back.
     private func admit(_ run: Run) async -> Admission? {
         if run.delivery.mayBePoison, run.registration != nil { return await admitExclusively(run) }
         guard await queue.gate.enter() else {
@@ -167,8 +173,9 @@ struct JobRunner: Sendable {
 
     // MARK: Attempt
 
-    /// Runs the handler, unless the job has expired, is quarantined or has no handler here. Returns `nil` if the delivery was revoked
-    /// while the handler ran: then somebody else has settled it.
+    /// Runs the handler, unless the job has expired, is quarantined or has no handler here.
+    ///
+    /// Returns `nil` if the delivery was revoked while the handler ran: then somebody else has settled it.
     private func attempt(_ run: Run, _ admission: Admission) async -> AttemptResult? {
         if run.envelope.expires != nil, run.envelope.isExpired(at: queue.worker.now()) { return .expired }
         if case .quarantined(let history) = admission { return .crashedTooOften(history) }
@@ -221,8 +228,9 @@ struct JobRunner: Sendable {
 
     // MARK: Settle
 
-    /// Makes the outcome durable and acknowledges. Returns the outcome that holds: `requeued` if the one asked for could not be made
-    /// durable.
+    /// Makes the outcome durable and acknowledges.
+    ///
+    /// Returns the outcome that holds: `requeued` if the one asked for could not be made durable.
     private func settle(_ run: Run, as outcome: Outcome, _ result: AttemptResult) async -> Outcome {
         await settlement.settle(run.delivery, as: outcome, envelope: run.envelope, error: result.error)
     }

@@ -4,7 +4,9 @@ package import FoundationEssentials
 package import Foundation
 #endif
 
-/// The outcome of one delivery. Each delivery has exactly one, and it is made durable before the delivery is acknowledged.
+/// The outcome of one delivery.
+///
+/// Each delivery has exactly one, and it is made durable before the delivery is acknowledged.
 ///
 /// Compare with the static members, or look at ``retryDelay`` and ``deadReason``; later versions may add outcomes.
 public struct Outcome: Sendable, Hashable, CustomStringConvertible {
@@ -27,11 +29,13 @@ public struct Outcome: Sendable, Hashable, CustomStringConvertible {
     public static func retry(after delay: Duration) -> Outcome { Outcome(.retry(after: delay)) }
     /// The job can't succeed: it goes to the dead queue.
     public static func dead(_ reason: DeadReason) -> Outcome { Outcome(.dead(reason)) }
-    /// No handler of this worker has the job's name: the job waits in the parked queue (a parking-lot queue) for a worker that does.
+    /// No handler of this worker has the job's name: the job waits in the parked queue (a parking-lot queue) for a
+    /// worker that does.
     public static let parked = Outcome(.parked)
     /// The job expired, and its ``ExpiryPolicy`` is to discard it: it is removed.
     public static let expired = Outcome(.expired)
-    /// The job returned to its queue unchanged, because the worker is stopping or the outcome could not be made durable.
+    /// The job returned to its queue unchanged, because the worker is stopping or the outcome could not be made
+    /// durable.
     public static let requeued = Outcome(.requeued)
 
     /// The delay before the next attempt; `nil` unless the job is retried.
@@ -64,8 +68,9 @@ public struct Outcome: Sendable, Hashable, CustomStringConvertible {
 extension Outcome {
     /// Decides the outcome of a delivery.
     ///
-    /// This is a pure function: the same facts and the same random numbers give the same outcome. A job that would expire before its next
-    /// attempt is dead at once with its last error, whatever its ``ExpiryPolicy``, which is about jobs that never started.
+    /// This is a pure function: the same facts and the same random numbers give the same outcome. A job that would
+    /// expire before its next attempt is dead at once with its last error, whatever its ``ExpiryPolicy``, which is
+    /// about jobs that never started.
     ///
     /// - Parameters:
     ///   - result: The result of the attempt, or why there was none.

@@ -3,11 +3,12 @@ import Logging
 import Metrics
 import Synchronization
 
-/// Makes outcomes durable, then acknowledges: the only code that publishes retries, dead letters and parked jobs, and the only code that
-/// settles deliveries.
+/// Makes outcomes durable, then acknowledges: the only code that publishes retries, dead letters and parked jobs, and
+/// the only code that settles deliveries.
 ///
-/// The order is always the same: publish, wait for the broker's confirm, then ack. A crash between the two leaves both the copy and the
-/// original, so work may be repeated but is never lost. If a copy can't be published, the original is requeued.
+/// The order is always the same: publish, wait for the broker's confirm, then ack. A crash between the two leaves both
+/// the copy and the original, so work may be repeated but is never lost. If a copy can't be published, the original is
+/// requeued.
 struct Settlement: Sendable {
     private let queue: QueueContext
     private let publisher: SettlementPublisher
@@ -17,8 +18,8 @@ struct Settlement: Sendable {
         publisher = SettlementPublisher(queue)
     }
 
-    /// Settles a delivery and returns the outcome that holds: the one asked for, or `requeued` if that could not be made durable or the
-    /// broker has already taken the delivery back.
+    /// Settles a delivery and returns the outcome that holds: the one asked for, or `requeued` if that could not be
+    /// made durable or the broker has already taken the delivery back.
     ///
     /// - Parameters:
     ///   - delivery: The delivery.
@@ -26,7 +27,8 @@ struct Settlement: Sendable {
     ///   - envelope: The delivery's message, decoded; `nil` if it can't be read.
     ///   - error: The error behind the outcome, for the failure record.
     func settle(_ delivery: Delivery, as outcome: Outcome, envelope: Envelope?, error: (any Error)?) async -> Outcome {
-        // The broker delivers the original again whatever happens here: a copy beside it would only run the job once more.
+        // The broker delivers the original again whatever happens here: a copy beside it would only run the job once
+        // more.
         if delivery.isLost {
             noteLate(delivery, outcome.name)
             return .requeued
@@ -105,7 +107,8 @@ struct Settlement: Sendable {
         )
     }
 
-    /// The number of the attempt that an error ended; `nil` if the error is about a message for which no handler was called.
+    /// The number of the attempt that an error ended; `nil` if the error is about a message for which no handler was
+    /// called.
     private func attempt(_ envelope: Envelope?, _ error: (any Error)?) -> Int? {
         error == nil || error is EnvelopeError ? nil : envelope?.attempt
     }
@@ -157,8 +160,8 @@ struct Settlement: Sendable {
 
     /// Requeues a delivery whose copy could not be published.
     ///
-    /// After an error that won't pass by itself the delivery is rejected, which every version of RabbitMQ counts: at the delivery limit
-    /// the broker dead-letters the job, so it doesn't circle endlessly.
+    /// After an error that won't pass by itself the delivery is rejected, which every version of RabbitMQ counts: at
+    /// the delivery limit the broker dead-letters the job, so it doesn't circle endlessly.
     private func giveUp(_ delivery: Delivery, _ error: AMQPError, _ copy: String) {
         publisher.countFailure()
         queue.logger.warning(
@@ -174,7 +177,9 @@ struct Settlement: Sendable {
 
     // MARK: Routes
 
-    /// The way back to the delivery's queue after a delay. Less than a second is left to the receiving worker, by the message's `eta`.
+    /// The way back to the delivery's queue after a delay.
+    ///
+    /// Less than a second is left to the receiving worker, by the message's `eta`.
     private func destination(after delay: Duration, _ delivery: Delivery) -> Destination {
         let direct = Destination(exchange: queue.worker.topology.exchange, routingKey: delivery.queue)
         return Route.destination(after: delay, to: direct)
@@ -205,7 +210,8 @@ private struct SettlementPublisher: Sendable {
 
     /// Publishes and waits for the confirm; repeats after growing pauses if the error may pass.
     ///
-    /// Publishing again after an unknown outcome may make a second copy; requeueing the original would make one for certain.
+    /// Publishing again after an unknown outcome may make a second copy; requeueing the original would make one for
+    /// certain.
     ///
     /// - Parameter refusalIsFinal: Whether a `nacked`, as by a full queue, is thrown at once.
     func publish(_ message: Message, to destination: Destination, refusalIsFinal: Bool = false) async throws(AMQPError)
@@ -263,7 +269,8 @@ extension Delivery {
 }
 
 extension Message {
-    /// The message without what a broker added on the way, and without AMQP's `expiration`, which would cut a delay short.
+    /// The message without what a broker added on the way, and without AMQP's `expiration`, which would cut a delay
+    /// short.
     func strippingBrokerHeaders() -> Message {
         var message = self
         message.properties.expiration = nil
@@ -277,7 +284,8 @@ extension Message {
 }
 
 extension Duration {
-    /// A delay of a second or more rounded up to whole seconds, which the ladder keeps in full; a shorter one unchanged.
+    /// A delay of a second or more rounded up to whole seconds, which the ladder keeps in full; a shorter one
+    /// unchanged.
     ///
     /// So a retry returns ready to run, and no slot has to wait out a remainder.
     fileprivate var roundedUpToSeconds: Duration {

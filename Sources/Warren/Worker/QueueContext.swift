@@ -11,7 +11,8 @@ struct RunContext: Sendable {
     let failure: WorkerFailure
 }
 
-/// One queue in one run of a worker: its settings, and the parts that its readers, its slots and its running jobs share.
+/// One queue in one run of a worker: its settings, and the parts that its readers, its slots and its running jobs
+/// share.
 final class QueueContext: Sendable {
     let name: QueueName
     let lanes: [Lane]

@@ -5,8 +5,9 @@ import UnixSignals
 
 /// Runs services until a signal or the caller asks the process to stop.
 ///
-/// The first SIGTERM, SIGINT or SIGHUP shuts the services down gracefully, the last one first. A second signal of any kind cancels them
-/// all at once; so does SIGQUIT at any time. (A `ServiceGroup` alone reacts to a second signal only if it is of another kind.)
+/// The first SIGTERM, SIGINT or SIGHUP shuts the services down gracefully, the last one first. A second signal of any
+/// kind cancels them all at once; so does SIGQUIT at any time. (A `ServiceGroup` alone reacts to a second signal only
+/// if it is of another kind.)
 package struct SignalledGroup: Sendable {
     private enum Event: Sendable {
         case ended

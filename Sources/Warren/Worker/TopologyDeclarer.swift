@@ -24,20 +24,23 @@ final class TopologyDeclarer: Sendable {
         (losses, loss) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
 
-    /// Declares a queue with everything that belongs to it. It is bound to the delay ladder only once the ladder exists.
+    /// Declares a queue with everything that belongs to it.
+    ///
+    /// It is bound to the delay ladder only once the ladder exists.
     func declare(_ queue: QueueName) async throws(AMQPError) {
         try await declare([queue], delays: ladderIsReady.isOpen)
     }
 
-    /// Declares the delay ladder and binds all queues to it, and again after each ``consumerWasLost()``. It runs beside the consumers, so
-    /// that no job waits for it.
+    /// Declares the delay ladder and binds all queues to it, and again after each ``consumerWasLost()``.
+    ///
+    /// It runs beside the consumers, so that no job waits for it.
     func keepDeclared(until stopping: Latch) async throws(AMQPError) {
         try await declareAll(until: stopping)
         for await _ in losses { try await declareAll(until: stopping) }
     }
 
-    /// Asks for another declaration: a queue that lost its consumer may have been deleted, and declared by an application that needs less
-    /// of it than a worker does.
+    /// Asks for another declaration: a queue that lost its consumer may have been deleted, and declared by an
+    /// application that needs less of it than a worker does.
     func consumerWasLost() { loss.yield() }
 
     /// Lets ``keepDeclared(until:)`` return.
@@ -53,7 +56,8 @@ final class TopologyDeclarer: Sendable {
             } catch {
                 // Shutdown may cancel the declaration, and needs no ladder.
                 if error.code == .cancelled, stopping.isOpen { return }
-                // A part that was just declared may be gone: a cluster that loses a node takes back what it had half declared.
+                // A part that was just declared may be gone: a cluster that loses a node reverts what it had half
+                // declared.
                 guard error.isRetriable || error.code == .notFound else { throw error }
                 logger.warning(
                     "Queues and delay ladder not declared yet; trying again",

@@ -20,12 +20,14 @@ public import Foundation
 /// await broker.close()
 /// ```
 ///
-/// Every job runs at least once: it is acknowledged only when it has succeeded, or when the broker has confirmed its retry or dead letter.
-/// A worker survives the loss of its connection and the deletion of its queues: it declares and consumes again, with growing pauses.
+/// Every job runs at least once: it is acknowledged only when it has succeeded, or when the broker has confirmed its
+/// retry or dead letter. A worker survives the loss of its connection and the deletion of its queues: it declares and
+/// consumes again, with growing pauses.
 ///
-/// Shutdown begins with a `ServiceGroup`'s graceful shutdown or with the cancellation of the task of ``run()``. The worker stops
-/// consuming, requeues what it has not started, lets running jobs finish until ``WorkerSettings/shutdownTimeout``, cancels them, and
-/// requeues those that still don't return. Shutdown never counts as a failure of a job.
+/// Shutdown begins with a `ServiceGroup`'s graceful shutdown or with the cancellation of the task of ``run()``. The
+/// worker stops consuming, requeues what it has not started, lets running jobs finish until
+/// ``WorkerSettings/shutdownTimeout``, cancels them, and requeues those that still don't return. Shutdown never counts
+/// as a failure of a job.
 public final class Worker: Service {
     let transport: any Transport
     let queues: [WorkerQueue]
@@ -87,9 +89,10 @@ public final class Worker: Service {
     ///
     /// Cancellation is the impatient way: running jobs are cancelled at once.
     ///
-    /// - Throws: ``WarrenError``: at the start, if queues or handlers make no sense; later, if a queue can't be consumed for a reason that
-    ///   won't pass by itself, after a graceful shutdown. If a job doesn't end at its hard time limit, the error is `hardTimeLimit`; the
-    ///   job's handler may still be running then, and ends only with the process.
+    /// - Throws: ``WarrenError``: at the start, if queues or handlers make no sense; later, if a queue can't be
+    ///   consumed for a reason that won't pass by itself, after a graceful shutdown. If a job doesn't end at its hard
+    ///   time limit, the error is `hardTimeLimit`; the job's handler may still be running then, and ends only with the
+    ///   process.
     public func run() async throws {
         let session = try WorkerSession(self)
         life.withLock { $0 = .running(session) }
@@ -105,7 +108,8 @@ public final class Worker: Service {
     private func run(_ session: WorkerSession) async throws {
         try await withTaskCancellationHandler {
             try await withGracefulShutdownHandler {
-                // A shield: shutdown has to wait for jobs to end, and a cancelled task can't wait. `stop` reaches the session instead.
+                // A shield: shutdown has to wait for jobs to end, and a cancelled task can't wait. `stop` reaches the
+                // session instead.
                 try await Task { try await session.run() }.value
             } onGracefulShutdown: {
                 session.stop(isImpatient: false)
@@ -115,12 +119,14 @@ public final class Worker: Service {
         }
     }
 
-    /// Works until the process receives SIGTERM, SIGINT or SIGHUP, then shuts down gracefully; at a second signal, at once.
+    /// Works until the process receives SIGTERM, SIGINT or SIGHUP, then shuts down gracefully; at a second signal, at
+    /// once.
     ///
-    /// At once means that running jobs are cancelled and requeued, and that handlers still running half a second later are abandoned.
-    /// SIGQUIT means that from the start.
+    /// At once means that running jobs are cancelled and requeued, and that handlers still running half a second later
+    /// are abandoned. SIGQUIT means that from the start.
     ///
-    /// For a program that is nothing but a worker. A program with more services puts the worker into its own `ServiceGroup`.
+    /// For a program that is nothing but a worker. A program with more services puts the worker into its own
+    /// `ServiceGroup`.
     ///
     /// - Throws: The error that ``run()`` throws.
     public func runService() async throws {
@@ -153,8 +159,8 @@ extension Worker {
 
     /// The worker's health now.
     ///
-    /// It is found locally, without a question to the broker. Each call is remembered for `isLive`, so call it every few seconds, as a
-    /// health file or a probe does.
+    /// It is found locally, without a question to the broker. Each call is remembered for `isLive`, so call it every
+    /// few seconds, as a health file or a probe does.
     ///
     /// - Parameter now: The present.
     public func health(at now: ContinuousClock.Instant = .now) -> WorkerHealth {
@@ -220,8 +226,8 @@ extension Worker {
     ///
     /// Returns the outcome that the job would have, and the error it failed with.
     ///
-    /// - Throws: ``WarrenError`` if the worker's handlers make no sense, `invalidConfiguration` if none is for this job;
-    ///   ``EnvelopeError`` if the message is not a job.
+    /// - Throws: ``WarrenError`` if the worker's handlers make no sense, `invalidConfiguration` if none is for this
+    ///   job; ``EnvelopeError`` if the message is not a job.
     package func attempt(
         _ message: Message,
         in queue: QueueName,

@@ -12,7 +12,8 @@ public struct WorkerCounts: Sendable, Hashable, Codable {
     public var parked = 0
     /// Jobs moved from the parked queue back to their own, because this worker knows their names.
     public var unparked = 0
-    /// Jobs removed because they had expired and their ``ExpiryPolicy`` is to discard them; expired jobs that are kept count as ``dead``.
+    /// Jobs removed because they had expired and their ``ExpiryPolicy`` is to discard them; expired jobs that are kept
+    /// count as ``dead``.
     public var expired = 0
     /// Jobs returned to their queue: at shutdown, or because a retry or dead letter could not be published.
     public var requeued = 0

@@ -41,8 +41,8 @@ public struct WorkerHealth: Sendable, Hashable, Codable {
     public var phase: Phase
     /// Whether it takes jobs: connected, consuming from all its queues, and not stopping.
     public var isReady: Bool
-    /// Whether it should be left running: within ``WorkerSettings/livenessGrace`` it has heard from the broker and was consuming, or has
-    /// started or begun to stop.
+    /// Whether it should be left running: within ``WorkerSettings/livenessGrace`` it has heard from the broker and was
+    /// consuming, or has started or begun to stop.
     ///
     /// A worker that isn't live should be restarted.
     public var isLive: Bool
@@ -52,8 +52,8 @@ public struct WorkerHealth: Sendable, Hashable, Codable {
     public var publishing: String
     /// The state of the consuming connection.
     public var consuming: String
-    /// The time since the broker last sent anything, heartbeats included, in seconds; `nil` if nothing was received yet, or if there is no
-    /// connection to receive from.
+    /// The time since the broker last sent anything, heartbeats included, in seconds; `nil` if nothing was received
+    /// yet, or if there is no connection to receive from.
     public var secondsSinceLastReceived: Double?
     /// The consumers, one for each priority lane of each queue.
     public var consumers: [ConsumerHealth]
@@ -80,7 +80,9 @@ public struct ConsumerHealth: Sendable, Hashable, Codable {
 struct Liveness: Sendable {
     private var lastHealthy: ContinuousClock.Instant?
 
-    /// Notes the worker's health and returns whether it counts as live. The first call counts as the start.
+    /// Notes the worker's health and returns whether it counts as live.
+    ///
+    /// The first call counts as the start.
     mutating func note(isHealthy: Bool, at now: ContinuousClock.Instant, grace: Duration) -> Bool {
         guard !isHealthy, let last = lastHealthy else {
             lastHealthy = max(lastHealthy ?? now, now)

@@ -4,15 +4,16 @@ public struct WorkerQueue: Sendable, Hashable {
     public var name: QueueName
     /// The number of its jobs that run at once in this worker; `nil` for the worker's own setting.
     public var concurrency: Int?
-    /// The number of unsettled deliveries of each priority lane that the broker may have outstanding with this worker, running jobs
-    /// included.
+    /// The number of unsettled deliveries of each priority lane that the broker may have outstanding with this worker,
+    /// running jobs included.
     ///
-    /// `nil` for twice the concurrency: enough that a slot never waits for the network, and few enough that other workers get the jobs
-    /// that this one hasn't started.
+    /// `nil` for twice the concurrency: enough that a slot never waits for the network, and few enough that other
+    /// workers get the jobs that this one hasn't started.
     public var prefetch: Int?
     /// The order in which jobs are taken from the queue's priority lanes.
     public var lanes: LanePolicy
-    /// The rule for pausing the queue when all its jobs fail; `nil` for never, so that failing jobs drain as fast as any.
+    /// The rule for pausing the queue when all its jobs fail; `nil` for never, so that failing jobs drain as fast as
+    /// any.
     public var circuitBreaker: CircuitBreakerPolicy?
 
     /// Creates a queue with its settings.

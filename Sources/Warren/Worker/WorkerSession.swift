@@ -77,13 +77,15 @@ final class WorkerSession: Sendable {
 
     /// Works until ``stop(isImpatient:)`` is called or a queue can't be consumed any more.
     func run() async throws {
-        // Unstructured, because a handler may ignore its cancellation and never return, and structured concurrency would wait for it.
-        // Everything but such handlers is awaited below, within the settings' limits; what is left is requeued and abandoned.
+        // Unstructured, because a handler may ignore its cancellation and never return, and structured concurrency
+        // would wait for it. Everything but such handlers is awaited below, within the settings' limits; what is left
+        // is requeued and abandoned.
         let work = Task { await self.work() }
         await consumers.stopping.wait()
         declarer.stop()
         await consumers.cancelAll()
-        // Only now: jobs turned away at the gate return to the broker, which would deliver them again to a live consumer.
+        // Only now: jobs turned away at the gate return to the broker, which would deliver them again to a live
+        // consumer.
         gate.close()
         for queue in queues { queue.requeueWaiting() }
         await finish(work)
@@ -132,7 +134,8 @@ final class WorkerSession: Sendable {
         }
     }
 
-    /// Waits for the work to end, cancels what has not ended by the shutdown timeout, and requeues what ignores its cancellation.
+    /// Waits for the work to end, cancels what has not ended by the shutdown timeout, and requeues what ignores its
+    /// cancellation.
     private func finish(_ work: Task<Void, Never>) async {
         let settings = worker.settings
         // Even if every task has left: a handler that was given up at its hard time limit still runs.

@@ -14,22 +14,29 @@ public struct WorkerSettings: Sendable, Hashable {
     public var shutdownTimeout: Duration
     /// The time that cancelled jobs have to end; then they are requeued, and the worker ends without them.
     ///
-    /// It is at most half a second if the worker has to end at once, because the task of ``Worker/run()`` was cancelled.
+    /// It is at most half a second if the worker has to end at once, because the task of ``Worker/run()`` was
+    /// cancelled.
     public var cancellationGrace: Duration
-    /// The pause between two searches for parked jobs whose names the worker knows; it grows up to tenfold while none are found.
+    /// The pause between two searches for parked jobs whose names the worker knows; it grows up to tenfold while none
+    /// are found.
     public var unparkingInterval: Duration
-    /// The time the broker waits for a delivery to be settled before it closes the channel and delivers again; `nil` if it waits without
-    /// limit. The time limits of jobs are checked against it.
+    /// The time the broker waits for a delivery to be settled before it closes the channel and delivers again; `nil` if
+    /// it waits without limit.
+    ///
+    /// The time limits of jobs are checked against it.
     ///
     /// RabbitMQ's default is 30 minutes (`consumer_timeout` in rabbitmq.conf, in milliseconds).
     public var consumerTimeout: Duration?
-    /// The time the worker may be without its broker or a consumer and still count as live: see ``WorkerHealth/isLive``.
+    /// The time the worker may be without its broker or a consumer and still count as live: see
+    /// ``WorkerHealth/isLive``.
     public var livenessGrace: Duration
-    /// The number of processes that a job may take down, running alone in each, before it is quarantined: it goes to the dead queue with
-    /// the reason ``DeadReason/crashed``. At least 1.
+    /// The number of processes that a job may take down, running alone in each, before it is quarantined: it goes to
+    /// the dead queue with the reason ``DeadReason/crashed``.
     ///
-    /// A job runs alone when it may be poison: when it was returned unsettled for the second time (on a classic queue, for the first
-    /// time). Crashes before that aren't counted, because other jobs ran beside it.
+    /// At least 1.
+    ///
+    /// A job runs alone when it may be poison: when it was returned unsettled for the second time (on a classic queue,
+    /// for the first time). Crashes before that aren't counted, because other jobs ran beside it.
     public var crashLimit: Int
 
     /// The standard settings: the worker is named after its host and process id.

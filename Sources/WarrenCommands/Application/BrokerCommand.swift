@@ -14,6 +14,7 @@ public protocol BrokerCommand: AsyncParsableCommand {
 }
 
 extension BrokerCommand {
+    /// Warnings and errors.
     public static var standardLogLevel: Logger.Level { .warning }
 
     var logLevel: Logger.Level { brokerOptions.logLevel ?? Self.standardLogLevel }
@@ -44,6 +45,7 @@ public struct BrokerOptions: ParsableArguments {
     )
     var logLevel: Logger.Level?
 
+    /// Creates options without values.
     public init() {}
 
     /// Opens the broker that the options name, runs `body` with it, and closes it, also when `body` throws.

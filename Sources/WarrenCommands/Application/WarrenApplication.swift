@@ -4,7 +4,8 @@ import Brokers
 public import Logging
 public import Warren
 
-/// A program built around an application's jobs: declare the jobs and their handlers, and get the commands that run and operate them.
+/// A program built around an application's jobs: declare the jobs and their handlers, and get the commands that run and
+/// operate them.
 ///
 /// ```swift
 /// @main
@@ -18,7 +19,7 @@ public import Warren
 /// }
 /// ```
 /// This gives `mailer worker`, `mailer enqueue emails.send --json …`, `mailer status`, `mailer topology plan|apply`,
-/// `mailer dead list|show|replay|discard`, `mailer doctor` and `mailer health`. A program with commands of its own adds
+/// `mailer dead list|show|replay|discard`, `mailer doctor` and `mailer health`. A program with further commands adds
 /// them to these:
 ///
 /// ```swift
@@ -35,8 +36,8 @@ public protocol WarrenApplication: AsyncParsableCommand {
 
     /// The application's kinds of job.
     ///
-    /// `enqueue` checks payloads against them. Their queues, with those of the topology, are the ones that every command
-    /// works on unless `--queues` names others.
+    /// `enqueue` checks payloads against them. Their queues, with those of the topology, are the ones that every
+    /// command works on unless `--queues` names others.
     static var jobs: [any Job.Type] { get }
 
     /// The application's exchanges, and the queues whose configuration differs from the default.
@@ -78,6 +79,7 @@ public protocol WarrenApplication: AsyncParsableCommand {
 
 /// An empty set of options, for an application that adds none.
 public struct NoOptions: ParsableArguments, Sendable {
+    /// Creates the empty set.
     public init() {}
 }
 
@@ -85,12 +87,15 @@ extension WarrenApplication {
     /// The default topology: nothing configured.
     public static var topology: Topology { Topology() }
 
+    /// Returns ``topology``, whatever the options.
     public static func topology(_ options: TopologyOptions, for queues: [QueueName]) -> Topology { topology }
 
+    /// Opens RabbitMQ or `memory://` with `Broker.open`.
     public static func openBroker(at url: String, name: String) async throws -> any Transport {
         try await Broker.open(url, name: name)
     }
 
+    /// Sends all logs to standard error.
     public static func bootstrapLogging(level: Logger.Level) {
         LoggingSystem.bootstrap { label in
             var handler = StreamLogHandler.standardError(label: label)
@@ -122,7 +127,8 @@ extension WarrenApplication {
 
     /// Returns the application's own commands, followed by the standard ones.
     ///
-    /// - Parameter own: The application's commands. Each replaces the standard command of the same name, if there is one.
+    /// - Parameter own: The application's commands. Each replaces the standard command of the same name, if there is
+    ///   one.
     public static func commands(with own: [any ParsableCommand.Type]) -> [any ParsableCommand.Type] {
         let taken = Set(own.map { $0.name })
         return own + standardCommands.filter { !taken.contains($0.name) }
@@ -133,8 +139,8 @@ extension WarrenApplication {
 
     /// Parses the command line, sets up logging and runs the command.
     ///
-    /// The process exits with 0 if the command succeeded, 1 if it failed, and 64 if the command line is invalid. An error
-    /// is reported in one line on standard error.
+    /// The process exits with 0 if the command succeeded, 1 if it failed, and 64 if the command line is invalid. An
+    /// error is reported in one line on standard error.
     @concurrent
     public static func main() async {
         do {

@@ -4,7 +4,8 @@ public import ServiceLifecycle
 import Synchronization
 public import Warren
 
-/// The values from which an application creates a worker's handlers, and the place to add services and middleware to the worker.
+/// The values from which an application creates a worker's handlers, and the place to add services and middleware to
+/// the worker.
 public final class WorkerSetup<Options: Sendable>: Sendable {
     /// The application's own options of the `worker` command.
     public let options: Options

@@ -5,6 +5,7 @@ import Warren
 
 /// `enqueue`: sends one job.
 public struct EnqueueCommand<App: WarrenApplication>: BrokerCommand {
+    /// The command's name and help.
     public static var configuration: CommandConfiguration {
         CommandConfiguration(
             commandName: "enqueue",
@@ -36,7 +37,7 @@ public struct EnqueueCommand<App: WarrenApplication>: BrokerCommand {
 
     @Option(
         help: ArgumentHelp(
-            "How long after its due time the job may still start; after that it expires.",
+            "The time after its due time at which the job expires if it hasn't started.",
             valueName: "duration"
         )
     )
@@ -56,10 +57,13 @@ public struct EnqueueCommand<App: WarrenApplication>: BrokerCommand {
     var declaresTopology = true
 
     @OptionGroup var topologyOptions: App.TopologyOptions
+    /// The broker and the log level.
     @OptionGroup public var brokerOptions: BrokerOptions
 
+    /// Creates the command, for its parser.
     public init() {}
 
+    /// Runs the command.
     public func run() async throws {
         let payload = json == "-" ? try Self.standardInput() : json
         let request = try JobRequest(
@@ -126,8 +130,8 @@ struct JobRequest {
     let lane: Lane
     let timeToLive: Duration?
 
-    /// - Throws: `ValidationError` for an unknown name without a queue; ``EnvelopeError`` if the payload doesn't match the
-    ///   job's type.
+    /// - Throws: `ValidationError` for an unknown name without a queue; ``EnvelopeError`` if the payload doesn't match
+    ///   the job's type.
     init(name: String, json: String, queue: QueueName?, lane: Lane?, kinds: [any Job.Type]) throws {
         self.name = name
         self.json = json

@@ -4,6 +4,7 @@ import Warren
 
 /// `health`: reports whether the workers that write the given health files are live, for probes that run a command.
 public struct HealthCommand: ParsableCommand {
+    /// The command's name and help.
     public static let configuration = CommandConfiguration(
         commandName: "health",
         abstract: "Report whether a worker is live, from its health file.",
@@ -20,8 +21,10 @@ public struct HealthCommand: ParsableCommand {
     @Option(help: ArgumentHelp("The age above which a file counts as abandoned.", valueName: "duration"))
     var maxAge = DurationArgument(.seconds(30))
 
+    /// Creates the command, for its parser.
     public init() {}
 
+    /// Runs the command.
     public func run() throws {
         let verdicts = files.map { path in
             HealthVerdict(

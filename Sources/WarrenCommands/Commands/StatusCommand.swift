@@ -4,6 +4,7 @@ import Warren
 
 /// `status`: prints the depth and the consumers of each queue and lane.
 public struct StatusCommand<App: WarrenApplication>: BrokerCommand {
+    /// The command's name and help.
     public static var configuration: CommandConfiguration {
         CommandConfiguration(
             commandName: "status",
@@ -20,10 +21,13 @@ public struct StatusCommand<App: WarrenApplication>: BrokerCommand {
 
     @OptionGroup var target: TargetOptions<App>
     @OptionGroup var output: OutputOptions
+    /// The broker and the log level.
     @OptionGroup public var brokerOptions: BrokerOptions
 
+    /// Creates the command, for its parser.
     public init() {}
 
+    /// Runs the command.
     public func run() async throws {
         let topology = try target.topology()
         let queues = try target.queues(topology).map(\.name)
@@ -49,7 +53,8 @@ enum StatusTable {
         for status in lanes {
             table.add([
                 status.queue, status.lane, status.exists ? "\(status.ready)" : "-",
-                // Nothing consumes a dead queue, and a parking-lot queue only now and then: a zero would look like a fault.
+                // Nothing consumes a dead queue, and a parking-lot queue only now and then: a zero would look like a
+                // fault.
                 status.exists && status.isConsumed ? "\(status.consumers)" : "-",
             ])
         }

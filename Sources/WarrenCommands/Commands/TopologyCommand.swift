@@ -4,6 +4,7 @@ import Warren
 
 /// `topology`: shows or declares the exchanges, queues and bindings that the application needs on the broker.
 public struct TopologyCommand<App: WarrenApplication>: AsyncParsableCommand {
+    /// The command's name and help.
     public static var configuration: CommandConfiguration {
         CommandConfiguration(
             commandName: "topology",
@@ -12,6 +13,7 @@ public struct TopologyCommand<App: WarrenApplication>: AsyncParsableCommand {
         )
     }
 
+    /// Creates the command, for its parser.
     public init() {}
 }
 

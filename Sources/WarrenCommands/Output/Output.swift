@@ -34,12 +34,14 @@ public struct OutputOptions: ParsableArguments {
     @Flag(name: .customLong("json"), help: "Print JSON, one object per line, instead of a table.")
     public var isJSON = false
 
+    /// Creates the command, for its parser.
     public init() {}
 }
 
 /// Formats an error as one line that states what happened and what to do.
 enum ErrorLine {
-    /// Returns the line for an error of Warren, the broker or the file system; `nil` for others, which ArgumentParser formats.
+    /// Returns the line for an error of Warren, the broker or the file system; `nil` for others, which ArgumentParser
+    /// formats.
     static func text(for error: any Error) -> String? {
         switch error {
         case let error as AMQPError: oneLine(error.message)

@@ -9,10 +9,10 @@ import System
 import SystemPackage
 #endif
 
-/// One child of a supervisor: a process at a time.
+/// One child of a supervisor; it runs one process at a time.
 final class Child: Sendable {
     private struct State {
-        /// The end of the child's standard input that keeps it working.
+        /// The write end of the child's standard input; closing it asks the child to stop.
         var link: FileDescriptor?
         var send: (@Sendable (Signal) -> Void)?
         var processID = "none"
@@ -29,12 +29,12 @@ final class Child: Sendable {
         self.arguments = arguments
     }
 
-    /// Runs a process and returns how it ended.
+    /// Runs a process until it ends, and returns the way in which it ended.
     ///
-    /// - Parameter started: Called when there is a process.
+    /// - Parameter started: Called once the process runs.
     func run(started: @escaping @Sendable () -> Void) async -> ChildEnding {
         var options = PlatformOptions()
-        // A group of its own, so that a terminal's signals reach the supervisor alone, and each child once.
+        // A separate process group, so that a terminal's signals reach only the supervisor, which passes each on once.
         options.processGroupID = 0
         do {
             let (reading, writing) = try FileDescriptor.pipe()
@@ -63,22 +63,22 @@ final class Child: Sendable {
         }
     }
 
-    /// The id of the process, also of the one that ended last.
+    /// The id of the process, or of the last one if none runs.
     var processID: String { state.withLock { $0.processID } }
 
-    /// Tells the process to end in order.
+    /// Asks the process to finish its jobs and end.
     func stop() {
         let link = state.withLock { $0.link.take() }
         try? link?.close()
     }
 
-    /// Tells the process to end at once.
+    /// Asks the process to cancel its jobs and end.
     func stopNow() {
         stop()
         send(.quit)
     }
 
-    /// Ends the process.
+    /// Kills the process.
     func kill() { send(.kill) }
 
     private func send(_ signal: Signal) {
@@ -91,40 +91,40 @@ final class Child: Sendable {
     }
 }
 
-/// How a child process ended.
+/// The way in which a child process ended.
 enum ChildEnding: Sendable, Equatable {
     case exited(Int32)
-    /// A signal ended it: its number.
+    /// Ended by the signal of this number.
     case signalled(Int32)
-    /// There was no process, for this reason.
+    /// Could not be started, for this reason.
     case notStarted(String)
 
-    /// Whether it ended as one does that was told to.
+    /// Whether it ended as requested.
     var isClean: Bool { self == .exited(0) || self == .exited(WorkerExit.recycled) }
 }
 
-/// The exit codes of `worker` that say more than that it failed.
+/// The exit codes of `worker` other than 0 and 1.
 enum WorkerExit {
-    /// A job didn't end at its hard time limit, so the process did (`EX_TEMPFAIL` of sysexits.h).
+    /// A job ran past its hard time limit, so the process ended (`EX_TEMPFAIL` of sysexits.h).
     static let hardTimeLimit: Int32 = 75
-    /// A supervised process did all that `--recycle-…` lets it do, and wants to be replaced.
+    /// A supervised process reached a `--recycle-…` limit and must be replaced.
     static let recycled: Int32 = 80
-    /// The command line can't be understood (`EX_USAGE`); starting again doesn't change that.
+    /// The command line is invalid (`EX_USAGE`); restarting doesn't help.
     static let usage: Int32 = 64
 }
 
-/// What a supervised process has of its supervisor: standard input, whose end means that it is to stop in order.
+/// A supervised process's link to its supervisor: standard input, whose end asks the process to shut down.
 ///
-/// The end also comes when the supervisor was killed, so no process outlives it for long. It isn't counted as a signal, so that a
-/// service manager that signals all processes of a service at once isn't taken for one that signals twice.
+/// The end also comes when the supervisor was killed, so no process outlives it for long. It isn't counted as a signal,
+/// so a service manager that signals all processes of a service at once doesn't seem to signal twice.
 struct SupervisorLink: Sendable {
-    /// Waits for the end, or until the task is cancelled.
+    /// Waits for the end of standard input, or until the task is cancelled.
     ///
-    /// True if it has come.
+    /// Returns true if the input has ended.
     func waitUntilClosed() async -> Bool {
         let (ends, feed) = AsyncStream.makeStream(of: Void.self)
         let source = DispatchSource.makeReadSource(fileDescriptor: 0)
-        // A supervisor writes nothing, so what can be read is the end.
+        // A supervisor writes nothing, so standard input becomes readable only at its end.
         source.setEventHandler { feed.yield() }
         source.activate()
         defer { source.cancel() }
@@ -135,7 +135,7 @@ struct SupervisorLink: Sendable {
 
 /// The command line of a supervised process, made from the supervisor's own.
 struct ChildArguments: Sendable, Hashable {
-    /// The options of the supervisor that each child gets its own of, or none.
+    /// The supervisor's options that a child doesn't inherit: it gets a different value, or none.
     private static let replaced: Set<String> = ["--processes", "--name", "--health-port", "--health-file"]
 
     private let arguments: [String]
@@ -144,7 +144,7 @@ struct ChildArguments: Sendable, Hashable {
     private let healthFile: String?
 
     /// - Parameter arguments: The supervisor's command line without the program's name.
-    /// - Parameter name: The name of the supervisor, of which each child's is made.
+    /// - Parameter name: The name of the supervisor, from which the children's names derive.
     init(_ arguments: [String], name: String, healthPort: UInt16?, healthFile: String?) {
         var rest: [String] = []
         var skipsValue = false
@@ -171,7 +171,7 @@ struct ChildArguments: Sendable, Hashable {
         var own = ["--supervised", "--name", "\(name)-\(number)"]
         if let healthPort { own += ["--health-port", "\(Int(healthPort) + number)"] }
         if let healthFile { own += ["--health-file", Self.path(healthFile, number)] }
-        // What follows a `--` are no options.
+        // Arguments after `--` aren't options.
         let end = arguments.firstIndex(of: "--") ?? arguments.endIndex
         return Array(arguments[..<end]) + own + Array(arguments[end...])
     }

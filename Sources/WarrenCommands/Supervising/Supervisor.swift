@@ -8,15 +8,15 @@ import System
 import SystemPackage
 #endif
 
-/// Keeps a number of worker processes running, and ends them when it is told to.
+/// Keeps a number of worker processes running, and shuts them down on request.
 struct Supervisor: Sendable {
     private let children: [Child]
     private let machine: SupervisorMachine
     private let logger: Logger
 
-    /// A supervisor of children that run this program.
+    /// Creates a supervisor of children that run this program.
     ///
-    /// - Parameter stopTimeout: How long children have to end in order before they are killed.
+    /// - Parameter stopTimeout: The time for which children may finish their jobs before they are killed.
     init(processes: Int, arguments: ChildArguments, stopTimeout: Duration, logger: Logger) {
         let program = FilePath(Bundle.main.executablePath ?? CommandLine.arguments[0])
         children = (1...processes).map { Child($0, program: program, arguments: arguments.child($0)) }
@@ -24,7 +24,7 @@ struct Supervisor: Sendable {
         self.logger = logger
     }
 
-    /// Works until told to stop and all children have ended.
+    /// Runs until it was asked to stop and all children have ended.
     ///
     /// Returns the exit code.
     func run() async -> Int32 {
@@ -33,7 +33,7 @@ struct Supervisor: Sendable {
         return await withTaskGroup(of: Void.self) { group in
             group.addTask {
                 for await signal in signals {
-                    logger.info("The supervisor is told to stop", metadata: ["signal": "\(signal)"])
+                    logger.info("Supervisor stopping", metadata: ["signal": "\(signal)"])
                     feed.yield(signal == .sigquit ? .stopNow : .stop)
                 }
             }
@@ -64,20 +64,20 @@ struct Supervisor: Sendable {
                 let start = ContinuousClock.now
                 let child = children[index]
                 let ending = await child.run {
-                    logger.info("A worker process was started", metadata: metadata(child))
+                    logger.info("Worker process started", metadata: metadata(child))
                     feed.yield(.started(index))
                 }
                 feed.yield(.ended(index, ending, ran: start.duration(to: .now)))
             }
         case .pause(let index, let pause):
-            logger.info("A worker process is started again", metadata: metadata(children[index], ["delay": "\(pause)"]))
+            logger.info("Restarting worker process", metadata: metadata(children[index], ["delay": "\(pause)"]))
             group.addTask { if (try? await Task.sleep(for: pause)) != nil { feed.yield(.pauseEnded(index)) } }
         case .wait(let timeout):
             group.addTask { if (try? await Task.sleep(for: timeout)) != nil { feed.yield(.stopTimeoutElapsed) } }
         case .stop(let index): children[index].stop()
         case .stopNow(let index): children[index].stopNow()
         case .kill(let index):
-            logger.warning("A worker process did not end in time and is killed", metadata: metadata(children[index]))
+            logger.warning("Worker process did not end in time; killing it", metadata: metadata(children[index]))
             children[index].kill()
         case .finish: break
         }
@@ -88,19 +88,19 @@ struct Supervisor: Sendable {
         let child = children[index]
         switch ending {
         case .exited(0), .exited(WorkerExit.recycled):
-            logger.info("A worker process ended in order", metadata: metadata(child, ["ran": "\(ran)"]))
+            logger.info("Worker process ended", metadata: metadata(child, ["ran": "\(ran)"]))
         case .exited(let code):
             logger.warning(
-                "A worker process failed; the broker delivers again what it had not settled",
+                "Worker process failed; the broker redelivers its unsettled jobs",
                 metadata: metadata(child, ["exit-code": "\(code)", "ran": "\(ran)"])
             )
         case .signalled(let signal):
             logger.error(
-                "A worker process crashed; the broker delivers again what it ran",
+                "Worker process crashed; the broker redelivers its unsettled jobs",
                 metadata: metadata(child, ["signal": "\(signal)", "ran": "\(ran)"])
             )
         case .notStarted(let reason):
-            logger.error("A worker process can't be started", metadata: metadata(child, ["reason": "\(reason)"]))
+            logger.error("Worker process can't be started", metadata: metadata(child, ["reason": "\(reason)"]))
         }
     }
 

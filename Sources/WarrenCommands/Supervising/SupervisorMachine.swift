@@ -1,34 +1,36 @@
 import AMQP
 
-/// Decides which child process is started, stopped or killed when: a value without clock or I/O.
+/// Decides when each child process is started, stopped or killed.
+///
+/// A state machine without clock or I/O.
 struct SupervisorMachine: Sendable {
-    /// What happened.
+    /// An event to react to.
     enum Event: Sendable, Equatable {
-        /// A child's process exists.
+        /// A child's process was started.
         case started(Int)
-        /// A child's process is gone, after it ran so long.
+        /// A child's process ended, after running for this time.
         case ended(Int, ChildEnding, ran: Duration)
-        /// A pause before a start is over.
+        /// The pause before a start has passed.
         case pauseEnded(Int)
-        /// The supervisor was told to stop in order.
+        /// The supervisor was asked to let jobs finish and stop.
         case stop
-        /// The supervisor was told to stop at once.
+        /// The supervisor was asked to stop at once.
         case stopNow
-        /// The children's time to end is up.
+        /// The time for the children to end has passed.
         case stopTimeoutElapsed
     }
 
-    /// What to do.
+    /// An action to perform.
     enum Action: Sendable, Equatable {
         case start(Int)
-        /// Start a child later, with ``Event/pauseEnded(_:)``.
+        /// Report ``Event/pauseEnded(_:)`` after a pause, for a child to be started.
         case pause(Int, Duration)
         case stop(Int)
         case stopNow(Int)
         case kill(Int)
-        /// Come back with ``Event/stopTimeoutElapsed`` after so long.
+        /// Report ``Event/stopTimeoutElapsed`` after this time.
         case wait(Duration)
-        /// All have ended: exit with this code.
+        /// All children have ended: exit with this code.
         case finish(Int32)
     }
 
@@ -42,9 +44,9 @@ struct SupervisorMachine: Sendable {
         var isAlive: Bool { self == .starting || self == .running }
     }
 
-    /// A child that ran so long counts as well, and its next pause is a short one.
+    /// The running time after which a child counts as healthy, so that its next pause is short.
     static let stableAfter: Duration = .seconds(30)
-    /// How long children have to end that were told to end at once.
+    /// The time for which children may run after they were asked to stop at once.
     static let immediateStopTimeout: Duration = .seconds(5)
 
     private let stopTimeout: Duration
@@ -53,19 +55,19 @@ struct SupervisorMachine: Sendable {
     private var backoffs: [Backoff]
     private var exitCode: Int32 = 0
 
-    /// A supervisor of so many children.
+    /// Creates the machine for a number of children.
     ///
-    /// - Parameter stopTimeout: How long children have to end in order.
+    /// - Parameter stopTimeout: The time for which children may finish their jobs.
     init(children count: Int, stopTimeout: Duration) {
         self.stopTimeout = stopTimeout
         children = Array(repeating: .starting, count: count)
         backoffs = Array(repeating: Backoff(from: .seconds(1), to: .seconds(30)), count: count)
     }
 
-    /// What to do first.
+    /// Returns the first actions.
     func begin() -> [Action] { children.indices.map { .start($0) } }
 
-    /// What to do now that this happened.
+    /// Returns the actions that an event calls for.
     mutating func handle(_ event: Event) -> [Action] {
         switch event {
         case .started(let index): return started(index)
@@ -80,7 +82,7 @@ struct SupervisorMachine: Sendable {
         }
     }
 
-    /// A child that was on its way when the order came gets the order now.
+    /// A child that was still starting when the request came gets it now.
     private mutating func started(_ index: Int) -> [Action] {
         children[index] = .running
         return stopAction(for: index).map { [$0] } ?? []

@@ -3,7 +3,7 @@ import Synchronization
 
 /// A consumer of a random sequence, with the deliveries that it has received.
 struct SequenceConsumer {
-    /// The deliveries of a consumer's stream, read by a task of their own.
+    /// The deliveries of a consumer's stream, read by a separate task.
     final class Received: Sendable {
         private struct State {
             var deliveries: [Delivery] = []

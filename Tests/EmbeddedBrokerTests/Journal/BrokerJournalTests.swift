@@ -37,7 +37,7 @@ private final class MemoryJournal: BrokerJournal {
         try await broker.publish(message, to: .queue(queue))
     }
 
-    @Test func `Durable declarations and persistent messages are restored, in order`() async throws {
+    @Test func `Durable declarations and persistent messages are restored in their order`() async throws {
         let first = broker()
         try await first.declare(ExchangeDeclaration("letters", kind: .topic))
         try await first.declare(ExchangeDeclaration("fleeting", kind: .topic, isDurable: false))

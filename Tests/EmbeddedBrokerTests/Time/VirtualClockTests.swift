@@ -6,14 +6,14 @@ import Testing
 @Suite(.timeLimit(.minutes(1))) struct VirtualClockTests {
     private let clock = VirtualClock()
 
-    @Test func `Sleeping tasks wake at their times, in order`() async throws {
+    @Test func `Sleeping tasks wake at their times`() async throws {
         let clock = clock
-        let woken = Journal<Int>()
+        let woken = Recorder<Int>()
         try await withThrowingTaskGroup(of: Void.self) { group in
             for seconds in [3, 1, 2] {
                 group.addTask {
                     try await clock.sleep(for: .seconds(seconds))
-                    woken.write(seconds)
+                    woken.record(seconds)
                 }
             }
             await clock.untilAsleep(3)

@@ -2,7 +2,8 @@ import AMQP
 import EmbeddedBroker
 import TestSupport
 
-/// The state that a durable broker must still have, derived from the events that its process wrote before it was killed.
+/// The state that a durable broker must still have, derived from the events that its process wrote before it was
+/// killed.
 struct KeptModel {
     /// The messages, each with the queues of which one must hold it; a message for two queues occurs twice.
     private var messages: Set<Copy> = []

@@ -3,12 +3,12 @@ import EmbeddedBroker
 import EmbeddedStore
 import Foundation
 import Logging
+import TestSupport
 
 /// A test's own folder with a durable broker's file.
 struct StoreFolder: Sendable {
     let folder: URL
     var path: String { folder.appending(path: "jobs.db").path }
-    static let quiet = Logger(label: "tests") { _ in SwiftLogNoOpLogHandler() }
 
     static func with<Value>(_ body: (StoreFolder) async throws -> Value) async throws -> Value {
         let folder = FileManager.default.temporaryDirectory.appending(path: "warren-store-\(UUID().uuidString)")
@@ -24,7 +24,7 @@ struct StoreFolder: Sendable {
         clock: any Clock<Duration> = ContinuousClock(),
         _ body: (EmbeddedBroker) async throws -> Value
     ) async throws -> Value {
-        let broker = try await EmbeddedBroker.open(path: path, version: version, clock: clock, logger: Self.quiet)
+        let broker = try await EmbeddedBroker.open(path: path, version: version, clock: clock, logger: .quiet)
         do {
             let value = try await body(broker)
             await broker.close()

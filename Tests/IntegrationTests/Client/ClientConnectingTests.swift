@@ -34,7 +34,7 @@ struct ClientConnectingTests {
         #expect(error.message.contains("'no-such-host.invalid'"))
     }
 
-    @Test func `A wrong password is told as such, without the password`() async throws {
+    @Test func `A wrong password is reported without the password`() async throws {
         let endpoint = try brokerURL().endpoint
         let error = try await connectError("amqp://guest:wr0ng-secret@\(endpoint)")
         #expect(error.code == .authenticationFailed)
@@ -50,7 +50,7 @@ struct ClientConnectingTests {
         #expect(error.message.contains("'nowhere'"))
     }
 
-    @Test func `A malformed URL is told at the first use`() async throws {
+    @Test func `A malformed URL is reported on first use`() async throws {
         let error = try await connectError("rabbit@localhost")
         #expect(error.code == .invalidURL)
     }
@@ -86,7 +86,7 @@ struct ClientConnectingOverTLSTests {
         #expect(broker.product == "RabbitMQ")
     }
 
-    @Test func `A message of several records goes through TLS unharmed`() async throws {
+    @Test func `A message of several TLS records arrives intact`() async throws {
         let body = (0..<1_000_000).map { UInt8(truncatingIfNeeded: $0 &* 31) }
         try await withQueue { plain, queue in
             let url = try tlsURL(TestBroker.authorityFile)
@@ -106,7 +106,7 @@ struct ClientConnectingOverTLSTests {
         #expect(error.message.contains("CA"))
     }
 
-    @Test func `TLS spoken to the plain port is told as such`() async throws {
+    @Test func `TLS to the plain port is reported as such`() async throws {
         let endpoint = try BrokerURL(try #require(TestBroker.url)).endpoint
         let file = try #require(TestBroker.authorityFile)
         let error = try await withClient(url: "amqps://\(endpoint)?cacertfile=\(file)") { client in
@@ -116,7 +116,7 @@ struct ClientConnectingOverTLSTests {
         #expect(error.message.contains("amqp://"))
     }
 
-    @Test func `Plain spoken to the TLS port is told as such`() async throws {
+    @Test func `Plain TCP to the TLS port is reported as such`() async throws {
         let endpoint = try BrokerURL(try #require(TestBroker.tlsURL)).endpoint
         let error = try await withClient(url: "amqp://\(endpoint)") { client in
             try await amqpError { _ = try await client.broker() }

@@ -10,7 +10,8 @@ struct ClientConsumingTests {
         for number in 0..<count { try await client.publish(Message(body: [number]), to: .queue(queue)) }
     }
 
-    /// Waits until a queue holds this many ready messages: a channel's close gives them back some time after it is answered.
+    /// Waits until a queue holds this many ready messages: a channel's close gives them back some time after it is
+    /// answered.
     private func waitForReady(_ count: Int, in queue: String, _ client: RabbitMQClient) async throws {
         try await until { try await client.status(ofQueue: queue).messageCount == count }
     }
@@ -31,7 +32,7 @@ struct ClientConsumingTests {
         }
     }
 
-    @Test func `A delivery that is given back comes again, marked as redelivered`() async throws {
+    @Test func `A requeued delivery arrives again, marked as redelivered`() async throws {
         try await withQueue { client, queue in
             try await publish(1, to: queue, client)
             let deliveries = try await client.consume(queue: queue, prefetch: 1)
@@ -68,7 +69,7 @@ struct ClientConsumingTests {
         }
     }
 
-    @Test func `A cancelled consumer's stream ends, and what came can still be settled`() async throws {
+    @Test func `A cancelled consumer's stream ends, and its deliveries can still be settled`() async throws {
         try await withQueue { client, queue in
             try await publish(3, to: queue, client)
             let deliveries = try await client.consume(queue: queue, prefetch: 10)
@@ -124,7 +125,7 @@ struct ClientConsumingTests {
         }
     }
 
-    @Test func `Getting from an empty queue gives nothing`() async throws {
+    @Test func `Getting from an empty queue returns nothing`() async throws {
         try await withQueue { client, queue in
             let delivery = try await client.get(queue: queue)
             #expect(delivery?.tag == nil)

@@ -5,7 +5,7 @@ import Testing
 
 @Suite(.needsBroker, .timeLimit(.minutes(1)))
 struct ClientDeclaringTests {
-    @Test func `A queue that exists with other arguments is told with what differs`() async throws {
+    @Test func `A queue that exists with other arguments is reported with the difference`() async throws {
         let arguments = QueueArguments(.classic) { $0.messageTTL = .seconds(1) }
         try await withQueue(arguments) { client, queue in
             var other = arguments
@@ -20,7 +20,7 @@ struct ClientDeclaringTests {
         }
     }
 
-    @Test func `An exchange that exists with another kind is told with what differs`() async throws {
+    @Test func `An exchange that exists with another kind is reported with the difference`() async throws {
         try await withClient { client in
             let name = TestBroker.uniqueName("exchange")
             try await client.declare(ExchangeDeclaration(name, kind: .direct))
@@ -33,7 +33,7 @@ struct ClientDeclaringTests {
         }
     }
 
-    @Test func `A queue is declared twice alike without an error`() async throws {
+    @Test func `Declaring the same queue twice isn't an error`() async throws {
         let arguments = QueueArguments(.quorum) { arguments in
             arguments.deadLetterExchange = "amq.direct"
             arguments.deadLetterStrategy = .atLeastOnce

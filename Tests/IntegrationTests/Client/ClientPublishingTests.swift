@@ -93,7 +93,7 @@ struct ClientPublishingTests {
         }
     }
 
-    @Test func `A missing exchange fails the publishes to it and no other`() async throws {
+    @Test func `A missing exchange fails the publishes to it and no others`() async throws {
         try await withQueue { client, queue in
             let nowhere = Destination(exchange: "test-no-exchange", routingKey: "x")
             let failed = try await withThrowingTaskGroup(of: AMQPError.Code?.self) { group in

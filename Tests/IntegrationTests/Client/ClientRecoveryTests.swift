@@ -4,10 +4,10 @@ import RabbitMQ
 import TestSupport
 import Testing
 
-/// What a client does by itself when its broker goes away and comes back.
+/// The recovery of a client when its broker stops and starts again.
 @Suite(.needsBroker, .privateBrokers, .timeLimit(.minutes(15)), .serialized)
 struct ClientRecoveryTests {
-    @Test func `A client rides over a restart of its broker`() async throws {
+    @Test func `A client survives a restart of its broker`() async throws {
         try await PrivateBroker.run { broker in
             try await withClient(url: broker.url) { client in
                 try await client.declare(QueueDeclaration("letters", arguments: QueueArguments(.quorum)))
@@ -71,8 +71,9 @@ struct ClientRecoveryTests {
         }
     }
 
-    /// While an alarm lasts, the broker reads nothing from a publisher: sends fill the socket's buffers and then block the thread.
-    @Test func `A send that TCP blocks holds no publish longer than its own deadline`() async throws {
+    /// While an alarm lasts, the broker reads nothing from a publisher: sends fill the socket's buffers and then block
+    /// the thread.
+    @Test func `A send that TCP blocks delays no publish beyond its own deadline`() async throws {
         try await PrivateBroker.run { broker in
             try await withClient(url: broker.url + "?heartbeat=4") { client in
                 let queue = try await queue(client)

@@ -37,7 +37,7 @@ struct DeclarationMismatchOnBrokerTests {
         await client.close()
     }
 
-    @Test func `Shows every argument in which a plain quorum queue differs from Warren's`() async throws {
+    @Test func `A mismatch shows every argument in which a plain quorum queue differs from Warren's`() async throws {
         try await withQueue(QueueDeclaration(name, arguments: QueueArguments(.quorum) { $0.maxLength = 7 })) {
             let wanted = QueueArguments(.quorum) {
                 $0.deadLetterExchange = "warren.dead"
@@ -59,7 +59,7 @@ struct DeclarationMismatchOnBrokerTests {
         }
     }
 
-    @Test func `Shows the type, values on both sides and properties of a classic queue`() async throws {
+    @Test func `A mismatch shows the type, both values and the properties of a classic queue`() async throws {
         let arguments = QueueArguments(.classic) { $0.messageTTL = .seconds(2) }
         let existing = QueueDeclaration(name, isAutoDelete: true, arguments: arguments)
         try await withQueue(existing) {
@@ -73,7 +73,7 @@ struct DeclarationMismatchOnBrokerTests {
         }
     }
 
-    @Test func `Is understood as far as the broker's text goes where the name is long`() async throws {
+    @Test func `A mismatch is parsed as far as the broker's truncated text goes`() async throws {
         // Not outside ASCII: RabbitMQ 4 cuts at 255 characters and then fails (541) over more than 255 bytes.
         let long = String(repeating: "q", count: 240)
         try await withQueue(QueueDeclaration(long)) {
@@ -86,7 +86,7 @@ struct DeclarationMismatchOnBrokerTests {
         }
     }
 
-    @Test func `Shows kind and properties of an exchange`() async throws {
+    @Test func `A mismatch shows the kind and properties of an exchange`() async throws {
         let existing = ExchangeDeclaration(name, kind: .topic, isAutoDelete: true, alternateExchange: "a'b")
         try await client.declare(existing)
         var wanted = ExchangeDeclaration(name, kind: .direct, isInternal: true)

@@ -3,10 +3,10 @@ import RabbitMQ
 import TestSupport
 import Testing
 
-/// What would disturb other tests runs beside a broker of its own.
+/// Tests that would disturb others, on a private broker.
 @Suite(.needsBroker, .privateBrokers, .timeLimit(.minutes(15)), .serialized)
 struct DisturbedBrokerTests {
-    @Test func `Alarms, closed connections and late settlements`() async throws {
+    @Test func `A client survives alarms, closed connections and late settlements`() async throws {
         try await PrivateBroker.run { broker in
             try await withClient(url: broker.url) { client in
                 try await client.declare(QueueDeclaration("letters", arguments: QueueArguments(.quorum)))
@@ -41,8 +41,8 @@ struct DisturbedBrokerTests {
         try await client.publish(Message(body: [4]), to: .queue("letters"), timeout: .seconds(20))
     }
 
-    /// When the operator closes all connections, a stream goes on over a new one, and settling what came before does nothing: the broker
-    /// delivers it again.
+    /// After the operator has closed all connections, a stream continues over a new one, and settling earlier
+    /// deliveries does nothing: the broker delivers it again.
     private func closedByOperator(
         _ broker: PrivateBroker,
         _ client: RabbitMQClient,

@@ -1,6 +1,7 @@
 import AMQP
 import Foundation
 import RabbitMQ
+import TestSupport
 import Testing
 import Warren
 

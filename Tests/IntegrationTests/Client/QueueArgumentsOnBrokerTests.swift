@@ -11,7 +11,7 @@ struct QueueArgumentsOnBrokerTests {
     let client = RabbitMQClient(url: ProcessInfo.processInfo.environment["WARREN_BROKER_URL"] ?? "")
     let name = "arguments \(UInt64.random(in: 0 ... .max))"
 
-    /// What `validate()` refuses as typed arguments, here unvalidated.
+    /// Typed arguments that `validate()` refuses, sent without validation.
     static let refused: [(QueueKind, FieldTable)] = [
         (.quorum, ["x-max-priority": 5]), (.quorum, ["x-max-age": "1s"]),
         (.quorum, ["x-stream-max-segment-size-bytes": 1000]), (.quorum, ["x-message-ttl": -1]),
@@ -29,7 +29,7 @@ struct QueueArgumentsOnBrokerTests {
     ]
 
     @Test(arguments: refused)
-    func `That validation refuses are refused by the broker too`(
+    func `Arguments that validation refuses are refused by the broker too`(
         _ kind: QueueKind,
         _ arguments: FieldTable
     ) async throws {
@@ -42,7 +42,7 @@ struct QueueArgumentsOnBrokerTests {
         await client.close()
     }
 
-    @Test func `That validation passes are taken by the broker`() async throws {
+    @Test func `Arguments that validation accepts are accepted by the broker`() async throws {
         let good = [
             QueueArguments(.quorum) {
                 $0.messageTTL = .seconds(134_217_728)

@@ -80,7 +80,7 @@ import Testing
         }
         #expect(error.code == .tlsFailed)
         for words in refusal.words { #expect(error.message.contains(words), "\(error)") }
-        // Whichever it is, it is no other one.
+        // Either error is right, but no other.
         for other in Self.refusals where other.testDescription != refusal.testDescription {
             #expect(!other.words.allSatisfy { error.message.contains($0) }, "\(error)")
         }
@@ -134,7 +134,7 @@ import Testing
             ]
         }
 
-    @Test(arguments: refusals) func `A refused client certificate is told with its reason`(
+    @Test(arguments: refusals) func `A refused client certificate is reported with the reason`(
         _ refusal: Refusal
     ) async throws {
         let error = try await TestCertificates.with { certificates in
@@ -157,7 +157,7 @@ import Testing
     }
 }
 
-/// What a real broker does.
+/// The behaviour of a real broker.
 @Suite(.needsTLSBroker, .timeLimit(.minutes(1))) struct TLSOnBrokerTests {
     private func url(_ host: String = "localhost", _ parameters: String = "") throws -> String {
         let port = try BrokerURL(try #require(TestBroker.tlsURL)).endpoint.port
@@ -169,7 +169,7 @@ import Testing
         #expect(broker.product == "RabbitMQ")
     }
 
-    @Test func `A client certificate of the broker's CA is taken`() async throws {
+    @Test func `A client certificate of the broker's CA is accepted`() async throws {
         let folder = try #require(TestBroker.authorityFile).dropLast("ca.pem".count)
         let parameters = "&certfile=\(folder)client.pem&keyfile=\(folder)client-key.pem"
         let broker = try await withClient(url: try url("localhost", parameters)) { try await $0.broker() }
@@ -183,8 +183,9 @@ import Testing
             try await withClient(url: try url("localhost", parameters)) { client in
                 while true {
                     let error = try await amqpError { _ = try await client.broker() }
-                    // By TLS 1.3 the refusal comes after the client's part of the handshake is done, and the broker's reset of the connection
-                    // can overtake it. Then nobody can tell the reason, and the error says where it stands.
+                    // By TLS 1.3 the refusal comes after the client's part of the handshake is done, and the broker's
+                    // reset of the connection can overtake it. Then nobody can tell the reason, and the error says
+                    // where it stands.
                     if error.code == .connectionFailed, error.message.contains("its log says why") { continue }
                     #expect(error.code == .tlsFailed)
                     #expect(error.message.contains("client-foreign.pem"))

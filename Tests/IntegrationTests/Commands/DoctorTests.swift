@@ -4,9 +4,9 @@ import TestSupport
 import Testing
 import Warren
 
-/// On brokers of its own: the delay ladder belongs to the virtual host, and alarms to all.
+/// Runs on private brokers, because the delay ladder belongs to the virtual host, and alarms affect all clients.
 @Suite(.needsBroker, .privateBrokers, .serialized, .timeLimit(.minutes(15))) struct DoctorTests {
-    @Test func `Findings come when they are provoked, and the exit code is that of the worst`() async throws {
+    @Test func `Provoked problems are found, and the worst one decides the exit code`() async throws {
         try await PrivateBroker.run { broker in
             try await new(broker)
             try await declared(broker)
@@ -17,7 +17,7 @@ import Warren
         }
     }
 
-    @Test func `A broker that isn't there is exit code 3, and a command line that makes no sense 64`() async throws {
+    @Test func `An unreachable broker gives exit code 3, and an invalid command line 64`() async throws {
         let absent = try await DoctorProgram.run(broker: "amqp://127.0.0.1:1", "--queues", "emails")
         #expect(absent.exitCode == 3 && absent.findings == [] && absent.error.hasPrefix("Error: "))
         let wrong = try await DoctorProgram.run(
@@ -102,7 +102,7 @@ import Warren
         #expect(try await doctor(broker).exitCode == 0)
     }
 
-    /// Somebody's policy for every queue.
+    /// A policy for every queue.
     private func policies(_ broker: PrivateBroker) async throws {
         try await broker.ctl(
             "set_policy",
@@ -127,7 +127,8 @@ import Warren
         let blind = try await doctor(broker, asksManagement: false)
         #expect(blind.exitCode == 2)
         #expect(blind.findings("alarms").first?.problem.contains("memory") == true)
-        // The management API shows a node's alarm with the node's next statistics, every few seconds; the time limit of the test bounds it.
+        // The management API shows a node's alarm with the node's next statistics, every few seconds; the time limit of
+        // the test bounds it.
         try await until { try await doctor(broker).findings("alarms").count >= 2 }
         try await broker.ctl("set_vm_memory_high_watermark", "0.4")
     }

@@ -17,7 +17,7 @@ import Warren
         var reason: String
     }
 
-    @Test func `Dead jobs in a file are shown and put back by the program, once no other program has the file`()
+    @Test func `The program shows and replays dead jobs in a file, once no other program has it open`()
         async throws
     {
         let folder = FileManager.default.temporaryDirectory.appending(path: "warren-\(UUID().uuidString)")

@@ -4,7 +4,7 @@ import Testing
 import Warren
 
 @Suite(.broker(.embedded, .rabbitMQ), .timeLimit(.minutes(1))) struct CircuitBreakerOnBrokerTests {
-    @Test func `A queue whose jobs all fail is left alone, and done when a probe succeeds`() async throws {
+    @Test func `A queue whose jobs all fail is paused, and drained once a probe succeeds`() async throws {
         try await TestApplication.with { application in
             let running = Mutex<Worker?>(nil)
             let worker = application.worker(

@@ -9,11 +9,11 @@ import Warren
         DeadLetters(application.client, topology: application.topology)
     }
 
-    @Test func `A job that can't succeed is kept with its record, can be looked at often, and runs when replayed`()
+    @Test func `A job that can't succeed is kept with its record, can be inspected repeatedly, and runs when replayed`()
         async throws
     {
         try await TestApplication.with { application in
-            let journal = Journal<String>()
+            let recorder = Recorder<String>()
             let failing = application.worker {
                 Handler(Probe.self) { _, _ in throw JobFailure.permanent("There is no such user.") }
             }
@@ -33,9 +33,10 @@ import Warren
             let report = try await dead.replay(from: application.queue)
             #expect(report.replayed == 1 && report.unroutable == 0)
             let worker = application.worker {
-                Handler(Probe.self) { job, context in journal.write("\(context.id) \(context.attempt) \(job.number)") }
+                Handler(Probe.self) { job, context in recorder.record("\(context.id) \(context.attempt) \(job.number)")
+                }
             }
-            try await application.run(worker) { #expect(await journal.next(1) == ["\(handle.id) 1 4"]) }
+            try await application.run(worker) { #expect(await recorder.next(1) == ["\(handle.id) 1 4"]) }
             #expect(try await dead.list(in: application.queue).isEmpty)
         }
     }
@@ -43,7 +44,7 @@ import Warren
     @Test(arguments: [
         ("not JSON", "not-json"), ("{}", "not-three-parts"), (#"[[], {"number": "four"}, {}]"#, "payload-mismatch"),
     ])
-    func `A body that can't be read is dead with its reason, byte for byte`(body: String, reason: String) async throws {
+    func `An unreadable body is dead-lettered unchanged, with the reason`(body: String, reason: String) async throws {
         try await TestApplication.with { application in
             var message = try Envelope(encoding: Probe(number: 1), now: Date()).message
             message.body = Array(body.utf8)
@@ -54,7 +55,7 @@ import Warren
     }
 
     @Test(arguments: [("task", "missing-task"), ("id", "missing-id")])
-    func `A message without a header that the protocol needs is dead with its reason`(
+    func `A message without a required header is dead-lettered with the reason`(
         header: String,
         reason: String
     ) async throws {
@@ -74,7 +75,7 @@ import Warren
         return try #require(try await deadLetters(application).list(in: application.queue).first)
     }
 
-    @Test func `A job whose name no worker knows is parked, and moves back when one does`() async throws {
+    @Test func `A job without a handler is parked, and returns to its queue once a worker has one`() async throws {
         try await TestApplication.with { application in
             let handles = try await (1...3).asyncMap { number in
                 try await application.jobs.enqueue(Probe(number: number), queue: application.queue)
@@ -84,14 +85,16 @@ import Warren
             }
             #expect(try await application.ready(application.queue.rawValue) == 0)
 
-            let journal = Journal<String>()
-            let worker = application.worker { Handler(Probe.self) { _, context in journal.write(context.id) } }
-            try await application.run(worker) { #expect(await Set(journal.next(3)) == Set(handles.map(\.id))) }
+            let recorder = Recorder<String>()
+            let worker = application.worker { Handler(Probe.self) { _, context in recorder.record(context.id) } }
+            try await application.run(worker) { #expect(await Set(recorder.next(3)) == Set(handles.map(\.id))) }
             #expect(try await application.ready(application.queue.parked) == 0)
         }
     }
 
-    @Test func `What the broker dead-letters at its delivery limit is there with the broker's reason`() async throws {
+    @Test func `A job that the broker dead-letters at its delivery limit is listed with the broker's reason`()
+        async throws
+    {
         try await TestApplication.with(declaresTopology: false) { application in
             var topology = application.topology
             topology.queues[0].deliveryLimit = 2

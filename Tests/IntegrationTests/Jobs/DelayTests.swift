@@ -48,7 +48,7 @@ import Warren
         }
     }
 
-    @Test func `A destination that nobody bound comes out in the unrouted queue`() async throws {
+    @Test func `A delayed message without a bound destination ends in the unrouted queue`() async throws {
         try await TestApplication.with { application in
             let before = try await application.ready(DelayLadder.unroutedName)
             let route = try #require(DelayLadder.route(.seconds(1), to: TestBroker.uniqueName("nobody")))
@@ -64,18 +64,18 @@ import Warren
         }
     }
 
-    @Test func `A job that fails comes back through the ladder under its id, and counts its attempts`() async throws {
+    @Test func `A failed job returns through the ladder with its id and its attempt count`() async throws {
         try await TestApplication.with { application in
-            let journal = Journal<(id: String, attempt: Int, time: ContinuousClock.Instant)>()
+            let recorder = Recorder<(id: String, attempt: Int, time: ContinuousClock.Instant)>()
             let worker = application.worker {
                 Handler(Probe.self) { _, context in
-                    journal.write((context.id, context.attempt, .now))
+                    recorder.record((context.id, context.attempt, .now))
                     if context.attempt < 3 { throw ProbeError() }
                 }
             }
             try await application.run(worker) {
                 let handle = try await application.jobs.enqueue(Probe(number: 1), queue: application.queue)
-                let runs = await journal.next(3)
+                let runs = await recorder.next(3)
                 #expect(runs.map(\.id) == Array(repeating: handle.id, count: 3))
                 #expect(runs.map(\.attempt) == [1, 2, 3])
                 for (one, next) in zip(runs, runs.dropFirst()) { #expect(next.time - one.time >= .seconds(1)) }
@@ -86,10 +86,10 @@ import Warren
         }
     }
 
-    @Test func `A delayed job isn't early by the fraction of a second either`() async throws {
+    @Test func `A delayed job isn't early by even a fraction of a second`() async throws {
         try await TestApplication.with { application in
-            let journal = Journal<ContinuousClock.Instant>()
-            let worker = application.worker { Handler(Probe.self) { _, _ in journal.write(.now) } }
+            let recorder = Recorder<ContinuousClock.Instant>()
+            let worker = application.worker { Handler(Probe.self) { _, _ in recorder.record(.now) } }
             try await application.run(worker) {
                 let start = ContinuousClock.now
                 _ = try await application.jobs.enqueue(
@@ -97,7 +97,7 @@ import Warren
                     delay: .milliseconds(1_600),
                     queue: application.queue
                 )
-                let elapsed = try #require(await journal.next(1).first) - start
+                let elapsed = try #require(await recorder.next(1).first) - start
                 #expect(elapsed >= .milliseconds(1_595))
             }
         }

@@ -43,7 +43,8 @@ struct EnqueueingOnBrokerTests {
             let handle = try await jobs.enqueue(job, delay: .seconds(2), queue: queue)
             let delivery = try await #require(reader.next())
             let due = try #require(handle.dueAt)
-            // The ladder gets the whole seconds that are left when the job is sent, which may be after the ladder was declared.
+            // The ladder gets the whole seconds that are left when the job is sent, which may be after the ladder was
+            // declared.
             #expect(Date() > due - 1)
             #expect(DelayLadder.destination(fromRoutingKey: delivery.destination.routingKey) == queue.rawValue)
             let envelope = try Envelope(decoding: delivery.message)
@@ -79,7 +80,7 @@ struct EnqueueingOnBrokerTests {
         }
     }
 
-    @Test func `A queue that someone deleted is declared again`() async throws {
+    @Test func `A queue that was deleted is declared again`() async throws {
         try await withJobs { jobs, client, queue in
             try await jobs.enqueue(job, queue: queue)
             try await client.deleteQueue(queue.rawValue)
@@ -88,7 +89,7 @@ struct EnqueueingOnBrokerTests {
         }
     }
 
-    @Test func `A client that doesn't declare is told that the exchange, and then that the queue, is missing`()
+    @Test func `Without declaring, a missing exchange and then a missing queue are reported`()
         async throws
     {
         try await withJobs(declaresTopology: false) { jobs, client, queue in
@@ -125,7 +126,7 @@ struct EnqueueingOnBrokerTests {
         }
     }
 
-    @Test func `Without a broker, enqueueing ends with an error that can be tried again`() async throws {
+    @Test func `Without a broker, enqueueing fails with a retriable error`() async throws {
         let jobs = JobClient(RabbitMQClient(url: "amqp://guest:guest@127.0.0.1:1/"))
         let error = await #expect(throws: WarrenError.self) {
             // Nothing listens, which is known at once: no deadline ends this.

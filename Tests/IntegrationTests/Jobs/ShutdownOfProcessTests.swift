@@ -6,7 +6,7 @@ import Testing
 import Warren
 
 @Suite(.needsBroker, .timeLimit(.minutes(1))) struct ShutdownOfProcessTests {
-    @Test func `After SIGTERM a process lets its running job finish, and ends in order`() async throws {
+    @Test func `After SIGTERM a process lets its running job finish and exits cleanly`() async throws {
         try await TestApplication.with { application in
             try await ProbeJobs.wait(1, isGated: true, on: application)
             let health = ProbeHealth()
@@ -23,7 +23,7 @@ import Warren
     }
 
     @Test(arguments: [Signal.terminate, .interrupt])
-    func `At a second signal a process ends at once, and its jobs go to the next worker`(signal: Signal) async throws {
+    func `At a second signal a process exits at once, and its jobs go to the next worker`(signal: Signal) async throws {
         try await TestApplication.with { application in
             try await ProbeJobs.wait(1, isGated: true, on: application)
             let health = ProbeHealth()
@@ -44,7 +44,9 @@ import Warren
         }
     }
 
-    @Test func `A job at its hard limit is dead, the rest goes back, and the process ends with 75`() async throws {
+    @Test func `At its hard limit a job is dead-lettered, the others are requeued, and the process exits with 75`()
+        async throws
+    {
         try await TestApplication.with { application in
             try await ProbeJobs.hang(1, limit: .milliseconds(500), on: application)
             let ending = try await ProbeProcess.run(application, ["--shutdown-timeout", "20s"]) { process in
@@ -57,7 +59,7 @@ import Warren
         }
     }
 
-    @Test func `The health file says what the worker's probe wants to know, and is gone at the end`() async throws {
+    @Test func `The health file reports the worker's health, and is removed at the end`() async throws {
         let probe = ProbeHealth()
         try await TestApplication.with { application in
             try await ProbeJobs.wait(1, on: application)

@@ -15,21 +15,20 @@ import SystemPackage
 #endif
 
 @Suite(.needsBroker, .privateBrokers, .timeLimit(.minutes(15)), .serialized) struct SpoolOnBrokerTests {
-    private static let quiet = Logger(label: "integration") { _ in SwiftLogNoOpLogHandler() }
 
-    @Test func `While the broker is stopped every job is spooled, and arrives once it is back`() async throws {
+    @Test func `While the broker is stopped every job is spooled, and arrives once it is running again`() async throws {
         try await PrivateBroker.run { broker in
             try await within { path in
                 try await withClient(url: broker.url) { client in
                     let queue: QueueName = "spooled"
                     let topology = Topology(application: "spooling", queues: [QueueConfiguration(queue)])
-                    let spool = try Spool(at: path, limit: 1 << 20, logger: Self.quiet)
+                    let spool = try Spool(at: path, limit: 1 << 20, logger: .quiet)
                     // The broker's part of a deadline is the machine's time; the disk's must not pass on a busy one.
                     let jobs = JobClient(
                         client,
                         topology: topology,
                         spool: spool,
-                        logger: Self.quiet,
+                        logger: .quiet,
                         clock: VirtualClock()
                     )
                     let first = try await jobs.enqueue(Probe(number: 0), queue: queue)
@@ -45,7 +44,7 @@ import SystemPackage
                     #expect(spool.status.waiting == 120)
 
                     try await broker.start()
-                    let flusher = JobClient(client, topology: topology, spool: spool, logger: Self.quiet)
+                    let flusher = JobClient(client, topology: topology, spool: spool, logger: .quiet)
                     try await flusher.flushSpool(timeout: .seconds(60))
                     let arrived = try await ids(in: queue, client)
                     #expect(arrived.first == first.id)
@@ -64,15 +63,15 @@ import SystemPackage
         return handle
     }
 
-    @Test func `A process that is killed in mid-replay loses no job, and repeats at most a window of them`()
+    @Test func `A process killed during a replay loses no job, and repeats at most one window of jobs`()
         async throws
     {
         try await TestApplication.with { application in
             try await within { path in
                 let count = 4_000
-                let spool = try Spool(at: path, limit: 64 << 20, logger: Self.quiet)
+                let spool = try Spool(at: path, limit: 64 << 20, logger: .quiet)
                 let nowhere = RabbitMQClient(url: "amqp://127.0.0.1:1")
-                let jobs = JobClient(nowhere, topology: application.topology, spool: spool, logger: Self.quiet)
+                let jobs = JobClient(nowhere, topology: application.topology, spool: spool, logger: .quiet)
                 let spooled = try await withThrowingTaskGroup(of: String.self) { group in
                     for number in 0..<count {
                         group.addTask { try await jobs.enqueue(Probe(number: number), queue: application.queue).id }
@@ -96,7 +95,7 @@ import SystemPackage
                     }
                     #expect(!run.terminationStatus.isSuccess)
                 }
-                let left = try Spool(at: path, limit: 64 << 20, logger: Self.quiet)
+                let left = try Spool(at: path, limit: 64 << 20, logger: .quiet)
                 #expect(left.status.waiting > 0)
                 left.close()
                 try await replay(application, path)
@@ -108,7 +107,7 @@ import SystemPackage
         }
     }
 
-    @Test func `A disk that takes no more is told, and what was spooled before it arrives`() async throws {
+    @Test func `A full disk is reported, and the jobs spooled before arrive`() async throws {
         try await TestApplication.with { application in
             try await within { path in
                 let fill = Self.arguments("fill-spool", url: "amqp://127.0.0.1:1", application, path)

@@ -6,7 +6,7 @@ import Testing
 import Warren
 
 @Suite(.needsBroker, .timeLimit(.minutes(1))) struct SupervisorTests {
-    @Test func `A process that is killed is replaced, its job runs again, and SIGTERM ends all in order`() async throws
+    @Test func `A killed process is replaced, its job runs again, and SIGTERM ends all processes cleanly`() async throws
     {
         try await TestApplication.with { application in
             let ending = try await ProbeProcess.run(application, ["--processes", "2"]) { process in
@@ -30,7 +30,7 @@ import Warren
         }
     }
 
-    @Test func `Processes are replaced after their number of jobs, and no job is lost or done twice`() async throws {
+    @Test func `Processes are replaced after their number of jobs, and no job is lost or run twice`() async throws {
         try await TestApplication.with { application in
             let options = ["--processes", "1", "--recycle-after-jobs", "10", "--prefetch", "2"]
             let ending = try await ProbeProcess.run(application, options) { process in
@@ -51,7 +51,7 @@ import Warren
         }
     }
 
-    @Test func `A process that ends for a hard time limit is replaced, and the other jobs are done`() async throws {
+    @Test func `A process that exits because of a hard time limit is replaced, and the other jobs run`() async throws {
         try await TestApplication.with { application in
             try await ProbeJobs.hang(1, limit: .milliseconds(500), on: application)
             let ending = try await ProbeProcess.run(application, ["--processes", "1"]) { process in
@@ -95,7 +95,7 @@ import Warren
         }
     }
 
-    @Test func `Processes whose supervisor was killed end in order`() async throws {
+    @Test func `Processes whose supervisor was killed exit cleanly`() async throws {
         try await TestApplication.with { application in
             _ = try await ProbeProcess.run(application, ["--processes", "2"]) { process in
                 try await application.untilConsumers(2)

@@ -5,7 +5,7 @@ import Testing
 import Warren
 
 @Suite(.broker(.embedded, .rabbitMQ), .timeLimit(.minutes(1))) struct TopologyOnBrokerTests {
-    @Test func `A topology is declared as planned, and a second time without a difference`() async throws {
+    @Test func `A topology is declared as planned, and declaring it again finds no difference`() async throws {
         try await TestApplication.with(lanes: Lane.all, declaresTopology: false) { application in
             let first = try await application.declare()
             #expect(first.differences.isEmpty)
@@ -18,7 +18,7 @@ import Warren
         }
     }
 
-    @Test func `A queue with other arguments is left as it is, and every difference is named with its remedy`()
+    @Test func `A queue with other arguments is left unchanged, and every difference is reported with its remedy`()
         async throws
     {
         try await TestApplication.with(declaresTopology: false) { application in
@@ -62,16 +62,16 @@ import Warren
         }
     }
 
-    @Test func `A worker keeps working on a queue that differs`() async throws {
+    @Test func `A worker consumes a queue that differs from its topology`() async throws {
         try await TestApplication.with(declaresTopology: false) { application in
             try await application.client.declare(
                 QueueDeclaration(application.queue.rawValue, arguments: QueueArguments(.classic))
             )
-            let journal = Journal<Int>()
-            let worker = application.worker { Handler(Probe.self) { job, _ in journal.write(job.number) } }
+            let recorder = Recorder<Int>()
+            let worker = application.worker { Handler(Probe.self) { job, _ in recorder.record(job.number) } }
             try await application.run(worker) {
                 _ = try await application.jobs.enqueue(Probe(number: 3), queue: application.queue)
-                #expect(await journal.next(1) == [3])
+                #expect(await recorder.next(1) == [3])
             }
         }
     }

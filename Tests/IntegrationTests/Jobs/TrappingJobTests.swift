@@ -14,17 +14,17 @@ import SystemPackage
 @Suite(.needsBroker, .timeLimit(.minutes(2))) struct TrappingJobTests {
     private static let fatal = 7
 
-    @Test func `A job that takes its process down goes to another worker, marked as redelivered`() async throws {
+    @Test func `A job that crashes its process goes to another worker, marked as redelivered`() async throws {
         try await TestApplication.with { application in
             _ = try await application.jobs.enqueue(Probe(number: Self.fatal), queue: application.queue)
             _ = try await Self.crash(application, .quorum, as: "first")
 
-            let journal = Journal<Bool>()
+            let recorder = Recorder<Bool>()
             let worker = application.worker {
-                Handler(Probe.self) { job, context in journal.write(job.number == 7 && context.isRedelivered) }
+                Handler(Probe.self) { job, context in recorder.record(job.number == 7 && context.isRedelivered) }
             }
             try await application.run(worker) {
-                #expect(await journal.next(1) == [true])
+                #expect(await recorder.next(1) == [true])
             }
             #expect(try await application.ready(application.queue.rawValue) == 0)
         }
@@ -34,7 +34,7 @@ import SystemPackage
     func
         `A job that takes down all its workers is quarantined with their names, and harms no other once it is suspected`(
             kind: QueueKind,
-            unsuspecting: [String]
+            firstWorkers: [String]
         ) async throws
     {
         try await TestApplication.with(kind: kind) { application in
@@ -42,21 +42,22 @@ import SystemPackage
                 _ = try await application.jobs.enqueue(Probe(number: number), queue: application.queue)
             }
             var done: [Int] = []
-            for name in unsuspecting { done += try await Self.crash(application, kind, as: name) }
-            var doneBesideSuspect: [Int] = []
-            for name in ["c", "d", "e"] { doneBesideSuspect += try await Self.crash(application, kind, as: name) }
+            for name in firstWorkers { done += try await Self.crash(application, kind, as: name) }
+            var doneBesidePoison: [Int] = []
+            for name in ["c", "d", "e"] { doneBesidePoison += try await Self.crash(application, kind, as: name) }
 
-            let journal = Journal<Int>()
-            let worker = application.worker { Handler(Probe.self) { job, _ in journal.write(job.number) } }
+            let recorder = Recorder<Int>()
+            let worker = application.worker { Handler(Probe.self) { job, _ in recorder.record(job.number) } }
             let innocent = Set(0...50).subtracting([Self.fatal])
             try await application.run(worker) {
                 try await application.until(application.queue.dead, holds: 1)
-                // Others too, which were done before the first crashes, and whose acknowledgements those took with them.
-                while !innocent.isSubset(of: done + doneBesideSuspect) { doneBesideSuspect += await journal.next(1) }
+                // Others too, which were done before the first crashes, and whose acknowledgements those took with
+                // them.
+                while !innocent.isSubset(of: done + doneBesidePoison) { doneBesidePoison += await recorder.next(1) }
             }
-            #expect(!(done + doneBesideSuspect).contains(Self.fatal))
-            // At least once until the job is suspected; from then on once.
-            #expect(Set(doneBesideSuspect).count == doneBesideSuspect.count)
+            #expect(!(done + doneBesidePoison).contains(Self.fatal))
+            // At least once until the job is treated as possible poison, and exactly once afterwards.
+            #expect(Set(doneBesidePoison).count == doneBesidePoison.count)
 
             let letters = try await DeadLetters(application.client, topology: application.topology)
                 .list(in: application.queue)

@@ -1,7 +1,7 @@
 import TestSupport
 import Testing
 
-/// Lets the suites that start brokers of their own run one after the other.
+/// Makes the suites that start private brokers run one after the other.
 ///
 /// A RabbitMQ that starts uses all of a core for seconds. Suites wait here before the time limits of their tests begin.
 struct PrivateBrokerTrait: SuiteTrait, TestScoping {
@@ -17,6 +17,6 @@ struct PrivateBrokerTrait: SuiteTrait, TestScoping {
 }
 
 extension Trait where Self == PrivateBrokerTrait {
-    /// Starts brokers of its own, while no other suite does.
+    /// The suite starts private brokers while no other suite does.
     static var privateBrokers: Self { PrivateBrokerTrait() }
 }

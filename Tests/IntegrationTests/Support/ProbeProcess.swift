@@ -20,13 +20,13 @@ struct ProbeProcess: Sendable {
         var process: Int32
     }
 
-    /// How the program ended.
+    /// The way in which the program ended.
     struct Ending: Sendable {
         var exitCode: Int32?
         var log: String
     }
 
-    let lines: Journal<Line>
+    let lines: Recorder<Line>
     private let send: @Sendable (Signal) -> Void
 
     /// Sends a signal to the program.
@@ -38,7 +38,7 @@ struct ProbeProcess: Sendable {
         _ options: [String] = [],
         _ body: @escaping @Sendable (ProbeProcess) async throws -> Void
     ) async throws -> Ending {
-        let lines = Journal<Line>()
+        let lines = Recorder<Line>()
         let arguments =
             [
                 "worker", "--queues", application.queue.rawValue, "--application", application.topology.application,
@@ -55,7 +55,7 @@ struct ProbeProcess: Sendable {
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask {
                     for try await text in execution.standardOutput.strings() {
-                        if let line = Line(text) { lines.write(line) }
+                        if let line = Line(text) { lines.record(line) }
                     }
                 }
                 group.addTask {
@@ -124,7 +124,7 @@ enum ProbeJobs {
 }
 
 extension TestApplication {
-    /// Waits until the queue has so many consumers; the broker can only be asked.
+    /// Waits until the queue has this number of consumers, by asking the broker repeatedly.
     func untilConsumers(_ count: Int) async throws {
         try await TestSupport.until { try await client.status(ofQueue: queue.rawValue).consumerCount == count }
     }
@@ -137,7 +137,7 @@ struct ProbeHealth: Sendable {
     /// The options by which a worker writes it.
     var options: [String] { ["--health-file", file.path, "--health-interval", "50ms"] }
 
-    /// Waits until the file tells of what is wanted.
+    /// Waits until the file contains the expected lines.
     ///
     /// - Parameter child: Which of a supervisor's processes writes the file; `nil` if there is no supervisor.
     func until(child: Int? = nil, _ condition: (WorkerHealth) -> Bool) async throws -> WorkerHealth {

@@ -3,7 +3,8 @@ import Testing
 
 /// A listener that speaks TLS and no AMQP: `openssl s_server`, for what is decided in the handshake.
 enum TLSListener {
-    /// Runs `body` with the port of a listener that has the certificate called `name`, and ends it afterwards, also when `body` throws.
+    /// Runs `body` with the port of a listener that has the certificate called `name`, and ends it afterwards, also
+    /// when `body` throws.
     static func run<Value: Sendable>(
         _ name: String,
         of certificates: TestCertificates,

@@ -15,7 +15,8 @@ struct TestApplication: Sendable {
     let queue: QueueName
     let jobs: JobClient
 
-    /// Runs `body` beside an application, and deletes all that is the application's afterwards, also when `body` throws.
+    /// Runs `body` beside an application, and deletes all that is the application's afterwards, also when `body`
+    /// throws.
     ///
     /// The delay ladder stays: it belongs to the virtual host.
     static func with(
@@ -71,12 +72,12 @@ struct TestApplication: Sendable {
             ],
             topology: topology,
             settings: settings,
-            logger: Logger(label: "integration") { _ in SwiftLogNoOpLogHandler() },
+            logger: .quiet,
             handlers: handlers
         )
     }
 
-    /// Runs a worker while `body` runs, then shuts it down in order.
+    /// Runs a worker while `body` runs, then shuts it down cleanly.
     func run(_ worker: Worker, _ body: () async throws -> Void) async throws {
         try await serve(worker) { shutDown in
             try await body()
@@ -84,7 +85,7 @@ struct TestApplication: Sendable {
         }
     }
 
-    /// Runs a worker as a service; `body` is given the way to shut it down in order.
+    /// Runs a worker as a service; `body` gets a function that shuts it down cleanly.
     ///
     /// Returns when the worker has ended.
     func serve(_ worker: Worker, _ body: (@escaping @Sendable () async -> Void) async throws -> Void) async throws {
@@ -92,7 +93,7 @@ struct TestApplication: Sendable {
             service: worker,
             successTerminationBehavior: .gracefullyShutdownGroup
         )
-        let logger = Logger(label: "integration") { _ in SwiftLogNoOpLogHandler() }
+        let logger = Logger.quiet
         let group = ServiceGroup(configuration: .init(services: [service], logger: logger))
         try await withThrowingTaskGroup(of: Void.self) { tasks in
             tasks.addTask { try await group.run() }
@@ -106,7 +107,7 @@ struct TestApplication: Sendable {
         }
     }
 
-    /// How many messages are ready in a queue.
+    /// The number of ready messages in a queue.
     func ready(_ name: String) async throws -> Int { try await client.status(ofQueue: name).messageCount }
 
     /// Waits until a queue holds that many ready messages; the broker can only be asked.
@@ -116,41 +117,3 @@ struct TestApplication: Sendable {
         try await TestSupport.until { try await ready(name) == count }
     }
 }
-
-/// A door that opens once, for handlers to wait at.
-///
-/// It doesn't mind cancellation.
-final class Gate: Sendable {
-    private let state = Mutex<(isOpen: Bool, waiting: [CheckedContinuation<Void, Never>])>((false, []))
-
-    func open() {
-        let waiting = state.withLock { state in
-            state.isOpen = true
-            let waiting = state.waiting
-            state.waiting = []
-            return waiting
-        }
-        for continuation in waiting { continuation.resume() }
-    }
-
-    func wait() async {
-        await withCheckedContinuation { continuation in
-            let isOpen = state.withLock { state in
-                if !state.isOpen { state.waiting.append(continuation) }
-                return state.isOpen
-            }
-            if isOpen { continuation.resume() }
-        }
-    }
-}
-
-/// A job for tests; it goes to the queue that the test names.
-struct Probe: Job {
-    static let name = "tests.probe"
-    static let queue: QueueName = "unused"
-    static let retry: RetryPolicy = .fixed(.seconds(1), attempts: 3)
-
-    var number: Int
-}
-
-struct ProbeError: Error {}

@@ -7,7 +7,7 @@ import Testing
 
 struct BrokerCheckTests {
     @Test(arguments: BrokerFeatures.testedSeries)
-    func `Of a healthy broker of each tested version there is nothing to say`(version: BrokerVersion) {
+    func `A healthy broker of each tested version has no findings`(version: BrokerVersion) {
         #expect(Diagnosis(.healthy(version)).findings == [])
         #expect(Diagnosis(.healthy(version)).exitCode == .success)
     }
@@ -30,20 +30,20 @@ struct BrokerCheckTests {
         #expect(VersionCheck.findings(facts).map(\.severity) == [.warning])
     }
 
-    @Test func `Without the management API a note says what was left out and how to let it`() throws {
+    @Test func `Without the management API, a note lists the omitted checks and how to enable them`() throws {
         var facts = DoctorFacts.healthy()
         facts.management = nil
         let finding = try #require(AccessCheck.findings(facts).first)
         #expect(finding.severity == .note && finding.remedy.contains("--management"))
     }
 
-    @Test func `A management API that was asked for and doesn't answer is a warning`() {
+    @Test func `A configured management API that doesn't answer is a warning`() {
         var facts = DoctorFacts.healthy()
         facts.management = ManagementFacts(failure: "nothing there")
         #expect(AccessCheck.findings(facts).map(\.severity) == [.warning])
     }
 
-    @Test func `What the management API refuses is a note, and so are queues that may not be compared`() {
+    @Test func `Requests that the management API refuses are a note, and so are queues that can't be compared`() {
         var facts = DoctorFacts.healthy()
         facts.management?.unreadable = ["policies (HTTP status 401)"]
         facts.inspection.notCompared = [TopologyPlan.Entry(kind: "queue", name: "emails", details: "")]
@@ -73,7 +73,7 @@ struct BrokerCheckTests {
         #expect(findings.allSatisfy { $0.subject == "rabbit@two" })
     }
 
-    @Test func `A node that is down is a warning, one that is cut off an error`() {
+    @Test func `A node that is down is a warning, one that is partitioned an error`() {
         var facts = DoctorFacts.healthy()
         facts.management?.nodes = [
             ManagedNode(name: "a", running: false), ManagedNode(name: "b", running: true, partitions: ["c"]),
@@ -82,7 +82,8 @@ struct BrokerCheckTests {
     }
 
     @Test
-    func `A queue short of members is a warning, one without a majority an error, and other applications' don't count`()
+    func
+        `A queue with missing members is a warning, one without a majority an error, and other applications' queues don't count`()
     {
         var facts = DoctorFacts.healthy()
         facts.management?.queues = [
@@ -99,7 +100,7 @@ struct BrokerCheckTests {
         (-1.0...3.0, nil), (2.5...4.5, Finding.Severity.warning), (-40.0 ... -31.0, .error), (1.0...3.0, nil),
     ]
     )
-    func `A skew shows beyond two seconds, and is an error beyond thirty`(
+    func `A skew is reported beyond two seconds, and is an error beyond thirty`(
         range: ClosedRange<Double>,
         severity: Finding.Severity?
     ) {
@@ -117,7 +118,7 @@ struct BrokerCheckTests {
         #expect(ClockSkew(date: 100, sent: 102, received: 99).minimum == 0)
     }
 
-    @Test func `An HTTP date is read, and other text isn't one`() {
+    @Test func `An HTTP date is parsed, and other text is refused`() {
         #expect(HTTPDate.seconds("Sun, 06 Nov 1994 08:49:37 GMT") == 784_111_777)
         #expect(HTTPDate.seconds("yesterday") == nil)
     }

@@ -4,7 +4,8 @@ import AMQP
 @testable import WarrenCommands
 
 extension DoctorFacts {
-    /// A broker of a version with the queue `emails`, where all is as it should be and the management API has told everything.
+    /// A broker of a version with the queue `emails`, without problems, for which the management API has returned
+    /// everything.
     static func healthy(_ version: BrokerVersion = BrokerVersion(4, 3, 6), lanes: [Lane] = [.normal]) -> DoctorFacts {
         let topology = Topology(queues: [QueueConfiguration("emails", lanes: lanes)])
         var facts = DoctorFacts(

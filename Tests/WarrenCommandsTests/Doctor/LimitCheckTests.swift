@@ -15,13 +15,13 @@ struct LimitCheckTests {
         #expect(findings.first?.problem.contains("'emails.high', 'emails', 'emails.low'") == true)
     }
 
-    @Test func `A policy for everything is told for jobs, dead, parked and ladder apart`() {
+    @Test func `A policy for every queue is reported separately for jobs, dead, parked and ladder queues`() {
         var facts = DoctorFacts.healthy()
         facts.apply(["message-ttl": .number(1)], pattern: ".*", to: "all")
         #expect(PolicyCheck.findings(facts).count == 4)
     }
 
-    @Test func `An argument wins over a policy's text, and over a greater number`() {
+    @Test func `An argument overrides a policy's text, and a greater number`() {
         var facts = DoctorFacts.healthy()
         facts.apply(
             ["overflow": .text("drop-head"), "dead-letter-exchange": .text("x"), "max-length": .number(1_000_000)],
@@ -30,7 +30,7 @@ struct LimitCheckTests {
         #expect(PolicyCheck.findings(facts) == [])
     }
 
-    @Test func `Of several policies the one of the highest priority holds, and the operator's beside it`() {
+    @Test func `The policy of the highest priority applies, beside the operator's`() {
         var facts = DoctorFacts.healthy()
         facts.apply(["expires": .number(1)], pattern: "^emails$", priority: 1)
         facts.apply([:], pattern: "^emails$", priority: 2)
@@ -40,7 +40,7 @@ struct LimitCheckTests {
         #expect(PolicyCheck.findings(facts).map(\.severity) == [.error])
     }
 
-    @Test func `A policy for another kind of queue is passed over`() {
+    @Test func `A policy for another kind of queue is ignored`() {
         var facts = DoctorFacts.healthy()
         facts.apply(["expires": .number(1)], pattern: ".*", to: "classic_queues")
         facts.apply(["expires": .number(1)], pattern: ".*", to: "exchanges")
@@ -49,12 +49,12 @@ struct LimitCheckTests {
         #expect(PolicyCheck.findings(facts).count == 1)
     }
 
-    @Test func `A queue that somebody else declared has 4.0's default limit: a warning`() throws {
+    @Test func `A queue declared by somebody else has the default limit of 4.0, which is a warning`() throws {
         var facts = DoctorFacts.healthy(BrokerVersion(4, 0))
         facts.differ("emails", "x-delivery-limit", planned: "100", existing: nil)
         let finding = try #require(DeliveryLimitCheck.findings(facts).first)
         #expect(finding.severity == .warning)
-        #expect(finding.problem.contains("after 20 returns") && finding.problem.contains("default"))
+        #expect(finding.problem.contains("after 20 redeliveries") && finding.problem.contains("default"))
         #expect(TopologyCheck.findings(facts) == [])
     }
 
@@ -66,7 +66,7 @@ struct LimitCheckTests {
         #expect(DeliveryLimitCheck.findings(facts) == [])
     }
 
-    @Test func `A limit that isn't above the attempts of a job is an error, by argument or by policy`() {
+    @Test func `A limit not above the attempts of a job is an error, whether by argument or by policy`() {
         var facts = DoctorFacts.healthy()
         facts.differ("emails", "x-delivery-limit", planned: "100", existing: "8")
         #expect(DeliveryLimitCheck.findings(facts).map(\.severity) == [.error])
@@ -75,7 +75,7 @@ struct LimitCheckTests {
         #expect(DeliveryLimitCheck.findings(facts).map(\.severity) == [.error])
     }
 
-    @Test func `A limit below the workers' own for crash loops says that the evidence is lost`() throws {
+    @Test func `A limit below the workers' limit for crashes warns that evidence is lost`() throws {
         var facts = DoctorFacts.healthy()
         facts.jobs[0].attempts = 1
         facts.apply(["delivery-limit": .number(4)], pattern: "emails")
@@ -84,7 +84,7 @@ struct LimitCheckTests {
         #expect(try #require(DeliveryLimitCheck.findings(facts).first).consequence.contains("evidence") == false)
     }
 
-    @Test func `A job's own time limit is the one that is judged, the hard one first`() {
+    @Test func `A job's time limit is checked, the hard one first`() {
         struct Limited: Job {
             static let name = "limited"
             static let queue: QueueName = "emails"
@@ -93,7 +93,7 @@ struct LimitCheckTests {
         #expect(JobLimits(of: Limited.self).timeLimit == .seconds(9))
     }
 
-    @Test func `A policy of more attempts than the planned limit bears is a warning that says how many it should be`()
+    @Test func `A policy with more attempts than the planned limit allows is a warning with the limit it needs`()
         throws
     {
         var facts = DoctorFacts.healthy()
@@ -106,7 +106,7 @@ struct LimitCheckTests {
         (BrokerVersion(4, 0), "406"), (BrokerVersion(4, 3), "cancels"),
     ]
     )
-    func `A job that may run longer than the consumer timeout is an error that says how it ends on this version`(
+    func `A job that may run longer than the consumer timeout is an error with the consequence on this version`(
         version: BrokerVersion,
         word: String
     ) throws {
@@ -118,7 +118,7 @@ struct LimitCheckTests {
         #expect(ConsumerTimeoutCheck.findings(facts) == [])
     }
 
-    @Test func `A job without a time limit is a note; with no consumer timeout it is none`() {
+    @Test func `A job without a time limit is a note, unless the broker has no consumer timeout`() {
         var facts = DoctorFacts.healthy()
         facts.jobs[0].timeLimit = nil
         #expect(ConsumerTimeoutCheck.findings(facts).map(\.severity) == [.note])
@@ -126,7 +126,7 @@ struct LimitCheckTests {
         #expect(ConsumerTimeoutCheck.findings(facts) == [])
     }
 
-    @Test func `A policy's consumer timeout holds since 3.12`() {
+    @Test func `A policy's consumer timeout applies since 3.12`() {
         for (version, count) in [(BrokerVersion(3, 10), 0), (BrokerVersion(4, 0), 1)] {
             var facts = DoctorFacts.healthy(version)
             facts.jobs[0].timeLimit = .seconds(90)
@@ -135,7 +135,7 @@ struct LimitCheckTests {
         }
     }
 
-    @Test func `A shutdown deadline beyond the consumer timeout is a warning, one below a job's limit a note`() {
+    @Test func `A shutdown timeout beyond the consumer timeout is a warning, one below a job's limit a note`() {
         var facts = DoctorFacts.healthy()
         facts.assumptions.shutdownTimeout = .seconds(10)
         #expect(ShutdownCheck.findings(facts).map(\.severity) == [.note])
@@ -144,7 +144,7 @@ struct LimitCheckTests {
         #expect(ConsumerTimeoutCheck.findings(facts).map(\.severity) == [.warning])
     }
 
-    @Test func `The worst come first, and the worst decides the exit code`() {
+    @Test func `The worst findings come first, and the worst decides the exit code`() {
         var facts = DoctorFacts.healthy()
         facts.jobs[0].timeLimit = nil
         #expect(Diagnosis(facts).exitCode.rawValue == 0)

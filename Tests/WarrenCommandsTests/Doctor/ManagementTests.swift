@@ -10,7 +10,7 @@ import FoundationNetworking
 #endif
 
 struct ManagementTests {
-    @Test func `The user comes from the URL, else from the broker, and never stands in the address`() throws {
+    @Test func `The user comes from the URL or else from the broker, and is never part of the address`() throws {
         let broker = Credentials.plain(user: "guest", password: "secret")
         let own = try ManagementURL("http://ada:pass%20word@host:15672/", credentials: broker)
         let request = own.request(["queues", "/"], timeout: 1)
@@ -22,12 +22,12 @@ struct ManagementTests {
     }
 
     @Test(arguments: ["amqp://a:secret@h", "secret", "http://"])
-    func `A URL that is none is refused without its password`(text: String) {
+    func `An invalid URL is refused without its password`(text: String) {
         let error = #expect(throws: ValidationError.self) { try ManagementURL(text, credentials: .external) }
         #expect(error?.message.contains("secret") == false)
     }
 
-    @Test func `What RabbitMQ answers is read, whatever else is in it`() throws {
+    @Test func `RabbitMQ's answers are read, and unknown fields are ignored`() throws {
         let node = try decode(
             ManagedNode.self,
             #"{"name":"r@a","running":true,"mem_alarm":true,"disk_free_alarm":false,"partitions":["r@b"],"being_drained":false}"#
@@ -53,7 +53,7 @@ struct ManagementTests {
         #expect(binding == ManagedBinding(source: "x", destination: "q", destinationType: "queue", routingKey: "k"))
     }
 
-    @Test func `A node that is down has its name and no more`() throws {
+    @Test func `A node that is down has only its name`() throws {
         let node = try decode(ManagedNode.self, #"{"name":"r@a","running":false,"type":"disc"}"#)
         #expect(node == ManagedNode(name: "r@a", running: false))
     }

@@ -5,7 +5,7 @@ import Warren
 @testable import WarrenCommands
 
 struct TopologyCheckTests {
-    @Test func `A queue that was never declared is one warning, with all that belongs to it`() {
+    @Test func `A queue that was never declared is one warning for all its parts`() {
         var facts = DoctorFacts.healthy()
         facts.remove("warren", "warren.dead", "emails", "emails.dead", "emails.parked")
         let findings = TopologyCheck.findings(facts)
@@ -13,7 +13,7 @@ struct TopologyCheckTests {
         #expect(findings.allSatisfy { $0.severity == .warning })
     }
 
-    @Test func `A part that is missing of what exists is an error`() {
+    @Test func `A missing part of an existing queue is an error`() {
         var facts = DoctorFacts.healthy()
         facts.remove("warren.dead", "emails.dead")
         let findings = TopologyCheck.findings(facts)
@@ -27,7 +27,10 @@ struct TopologyCheckTests {
         ("x-queue-type", .warning), ("x-something-new", .warning),
     ]
     )
-    func `A difference says what it means, as bad as it is`(argument: String, severity: Finding.Severity) throws {
+    func `A difference is reported with its consequence and severity`(
+        argument: String,
+        severity: Finding.Severity
+    ) throws {
         var facts = DoctorFacts.healthy()
         facts.differ("emails", argument, planned: "a", existing: "b")
         let finding = try #require(TopologyCheck.findings(facts).first)
@@ -36,7 +39,7 @@ struct TopologyCheckTests {
         #expect(finding.remedy == "Do something.")
     }
 
-    @Test func `A time to live is told by what the queue is for`() {
+    @Test func `A time to live is reported by the role of the queue`() {
         var facts = DoctorFacts.healthy()
         for name in ["emails", "emails.dead", "emails.parked"] {
             facts.differ(name, "x-message-ttl", planned: nil, existing: "1000")
@@ -46,7 +49,7 @@ struct TopologyCheckTests {
         #expect(Set(findings.map(\.consequence)).count == 3)
     }
 
-    @Test func `A ladder that nobody uses yet is a warning, one that is missing beside queues an error`() {
+    @Test func `A missing ladder is a warning before the first use, and an error beside existing queues`() {
         var facts = DoctorFacts.healthy()
         facts.inspection.missing = facts.plan.entries.filter { DoctorFacts.ladderNames.contains($0.name) }
         #expect(LadderCheck.findings(facts).map(\.severity) == [.error])
@@ -55,7 +58,7 @@ struct TopologyCheckTests {
         #expect(TopologyCheck.findings(facts).map(\.subject) == ["emails"])
     }
 
-    @Test func `A gap in the ladder and what it could not deliver are told`() {
+    @Test func `A gap in the ladder and its undeliverable messages are reported`() {
         var facts = DoctorFacts.healthy()
         facts.remove(DelayLadder.name(ofLevel: 7))
         facts.unrouted = 3
@@ -65,7 +68,7 @@ struct TopologyCheckTests {
         #expect(findings[1].problem.hasPrefix("3 "))
     }
 
-    @Test func `A level with another time to live is the ladder's error, not the topology's`() {
+    @Test func `A level with another time to live is reported by the ladder's check, not the topology's`() {
         var facts = DoctorFacts.healthy()
         facts.differ(DelayLadder.name(ofLevel: 3), "x-message-ttl", planned: "8000", existing: "9000")
         #expect(LadderCheck.findings(facts).map(\.severity) == [.error])
@@ -77,7 +80,7 @@ struct TopologyCheckTests {
         ("warren.dead", "emails.dead", "succeed"),
     ]
     )
-    func `A binding that is missing is an error that says what for`(
+    func `A missing binding is an error with its consequence`(
         source: String,
         destination: String,
         word: String
@@ -89,7 +92,7 @@ struct TopologyCheckTests {
         #expect(findings.first?.consequence.contains(word) == true)
     }
 
-    @Test func `Of what doesn't exist no binding is missed`() {
+    @Test func `A missing queue's bindings are not reported`() {
         var facts = DoctorFacts.healthy()
         facts.remove("emails")
         facts.management?.bindings?.removeAll { $0.destination == "emails" }
@@ -104,7 +107,7 @@ struct TopologyCheckTests {
         #expect(QueueCheck.findings(facts).map(\.severity) == [.warning])
     }
 
-    @Test func `Dead jobs are a note, and a warning while they grow in number`() {
+    @Test func `Dead jobs are a note, and a warning while their number grows`() {
         var facts = DoctorFacts.healthy()
         facts.statuses[1].ready = 5
         #expect(QueueCheck.findings(facts).map(\.severity) == [.note])
@@ -112,7 +115,7 @@ struct TopologyCheckTests {
         #expect(QueueCheck.findings(facts).map(\.severity) == [.warning])
     }
 
-    @Test func `Parked jobs are a warning if workers run that don't know them, or if the queue is nearly full`() {
+    @Test func `Parked jobs are a warning if workers run without a handler for them, or if the queue is nearly full`() {
         var facts = DoctorFacts.healthy()
         facts.statuses[2].ready = 5
         #expect(QueueCheck.findings(facts).map(\.severity) == [.warning])

@@ -6,7 +6,7 @@ import Testing
     private static let policy = CircuitBreakerPolicy.after(failures: 3, pause: .seconds(5), longest: .seconds(15))
     private var breaker = CircuitBreaker(policy)
 
-    @Test mutating func `It opens after so many failures in a row, and a success starts the count anew`() {
+    @Test mutating func `The breaker opens after a number of failures in a row, and a success resets the count`() {
         #expect(!fail() && !fail())
         #expect(!succeed())
         #expect(!fail() && !fail())
@@ -15,7 +15,7 @@ import Testing
         #expect(breaker.phase == .open(for: .seconds(5)))
     }
 
-    @Test mutating func `A probe that succeeds closes it, and everything is as before`() {
+    @Test mutating func `A successful probe closes the breaker`() {
         open()
         #expect(succeed())
         #expect(breaker.phase == .closed)
@@ -23,7 +23,7 @@ import Testing
         #expect(breaker.phase == .open(for: .seconds(5)))
     }
 
-    @Test mutating func `A probe that fails opens it for twice as long, up to the limit`() {
+    @Test mutating func `A failed probe doubles the pause, up to the limit`() {
         open()
         var pauses: [CircuitBreaker.Phase] = []
         for _ in 0..<3 {
@@ -37,7 +37,7 @@ import Testing
         #expect(breaker.phase == .open(for: .seconds(5)))
     }
 
-    @Test mutating func `Jobs that were taken before the last change say nothing`() {
+    @Test mutating func `Results of jobs taken before the last change are ignored`() {
         let before = breaker.generation
         open()
         #expect(!breaker.succeeded(generation: before) && !breaker.failed(generation: before))

@@ -4,7 +4,7 @@ import Testing
 @testable import Warren
 
 @Suite struct LaneSchedulerTests {
-    @Test func `Strictly, the most urgent busy lane is drained first, each in its order`() {
+    @Test func `With a strict policy, the most urgent lane is drained first, each lane in its order`() {
         var scheduler = LaneScheduler<Int>(strictLanes: 3)
         _ = scheduler.offer([30, 31], lane: 2)
         _ = scheduler.offer([20, 21], lane: 1)
@@ -14,7 +14,7 @@ import Testing
     }
 
     @Test(arguments: [[1], [1, 1], [5, 1], [4, 2, 1], [3, 3, 1], [100, 10, 1]])
-    func `By weight, each cycle gives every busy lane exactly its weight`(weights: [Int]) {
+    func `With weights, each cycle gives every busy lane exactly its weight`(weights: [Int]) {
         var scheduler = LaneScheduler<Int>(weights: weights)
         let cycle = weights.reduce(0, +)
         for lane in weights.indices { _ = scheduler.offer(Array(repeating: lane, count: 4 * cycle), lane: lane) }
@@ -24,13 +24,13 @@ import Testing
         }
     }
 
-    @Test func `By weight, turns are spread, not bunched, and always the same`() {
+    @Test func `With weights, turns are spread evenly and deterministically`() {
         var scheduler = LaneScheduler<Int>(weights: [4, 2, 1])
         for lane in 0..<3 { _ = scheduler.offer(Array(repeating: lane, count: 10), lane: lane) }
         #expect(drained(&scheduler, 7) == [0, 1, 0, 2, 0, 1, 0])
     }
 
-    @Test func `An empty lane costs the others nothing and saves nothing up`() {
+    @Test func `An empty lane costs the others nothing and accumulates no turns`() {
         var scheduler = LaneScheduler<Int>(weights: [1, 1])
         _ = scheduler.offer(Array(repeating: 0, count: 100), lane: 0)
         #expect(drained(&scheduler, 50).allSatisfy { $0 == 0 })
@@ -47,7 +47,7 @@ import Testing
         #expect(drained(&scheduler) == [3])
     }
 
-    @Test func `Closed, it returns what waited, takes nothing in and gives nothing out`() {
+    @Test func `A closed scheduler returns its waiting elements, and accepts and yields no more`() {
         var scheduler = LaneScheduler<Int>(strictLanes: 2)
         _ = scheduler.offer([1, 2], lane: 0)
         _ = scheduler.offer([3], lane: 1)
@@ -58,7 +58,7 @@ import Testing
 }
 
 @Suite struct LaneSchedulerPropertyTests {
-    @Test func `Whatever is offered and taken, in whatever order, comes out once`() async {
+    @Test func `Every element that is offered comes out exactly once, in any interleaving`() async {
         for seed in PropertyRounds.seeds(40).map(Int.init) {
             await Task.yield()
             var random = seed &* 2_654_435_761 &+ 1

@@ -13,7 +13,7 @@ import Testing
         circuitBreaker: .after(failures: 3, pause: .seconds(5), longest: .seconds(120))
     )
 
-    @Test func `A queue whose jobs all fail is left alone, tried with one job, and consumed again when that succeeds`()
+    @Test func `A queue whose jobs all fail is paused, probed with one job, and consumed again when that succeeds`()
         async throws
     {
         let harness = try await WorkerHarness()
@@ -27,15 +27,14 @@ import Testing
         try await harness.run(worker) {
             try await until { harness.ready("probes.dead").count == 3 && harness.ready("probes").count == 6 }
             #expect(worker.counts.breakerOpened == 1)
-            // Unparking and the breaker sleep.
-            try await harness.untilAsleep(2)
+            try await harness.untilQuiet()
             harness.clock.advance(by: .seconds(5))
             // The probe fails.
             try await until {
                 harness.ready("probes.dead").count == 4 && harness.ready("probes").count == 5
                     && harness.consumers("probes") == 0
             }
-            try await harness.untilAsleep(2)
+            try await harness.untilQuiet()
             service.isUp.store(true, ordering: .relaxed)
             harness.clock.advance(by: .seconds(5))
             #expect(worker.counts.breakerOpened == 2)
@@ -50,7 +49,7 @@ import Testing
         #expect(worker.counts.lateSettlements == 0)
     }
 
-    @Test func `A job that still runs when its queue is left alone is settled in the end`() async throws {
+    @Test func `A job that still runs when its queue is paused is settled in the end`() async throws {
         let harness = try await WorkerHarness()
         let gate = Latch()
         let worker = harness.worker(Self.queue, concurrency: 2) {
@@ -72,7 +71,7 @@ import Testing
         #expect(worker.counts.redelivered == 0)
     }
 
-    @Test func `A circuit breaker that makes no sense is an error at start`() async throws {
+    @Test func `An invalid circuit breaker is an error at start`() async throws {
         let harness = try await WorkerHarness()
         let worker = harness.worker(WorkerQueue("probes", circuitBreaker: .after(failures: 0))) {}
         let error = await #expect(throws: WarrenError.self) { try await worker.run() }
@@ -80,7 +79,7 @@ import Testing
     }
 }
 
-/// What the jobs need.
+/// A dependency of the jobs that can fail.
 private final class Service: Sendable {
     let isUp = Atomic(false)
 }

@@ -1,6 +1,7 @@
 import AMQP
 import EmbeddedBroker
 import Foundation
+import TestSupport
 import Testing
 
 @testable import Warren
@@ -40,7 +41,7 @@ import Testing
         return envelope.id
     }
 
-    @Test func `Listing shows what is there and leaves it there, in its order`() async throws {
+    @Test func `Listing shows the letters and leaves them in their order`() async throws {
         var ids: [String] = []
         for number in 1...5 { ids.append(try await bury(number)) }
         let letters = try await dead.list(in: "probes")
@@ -53,7 +54,7 @@ import Testing
         #expect(try await dead.letter("nobody", in: "probes") == nil)
     }
 
-    @Test func `Filters choose by name, reason, age and text, and all must apply`() async throws {
+    @Test func `Filters select by name, reason, age and text, and all conditions must match`() async throws {
         let old = try await bury(1, .permanent, saying: "Timeout of the mail service", at: harness.now - 1_000)
         let new = try await bury(2, .attemptsExhausted, saying: "No such user")
         func ids(_ filter: DeadLetterFilter) async throws -> [String?] {
@@ -68,7 +69,7 @@ import Testing
         #expect(try await ids(.init(name: "tests.other")) == [])
     }
 
-    @Test func `Replay puts jobs back where they came from, under their ids, with all attempts and no record`()
+    @Test func `Replay returns jobs to their original queue, with their ids, all attempts and no record`()
         async throws
     {
         let id = try await bury(1, key: "probes.high")
@@ -91,7 +92,7 @@ import Testing
         #expect(harness.ready("probes").count == 1)
     }
 
-    @Test func `What the broker itself dead-lettered is replayed to the lane it was in`() async throws {
+    @Test func `A job that the broker dead-lettered is replayed to its lane`() async throws {
         try await harness.enqueue(1, lane: .high)
         for _ in 0...100 {
             let delivery = try #require(try await harness.broker.get(queue: "probes.high"))
@@ -104,7 +105,7 @@ import Testing
         #expect(back.properties.headers?["x-death"] == nil)
     }
 
-    @Test func `What no queue takes any more stays dead and is counted`() async throws {
+    @Test func `A job that no queue accepts any more stays dead and is counted`() async throws {
         try await bury(1, key: "gone")
         let report = try await dead.replay(from: "probes")
         #expect(report == ReplayReport(replayed: 0, unroutable: 1))
@@ -122,7 +123,7 @@ import Testing
         #expect(harness.unsettled == 0)
     }
 
-    @Test func `A limit and a rate hold back a replay`() async throws {
+    @Test func `A replay obeys its limit and its rate`() async throws {
         for number in 1...4 { try await bury(number) }
         async let report = dead.replay(from: "probes", limit: 3, perSecond: 2)
         for replayed in 1...2 {
@@ -134,7 +135,7 @@ import Testing
         #expect(harness.ready("probes.dead").count == 1)
     }
 
-    @Test func `Discarding takes away what the filter means, and nothing else`() async throws {
+    @Test func `Discarding deletes the letters that match the filter, and no others`() async throws {
         try await bury(1, .permanent)
         try await bury(2, .attemptsExhausted)
         let count = try await dead.discard(from: "probes", where: .init(reason: .permanent))

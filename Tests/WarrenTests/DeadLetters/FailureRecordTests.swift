@@ -7,7 +7,7 @@ import Testing
 @Suite struct FailureRecordTests {
     private let origin = Destination(exchange: "warren", routingKey: "emails")
 
-    @Test func `A record reads back from a message's headers as it was`() throws {
+    @Test func `A record survives a round trip through a message's headers`() throws {
         let message = try CapturedMessage.named("add")
         let error = JobFailure.permanent("no such user", underlying: SampleError())
         let record = FailureRecord(
@@ -91,7 +91,7 @@ import Testing
         #expect(try #require(read.history.first?.message).utf8.count <= 500)
     }
 
-    @Test func `Headers of wrong types are read as nothing`() {
+    @Test func `Headers of wrong types are ignored`() {
         let odd: [FieldValue] = [
             .void, 7, "x", [], [1, "x", .void], [[:]], .bytes([0xFF]), .timestamp(.max), .double(.nan), ["a": 1],
         ]
@@ -123,7 +123,7 @@ import Testing
         #expect(record.failures > 20)
     }
 
-    @Test func `A dead letter that the broker made says why, in the broker's word`() throws {
+    @Test func `A dead letter made by the broker has the broker's word as its reason`() throws {
         let record = FailureRecord(deadLetter: try CapturedMessage.named("delayed"))
         #expect(record.reason?.rawValue == "broker-expired")
         #expect(record.originalExchange == "celery_delayed_1")

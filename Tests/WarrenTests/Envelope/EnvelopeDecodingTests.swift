@@ -158,7 +158,7 @@ import Testing
     @Test func `Mutated messages are read or refused, and never more than that`() async throws {
         let rounds = PropertyRounds.count(600)
         let original = try CapturedMessage.named("echo-unicode-types")
-        var generator = SteadyGenerator(state: 11)
+        var generator = SeededGenerator(seed: 11)
         var refused = 0
         for _ in 0..<rounds {
             await Task.yield()

@@ -71,7 +71,7 @@ import Testing
 
 @Suite struct WireTimePropertyTests {
     @Test func `What is written reads back as the same microsecond, for any time of ten thousand years`() async throws {
-        var generator = SteadyGenerator(state: 7)
+        var generator = SeededGenerator(seed: 7)
         var wrong: [Date] = []
         for _ in 0..<PropertyRounds.count(1_000) {
             await Task.yield()

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 @testable import Warren
@@ -6,7 +7,7 @@ import Testing
 @Suite struct JobIDTests {
     @Test func `An id is a UUID of version 7 in lower case`() throws {
         for seed in 0..<200 {
-            var generator = SteadyGenerator(state: UInt64(seed))
+            var generator = SeededGenerator(seed: UInt64(seed))
             let id = JobID.make(now: noon, using: &generator)
             #expect(UUID(uuidString: id) != nil)
             #expect(id == id.lowercased())
@@ -17,7 +18,7 @@ import Testing
     }
 
     @Test func `An id begins with its time in milliseconds, so that ids sort by age`() {
-        var generator = SteadyGenerator(state: 1)
+        var generator = SeededGenerator(seed: 1)
         let early = JobID.make(now: noon, using: &generator)
         let late = JobID.make(now: noon + 0.002, using: &generator)
         #expect(early < late)

@@ -5,7 +5,7 @@ import Testing
 @testable import Warren
 
 @Suite(.timeLimit(.minutes(1))) struct IsolationGateTests {
-    @Test func `Jobs that nobody suspects go in side by side`() async {
+    @Test func `Jobs that can't be poison enter side by side`() async {
         let gate = IsolationGate()
         #expect(await gate.enter())
         #expect(await gate.enter())
@@ -13,32 +13,34 @@ import Testing
         gate.leave()
     }
 
-    @Test func `A suspected job goes in when the others have left, and newcomers wait until it has`() async throws {
+    @Test func `A job that may be poison enters once the others have left, and newcomers wait until it has left`()
+        async throws
+    {
         let gate = IsolationGate()
-        let journal = Journal<String>()
+        let recorder = Recorder<String>()
         #expect(await gate.enter())
         try await withThrowingDiscardingTaskGroup { group in
             group.addTask {
                 #expect(await gate.enterExclusively())
-                journal.write("alone")
+                recorder.record("alone")
                 // Nobody but this test's newcomer can come in now, and it waits.
-                journal.write("left")
+                recorder.record("left")
                 gate.leaveExclusively()
             }
             try await gate.untilWaiting(isolated: 1)
             group.addTask {
                 #expect(await gate.enter())
-                journal.write("newcomer")
+                recorder.record("newcomer")
                 gate.leave()
             }
             try await gate.untilWaiting(isolated: 1, shared: 1)
             gate.leave()
-            #expect(await journal.next(3) == ["alone", "left", "newcomer"])
+            #expect(await recorder.next(3) == ["alone", "left", "newcomer"])
         }
         #expect(await gate.enter())
     }
 
-    @Test func `A closed gate turns away those that wait and those that come`() async throws {
+    @Test func `A closed gate turns away waiting jobs and newcomers`() async throws {
         let gate = IsolationGate()
         #expect(await gate.enterExclusively())
         try await withThrowingDiscardingTaskGroup { group in
@@ -54,7 +56,7 @@ import Testing
 }
 
 @Suite struct SoloGatePropertyTests {
-    @Test func `However jobs come and go, a suspected one is never beside another`() async {
+    @Test func `In any interleaving, a job that may be poison never runs beside another`() async {
         let gate = IsolationGate()
         let inside = Inside()
         await withDiscardingTaskGroup { group in
@@ -83,14 +85,14 @@ import Testing
     }
 }
 
-/// How many are inside a gate.
+/// The number of jobs inside a gate.
 private final class Inside: Sendable {
     let alone = Atomic(0)
     let others = Atomic(0)
 }
 
 extension IsolationGate {
-    /// Waits until so many wait.
+    /// Waits until this number of callers wait.
     fileprivate func untilWaiting(isolated: Int, shared: Int = 0) async throws {
         try await until { waiting == (isolated, shared) }
     }

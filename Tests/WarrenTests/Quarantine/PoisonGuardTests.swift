@@ -7,22 +7,22 @@ import Testing
 @testable import Warren
 
 @Suite(.timeLimit(.minutes(1))) struct PoisonGuardTests {
-    @Test func `A job that comes back for the second time runs alone, with its start on record until it has ended`()
+    @Test func `A job redelivered for the second time runs alone, with its start on record until it has ended`()
         async throws
     {
         let harness = try await WorkerHarness()
-        let journal = Journal<String>()
+        let recorder = Recorder<String>()
         let gate = Latch()
         let worker = harness.worker(concurrency: 4) {
             Handler(Probe.self) { job, _ in
-                journal.write("\(job.number) begins")
+                recorder.record("\(job.number) begins")
                 if job.number == 1 { await gate.wait() }
-                journal.write("\(job.number) ends")
+                recorder.record("\(job.number) ends")
             }
         }
-        let id = try await harness.addSuspect(1, returns: 2)
+        let id = try await harness.addPossiblePoison(1, returns: 2)
         try await harness.run(worker) {
-            #expect(await journal.next(1) == ["1 begins"])
+            #expect(await recorder.next(1) == ["1 begins"])
             let records = CrashRecords(queue: "probes", jobID: id, kind: .quorum, transport: harness.broker)
             let start = try #require(harness.ready(records.name).first.flatMap(CrashRecord.init))
             #expect(start.jobID == id)
@@ -30,35 +30,35 @@ import Testing
             try await harness.enqueue(2)
             try await until { harness.unsettled == 2 }
             gate.open()
-            #expect(await journal.next(3) == ["1 ends", "2 begins", "2 ends"])
+            #expect(await recorder.next(3) == ["1 ends", "2 begins", "2 ends"])
             try await until { harness.acknowledged == 2 && !harness.exists(records.name) }
         }
         #expect(worker.counts.succeeded == 2)
     }
 
-    @Test func `A job that comes back for the first time is not suspected`() async throws {
+    @Test func `A job redelivered for the first time isn't treated as possible poison`() async throws {
         let harness = try await WorkerHarness()
-        let journal = Journal<Int>()
+        let recorder = Recorder<Int>()
         let gate = Latch()
         let worker = harness.worker(concurrency: 4) {
             Handler(Probe.self) { job, _ in
-                journal.write(job.number)
+                recorder.record(job.number)
                 await gate.wait()
             }
         }
         for number in 1...2 { try await harness.enqueue(number) }
         try await harness.loseProcess(with: 2)
         try await harness.run(worker) {
-            #expect(await journal.next(2).sorted() == [1, 2])
+            #expect(await recorder.next(2).sorted() == [1, 2])
             gate.open()
             try await until { harness.unsettled == 0 }
         }
         #expect(!harness.broker.requests.queues.contains { $0.contains(".suspect.") })
     }
 
-    @Test func `A job that took three processes down, alone in each, is quarantined with their names`() async throws {
+    @Test func `A job that took down three processes, alone in each, is quarantined with their names`() async throws {
         let harness = try await WorkerHarness()
-        let id = try await harness.addSuspect(1, returns: 5)
+        let id = try await harness.addPossiblePoison(1, returns: 5)
         let records = CrashRecords(queue: "probes", jobID: id, kind: .quorum, transport: harness.broker)
         _ = try await records.open()
         let noon = Date(timeIntervalSince1970: 1_795_262_400)
@@ -84,7 +84,7 @@ import Testing
 
     @Test func `Two unfinished starts are not enough, and a job that then succeeds leaves nothing`() async throws {
         let harness = try await WorkerHarness()
-        let id = try await harness.addSuspect(1, returns: 3)
+        let id = try await harness.addPossiblePoison(1, returns: 3)
         let records = CrashRecords(queue: "probes", jobID: id, kind: .quorum, transport: harness.broker)
         _ = try await records.open()
         for name in ["a", "b"] { try await records.add(CrashRecord(jobID: id, worker: name, now: harness.now)) }
@@ -98,12 +98,13 @@ import Testing
     }
 
     @Test(arguments: [true, false])
-    func `A suspected job that shutdown interrupts takes back its own start only`(heedsCancellation: Bool) async throws
-    {
+    func `A possible poison job interrupted by shutdown removes only its own start record`(
+        respondsToCancellation: Bool
+    ) async throws {
         let harness = try await WorkerHarness()
-        let journal = Journal<Int>()
+        let recorder = Recorder<Int>()
         let never = Gate()
-        let id = try await harness.addSuspect(1, returns: 3)
+        let id = try await harness.addPossiblePoison(1, returns: 3)
         let records = CrashRecords(queue: "probes", jobID: id, kind: .quorum, transport: harness.broker)
         _ = try await records.open()
         try await records.add(CrashRecord(jobID: id, worker: "before", now: harness.now))
@@ -114,8 +115,8 @@ import Testing
         )
         let worker = harness.worker(settings: settings) {
             Handler(Probe.self) { job, _ in
-                journal.write(job.number)
-                if heedsCancellation {
+                recorder.record(job.number)
+                if respondsToCancellation {
                     await Latch().wait()
                     throw CancellationError()
                 }
@@ -123,52 +124,52 @@ import Testing
             }
         }
         try await harness.serve(worker) { shutDown in
-            #expect(await journal.next(1) == [1])
+            #expect(await recorder.next(1) == [1])
             #expect(harness.ready(records.name).count == 2)
             await shutDown()
             try await harness.pass(.seconds(20))
-            if !heedsCancellation { try await harness.pass(.seconds(3)) }
+            if !respondsToCancellation { try await harness.pass(.seconds(3)) }
         }
         let left = harness.ready(records.name).compactMap(CrashRecord.init)
         #expect(left.map(\.worker) == ["before"])
         never.open()
     }
 
-    @Test func `Where its start can't be recorded, a suspected job still runs, alone`() async throws {
+    @Test func `A possible poison job whose start can't be recorded still runs alone`() async throws {
         let harness = try await WorkerHarness()
         harness.broker.fail { $0.forbiddenQueues = ".suspect." }
-        let journal = Journal<Int>()
+        let recorder = Recorder<Int>()
         let gate = Latch()
         let worker = harness.worker(concurrency: 2) {
             Handler(Probe.self) { job, _ in
-                journal.write(job.number)
+                recorder.record(job.number)
                 if job.number == 1 { await gate.wait() }
-                journal.write(job.number)
+                recorder.record(job.number)
             }
         }
-        _ = try await harness.addSuspect(1, returns: 9)
+        _ = try await harness.addPossiblePoison(1, returns: 9)
         try await harness.run(worker) {
-            #expect(await journal.next(1) == [1])
+            #expect(await recorder.next(1) == [1])
             try await harness.enqueue(2)
             try await until { harness.unsettled == 2 }
             gate.open()
-            #expect(await journal.next(3) == [1, 2, 2])
+            #expect(await recorder.next(3) == [1, 2, 2])
         }
     }
 
-    @Test func `A job that waits for a suspected one goes back to its queue at shutdown`() async throws {
+    @Test func `A job that waits for a possible poison job is requeued at shutdown`() async throws {
         let harness = try await WorkerHarness()
-        let journal = Journal<Int>()
+        let recorder = Recorder<Int>()
         let gate = Latch()
         let worker = harness.worker(concurrency: 2) {
             Handler(Probe.self) { job, _ in
-                journal.write(job.number)
+                recorder.record(job.number)
                 await gate.wait()
             }
         }
-        _ = try await harness.addSuspect(1, returns: 2)
+        _ = try await harness.addPossiblePoison(1, returns: 2)
         try await harness.serve(worker) { shutDown in
-            #expect(await journal.next(1) == [1])
+            #expect(await recorder.next(1) == [1])
             try await harness.enqueue(2)
             try await until { harness.unsettled == 2 }
             await shutDown()
@@ -181,14 +182,14 @@ import Testing
 }
 
 extension WorkerHarness {
-    /// Enqueues a job that then takes so many processes down, and says its id.
-    fileprivate func addSuspect(_ number: Int, returns: Int) async throws -> String {
+    /// Enqueues a job, lets it take down a number of processes, and returns its id.
+    fileprivate func addPossiblePoison(_ number: Int, returns: Int) async throws -> String {
         let id = try await enqueue(number)
         for _ in 0..<returns { try await loseProcess(with: 1) }
         return id
     }
 
-    /// Lets a process take so many jobs and end with them.
+    /// Simulates a process that takes a number of jobs and crashes.
     fileprivate func loseProcess(with jobs: Int) async throws {
         let process = broker.embedded.connect()
         for _ in 0..<jobs { _ = try #require(try await process.get(queue: "probes")) }

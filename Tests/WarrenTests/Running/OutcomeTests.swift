@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 @testable import Warren
@@ -55,7 +56,7 @@ import Testing
     ]
 
     @Test(arguments: rows)
-    func `Each ending has its outcome`(row: Row) throws {
+    func `Each attempt result has its outcome`(row: Row) throws {
         let message = try Envelope(encoding: Tidy(), now: noon).message
         let envelope = Envelope(
             id: "i",
@@ -65,7 +66,7 @@ import Testing
             expires: row.expires,
             message: message
         )
-        var generator = SteadyGenerator(state: 1)
+        var generator = SeededGenerator(seed: 1)
         let outcome = Outcome.decide(
             row.ending,
             envelope: envelope,
@@ -79,7 +80,7 @@ import Testing
 
     @Test func `The same random numbers give the same delay`() {
         func delay(_ seed: UInt64) -> Outcome {
-            var generator = SteadyGenerator(state: seed)
+            var generator = SeededGenerator(seed: seed)
             return .decide(.threw(SampleError()), envelope: nil, policy: .standard, now: noon, using: &generator)
         }
         #expect(delay(4) == delay(4))

@@ -16,19 +16,18 @@ struct Limited: Job {
 
 @Suite(.timeLimit(.minutes(1))) struct TimeLimitTests {
     @Test func `At the soft limit the handler is cancelled, and the attempt has failed`() async throws {
-        let (harness, journal) = (try await WorkerHarness(), Journal<Int>())
+        let (harness, recorder) = (try await WorkerHarness(), Recorder<Int>())
         let worker = harness.worker {
             Handler(Limited.self) { _, _ in
-                journal.write(1)
+                recorder.record(1)
                 await Latch().wait()
                 throw CancellationError()
             }
         }
         try await publish(Limited(), on: harness)
         try await harness.run(worker) {
-            #expect(await journal.next(1) == [1])
-            // Unparking and the two limits.
-            try await harness.untilAsleep(3)
+            #expect(await recorder.next(1) == [1])
+            try await harness.untilQuiet()
             harness.clock.advance(by: .seconds(10))
             try await until { harness.acknowledged == 1 }
         }
@@ -39,25 +38,25 @@ struct Limited: Job {
         #expect(failure.errorType?.contains("JobTimeLimitExceeded") == true)
     }
 
-    @Test func `A handler that returns in spite of its soft limit has succeeded`() async throws {
-        let (harness, journal) = (try await WorkerHarness(), Journal<Int>())
+    @Test func `A handler that returns despite its soft limit has succeeded`() async throws {
+        let (harness, recorder) = (try await WorkerHarness(), Recorder<Int>())
         let worker = harness.worker {
             Handler(Limited.self) { _, _ in
-                journal.write(1)
+                recorder.record(1)
                 await Latch().wait()
             }
         }
         try await publish(Limited(), on: harness)
         try await harness.run(worker) {
-            #expect(await journal.next(1) == [1])
-            try await harness.untilAsleep(3)
+            #expect(await recorder.next(1) == [1])
+            try await harness.untilQuiet()
             harness.clock.advance(by: .seconds(10))
             try await until { harness.acknowledged == 1 }
         }
         #expect(worker.counts.succeeded == 1)
     }
 
-    @Test func `A job that is done in time is not touched by its limits`() async throws {
+    @Test func `A job that finishes in time isn't affected by its limits`() async throws {
         let harness = try await WorkerHarness()
         let worker = harness.worker { Handler(Limited.self) { _, _ in } }
         try await publish(Limited(), on: harness)
@@ -65,38 +64,39 @@ struct Limited: Job {
         #expect(worker.counts.succeeded == 1)
     }
 
-    @Test func `Shutdown before the soft limit hands the job back and counts no failure`() async throws {
-        let (harness, journal) = (try await WorkerHarness(), Journal<Int>())
+    @Test func `Shutdown before the soft limit requeues the job and counts no failure`() async throws {
+        let (harness, recorder) = (try await WorkerHarness(), Recorder<Int>())
         let worker = harness.worker {
             Handler(Limited.self) { _, _ in
-                journal.write(1)
+                recorder.record(1)
                 await Latch().wait()
                 throw CancellationError()
             }
         }
         try await publish(Limited(), on: harness)
-        try await harness.run(worker) { #expect(await journal.next(1) == [1]) }
+        try await harness.run(worker) { #expect(await recorder.next(1) == [1]) }
         #expect(worker.counts.requeued == 1)
         #expect(worker.counts.retried == 0)
     }
 
-    @Test func `At the hard limit the job has failed, the rest goes back, and the worker ends without the handler`()
+    @Test
+    func `At the hard limit the job has failed, the others are requeued, and the worker ends without the handler`()
         async throws
     {
-        let (harness, journal, never) = (try await WorkerHarness(), Journal<Int>(), Gate())
+        let (harness, recorder, never) = (try await WorkerHarness(), Recorder<Int>(), Gate())
         let worker = harness.worker {
             Handler(Limited.self) { _, _ in
-                journal.write(1)
+                recorder.record(1)
                 await never.wait()
-                journal.write(2)
+                recorder.record(2)
             }
         }
         let id = try await publish(Limited(), on: harness)
         try await publish(Limited(), on: harness)
         let error = await #expect(throws: WarrenError.self) {
             try await harness.run(worker) {
-                #expect(await journal.next(1) == [1])
-                try await harness.untilAsleep(3)
+                #expect(await recorder.next(1) == [1])
+                try await harness.untilQuiet()
                 harness.clock.advance(by: .seconds(20))
                 try await until { worker.health().phase == .failed }
             }
@@ -110,21 +110,21 @@ struct Limited: Job {
         #expect(harness.acknowledged == 1)
         // When it returns after all, nothing is settled a second time.
         never.open()
-        #expect(await journal.next(1) == [2])
+        #expect(await recorder.next(1) == [2])
         #expect(harness.acknowledged == 1)
         #expect(harness.broker.published.count == 1)
     }
 
-    @Test func `Beside a job past its hard limit the others have until the shutdown deadline`() async throws {
-        let (harness, journal) = (try await WorkerHarness(), Journal<String>())
+    @Test func `Beside a job past its hard limit, the others may run until the shutdown deadline`() async throws {
+        let (harness, recorder) = (try await WorkerHarness(), Recorder<String>())
         let (gate, never) = (Gate(), Gate())
         let worker = harness.worker(concurrency: 2) {
             Handler(Limited.self) { _, _ in
-                journal.write("limited")
+                recorder.record("limited")
                 await never.wait()
             }
             Handler(Probe.self) { _, _ in
-                journal.write("probe")
+                recorder.record("probe")
                 await gate.wait()
             }
         }
@@ -132,8 +132,8 @@ struct Limited: Job {
         try await harness.enqueue(1)
         await #expect(throws: WarrenError.self) {
             try await harness.run(worker) {
-                #expect(Set(await journal.next(2)) == ["limited", "probe"])
-                try await harness.untilAsleep(3)
+                #expect(Set(await recorder.next(2)) == ["limited", "probe"])
+                try await harness.untilQuiet()
                 harness.clock.advance(by: .seconds(20))
                 try await until { harness.acknowledged == 1 }
                 // The worker stops, and waits for the other.
@@ -146,14 +146,14 @@ struct Limited: Job {
         never.open()
     }
 
-    @Test func `A message's limit wins over its type's, each for itself`() {
+    @Test func `A message's soft and hard limits each override its type's`() {
         let type = TimeLimits(soft: .seconds(10), hard: .seconds(20))
         #expect(type.replaced(by: .none) == type)
         #expect(type.replaced(by: TimeLimits(soft: .seconds(5))) == TimeLimits(soft: .seconds(5), hard: .seconds(20)))
         #expect(type.replaced(by: TimeLimits(hard: .seconds(9))) == TimeLimits(hard: .seconds(9)))
     }
 
-    @Test func `Limits go over the wire as Celery has them`() async throws {
+    @Test func `Limits are sent in Celery's form`() async throws {
         let limits = TimeLimits(soft: .milliseconds(1_500), hard: .seconds(60))
         #expect(limits.wire == .array([.int32(60), .double(1.5)]))
         let envelope = try Envelope(encoding: Probe(number: 1), timeLimits: limits, now: noon)
@@ -171,14 +171,14 @@ struct Limited: Job {
             .array([.double(.nan), .void]),
         ] as [FieldValue]
     )
-    func `A limit that can't be read counts as none`(value: FieldValue) {
+    func `An unreadable limit counts as none`(value: FieldValue) {
         #expect(TimeLimits(wire: value) == .none)
     }
 
     @Test(arguments: [
         TimeLimits(soft: .zero), TimeLimits(hard: .seconds(-1)), TimeLimits(soft: .seconds(2), hard: .seconds(2)),
     ])
-    func `Limits that make no sense are refused when a job is enqueued`(limits: TimeLimits) async throws {
+    func `Invalid limits are refused when a job is enqueued`(limits: TimeLimits) async throws {
         let harness = try await WorkerHarness()
         let jobs = JobClient(harness.broker, topology: harness.topology, clock: VirtualClock())
         let error = await #expect(throws: WarrenError.self) {

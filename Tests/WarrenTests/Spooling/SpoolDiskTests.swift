@@ -1,6 +1,7 @@
 import FileLock
 import Foundation
 import Logging
+import TestSupport
 import Testing
 
 @testable import Warren
@@ -108,7 +109,7 @@ import Testing
 
     @Test func `The error names the file that can't be used, and the reason`() throws {
         try within {
-            let logger = Logger(label: "spool") { _ in SwiftLogNoOpLogHandler() }
+            let logger = Logger.quiet
             try Data("Dear diary".utf8).write(to: URL(filePath: path))
             let kind = try #require(throws: WarrenError.self) { try Spool(at: path, limit: 4_096, logger: logger) }
             #expect(kind.code == .spoolFailed)

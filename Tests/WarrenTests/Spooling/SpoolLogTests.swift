@@ -16,7 +16,7 @@ import Testing
         if case .success = result { true } else { false }
     }
 
-    @Test func `Appended entries are there after reopening, in order`() throws {
+    @Test func `Appended entries are read in their order after reopening`() throws {
         let storage = MemoryStorage()
         var log = try open(storage)
         #expect(log.append([[1], [2, 2]]).allSatisfy(isDone))

@@ -29,7 +29,7 @@ import Testing
             storage,
             path: "a.spool",
             limit: limit,
-            logger: Logger(label: "spool") { _ in SwiftLogNoOpLogHandler() }
+            logger: .quiet
         )
     }
 
@@ -199,7 +199,7 @@ import Testing
         let client = try client()
         let clock = VirtualClock()
         transport.fail { $0.publishing.next = [away, away, away] }
-        let logger = Logger(label: "group") { _ in SwiftLogNoOpLogHandler() }
+        let logger = Logger.quiet
         let group = ServiceGroup(services: [SpoolReplayer(client, clock: clock)], logger: logger)
         try await withThrowingTaskGroup(of: Void.self) { tasks in
             tasks.addTask { try await group.run() }

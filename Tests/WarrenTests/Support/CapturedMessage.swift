@@ -10,6 +10,6 @@ enum CapturedMessage {
         let url = try #require(
             Bundle.module.url(forResource: "celery-messages", withExtension: "json", subdirectory: "Fixtures")
         )
-        return try #require(try CeleryCaptures.read(url)[name], "There is no such capture.")
+        return try #require(try CeleryCaptures.read(url)[name], "No such capture exists.")
     }
 }

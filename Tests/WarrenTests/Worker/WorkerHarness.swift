@@ -9,17 +9,6 @@ import Testing
 
 @testable import Warren
 
-/// A job for tests of the worker.
-struct Probe: Job {
-    static let name = "tests.probe"
-    static let queue: QueueName = "probes"
-    static let retry: RetryPolicy = .fixed(.seconds(2), attempts: 3)
-
-    var number: Int
-}
-
-struct ProbeError: Error {}
-
 /// A broker with everything declared and a worker on it, both on one clock that stands still until a test moves it.
 struct WorkerHarness: Sendable {
     let clock: VirtualClock
@@ -47,7 +36,7 @@ struct WorkerHarness: Sendable {
             topology: topology,
             settings: settings,
             middleware: middleware,
-            logger: Logger(label: "tests") { _ in SwiftLogNoOpLogHandler() },
+            logger: .quiet,
             clock: clock,
             now: { [clock] in clock.date },
             handlers: handlers
@@ -59,7 +48,7 @@ struct WorkerHarness: Sendable {
     func ready(_ queue: String) -> [Message] { broker.embedded.readyMessages(in: queue) }
     func consumers(_ queue: String) -> Int { broker.embedded.consumerCount(of: queue) }
     func exists(_ queue: String) -> Bool { broker.embedded.queueNames.contains(queue) }
-    /// How many deliveries of all queues are unsettled.
+    /// The number of unsettled deliveries of all queues.
     var unsettled: Int { broker.embedded.unsettledCount }
     var acknowledged: Int { broker.embedded.totals.acknowledged }
     var requeued: Int { broker.embedded.totals.requeued }
@@ -79,15 +68,40 @@ struct WorkerHarness: Sendable {
         try await until { clock.nextEvent == clock.now.advanced(by: time) }
     }
 
-    /// Moves from one thing that is due to the next, each time that so many tasks wait for theirs, until a condition holds.
-    func pass(whenAsleep count: Int, until condition: () -> Bool) async throws {
+    /// Moves from event to event, each time once the worker is quiet, until a condition holds.
+    func pass(until condition: () -> Bool) async throws {
         while !condition() {
-            try await until { condition() || clock.sleeperCount >= count }
+            try await untilQuiet()
             if !condition() { clock.advanceToNextEvent() }
         }
     }
 
-    func untilAsleep(_ count: Int) async throws { try await until { clock.sleeperCount >= count } }
+    /// Waits until the worker is quiet: each of its tasks waits for the clock, for a message or for the test.
+    ///
+    /// That shows in what no longer changes. Tasks take turns, so one that can run has run, and moved a message, a
+    /// request or a sleep, long before this task had its turn 200 times.
+    func untilQuiet() async throws {
+        var (last, turns) = (activity, 0)
+        while turns < 200 {
+            try Task.checkCancellation()
+            await Task.yield()
+            turns += 1
+            // A task may have been preempted in the middle of its turn, with its thread.
+            if turns.isMultiple(of: 50) { try await ContinuousClock().sleep(for: .milliseconds(1)) }
+            let now = activity
+            if now != last { (last, turns) = (now, 0) }
+        }
+    }
+
+    /// The effects of the worker's tasks, which change while they run.
+    private var activity: [Int] {
+        let requests = broker.requests
+        return [
+            clock.sleeperCount, clock.nextEvent?.offset.hashValue ?? 0, unsettled, acknowledged, requeued,
+            requests.published.count, requests.consumed.count, requests.exchanges.count, requests.queues.count,
+            requests.bindings.count,
+        ]
+    }
 
     // MARK: Working
 
@@ -124,7 +138,7 @@ struct WorkerHarness: Sendable {
     ///
     /// Returns when the worker has ended.
     func serve(_ worker: Worker, _ body: (@escaping @Sendable () async -> Void) async throws -> Void) async throws {
-        let logger = Logger(label: "tests") { _ in SwiftLogNoOpLogHandler() }
+        let logger = Logger.quiet
         let group = ServiceGroup(
             configuration: .init(
                 services: [.init(service: worker, successTerminationBehavior: .gracefullyShutdownGroup)],

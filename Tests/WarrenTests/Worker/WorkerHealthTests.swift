@@ -8,10 +8,10 @@ import Testing
 @Suite(.timeLimit(.minutes(1))) struct WorkerHealthTests {
     @Test func `A worker is ready once all its lanes are consumed, and not when it stops`() async throws {
         let harness = try await WorkerHarness(lanes: [.high, .normal])
-        let (gate, journal) = (Latch(), Journal<Int>())
+        let (gate, recorder) = (Latch(), Recorder<Int>())
         let worker = harness.worker {
             Handler(Probe.self) { _, _ in
-                journal.write(1)
+                recorder.record(1)
                 await gate.wait()
             }
         }
@@ -21,7 +21,7 @@ import Testing
         #expect(before.isLive)
         try await harness.enqueue(1)
         try await harness.serve(worker) { shutDown in
-            #expect(await journal.next(1) == [1])
+            #expect(await recorder.next(1) == [1])
             try await until { harness.consumers("probes") == 1 && harness.consumers("probes.high") == 1 }
             try await until { worker.health().isReady }
             let health = worker.health()
@@ -59,7 +59,7 @@ import Testing
         }
     }
 
-    @Test func `A worker was live lately for as long as its grace`() {
+    @Test func `A worker counts as live for its grace period`() {
         var liveness = Liveness()
         let start = ContinuousClock.now
         let looks = [(0, false), (60, false), (61, false), (62, true), (100, false), (123, false)]
@@ -69,7 +69,7 @@ import Testing
         #expect(answers == [true, true, false, true, true, false])
     }
 
-    @Test func `A queue that is left alone on purpose counts as in order`() {
+    @Test func `A queue that is paused on purpose counts as healthy`() {
         let consumers = Consumers()
         consumers.setPaused(true, queue: "probes")
         #expect(consumers.health().paused == ["probes"])

@@ -8,31 +8,30 @@ import Testing
 
 @Suite(.timeLimit(.minutes(1))) struct WorkerRecoveryTests {
     @Test(arguments: [BrokerVersion(4, 0), BrokerVersion(4, 3)])
-    func `A worker whose consumer is lost consumes again, and doesn't run twice what waited`(
+    func `A worker whose consumer is lost consumes again, and runs no waiting job twice`(
         version: BrokerVersion
     ) async throws {
         let harness = try await WorkerHarness(version: version)
         // A delivery that is kept for longer costs the consumer: with its channel, or alone from 4.3 on.
         harness.broker.embedded.setConsumerTimeout(.seconds(20))
         let gate = Latch()
-        let journal = Journal<String>()
+        let recorder = Recorder<String>()
         let worker = harness.worker {
             Handler(Probe.self) { job, context in
-                journal.write("\(job.number) \(context.isRedelivered)")
+                recorder.record("\(job.number) \(context.isRedelivered)")
                 if job.number == 1, !context.isRedelivered { await gate.wait() }
             }
         }
         for number in 1...2 { try await harness.enqueue(number) }
         try await harness.run(worker) {
-            #expect(await journal.next(1) == ["1 false"])
+            #expect(await recorder.next(1) == ["1 false"])
             try await until { harness.unsettled == 2 }
             harness.clock.advance(by: .seconds(20))
             #expect(harness.consumers("probes") == 0)
-            // Unparking and the reader.
-            try await harness.untilAsleep(2)
+            try await harness.untilQuiet()
             gate.open()
-            try await harness.pass(whenAsleep: 2) { harness.consumers("probes") == 1 }
-            #expect(await journal.next(2) == ["1 true", "2 true"])
+            try await harness.pass { harness.consumers("probes") == 1 }
+            #expect(await recorder.next(2) == ["1 true", "2 true"])
             try await until { harness.acknowledged == 2 }
         }
         #expect(worker.counts.consumersLost == 1)
@@ -41,7 +40,7 @@ import Testing
     }
 
     @Test(arguments: [(BrokerVersion(3, 10), true), (BrokerVersion(4, 0), false)])
-    func `A consumer that hears nothing while the worker is idle is made anew, on brokers that may keep dead ones`(
+    func `A consumer that receives nothing while the worker is idle is replaced, on brokers that may keep stale ones`(
         version: BrokerVersion,
         isRenewed: Bool
     ) async throws {
@@ -54,8 +53,7 @@ import Testing
             try await harness.enqueue(1)
             #expect(harness.unsettled == 1)
             for _ in 0..<3 {
-                // Unparking sleeps, and where it is needed who looks after the consumers.
-                try await harness.untilAsleep(isRenewed ? 2 : 1)
+                try await harness.untilQuiet()
                 harness.clock.advance(by: StaleConsumerMonitor.interval)
             }
             if !isRenewed { try await deaf.hear() }
@@ -66,54 +64,51 @@ import Testing
         #expect(worker.counts.consumersLost == 0)
     }
 
-    @Test func `A queue that is deleted under the worker is declared again, with its way down the ladder`() async throws
-    {
+    @Test func `A queue deleted under the worker is declared again, with its binding to the ladder`() async throws {
         let harness = try await WorkerHarness()
-        let journal = Journal<String>()
+        let recorder = Recorder<String>()
         let worker = harness.worker {
             Handler(Probe.self) { job, context in
-                journal.write("\(job.number) \(context.attempt)")
+                recorder.record("\(job.number) \(context.attempt)")
                 if context.attempt == 1 { throw ProbeError() }
             }
         }
         try await harness.enqueue(5)
         try await harness.run(worker) {
-            #expect(await journal.next(1) == ["5 1"])
+            #expect(await recorder.next(1) == ["5 1"])
             try await until { harness.ready("warren.delay.v1.level-01").count == 1 && harness.acknowledged == 1 }
             let bindings = harness.bindingsToLadder
             try await harness.broker.embedded.deleteQueue("probes")
-            // Unparking and the reader.
-            try await harness.pass(whenAsleep: 2) {
+            try await harness.pass {
                 harness.consumers("probes") == 1 && harness.bindingsToLadder > bindings
             }
             #expect(harness.ready("warren.delay.v1.level-01").count == 1)
             harness.clock.advance(by: .seconds(2))
-            #expect(await journal.next(1) == ["5 2"])
+            #expect(await recorder.next(1) == ["5 2"])
         }
     }
 
     @Test func `A worker whose consumer is lost consumes again before its declarations are answered`() async throws {
         let harness = try await WorkerHarness()
         harness.broker.embedded.setConsumerTimeout(.seconds(20))
-        let journal = Journal<Bool>()
+        let recorder = Recorder<Bool>()
         let worker = harness.worker {
             Handler(Probe.self) { _, context in
-                journal.write(context.isRedelivered)
+                recorder.record(context.isRedelivered)
                 if !context.isRedelivered { await Latch().wait() }
             }
         }
         try await harness.enqueue(1)
         try await harness.run(worker) {
-            #expect(await journal.next(1) == [false])
+            #expect(await recorder.next(1) == [false])
             try await until { harness.bindingsToLadder > 0 }
             harness.broker.fail { $0.declaringHangs = true }
             harness.clock.advance(by: .seconds(20))
-            // Unparking and the reader.
-            try await harness.pass(whenAsleep: 2) { harness.consumers("probes") == 1 }
+            try await harness.pass { harness.consumers("probes") == 1 }
         }
     }
 
-    @Test func `A queue that somebody else declares again in between is bound to the ladder again`() async throws {
+    @Test func `A queue that somebody else redeclares in between is bound to the ladder again`() async throws {
         let harness = try await WorkerHarness()
         let worker = harness.worker { Handler(Probe.self) { _, _ in } }
         try await harness.run(worker) {
@@ -122,8 +117,7 @@ import Testing
             try await harness.broker.embedded.deleteQueue("probes")
             _ = try await harness.topology.plan(for: ["probes"], delays: false, broker: harness.broker.version)
                 .apply(to: harness.broker.embedded)
-            // Unparking and the reader.
-            try await harness.pass(whenAsleep: 2) {
+            try await harness.pass {
                 harness.consumers("probes") == 1 && harness.bindingsToLadder > bindings
             }
         }
@@ -137,8 +131,7 @@ import Testing
         }
         let worker = harness.worker { Handler(Probe.self) { _, _ in } }
         try await harness.run(worker) {
-            // Unparking, and who declares: the reader or who prepares the ladder.
-            try await harness.pass(whenAsleep: 2) {
+            try await harness.pass {
                 harness.broker.faults.declaring.next.isEmpty && harness.consumers("probes") == 1
                     && harness.bindingsToLadder > 0
             }
@@ -147,21 +140,20 @@ import Testing
 
     @Test func `A worker that starts before its broker waits for it`() async throws {
         let harness = try await WorkerHarness()
-        let journal = Journal<Int>()
+        let recorder = Recorder<Int>()
         harness.broker.fail {
             $0.consuming.next = Array(repeating: AMQPError(.connectionFailed, "Nobody there."), count: 3)
         }
-        let worker = harness.worker { Handler(Probe.self) { job, _ in journal.write(job.number) } }
+        let worker = harness.worker { Handler(Probe.self) { job, _ in recorder.record(job.number) } }
         try await harness.enqueue(5)
         try await harness.run(worker) {
-            // Unparking and the reader.
-            try await harness.pass(whenAsleep: 2) { harness.consumers("probes") == 1 }
-            #expect(await journal.next(1) == [5])
+            try await harness.pass { harness.consumers("probes") == 1 }
+            #expect(await recorder.next(1) == [5])
         }
         #expect(harness.broker.requests.consumed.count == 4)
     }
 
-    @Test func `An error that doesn't pass ends the worker, in order`() async throws {
+    @Test func `A permanent error ends the worker cleanly`() async throws {
         let harness = try await WorkerHarness(lanes: [.high, .normal])
         harness.broker.fail { $0.consuming.next = [AMQPError(.accessRefused, "Not allowed.")] }
         let worker = harness.worker { Handler(Probe.self) { _, _ in } }
@@ -171,27 +163,28 @@ import Testing
         #expect(harness.consumers("probes") + harness.consumers("probes.high") == 0)
     }
 
-    @Test func `A job whose delivery was lost while it waited is not begun, and one that ran then is not settled`()
+    @Test func `A job whose delivery is lost while it waits isn't started, and one that is running isn't settled`()
         async throws
     {
         let harness = try await WorkerHarness()
         let gate = Latch()
-        let journal = Journal<String>()
+        let recorder = Recorder<String>()
         let worker = harness.worker {
             Handler(Probe.self) { job, context in
-                journal.write("\(job.number) \(context.isRedelivered)")
+                recorder.record("\(job.number) \(context.isRedelivered)")
                 await (context.isRedelivered ? Latch() : gate).wait()
                 throw ProbeError()
             }
         }
         for number in 1...2 { try await harness.enqueue(number) }
         try await harness.run(worker) {
-            #expect(await journal.next(1) == ["1 false"])
+            #expect(await recorder.next(1) == ["1 false"])
             try await until { harness.unsettled == 2 }
-            // The stream goes on, as that of a client that recovers does: nobody takes the second job out of the worker.
+            // The stream goes on, as that of a client that recovers does: nobody takes the second job out of the
+            // worker.
             harness.broker.embedded.closeConnections()
             gate.open()
-            #expect(await journal.next(1) == ["1 true"])
+            #expect(await recorder.next(1) == ["1 true"])
             #expect(worker.counts.lateSettlements == 1)
             #expect(worker.counts.lost == 1)
             #expect(worker.counts.retried == 0)
@@ -201,7 +194,7 @@ import Testing
         }
     }
 
-    @Test func `A retry that can't be published at first is published later, once`() async throws {
+    @Test func `A retry that can't be published at first is published later, exactly once`() async throws {
         let harness = try await WorkerHarness()
         let worker = harness.worker { Handler(Probe.self) { _, _ in throw ProbeError() } }
         try await harness.enqueue(1)
@@ -209,8 +202,7 @@ import Testing
             $0.publishing.next = [AMQPError(.blocked, "An alarm."), AMQPError(.connectionLost, "Gone.")]
         }
         try await harness.run(worker) {
-            // Unparking and who publishes.
-            try await harness.pass(whenAsleep: 2) { harness.acknowledged == 1 }
+            try await harness.pass { harness.acknowledged == 1 }
         }
         #expect(harness.broker.published.count == 3)
         #expect(harness.ready("warren.delay.v1.level-01").count == 1)
@@ -219,17 +211,17 @@ import Testing
 
     @Test func `A retry that can't be published leaves the job in its queue, and isn't acknowledged`() async throws {
         let harness = try await WorkerHarness()
-        let journal = Journal<Bool>()
+        let recorder = Recorder<Bool>()
         let worker = harness.worker {
             Handler(Probe.self) { _, context in
-                journal.write(context.isRedelivered)
+                recorder.record(context.isRedelivered)
                 if !context.isRedelivered { throw ProbeError() }
             }
         }
         try await harness.enqueue(1)
         harness.broker.fail { $0.publishing.next = [AMQPError(.messageTooLarge, "Too large.")] }
         try await harness.run(worker) {
-            #expect(await journal.next(2) == [false, true])
+            #expect(await recorder.next(2) == [false, true])
             try await until { harness.acknowledged == 1 }
         }
         #expect(harness.requeued == 1)
@@ -247,15 +239,14 @@ import Testing
         }
         try await harness.enqueue(1)
         try await harness.run(worker) {
-            // Unparking and who publishes.
-            try await harness.pass(whenAsleep: 2) { harness.acknowledged == 1 }
+            try await harness.pass { harness.acknowledged == 1 }
         }
         #expect(harness.deadLetters.count == 1)
     }
 }
 
 extension WorkerHarness {
-    /// How often the queue was bound to the delay ladder by a worker.
+    /// The number of times that a worker bound the queue to the delay ladder.
     fileprivate var bindingsToLadder: Int {
         broker.requests.bindings.count { $0 == DelayLadder.binding(for: "probes") }
     }

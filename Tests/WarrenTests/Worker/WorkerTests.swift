@@ -9,11 +9,11 @@ import Testing
 @Suite(.timeLimit(.minutes(1))) struct WorkerTests {
     @Test func `A job that succeeds is acknowledged and nothing else is published`() async throws {
         let harness = try await WorkerHarness()
-        let journal = Journal<Int>()
-        let worker = harness.worker { Handler(Probe.self) { job, _ in journal.write(job.number) } }
+        let recorder = Recorder<Int>()
+        let worker = harness.worker { Handler(Probe.self) { job, _ in recorder.record(job.number) } }
         try await harness.enqueue(7)
         try await harness.run(worker) {
-            #expect(await journal.next(1) == [7])
+            #expect(await recorder.next(1) == [7])
             try await until { harness.acknowledged == 1 }
         }
         #expect(worker.counts.succeeded == 1)
@@ -21,19 +21,19 @@ import Testing
         #expect(harness.unsettled == 0)
     }
 
-    @Test func `A job that fails goes down the ladder, comes back under its id and counts its attempts`() async throws {
+    @Test func `A failed job returns through the ladder with its id and its attempt count`() async throws {
         let harness = try await WorkerHarness()
-        let journal = Journal<String>()
+        let recorder = Recorder<String>()
         let worker = harness.worker {
             Handler(Probe.self) { _, context in
-                journal.write("\(context.id) \(context.attempt) \(context.retriesLeft)")
+                recorder.record("\(context.id) \(context.attempt) \(context.retriesLeft)")
                 if context.attempt < 3 { throw ProbeError() }
             }
         }
         let id = try await harness.enqueue()
         try await harness.run(worker) {
             for attempt in 1...2 {
-                #expect(await journal.next(1) == ["\(id) \(attempt) \(3 - attempt)"])
+                #expect(await recorder.next(1) == ["\(id) \(attempt) \(3 - attempt)"])
                 try await until {
                     harness.ready("warren.delay.v1.level-01").count == 1 && harness.acknowledged == attempt
                 }
@@ -42,7 +42,7 @@ import Testing
                 #expect(harness.ready("warren.delay.v1.level-01").count == 1)
                 harness.clock.advance(by: .milliseconds(1))
             }
-            #expect(await journal.next(1) == ["\(id) 3 0"])
+            #expect(await recorder.next(1) == ["\(id) 3 0"])
             try await until { harness.acknowledged == 3 }
         }
         #expect(worker.counts.retried == 2)
@@ -50,7 +50,7 @@ import Testing
         #expect(harness.deadLetters.isEmpty)
     }
 
-    @Test func `After its last attempt a job is dead, with a record of why and where from`() async throws {
+    @Test func `After its last attempt a job is dead-lettered with a record of the reason and origin`() async throws {
         let harness = try await WorkerHarness()
         let worker = harness.worker { Handler(Probe.self) { _, _ in throw ProbeError() } }
         let envelope = try Envelope(encoding: Probe(number: 1), now: harness.now)
@@ -71,7 +71,7 @@ import Testing
         #expect(letter.message.body == message.body)
     }
 
-    @Test func `A failure that the handler calls permanent is dead at its first attempt`() async throws {
+    @Test func `A permanent failure is dead-lettered at the first attempt`() async throws {
         let harness = try await WorkerHarness()
         let worker = harness.worker { Handler(Probe.self) { _, _ in throw JobFailure.permanent("No such user.") } }
         try await harness.enqueue()
@@ -80,7 +80,7 @@ import Testing
         #expect(letter.record.reason == .permanent)
     }
 
-    @Test func `What can't be read as a job is dead with the reason, byte for byte`() async throws {
+    @Test func `An unreadable message is dead-lettered unchanged, with the reason`() async throws {
         let harness = try await WorkerHarness()
         let worker = harness.worker { Handler(Probe.self) { _, _ in } }
         try await harness.publish(Message(body: [1, 2, 3]))
@@ -96,36 +96,36 @@ import Testing
         #expect(letters.allSatisfy { $0.record.history.isEmpty })
     }
 
-    @Test func `A retry in less than a second skips the ladder and waits its time outside of the slots`() async throws {
+    @Test func `A retry in less than a second skips the ladder and waits outside the slots`() async throws {
         struct Quick: Job {
             static let name = "tests.quick"
             static let queue: QueueName = "probes"
             static let retry: RetryPolicy = .fixed(.milliseconds(500), attempts: 2)
         }
         let harness = try await WorkerHarness()
-        let journal = Journal<String>()
+        let recorder = Recorder<String>()
         let worker = harness.worker {
             Handler(Quick.self) { _, context in
-                journal.write("quick \(context.attempt)")
+                recorder.record("quick \(context.attempt)")
                 if context.attempt == 1 { throw ProbeError() }
             }
-            Handler(Probe.self) { _, _ in journal.write("probe") }
+            Handler(Probe.self) { _, _ in recorder.record("probe") }
         }
         try await harness.publish(Envelope(encoding: Quick(), now: harness.now).message)
         try await harness.run(worker) {
-            #expect(await journal.next(1) == ["quick 1"])
+            #expect(await recorder.next(1) == ["quick 1"])
             try await until { harness.acknowledged == 1 && harness.unsettled == 1 }
-            // Unparking and the held job sleep; the only slot is free.
-            try await harness.untilAsleep(2)
+            // The delayed job waits, and the only slot is free.
+            try await harness.untilQuiet()
             try await harness.enqueue()
-            #expect(await journal.next(1) == ["probe"])
+            #expect(await recorder.next(1) == ["probe"])
             harness.clock.advance(by: .milliseconds(501))
-            #expect(await journal.next(1) == ["quick 2"])
+            #expect(await recorder.next(1) == ["quick 2"])
         }
         #expect(harness.broker.published.map(\.destination.exchange) == ["warren"])
     }
 
-    @Test func `A job that isn't due for long goes to the ladder without being run`() async throws {
+    @Test func `A job that isn't due soon goes to the ladder without being run`() async throws {
         let harness = try await WorkerHarness()
         let worker = harness.worker { Handler(Probe.self) { _, _ in Issue.record("It ran.") } }
         var message = try Envelope(encoding: Probe(number: 1), eta: harness.now + 100.5, now: harness.now).message
@@ -140,7 +140,7 @@ import Testing
         #expect(sent.properties.headers?[EnvelopeHeader.retries] == 0)
     }
 
-    @Test func `An expired job is not run: it is dead, or gone if its kind says so`() async throws {
+    @Test func `An expired job isn't run: it is dead-lettered, or dropped if its kind says so`() async throws {
         struct Fleeting: Job {
             static let name = "tests.fleeting"
             static let queue: QueueName = "probes"
@@ -158,8 +158,7 @@ import Testing
         #expect(worker.counts.expired == 1)
     }
 
-    @Test func `A job of an unknown name is parked, and a worker that knows it moves it back and runs it`() async throws
-    {
+    @Test func `A job of an unknown name is parked, and a worker with a handler unparks and runs it`() async throws {
         let harness = try await WorkerHarness()
         let id = try await harness.enqueue()
         let ignorant = harness.worker {}
@@ -168,12 +167,12 @@ import Testing
         }
         #expect(ignorant.counts.parked == 1)
 
-        let journal = Journal<String>()
+        let recorder = Recorder<String>()
         let worker = harness.worker {
-            Handler(Probe.self) { _, context in journal.write("\(context.id) \(context.attempt)") }
+            Handler(Probe.self) { _, context in recorder.record("\(context.id) \(context.attempt)") }
         }
         try await harness.run(worker) {
-            #expect(await journal.next(1) == ["\(id) 1"])
+            #expect(await recorder.next(1) == ["\(id) 1"])
             try await until { harness.unsettled == 0 && harness.ready("probes.parked").isEmpty }
         }
         let headers = try #require(harness.broker.published.last).message.properties.headers
@@ -181,7 +180,7 @@ import Testing
         #expect(headers?[EnvelopeHeader.parkedAt] == nil)
     }
 
-    @Test func `A worker leaves parked what it doesn't know either`() async throws {
+    @Test func `A worker leaves jobs parked for which it has no handler either`() async throws {
         let harness = try await WorkerHarness()
         let message = try Envelope(encoding: Probe(number: 1), now: harness.now).message
         try await harness.broker.embedded.publish(message, to: .queue("probes.parked"))
@@ -189,7 +188,7 @@ import Testing
         #expect(harness.ready("probes.parked").count == 1)
     }
 
-    @Test func `Where the parked queue is full, an unknown job is dead`() async throws {
+    @Test func `If the parking-lot queue is full, an unknown job is dead-lettered`() async throws {
         let harness = try await WorkerHarness()
         try await harness.enqueue()
         harness.broker.fail { $0.publishing.next = [AMQPError(.nacked, "Full.")] }
@@ -197,34 +196,34 @@ import Testing
         #expect(harness.deadLetters.map(\.record.reason) == [.unknownName])
     }
 
-    @Test func `Middleware wraps the handler in order, and hears the outcome`() async throws {
+    @Test func `Middleware wraps the handler in its order, and gets the outcome`() async throws {
         struct Layer: JobMiddleware {
             let name: String
-            let journal: Journal<String>
+            let recorder: Recorder<String>
             func execute(_ context: JobContext, next: (JobContext) async throws -> Void) async throws {
-                journal.write("\(name) in")
+                recorder.record("\(name) in")
                 try await next(context)
-                journal.write("\(name) out")
+                recorder.record("\(name) out")
             }
-            func settled(_ context: JobContext, outcome: Outcome) { journal.write("\(name) \(outcome.name)") }
+            func settled(_ context: JobContext, outcome: Outcome) { recorder.record("\(name) \(outcome.name)") }
         }
         let harness = try await WorkerHarness()
-        let journal = Journal<String>()
-        let layers = ["a", "b"].map { Layer(name: $0, journal: journal) }
-        let worker = harness.worker(middleware: layers) { Handler(Probe.self) { _, _ in journal.write("job") } }
+        let recorder = Recorder<String>()
+        let layers = ["a", "b"].map { Layer(name: $0, recorder: recorder) }
+        let worker = harness.worker(middleware: layers) { Handler(Probe.self) { _, _ in recorder.record("job") } }
         try await harness.enqueue()
         try await harness.run(worker) {
-            #expect(await journal.next(7) == ["a in", "b in", "job", "b out", "a out", "a succeeded", "b succeeded"])
+            #expect(await recorder.next(7) == ["a in", "b in", "job", "b out", "a out", "a succeeded", "b succeeded"])
         }
     }
 
-    @Test func `Strictly, a waiting job of a more urgent lane always goes first`() async throws {
+    @Test func `With a strict policy, a waiting job of a more urgent lane always goes first`() async throws {
         let harness = try await WorkerHarness(lanes: [.high, .normal, .low])
         let order = try await self.order(of: 9, jobs: 3, harness, "probes")
         #expect(order == ["high", "high", "high", "normal", "normal", "normal", "low", "low", "low"])
     }
 
-    @Test func `By weight, every lane has its share of the turns`() async throws {
+    @Test func `With weights, every lane gets its share of the turns`() async throws {
         let harness = try await WorkerHarness(lanes: [.high, .normal, .low])
         let queue = WorkerQueue("probes", prefetch: 12, lanes: .weighted([.high: 4, .normal: 2, .low: 1]))
         let order = try await self.order(of: 14, jobs: 12, harness, queue)
@@ -234,7 +233,7 @@ import Testing
         #expect((1...3).contains(order.filter { $0 == "low" }.count))
     }
 
-    /// The lanes of the first jobs that a worker runs which finds so many in each lane.
+    /// The lanes of the first jobs that a worker runs, given a number of waiting jobs in each lane.
     private func order(
         of count: Int,
         jobs: Int,
@@ -242,11 +241,11 @@ import Testing
         _ queue: WorkerQueue
     ) async throws -> [String] {
         let gate = Latch()
-        let journal = Journal<String>()
+        let recorder = Recorder<String>()
         let worker = harness.worker(WorkerQueue(queue.name, prefetch: 13, lanes: queue.lanes)) {
             Handler(Probe.self) { job, context in
                 if job.number == 0 { return await gate.wait() }
-                journal.write(context.lane.name)
+                recorder.record(context.lane.name)
             }
         }
         // The first of a lane keeps the only slot busy until all is delivered.
@@ -257,7 +256,7 @@ import Testing
         try await harness.run(worker) {
             try await until { harness.unsettled == 3 * (jobs + 1) }
             gate.open()
-            order = await journal.next(count)
+            order = await recorder.next(count)
         }
         return order
     }

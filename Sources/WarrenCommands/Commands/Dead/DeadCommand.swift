@@ -7,15 +7,16 @@ import FoundationEssentials
 import Foundation
 #endif
 
-/// `dead`: the jobs that can't succeed.
+/// `dead`: lists, shows, replays and discards dead letters.
 public struct DeadCommand<App: WarrenApplication>: AsyncParsableCommand {
+    /// The command's name and help.
     public static var configuration: CommandConfiguration {
         CommandConfiguration(
             commandName: "dead",
-            abstract: "Look at the jobs that can't succeed, put them back, or throw them away.",
+            abstract: "Inspect, replay or discard jobs that failed for good.",
             discussion: """
-                AMQP can't look at a message without taking it: for as long as a command runs, nobody else sees what it has \
-                looked at, and then it goes back.
+                AMQP can't show a message without taking it from its queue. While one of these commands runs, nobody else sees \
+                the messages that it has read; afterwards they return to the queue.
                 """,
             subcommands: [
                 DeadListCommand<App>.self, DeadShowCommand<App>.self, DeadReplayCommand<App>.self,
@@ -24,35 +25,36 @@ public struct DeadCommand<App: WarrenApplication>: AsyncParsableCommand {
         )
     }
 
+    /// Creates the command, for its parser.
     public init() {}
 }
 
-/// Which dead letters are meant: those to which all that is given applies.
+/// The options that select dead letters: those that meet every condition given.
 struct DeadFilterOptions: ParsableArguments {
     @Option(name: .customLong("job"), help: ArgumentHelp("Only jobs of this name.", valueName: "name"))
     var jobName: String?
 
     @Option(
         help: ArgumentHelp(
-            "Only those with this reason.",
+            "Only jobs that died for this reason.",
             discussion: """
-                attempts-exhausted, permanent, expired, crashed; why a message couldn't be read, such as not-json; or, where the \
-                broker moved it, broker-delivery_limit, broker-expired, broker-maxlen.
+                attempts-exhausted, permanent, expired or crashed; the reason why a message is unreadable, such as not-json; or, if \
+                the broker moved it, broker-delivery_limit, broker-expired, broker-maxlen.
                 """
         )
     )
     var reason: String?
 
-    @Option(help: ArgumentHelp("Only those that died so long ago or longer, such as 2d.", valueName: "duration"))
+    @Option(help: ArgumentHelp("Only jobs that died at least this long ago, such as 2d.", valueName: "duration"))
     var olderThan: DurationArgument?
 
-    @Option(help: ArgumentHelp("Only those that died no longer ago than this, such as 1h.", valueName: "duration"))
+    @Option(help: ArgumentHelp("Only jobs that died at most this long ago, such as 1h.", valueName: "duration"))
     var newerThan: DurationArgument?
 
-    @Option(help: "Only those with this text in their name or error, in capitals or not.")
+    @Option(help: "Only jobs with this text in their name or error; case is ignored.")
     var text: String?
 
-    /// True if nothing is given, so that all are meant.
+    /// True if no condition is given, so that all dead letters match.
     var isEmpty: Bool {
         jobName == nil && reason == nil && olderThan == nil && newerThan == nil && text == nil
     }
@@ -69,21 +71,21 @@ struct DeadFilterOptions: ParsableArguments {
     }
 }
 
-/// Which dead letters are to be replayed or discarded.
+/// The options that select the dead letters to replay or discard.
 ///
-/// All of them must be asked for.
+/// Selecting all of them needs `--all`.
 struct DeadSelectionOptions: ParsableArguments {
-    @Argument(help: "The id of a job, to take that one only.")
+    @Argument(help: "The id of a single job.")
     var id: String?
     @OptionGroup var filter: DeadFilterOptions
-    @Flag(help: "All of them.")
+    @Flag(help: "Select all dead letters.")
     var all = false
-    @Option(help: "How many at most of each queue.")
+    @Option(help: "The largest number of each queue.")
     var limit: Int?
 
     func validate() throws {
         guard id != nil || !filter.isEmpty || all else {
-            throw ValidationError("Say which: a job's id, a filter such as --reason, or --all")
+            throw ValidationError("Nothing is selected. Give a job's id, a filter such as --reason, or --all.")
         }
         guard limit.map({ $0 > 0 }) ?? true else { throw ValidationError("The limit must be at least 1.") }
     }

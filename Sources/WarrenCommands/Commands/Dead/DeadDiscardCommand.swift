@@ -8,13 +8,13 @@ import FoundationEssentials
 import Foundation
 #endif
 
-/// `dead discard`: throws dead letters away.
+/// `dead discard`: deletes dead letters.
 struct DeadDiscardCommand<App: WarrenApplication>: BrokerCommand {
     static var configuration: CommandConfiguration {
         CommandConfiguration(
             commandName: "discard",
-            abstract: "Throw dead letters away for good.",
-            discussion: "With --json each line is an object for one queue: queue, discarded."
+            abstract: "Delete dead letters for good.",
+            discussion: "With --json, each line is an object for one queue: queue, discarded."
         )
     }
 
@@ -23,7 +23,7 @@ struct DeadDiscardCommand<App: WarrenApplication>: BrokerCommand {
     @OptionGroup var output: OutputOptions
     @OptionGroup var brokerOptions: BrokerOptions
 
-    /// Discards, and says how many.
+    /// Discards the selected dead letters and prints their number.
     func run() async throws {
         let topology = try target.topology()
         let queues = try target.queues(topology).map(\.name)

@@ -64,7 +64,7 @@ struct DeadLetterReport: Encodable {
 }
 
 extension DeadLetterReport {
-    /// A table of dead letters for people.
+    /// A table of dead letters.
     static func table(_ reports: [DeadLetterReport], now: Date) -> String {
         var table = TextTable([
             ("ID", .left), ("JOB", .left), ("QUEUE", .left), ("REASON", .left), ("FAILURES", .right), ("AGE", .right),
@@ -79,7 +79,7 @@ extension DeadLetterReport {
         return table.text
     }
 
-    /// Everything about one dead letter, a line each.
+    /// Everything about one dead letter, one line for each property.
     func lines(now: Date) -> [String] {
         var lines: [(String, String?)] = [
             ("id", id), ("job", name), ("queue", queue), ("reason", reason),
@@ -107,7 +107,7 @@ extension String {
     fileprivate func padded(to width: Int) -> String { self + String(repeating: " ", count: max(1, width - count)) }
 }
 
-/// How long something is ago, in the largest unit that fits.
+/// The age of something, in the largest unit that fits.
 enum Age {
     static func text(from date: Date, to now: Date) -> String {
         let seconds = Int(min(max(0, now.timeIntervalSince(date)), 1e12))

@@ -8,23 +8,23 @@ import FoundationEssentials
 import Foundation
 #endif
 
-/// `dead list`: the dead letters that a filter means.
+/// `dead list`: prints the dead letters that match.
 struct DeadListCommand<App: WarrenApplication>: BrokerCommand {
     static var configuration: CommandConfiguration {
         CommandConfiguration(
             commandName: "list",
             abstract: "List dead letters.",
             discussion: """
-                With --json each line is an object: id, name, queue, reason, errorType, message, details, failures, \
-                firstFailedAt, lastFailedAt, diedAt, originalExchange, originalRoutingKey, and history, each of which has \
-                attempt, time, worker, errorType, message. What isn't known is left out.
+                With --json, each line is an object: id, name, queue, reason, errorType, message, details, failures, \
+                firstFailedAt, lastFailedAt, diedAt, originalExchange, originalRoutingKey, and history, whose elements have \
+                attempt, time, worker, errorType, message. Unknown values are left out.
                 """
         )
     }
 
     @OptionGroup var target: TargetOptions<App>
     @OptionGroup var filter: DeadFilterOptions
-    @Option(help: "How many to list of each queue.")
+    @Option(help: "The largest number to list of each queue.")
     var limit = 100
     @OptionGroup var output: OutputOptions
     @OptionGroup var brokerOptions: BrokerOptions

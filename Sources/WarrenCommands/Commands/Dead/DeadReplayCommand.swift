@@ -8,34 +8,34 @@ import FoundationEssentials
 import Foundation
 #endif
 
-/// `dead replay`: puts dead letters back to where they came from.
+/// `dead replay`: sends dead letters to their original queue.
 struct DeadReplayCommand<App: WarrenApplication>: BrokerCommand {
     static var configuration: CommandConfiguration {
         CommandConfiguration(
             commandName: "replay",
-            abstract: "Put dead letters back to where they came from, with all their attempts.",
+            abstract: "Send dead letters to their original queue, with all attempts renewed.",
             discussion: """
-                Each is published and confirmed before it is taken out of the dead queue. One that no queue takes any more stays, \
-                and makes the exit code 1.
+                Each job is published and confirmed before it is removed from the dead queue. A job whose queue no longer exists \
+                stays, and makes the exit code 1.
 
-                With --json each line is an object for one queue: queue, replayed, unroutable.
+                With --json, each line is an object for one queue: queue, replayed, unroutable.
                 """
         )
     }
 
     @OptionGroup var selection: DeadSelectionOptions
-    @Option(help: ArgumentHelp("How many a second at most.", valueName: "number"))
+    @Option(help: ArgumentHelp("The largest number to replay per second.", valueName: "number"))
     var rate: Double?
     @OptionGroup var target: TargetOptions<App>
     @OptionGroup var output: OutputOptions
     @OptionGroup var brokerOptions: BrokerOptions
 
-    /// Checks the rate.
+    /// Validates the rate.
     func validate() throws {
         guard rate.map({ $0 > 0 && $0.isFinite }) ?? true else { throw ValidationError("The rate must be above 0.") }
     }
 
-    /// Replays, and says how many.
+    /// Replays the selected dead letters and prints their number.
     func run() async throws {
         let topology = try target.topology()
         let queues = try target.queues(topology).map(\.name)
@@ -58,7 +58,7 @@ struct DeadReplayCommand<App: WarrenApplication>: BrokerCommand {
             let line = Line(queue: queue.rawValue, replayed: report.replayed, unroutable: report.unroutable)
             return try Output.json(line)
         }
-        let rest = report.unroutable > 0 ? ", \(report.unroutable) had nowhere to go and stay" : ""
+        let rest = report.unroutable > 0 ? ", \(report.unroutable) could not be delivered and stay" : ""
         Output.line("\(queue): \(report.replayed) replayed\(rest)")
     }
 

@@ -8,14 +8,14 @@ import FoundationEssentials
 import Foundation
 #endif
 
-/// `dead show`: everything about one dead letter.
+/// `dead show`: prints everything about one dead letter.
 struct DeadShowCommand<App: WarrenApplication>: BrokerCommand {
     static var configuration: CommandConfiguration {
         CommandConfiguration(
             commandName: "show",
-            abstract: "Show all about one dead letter, its payload included.",
+            abstract: "Show everything about one dead letter, including its payload.",
             discussion:
-                "With --json the output is one object: what 'dead list' prints, and body, the message's body as text."
+                "With --json, the output is one object: the same as in 'dead list', with body, the message's body as text."
         )
     }
 

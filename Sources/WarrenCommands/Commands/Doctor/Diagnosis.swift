@@ -1,9 +1,9 @@
 import AMQP
 import ArgumentParser
 
-/// All findings on some facts.
+/// The findings of all checks on a set of facts.
 struct Diagnosis: Sendable {
-    /// The worst first; of the same severity, in the order of the checks.
+    /// The findings, worst first; those of one severity in the order of the checks.
     let findings: [Finding]
 
     init(_ facts: DoctorFacts) {
@@ -20,18 +20,18 @@ struct Diagnosis: Sendable {
 
     func count(_ severity: Finding.Severity) -> Int { findings.count { $0.severity == severity } }
 
-    /// 0 with notes at most, 1 with warnings, 2 with errors.
+    /// 0 if there are notes at most, 1 for warnings, 2 for errors.
     var exitCode: ExitCode {
         if count(.error) > 0 { return ExitCode(2) }
         return count(.warning) > 0 ? ExitCode(1) : .success
     }
 
-    /// The exit code if nothing could be looked at.
+    /// The exit code if the broker could not be examined.
     static let inspectionFailed = ExitCode(3)
 }
 
 extension Diagnosis {
-    /// The report for people: a headline, then each finding.
+    /// The report as text: a headline, then each finding.
     func text(broker: BrokerIdentity, queues: [String]) -> String {
         let counts = Finding.Severity.allCases.map { "\(count($0)) \($0.rawValue)s" }.joined(separator: ", ")
         let head = "\(broker.product) \(broker.version), queues \(queues.joined(separator: ", ")): \(counts)"

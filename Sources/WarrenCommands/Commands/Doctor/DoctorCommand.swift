@@ -4,26 +4,27 @@ import Configuration
 import RabbitMQ
 import Warren
 
-/// `doctor`: what is wrong with the broker for this application, what will happen, and what to do.
+/// `doctor`: finds problems with the broker's set-up for this application, with their consequences and remedies.
 public struct DoctorCommand<App: WarrenApplication>: BrokerCommand {
+    /// The command's name and help.
     public static var configuration: CommandConfiguration {
         CommandConfiguration(
             commandName: "doctor",
-            abstract: "Look for what is wrong at the broker.",
+            abstract: "Find problems with the broker's set-up.",
             discussion: """
-                It compares what the application needs with what the broker has: version, alarms, exchanges, queues and their \
-                arguments, the delay ladder, delivery limits, the consumer timeout, consumers. With the URL of RabbitMQ's management \
-                API it also looks at policies, bindings, nodes, members of quorum queues and the clock.
+                Compares the application's needs with the broker: version, alarms, exchanges, queues and their arguments, the \
+                delay ladder, delivery limits, the consumer timeout, consumers. Given the URL of RabbitMQ's management API, it \
+                also checks policies, bindings, nodes, members of quorum queues and the clock.
 
-                It changes nothing. It declares what exists, so that the broker compares; and it publishes two empty messages to a \
-                queue of its own, which it deletes.
+                It changes nothing that exists. It declares existing queues so that the broker compares them, and publishes two \
+                empty messages to a temporary queue.
 
-                With --json each line is an object: severity (error, warning, note), check (version, access, alarms, nodes, topology, \
+                With --json, each line is an object: severity (error, warning, note), check (version, access, alarms, nodes, topology, \
                 ladder, bindings, policies, delivery-limit, consumer-timeout, shutdown, clock, queues), subject, problem, \
                 consequence, remedy.
 
-                Exit codes: 0 nothing worse than notes, 1 warnings, 2 errors, 3 the broker could not be looked at, 64 the command \
-                line can't be understood.
+                Exit codes: 0 nothing worse than notes, 1 warnings, 2 errors, 3 the broker could not be examined, 64 the command \
+                line is invalid.
                 """
         )
     }
@@ -34,7 +35,7 @@ public struct DoctorCommand<App: WarrenApplication>: BrokerCommand {
         help: ArgumentHelp(
             "RabbitMQ's management API, such as http://user:password@host:15672.",
             discussion:
-                "Default: $WARREN_BROKER_MANAGEMENT_URL, else it isn't asked. Without a user, the broker's is taken.",
+                "Default: $WARREN_BROKER_MANAGEMENT_URL; without one, the API isn't used. Without a user, the broker URL's user is.",
             valueName: "url"
         )
     )
@@ -42,8 +43,8 @@ public struct DoctorCommand<App: WarrenApplication>: BrokerCommand {
 
     @Option(
         help: ArgumentHelp(
-            "The consumer_timeout in the broker's rabbitmq.conf, which no broker tells; 0 for none.",
-            discussion: "Default: that of the broker's version.",
+            "The consumer_timeout in the broker's rabbitmq.conf, which can't be queried; 0 for none.",
+            discussion: "Default: the default of the broker's version.",
             valueName: "duration"
         )
     )
@@ -53,11 +54,13 @@ public struct DoctorCommand<App: WarrenApplication>: BrokerCommand {
     var shutdownTimeout = DurationArgument(.seconds(30))
 
     @OptionGroup var output: OutputOptions
+    /// The broker and the log level.
     @OptionGroup public var brokerOptions: BrokerOptions
 
+    /// Creates the command, for its parser.
     public init() {}
 
-    /// Looks, prints, and ends with an exit code by severity.
+    /// Reads the facts, prints the findings, and exits with a code by severity.
     public func run() async throws {
         let topology = try target.topology()
         let queues = try target.queues(topology).map(\.name)
@@ -90,7 +93,7 @@ public struct DoctorCommand<App: WarrenApplication>: BrokerCommand {
         guard diagnosis.exitCode == .success else { throw diagnosis.exitCode }
     }
 
-    /// `nil` if nobody said where the management API is.
+    /// The management API; `nil` if no URL is configured.
     private func managementReader() throws -> ManagementReader? {
         let environment = ConfigReader(provider: EnvironmentVariablesProvider())
         guard

@@ -1,23 +1,23 @@
-/// Something that a check found: what is wrong, what will happen, what to do.
+/// The result of a check: a problem, its consequence and its remedy.
 struct Finding: Sendable, Hashable, Codable {
-    /// How bad it is.
+    /// The severity.
     var severity: Severity
     /// The check that found it.
     var check: CheckName
-    /// The queue, exchange, job or node it is about; `nil` if it is about the broker as a whole.
+    /// The queue, exchange, job or node concerned; `nil` for the broker as a whole.
     var subject: String?
-    /// What is wrong.
+    /// The problem, as a sentence.
     var problem: String
-    /// What will happen if nobody does anything.
+    /// The consequence of doing nothing.
     var consequence: String
-    /// What to do.
+    /// The remedy.
     var remedy: String
 
-    /// How bad a finding is.
+    /// The severity of a finding.
     enum Severity: String, Sendable, Codable, CaseIterable {
         /// Jobs are lost, stuck or done wrongly, or will be.
         case error
-        /// It works, and will not always.
+        /// It works now, but may fail later.
         case warning
         /// Good to know.
         case note
@@ -58,7 +58,7 @@ struct Finding: Sendable, Hashable, Codable {
 }
 
 extension [String] {
-    /// Names for a sentence: up to five in full, of more than five the first five and the number of the others.
+    /// The names as part of a sentence: the first five, and the number of the others.
     var quotedList: String {
         let shown = prefix(5).map { "'\($0)'" }.joined(separator: ", ")
         return count > 5 ? "\(shown) and \(count - 5) more" : shown

@@ -60,7 +60,8 @@ struct HealthFile: Service {
 
     /// Writes the file at each interval until the service is shut down, then removes it.
     ///
-    /// - Throws: `WarrenError` if the first write fails. A later failure is logged as a warning, and the file grows old.
+    /// - Throws: `WarrenError` if the first write fails. A later failure is logged as a warning, and the file grows
+    ///   old.
     func run() async throws {
         do {
             try write()

@@ -94,8 +94,8 @@ enum ResidentMemory {
     }
 }
 
-/// Waits for the reasons other than a signal to shut a worker process down: its supervisor asks for it, or a recycling limit
-/// is reached.
+/// Waits for the reasons other than a signal to shut a worker process down: its supervisor asks for it, or a recycling
+/// limit is reached.
 final class StopRequest: Sendable {
     private let isSupervised: Bool
     private let policy: RecyclingPolicy

@@ -4,22 +4,24 @@ public import Logging
 import ServiceLifecycle
 import Warren
 
-/// `worker`: takes jobs from queues and runs them until SIGTERM or SIGINT.
+/// `worker`: consumes jobs from queues and runs them until SIGTERM or SIGINT.
 public struct WorkerCommand<App: WarrenApplication>: BrokerCommand {
+    /// The command's name and help.
     public static var configuration: CommandConfiguration {
         CommandConfiguration(
             commandName: "worker",
-            abstract: "Take jobs from queues and run them.",
+            abstract: "Consume jobs from queues and run them.",
             discussion: """
-                It works until it gets SIGTERM, SIGINT or SIGHUP: then it takes no more jobs, lets the running ones finish until \
-                the shutdown deadline, and gives back what isn't finished. At a second signal, or SIGQUIT, it cancels and gives \
-                back at once.
+                The worker runs until it gets SIGTERM, SIGINT or SIGHUP. Then it takes no more jobs, lets running ones finish for \
+                at most the shutdown timeout, and requeues the rest. A second signal, or SIGQUIT, makes it cancel running jobs \
+                and requeue them at once.
 
-                With --processes it runs so many processes of itself, replaces those that end, and passes on what it is told.
+                With --processes, the command supervises that many worker processes: it replaces those that end, and forwards \
+                signals.
 
-                Exit code 75: a job did not end at its hard time limit, and the process ended to end it; start another.
+                Exit code 75: a job ran past its hard time limit, so the process ended. Start another.
 
-                With --json the last line on standard output is an object that counts the deliveries by what became of them: \
+                With --json, the last line on standard output is an object that counts the deliveries by outcome: \
                 worker, succeeded, retried, dead, parked, unparked, expired, requeued, postponed, redelivered, \
                 lost, lateSettlements, \
                 breakerOpened, consumersLost.
@@ -27,17 +29,17 @@ public struct WorkerCommand<App: WarrenApplication>: BrokerCommand {
         )
     }
 
-    /// A worker tells what it does.
+    /// A worker logs its start, its end and its problems.
     public static var standardLogLevel: Logger.Level { .info }
 
     @OptionGroup var target: TargetOptions<App>
 
-    @Option(help: "How many jobs of a queue run at once; --queues a=4,b=8 sets it for each.")
+    @Option(help: "The number of jobs of a queue that run at once; --queues a=4,b=8 sets it for each queue.")
     var concurrency = 16
 
     @Option(
         help: ArgumentHelp(
-            "How many deliveries of a lane to hold, running ones included.",
+            "The number of deliveries of a lane to hold, running ones included.",
             discussion: "Default: twice the concurrency."
         )
     )
@@ -46,7 +48,7 @@ public struct WorkerCommand<App: WarrenApplication>: BrokerCommand {
     @Option(
         name: .customLong("lanes"),
         help: ArgumentHelp(
-            "In which order to take jobs from a queue's lanes: 'strict', or 'weighted:high=6,normal=3,low=1'.",
+            "The order in which to take jobs from a queue's lanes: 'strict', or 'weighted:high=6,normal=3,low=1'.",
             discussion: "Default: strict.",
             valueName: "policy"
         ),
@@ -56,19 +58,19 @@ public struct WorkerCommand<App: WarrenApplication>: BrokerCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Stop taking jobs from a queue after this many failures in a row, and try one from time to time.",
+            "The number of failures in a row after which to pause a queue and try a single job from time to time.",
             discussion: "Default: never.",
             valueName: "failures"
         )
     )
     var breaker: Int?
 
-    @Option(help: ArgumentHelp("How long running jobs may go on after SIGTERM.", valueName: "duration"))
+    @Option(help: ArgumentHelp("The time for which running jobs may continue after SIGTERM.", valueName: "duration"))
     var shutdownTimeout = DurationArgument(.seconds(30))
 
     @Option(
         help: ArgumentHelp(
-            "How long the broker waits for a job to be acknowledged; longer time limits of jobs are refused.",
+            "The time for which the broker waits for an acknowledgement; jobs with longer time limits are refused.",
             valueName: "duration"
         )
     )
@@ -76,7 +78,7 @@ public struct WorkerCommand<App: WarrenApplication>: BrokerCommand {
 
     @Option(
         help: ArgumentHelp(
-            "How many processes to run; each has the concurrency and connections given.",
+            "The number of processes to run, each with the given concurrency and its own connections.",
             valueName: "count"
         )
     )
@@ -107,19 +109,21 @@ public struct WorkerCommand<App: WarrenApplication>: BrokerCommand {
     var appOptions: App.WorkerOptions
 
     @OptionGroup var output: OutputOptions
+    /// The broker and the log level.
     @OptionGroup public var brokerOptions: BrokerOptions
 
+    /// Creates the command, for its parser.
     public init() {}
 
-    /// Checks the options.
+    /// Validates the options.
     public func validate() throws {
-        if let processes, !(1...256).contains(processes) { throw ValidationError("--processes must be 1 to 256.") }
+        if let processes, !(1...256).contains(processes) { throw ValidationError("--processes must be from 1 to 256.") }
         if let port = health.port, let processes, Int(port) + processes > 65_535 {
             throw ValidationError("--health-port plus --processes must be at most 65535.")
         }
     }
 
-    /// Works until the process is told to stop.
+    /// Runs the worker, or supervises several, until the process is asked to stop.
     public func run() async throws {
         if let processes { return try await supervise(processes) }
         let topology = try target.topology()
@@ -150,7 +154,7 @@ public struct WorkerCommand<App: WarrenApplication>: BrokerCommand {
     }
 
     private func supervise(_ processes: Int) async throws {
-        // What can be told to be wrong without a broker is told once, not by each child for ever.
+        // Errors that need no broker are reported once, here, rather than by each child at each restart.
         _ = try target.queues(target.topology())
         let settings = WorkerSettings(name: name, shutdownTimeout: shutdownTimeout.duration)
         let supervisor = Supervisor(
@@ -168,7 +172,7 @@ public struct WorkerCommand<App: WarrenApplication>: BrokerCommand {
         if code != 0 { throw ExitCode(code) }
     }
 
-    /// Works, and returns true if the process ended because it had done enough.
+    /// Runs the worker, and returns true if the process ended because it reached a recycling limit.
     private func work(
         on queues: [WorkerQueue],
         of topology: Topology,
@@ -196,12 +200,12 @@ public struct WorkerCommand<App: WarrenApplication>: BrokerCommand {
             handlers
         }
         logger.info(
-            "The worker starts",
+            "Worker starting",
             metadata: [
                 "worker": "\(settings.name)", "queues": "\(queues.map(\.name.rawValue).joined(separator: ","))",
             ]
         )
-        // Services are shut down in the reverse of this order: the worker first, then what its handlers use.
+        // Services shut down in reverse order: the worker first, then the services that its handlers use.
         let services = healthServices(worker, logger) + setup.services + [worker]
         var generator = SystemRandomNumberGenerator()
         let request = StopRequest(
@@ -235,12 +239,12 @@ public struct WorkerCommand<App: WarrenApplication>: BrokerCommand {
 
     private func report(_ worker: Worker, _ settings: WorkerSettings, _ logger: Logger) throws {
         let report = WorkerReport(worker: settings.name, counts: worker.counts)
-        logger.info("The worker has stopped", metadata: report.metadata)
+        logger.info("Worker stopped", metadata: report.metadata)
         if output.isJSON { try Output.json(report) }
     }
 }
 
-/// What a worker has done: its counts, with its name beside them.
+/// A worker's name and counts.
 struct WorkerReport: Encodable {
     var worker: String
     var counts: WorkerCounts
@@ -255,7 +259,7 @@ struct WorkerReport: Encodable {
         try container.encode(worker, forKey: .worker)
     }
 
-    /// The counts that a person looks for, as metadata of a log line.
+    /// The most useful counts, as metadata of a log line.
     var metadata: Logger.Metadata {
         [
             "worker": "\(worker)", "succeeded": "\(counts.succeeded)", "retried": "\(counts.retried)",

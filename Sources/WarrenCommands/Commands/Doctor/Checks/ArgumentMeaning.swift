@@ -1,6 +1,7 @@
 import Warren
 
-/// What it means for jobs if a queue's argument, or a policy's key of the same name without `x-`, isn't what Warren asks for.
+/// The consequence for jobs if a queue's argument, or a policy's key of the same name without `x-`, differs from the
+/// plan.
 struct ArgumentMeaning: Sendable, Hashable {
     var severity: Finding.Severity
     var consequence: String
@@ -11,7 +12,7 @@ struct ArgumentMeaning: Sendable, Hashable {
     }
 
     /// - Parameter name: An argument such as `x-message-ttl`, a property such as `durable`, or a policy's key.
-    /// - Parameter role: What the queue is for.
+    /// - Parameter role: The role of the queue.
     init(of name: String, on role: QueueRole) {
         let key = name.hasPrefix("x-") ? String(name.dropFirst(2)) : name
         self =
@@ -19,7 +20,7 @@ struct ArgumentMeaning: Sendable, Hashable {
             ?? ArgumentMeaning(.warning, "The queue doesn't behave as Warren expects.")
     }
 
-    /// What a queue is for.
+    /// The role of a queue.
     enum QueueRole: Sendable {
         case jobs
         case dead
@@ -31,17 +32,18 @@ struct ArgumentMeaning: Sendable, Hashable {
         guard key == "message-ttl" else { return nil }
         return switch role {
         case .jobs:
-            ArgumentMeaning(.error, "Jobs that wait longer than this are dead-lettered without having been run.")
+            ArgumentMeaning(.error, "Jobs that wait longer than this are dead-lettered without being run.")
         case .dead:
-            ArgumentMeaning(.error, "Dead jobs are deleted when this has passed, before anybody looked at them.")
-        case .parked: ArgumentMeaning(.warning, "Parked jobs go to the dead queue at another age than configured.")
+            ArgumentMeaning(.error, "Dead jobs are deleted after this time, perhaps before anybody has looked at them.")
+        case .parked:
+            ArgumentMeaning(.warning, "Parked jobs move to the dead queue at an age other than the configured one.")
         case .ladder: ArgumentMeaning(.error, "Delays and retries come at the wrong time.")
         }
     }
 
     private static let meanings: [String: ArgumentMeaning] = [
-        "durable": ArgumentMeaning(.error, "A restart of the broker deletes it with the jobs in it."),
-        "auto_delete": ArgumentMeaning(.error, "It is deleted, with the jobs in it, when its last consumer goes."),
+        "durable": ArgumentMeaning(.error, "A restart of the broker deletes it, with the jobs in it."),
+        "auto_delete": ArgumentMeaning(.error, "It is deleted, with the jobs in it, when its last consumer is gone."),
         "expires": ArgumentMeaning(
             .error,
             "It is deleted, with the jobs in it, when nobody has used it for that long."
@@ -52,38 +54,38 @@ struct ArgumentMeaning: Sendable, Hashable {
         ),
         "alternate-exchange": ArgumentMeaning(
             .error,
-            "Delayed jobs that no queue wants wait in the ladder's last level for ever."
+            "Delayed jobs without a destination queue stay in the ladder's last level."
         ),
         "queue-type": ArgumentMeaning(
             .warning,
-            "A classic queue is on one node, and lost jobs with it; it counts no deliveries and dead-letters without a confirm."
+            "A classic queue is on one node, and its jobs are lost with that node; it counts no deliveries, and dead-letters unconfirmed."
         ),
         "dead-letter-exchange": ArgumentMeaning(
             .error,
-            "What the broker dead-letters (crashes beyond the limit, expired delays) goes elsewhere, or is deleted."
+            "Jobs that the broker dead-letters (crashes beyond the limit, expired delays) go elsewhere or are deleted."
         ),
         "dead-letter-routing-key": ArgumentMeaning(
             .error,
-            "What the broker dead-letters does not arrive in the dead queue."
+            "Jobs that the broker dead-letters don't arrive in the dead queue."
         ),
         "dead-letter-strategy": ArgumentMeaning(
             .warning,
-            "What the broker dead-letters is published once, unconfirmed: it can be lost when a node fails."
+            "The broker dead-letters with a single unconfirmed publish, so jobs can be lost when a node fails."
         ),
         "overflow": ArgumentMeaning(
             .warning,
-            "A full queue drops its oldest jobs instead of refusing new ones, and dead-letters without a confirm."
+            "A full queue drops its oldest jobs instead of refusing new ones, and dead-letters unconfirmed."
         ),
         "max-length": ArgumentMeaning(
             .warning,
-            "When that many wait, new jobs are refused (or the oldest dropped, if 'overflow' isn't reject-publish)."
+            "Once this many jobs wait, new ones are refused (or the oldest dropped, if 'overflow' isn't reject-publish)."
         ),
         "max-length-bytes": ArgumentMeaning(
             .warning,
-            "When that many bytes wait, new jobs are refused (or the oldest dropped, if 'overflow' isn't reject-publish)."
+            "Once this many bytes wait, new jobs are refused (or the oldest dropped, if 'overflow' isn't reject-publish)."
         ),
         "single-active-consumer": ArgumentMeaning(.warning, "One worker at a time gets jobs; all others wait."),
-        "max-priority": ArgumentMeaning(.warning, "Jobs are delivered in another order than planned."),
+        "max-priority": ArgumentMeaning(.warning, "Jobs are delivered in an order other than planned."),
         "queue-mode": ArgumentMeaning(
             .warning,
             "It has no effect on quorum queues, and RabbitMQ 4.3 refuses the argument."

@@ -1,7 +1,7 @@
 import AMQP
 import Warren
 
-/// Whether it is a broker on which the guarantees hold.
+/// Whether the guarantees hold on this broker and version.
 enum VersionCheck {
     static func findings(_ facts: DoctorFacts) -> [Finding] {
         let features = facts.features
@@ -13,8 +13,8 @@ enum VersionCheck {
                     .version,
                     problem: "The broker is \(facts.broker.product) \(facts.broker.version), not RabbitMQ.",
                     consequence:
-                        "Nothing of Warren is tested on it: quorum queues, dead-lettering and the delay ladder may differ.",
-                    remedy: "Use RabbitMQ, one of \(tested), or test what you rely on."
+                        "Warren isn't tested on it: quorum queues, dead-lettering and the delay ladder may behave differently.",
+                    remedy: "Use RabbitMQ, one of \(tested), or test the features you rely on."
                 )
             ]
         }
@@ -25,7 +25,7 @@ enum VersionCheck {
                     .version,
                     problem: "RabbitMQ \(facts.broker.version) is older than \(BrokerFeatures.oldestSupportedVersion).",
                     consequence:
-                        "Its quorum queues know no time to live and no at-least-once dead-lettering: the delay ladder "
+                        "Its quorum queues lack time to live and at-least-once dead-lettering: the delay ladder "
                         + "can't be declared, and dead letters can be lost.",
                     remedy: "Upgrade RabbitMQ to one of \(tested)."
                 )
@@ -34,20 +34,20 @@ enum VersionCheck {
         if features.isTested { return [] }
         let place =
             features.isNewerThanTested
-            ? "newer than all that Warren is tested on" : "between those that Warren is tested on"
+            ? "newer than the versions that Warren is tested on" : "between the versions that Warren is tested on"
         return [
             Finding(
                 .note,
                 .version,
                 problem: "RabbitMQ \(facts.broker.version) is \(place): \(tested).",
-                consequence: "It is treated as the newest of them that came before it; what changed since isn't known.",
+                consequence: "It is treated as the newest tested version before it; later changes aren't known.",
                 remedy: "Read its release notes, and look for a newer Warren."
             )
         ]
     }
 }
 
-/// What could not be looked at, and how to let it be.
+/// The things that could not be examined, and the permissions that doctor lacks for them.
 enum AccessCheck {
     static func findings(_ facts: DoctorFacts) -> [Finding] {
         var findings: [Finding] = []
@@ -55,8 +55,8 @@ enum AccessCheck {
             if let failure = management.failure {
                 findings.append(
                     notInspected(
-                        "The management API was asked for and could not be: \(failure).",
-                        "See that the plugin rabbitmq_management runs and that --management, or WARREN_BROKER_MANAGEMENT_URL, is its URL.",
+                        "The management API could not be used: \(failure).",
+                        "Check that the plugin rabbitmq_management runs and that --management, or WARREN_BROKER_MANAGEMENT_URL, is its URL.",
                         .warning
                     )
                 )
@@ -64,18 +64,18 @@ enum AccessCheck {
             if !management.unreadable.isEmpty {
                 findings.append(
                     notInspected(
-                        "The management API didn't tell of \(management.unreadable.joined(separator: "; ")).",
-                        "Give the user in --management the tag 'monitoring' (nodes) and 'policymaker' (policies), and see that the "
-                            + "password is right."
+                        "The management API did not return \(management.unreadable.joined(separator: "; ")).",
+                        "Give the user in --management the tag 'monitoring' (nodes) and 'policymaker' (policies), and check the "
+                            + "password."
                     )
                 )
             }
         } else {
             findings.append(
                 notInspected(
-                    "Policies, bindings, nodes, the members of quorum queues and the broker's clock could not be looked at: AMQP "
-                        + "doesn't tell of them.",
-                    "Enable the plugin (rabbitmq-plugins enable rabbitmq_management) and say where it is: "
+                    "Policies, bindings, nodes, the members of quorum queues and the broker's clock could not be examined, because AMQP "
+                        + "doesn't expose them.",
+                    "Enable the plugin (rabbitmq-plugins enable rabbitmq_management) and give its URL: "
                         + "--management http://user@host:15672, or WARREN_BROKER_MANAGEMENT_URL."
                 )
             )
@@ -84,15 +84,15 @@ enum AccessCheck {
             let names = facts.inspection.notCompared.map { "'\($0.name)'" }.joined(separator: ", ")
             findings.append(
                 notInspected(
-                    "The arguments of \(names) could not be compared: this user may not declare them, or another connection has them.",
-                    "Run doctor as a user with the permission to configure them, as a worker's is."
+                    "The arguments of \(names) could not be compared: this user may not declare them, or another connection uses them exclusively.",
+                    "Run doctor as a user who may configure them, such as the workers' user."
                 )
             )
         }
         if case .notTried(let reason) = facts.publishing {
             findings.append(
                 notInspected(
-                    "No message could be published for trial, so an alarm would not show. \(reason)",
+                    "No test message could be published, so an alarm would go unnoticed. \(reason)",
                     "Let the user configure, write and read queues named 'warren.doctor.*'."
                 )
             )
@@ -109,13 +109,13 @@ enum AccessCheck {
             severity,
             .access,
             problem: problem,
-            consequence: "What is wrong there is not among these findings.",
+            consequence: "Problems there are missing from these findings.",
             remedy: remedy
         )
     }
 }
 
-/// Whether the broker takes messages.
+/// Whether the broker accepts messages.
 enum AlarmCheck {
     static func findings(_ facts: DoctorFacts) -> [Finding] {
         var findings: [Finding] = []
@@ -125,7 +125,7 @@ enum AlarmCheck {
                 Finding(
                     .error,
                     .alarms,
-                    problem: "The broker has stopped all publishers: \(reason)",
+                    problem: "The broker has blocked all publishers: \(reason)",
                     consequence: consequence,
                     remedy:
                         "Free memory or disk on the broker's machine, or raise vm_memory_high_watermark or disk_free_limit; "
@@ -137,9 +137,9 @@ enum AlarmCheck {
                 Finding(
                     .warning,
                     .alarms,
-                    problem: "The broker did not confirm a message for trial within 2 seconds, and gave no reason.",
-                    consequence: "Enqueueing is as slow, and fails when its deadline passes.",
-                    remedy: "Look at the load of the broker's machine and at its log."
+                    problem: "The broker did not confirm a test message within 2 seconds, and gave no reason.",
+                    consequence: "Enqueueing is equally slow, and fails once its deadline passes.",
+                    remedy: "Check the load of the broker's machine, and its log."
                 )
             )
         case .confirmed, .notTried: break
@@ -156,7 +156,7 @@ enum AlarmCheck {
     }
 
     private static let consequence =
-        "'enqueue' fails with 'blocked' at its deadline, and no retry, dead letter or result can be published: jobs that fail wait unsettled."
+        "'enqueue' fails with 'blocked' at its deadline, and retries, dead letters and results can't be published: failed jobs wait unsettled."
 
     private static func alarm(_ node: ManagedNode, _ resource: String, _ remedy: String) -> Finding {
         Finding(
@@ -170,7 +170,7 @@ enum AlarmCheck {
     }
 }
 
-/// Whether the cluster's nodes are there, and the members of the quorum queues.
+/// Whether the cluster's nodes run, and the members of the quorum queues are online.
 enum NodeCheck {
     static func findings(_ facts: DoctorFacts) -> [Finding] {
         guard let management = facts.management else { return [] }
@@ -188,8 +188,8 @@ enum NodeCheck {
                         node.name,
                         problem: "Node '\(node.name)' is not running.",
                         consequence:
-                            "Quorum queues with a member on it can lose fewer further nodes, or none, before they stop.",
-                        remedy: "Start it; or remove it for good: rabbitmqctl forget_cluster_node \(node.name)"
+                            "Quorum queues with a member on it tolerate fewer further failures, or none, before they stop.",
+                        remedy: "Start it, or remove it for good: rabbitmqctl forget_cluster_node \(node.name)"
                     )
                 )
             }
@@ -200,8 +200,9 @@ enum NodeCheck {
                         .nodes,
                         node.name,
                         problem: "Node '\(node.name)' is cut off from \(others.joined(separator: ", ")).",
-                        consequence: "The sides go on apart: what is declared or bound on one is missing on the other.",
-                        remedy: "Mend the network, then restart the nodes of the side that is to give way."
+                        consequence:
+                            "The two sides continue separately: declarations and bindings made on one are missing on the other.",
+                        remedy: "Repair the network, then restart the nodes of the side whose changes may be discarded."
                     )
                 )
             }
@@ -227,7 +228,7 @@ enum NodeCheck {
                 .nodes,
                 names.count == 1 ? names[0] : nil,
                 problem: "Of the members of \(names.quotedList) only \(count) are online.",
-                consequence: "Jobs are still safe and move on; with one member less they may stop.",
+                consequence: "Jobs are safe and still run; with one member fewer, they may stop.",
                 remedy: "Start the missing nodes, or move the members: rabbitmq-queues grow, rabbitmq-queues shrink."
             )
         }
@@ -239,7 +240,7 @@ enum NodeCheck {
                     withoutMajority.count == 1 ? withoutMajority[0] : nil,
                     problem: "No majority of the members of \(withoutMajority.quotedList) is online.",
                     consequence:
-                        "The broker takes no jobs for them, delivers none and settles none until there is one.",
+                        "Until there is one, the broker accepts, delivers and settles no jobs of these queues.",
                     remedy: "Start the missing nodes."
                 )
             )
@@ -260,8 +261,8 @@ enum ClockCheck {
                 problem:
                     "The broker's clock is at least \(seconds) s \(skew.isAhead ? "ahead of" : "behind") this machine's.",
                 consequence:
-                    "When a job is due and when it expires is written in wall-clock time: workers on machines that differ start "
-                    + "jobs early or late, and drop as expired what isn't.",
+                    "Due times and expiry times are wall-clock times, so workers on machines whose clocks differ start "
+                    + "jobs early or late, and drop jobs as expired too early.",
                 remedy: "Set both clocks by NTP (chrony, systemd-timesyncd)."
             )
         ]

@@ -1,12 +1,12 @@
 import AMQP
 import Warren
 
-/// Whether the broker gives up on a job before its worker would.
+/// Whether the broker gives up on a job before its worker does.
 enum DeliveryLimitCheck {
-    /// How many hand-backs and crashes a job should survive for each attempt that its policy allows.
+    /// The number of requeues and crashes that a job should survive for each attempt that its policy allows.
     private static let returnsPerAttempt = 2
-    /// How many returns a job has behind it when the workers quarantine it with its evidence: two until it is suspected, then one for each
-    /// process that it takes down alone.
+    /// The number of redeliveries after which the workers quarantine a job with evidence: two until it is
+    /// treated as possible poison, then one for each process that it takes down while it runs alone.
     private static let returnsUntilQuarantine = 2 + WorkerSettings().crashLimit
 
     static func findings(_ facts: DoctorFacts) -> [Finding] {
@@ -26,28 +26,28 @@ enum DeliveryLimitCheck {
                 lane,
                 problem: "The queue '\(lane)' has no delivery limit; \(configuration.deliveryLimit) is planned.",
                 consequence:
-                    "A job that takes its worker down comes back without end wherever the workers' own limit doesn't see it.",
+                    "A job that crashes its worker is redelivered without end wherever the workers' own limit doesn't apply.",
                 remedy: policy(configuration)
             )
         }
         let needed = max(returnsPerAttempt * (attempts ?? 1), returnsUntilQuarantine)
         guard limit < configuration.deliveryLimit || limit < needed else { return nil }
         let counted =
-            facts.features.nackCountsTowardsDeliveryLimit ? "hand-backs and crashes" : "crashes and rejections"
+            facts.features.nackCountsTowardsDeliveryLimit ? "requeues and crashes" : "crashes and rejections"
         return Finding(
             limit <= attempts ?? 1 ? .error : .warning,
             .deliveryLimit,
             lane,
             problem:
-                "The queue '\(lane)' gives up on a job after \(limit) returns (\(source)); \(configuration.deliveryLimit) is "
+                "The queue '\(lane)' gives up on a job after \(limit) redeliveries (\(source)); \(configuration.deliveryLimit) is "
                 + "planned" + (attempts.map { ", and its jobs have up to \($0) attempts." } ?? "."),
             consequence:
                 "The broker counts \(counted) of every worker: a few rolling restarts or bad workers dead-letter jobs that "
                 + "never failed"
                 + (limit < returnsUntilQuarantine
-                    ? ", and a job that takes workers down is dead before they have evidence of it." : "."),
+                    ? ", and a job that crashes workers is dead-lettered before they have evidence of it." : "."),
             remedy: limit >= configuration.deliveryLimit
-                ? "Configure a deliveryLimit of \(needed) or more, and make the queue anew."
+                ? "Configure a deliveryLimit of \(needed) or more, and recreate the queue."
                 : policy(configuration)
         )
     }
@@ -75,13 +75,13 @@ enum DeliveryLimitCheck {
     }
 
     private static func policy(_ configuration: QueueConfiguration) -> String {
-        "A queue's arguments can't be changed, and of argument and policy the lesser holds: remove a policy that says less, or "
+        "A queue's arguments can't be changed, and the lesser of argument and policy applies: remove a policy with a lower value, or "
             + "drain the queue, delete it and run 'topology apply'. Without an argument, a policy with delivery-limit "
-            + "\(configuration.deliveryLimit) does it."
+            + "\(configuration.deliveryLimit) sets the limit."
     }
 }
 
-/// Whether the broker takes jobs away from workers that still run them.
+/// Whether the broker redelivers jobs that workers are still running.
 enum ConsumerTimeoutCheck {
     static func findings(_ facts: DoctorFacts) -> [Finding] {
         var findings: [Finding] = []
@@ -105,9 +105,9 @@ enum ConsumerTimeoutCheck {
                     .note,
                     .consumerTimeout,
                     problem:
-                        "The jobs \(entry.jobs.sorted().quotedList) have no time limit, and the broker gives a delivery \(text).",
-                    consequence: "One that runs longer is delivered again while it still runs. \(redelivery(facts))",
-                    remedy: "Give them a time limit below that, or raise the timeout. \(Self.settings(facts))"
+                        "The jobs \(entry.jobs.sorted().quotedList) have no time limit, and the broker waits for a settlement for \(text).",
+                    consequence: "A job that runs longer is redelivered while it still runs. \(redelivery(facts))",
+                    remedy: "Give them a shorter time limit, or raise the timeout. \(Self.settings(facts))"
                 )
             )
         }
@@ -120,9 +120,9 @@ enum ConsumerTimeoutCheck {
         var text: String { "\(duration / .seconds(60)) minutes (\(source))" }
     }
 
-    /// How long a delivery of a queue may stay unsettled; `nil` for ever.
+    /// The time for which a delivery of a queue may stay unsettled; `nil` means no limit.
     ///
-    /// Of argument and policy the lesser holds; where there is neither, the broker's setting.
+    /// The lesser of argument and policy applies; if there is neither, the broker's setting does.
     private static func timeout(of lane: String, _ facts: DoctorFacts) -> Timeout? {
         let kind = QueueKind(rawValue: facts.kind(of: lane))
         guard facts.features.hasConsumerTimeout(of: kind) else { return nil }
@@ -141,7 +141,7 @@ enum ConsumerTimeoutCheck {
             return assumed > .zero ? Timeout(duration: assumed, source: "--consumer-timeout") : nil
         }
         return facts.features.defaultConsumerTimeout(of: kind).map {
-            Timeout(duration: $0, source: "RabbitMQ's default; say --consumer-timeout if rabbitmq.conf has another")
+            Timeout(duration: $0, source: "RabbitMQ's default; pass --consumer-timeout if rabbitmq.conf sets another")
         }
     }
 
@@ -157,10 +157,10 @@ enum ConsumerTimeoutCheck {
             .consumerTimeout,
             job.name,
             problem:
-                "The job '\(job.name)' may run \(limit / .seconds(60)) minutes, and the broker gives a delivery of '\(lane)' "
+                "The job '\(job.name)' may run \(limit / .seconds(60)) minutes, and the broker waits for a settlement in '\(lane)' for "
                 + "\(timeout.text).",
             consequence:
-                "A run that takes longer is delivered again while it still runs, each time anew. \(redelivery(facts))",
+                "A run that takes longer is redelivered while it still runs, over and over. \(redelivery(facts))",
             remedy: "Lower the job's time limit, split it, or raise the timeout. \(settings(facts))"
         )
     }
@@ -171,30 +171,30 @@ enum ConsumerTimeoutCheck {
             .consumerTimeout,
             lane,
             problem:
-                "Workers may take \(facts.assumptions.shutdownTimeout / .seconds(60)) minutes to shut down, and the broker gives a "
-                + "delivery of '\(lane)' \(timeout.text).",
+                "Workers may take \(facts.assumptions.shutdownTimeout / .seconds(60)) minutes to shut down, and the broker waits for a "
+                + "settlement in '\(lane)' for \(timeout.text).",
             consequence:
-                "Jobs that a stopping worker lets finish are delivered again while they run. \(redelivery(facts))",
+                "Jobs that a stopping worker lets finish are redelivered while they run. \(redelivery(facts))",
             remedy: "Lower the workers' --shutdown-timeout, or raise the timeout. \(settings(facts))"
         )
     }
 
     private static func redelivery(_ facts: DoctorFacts) -> String {
         switch facts.features.consumerTimeoutResponse {
-        case .closesChannel: "The broker closes the worker's channel (406), and all that it holds goes back with it."
-        case .cancelsConsumer: "The broker cancels the worker's consumer, and the late acknowledgement does nothing."
+        case .closesChannel: "The broker closes the worker's channel (406) and requeues all its deliveries."
+        case .cancelsConsumer: "The broker cancels the worker's consumer, and the late acknowledgement has no effect."
         }
     }
 
     private static func settings(_ facts: DoctorFacts) -> String {
         let isObeyed = facts.features.consumerTimeoutArgument(of: .quorum) == .obeyed
         return isObeyed
-            ? "A policy with consumer-timeout (in milliseconds) does it for some queues, consumer_timeout in rabbitmq.conf for all."
-            : "consumer_timeout (in milliseconds) in rabbitmq.conf does it; RabbitMQ \(facts.broker.version) knows no policy for it."
+            ? "A policy with consumer-timeout (in milliseconds) sets it for some queues, consumer_timeout in rabbitmq.conf for all."
+            : "consumer_timeout (in milliseconds) in rabbitmq.conf sets it; RabbitMQ \(facts.broker.version) has no policy for it."
     }
 }
 
-/// Whether jobs can finish when a worker is told to stop.
+/// Whether jobs can finish while a worker shuts down.
 enum ShutdownCheck {
     static func findings(_ facts: DoctorFacts) -> [Finding] {
         let deadline = facts.assumptions.shutdownTimeout
@@ -205,12 +205,13 @@ enum ShutdownCheck {
                 .note,
                 .shutdown,
                 longer.count == 1 ? longer[0] : nil,
-                problem: "The jobs \(longer.sorted().quotedList) may run longer than the shutdown deadline of "
+                problem: "The jobs \(longer.sorted().quotedList) may run longer than the shutdown timeout of "
                     + "\(deadline / .seconds(1)) seconds.",
-                consequence: "At every deployment such a run is cancelled, handed back and begun again from the start.",
+                consequence:
+                    "At every deployment such a run is cancelled, requeued and started again from the beginning.",
                 remedy:
                     "Raise the workers' --shutdown-timeout (and, in Kubernetes, terminationGracePeriodSeconds above it), or make "
-                    + "the jobs go on from where they were."
+                    + "the jobs resume from where they stopped."
             )
         ]
     }

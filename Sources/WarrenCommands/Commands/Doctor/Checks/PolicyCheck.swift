@@ -1,10 +1,11 @@
 import AMQP
 import Warren
 
-/// Whether policies change what the queues were declared with.
+/// Whether policies override the arguments with which the queues were declared.
 ///
-/// Of numbers the lesser of policy and argument holds; of the rest, the argument, where there is one
-/// (<https://www.rabbitmq.com/docs/parameters#policies>). Limits of deliveries and time have checks of their own.
+/// The lesser of policy and argument applies to numbers; otherwise the argument applies, if there is one
+/// (<https://www.rabbitmq.com/docs/parameters#policies>). ``DeliveryLimitCheck`` and ``ConsumerTimeoutCheck`` cover
+/// those limits.
 enum PolicyCheck {
     static func findings(_ facts: DoctorFacts) -> [Finding] {
         guard let management = facts.management else { return [] }
@@ -51,8 +52,8 @@ enum PolicyCheck {
                 effect.policy,
                 problem: problem,
                 consequence: facts.features.mirrorsClassicQueues
-                    ? "It does nothing to quorum queues; classic queues are mirrored, which RabbitMQ 4 no longer can."
-                    : "It does nothing on RabbitMQ \(facts.broker.version).",
+                    ? "It has no effect on quorum queues; classic queues are mirrored, which RabbitMQ 4 no longer supports."
+                    : "It has no effect on RabbitMQ \(facts.broker.version).",
                 remedy: "Remove it from the policy; use quorum queues."
             )
         }
@@ -63,7 +64,7 @@ enum PolicyCheck {
             effect.policy,
             problem: problem,
             consequence: meaning.consequence,
-            remedy: "Make the policy's pattern leave these queues out, or take '\(effect.key)' out of it."
+            remedy: "Exclude these queues from the policy's pattern, or remove '\(effect.key)' from the policy."
         )
     }
 }

@@ -1,6 +1,6 @@
 import Warren
 
-/// Whether work is being done, and what lies where nobody works.
+/// Whether every queue with jobs is consumed, and whether dead or parked jobs need attention.
 enum QueueCheck {
     static func findings(_ facts: DoctorFacts) -> [Finding] {
         facts.statuses.filter(\.exists).flatMap { status in
@@ -23,8 +23,8 @@ enum QueueCheck {
                     ? "\(status.ready) jobs wait in '\(status.name)', and no worker consumes it."
                     : "No worker consumes '\(status.name)'.",
                 consequence: status.ready > 0
-                    ? "They wait until one does." : "Jobs that come will wait until one does.",
-                remedy: "Start a worker with --queues \(status.queue); if one runs, look at its log and its /readyz."
+                    ? "They wait until one does." : "New jobs will wait until one does.",
+                remedy: "Start a worker with --queues \(status.queue); if one runs, check its log and its /readyz."
             )
         ]
     }
@@ -38,9 +38,9 @@ enum QueueCheck {
                 .queues,
                 status.name,
                 problem: rate > 0
-                    ? "\(status.ready) dead jobs are in '\(status.name)', and more are coming."
+                    ? "\(status.ready) dead jobs are in '\(status.name)', and the number is growing."
                     : "\(status.ready) dead jobs are in '\(status.name)'.",
-                consequence: "They stay until somebody replays or discards them.",
+                consequence: "They stay until they are replayed or discarded.",
                 remedy: "See why: 'dead list --queues \(status.queue)'; then 'dead replay' or 'dead discard'."
             )
         ]
@@ -60,12 +60,13 @@ enum QueueCheck {
                 status.name,
                 problem: "\(status.ready) jobs are parked in '\(status.name)'"
                     + (hasWorkers
-                        ? ": workers run, and none knows their names." : ": no worker that ran knew their names."),
+                        ? ": workers run, but none has a handler for them."
+                        : ": no worker so far had a handler for them."),
                 consequence:
-                    "They wait for a worker that does, at most \(configuration.parkedAge / .seconds(86_400)) days, and go to "
-                    + "'\(QueueName(status.queue).dead)' then"
+                    "They wait for a worker that has one, for at most \(configuration.parkedAge / .seconds(86_400)) days, and then move to "
+                    + "'\(QueueName(status.queue).dead)'"
                     + (isNearlyFull
-                        ? "; with \(configuration.parkedLimit) the queue is full, and further ones go there at once."
+                        ? "; with \(configuration.parkedLimit) the queue is full, and further ones move there at once."
                         : "."),
                 remedy: "Deploy the worker that has their handlers."
             )

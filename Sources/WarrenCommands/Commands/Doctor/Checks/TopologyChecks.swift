@@ -1,19 +1,19 @@
 import AMQP
 import Warren
 
-/// Whether the application's exchanges and queues are there, and as planned.
+/// Whether the application's exchanges and queues exist and match the plan.
 ///
-/// The ladder and the delivery limit have checks of their own.
+/// ``LadderCheck`` and ``DeliveryLimitCheck`` cover the rest.
 enum TopologyCheck {
     static func findings(_ facts: DoctorFacts) -> [Finding] {
         missingExchanges(facts) + facts.queues.flatMap { missing(of: $0, facts) } + different(facts)
     }
 
     private static let remedy =
-        "Run 'topology apply', or start a worker: it declares what it needs, unless run with --no-declare-topology."
+        "Run 'topology apply', or start a worker: it declares its topology unless run with --no-declare-topology."
 
     private static func missingExchanges(_ facts: DoctorFacts) -> [Finding] {
-        // Before the first worker nothing is there, and that is no fault.
+        // Before the first worker starts, nothing exists yet, which isn't a problem.
         let isInUse = facts.queues.contains { !facts.isMissing($0.rawValue) }
         return [facts.topology.exchange, facts.topology.deadExchange].filter(facts.isMissing).map { name in
             Finding(
@@ -23,7 +23,7 @@ enum TopologyCheck {
                 problem: "The exchange '\(name)' doesn't exist.",
                 consequence: name == facts.topology.exchange
                     ? "No job can be enqueued by a client that doesn't declare it."
-                    : "Jobs that can't succeed have nowhere to go, and come back.",
+                    : "Jobs that can't succeed have no destination, and are redelivered.",
                 remedy: remedy
             )
         }
@@ -40,10 +40,10 @@ enum TopologyCheck {
                     .topology,
                     queue.rawValue,
                     problem:
-                        "The queue '\(queue)' doesn't exist, with all that belongs to it: \(missing.quotedList).",
+                        "The queue '\(queue)' doesn't exist, nor do the queues that belong to it: \(missing.quotedList).",
                     consequence:
-                        "Jobs for it are refused as unroutable, unless the client declares it. Nobody has worked on it yet, or it "
-                        + "was deleted with what was in it.",
+                        "Jobs for it are refused as unroutable, unless the client declares it. Either no worker has declared it yet, or it "
+                        + "was deleted with its jobs.",
                     remedy: remedy
                 )
             ]
@@ -54,10 +54,10 @@ enum TopologyCheck {
     private static func finding(missing name: String, _ facts: DoctorFacts) -> Finding {
         let consequence: String =
             switch facts.role(of: name) {
-            case .dead: "Jobs that can't succeed have nowhere to go: they stay unsettled, or in their queue."
-            case .parked: "Jobs whose names no worker knows can't be put aside, and are handed round."
+            case .dead: "Jobs that can't succeed have no destination: they stay unsettled, or in their queue."
+            case .parked: "Jobs for which no worker has a handler can't be parked, and circulate between workers."
             case .jobs, .ladder:
-                "Jobs for it are refused as unroutable, unless the client declares it; what was in it is lost."
+                "Jobs for it are refused as unroutable, unless the client declares it; jobs that were in it are lost."
             }
         return Finding(
             .error,
@@ -88,15 +88,15 @@ enum TopologyCheck {
 }
 
 extension TopologyDifference {
-    /// What differs, in a sentence without what to do.
+    /// The difference, as a sentence without a remedy.
     var problem: String {
-        guard let argument else { return "The \(kind) '\(name)' is different from the plan." }
+        guard let argument else { return "The \(kind) '\(name)' differs from the plan." }
         let found = existing.map { "\(argument) '\($0)'" } ?? "no \(argument)"
         return "The \(kind) '\(name)' has \(found); \(planned.map { "'\($0)' is planned" } ?? "none is planned")."
     }
 }
 
-/// Whether the delay ladder is whole.
+/// Whether the delay ladder is complete.
 enum LadderCheck {
     static func findings(_ facts: DoctorFacts) -> [Finding] {
         missing(facts) + different(facts) + unrouted(facts)
@@ -117,8 +117,10 @@ enum LadderCheck {
                     ? "The delay ladder doesn't exist: none of its \(all) exchanges and queues."
                     : "The delay ladder has gaps: of its \(all) exchanges and queues \(missing.count) are missing, \(names.quotedList).",
                 consequence: "Jobs with a delay can't be enqueued, and failed jobs can't be sent to their next attempt"
-                    + (isWhollyMissing ? "." : "; delays that pass a gap end there, in the queue above it or nowhere."),
-                remedy: "Run 'topology apply', or start a worker: both declare what is missing and keep what waits."
+                    + (isWhollyMissing
+                        ? "."
+                        : "; a delay that reaches a gap ends there: its job is lost, or stays in the queue above."),
+                remedy: "Run 'topology apply', or start a worker: both declare the missing parts and keep waiting jobs."
             )
         ]
     }
@@ -145,19 +147,19 @@ enum LadderCheck {
                 .ladder,
                 DelayLadder.unroutedName,
                 problem:
-                    "\(facts.unrouted) delayed messages had nowhere to go: no queue is bound for their destination.",
-                consequence: "They wait in '\(DelayLadder.unroutedName)' for ever, and their jobs don't run.",
+                    "\(facts.unrouted) delayed messages could not be delivered: no queue is bound for their destination.",
+                consequence: "They stay in '\(DelayLadder.unroutedName)', and their jobs don't run.",
                 remedy:
-                    "Start a worker of the application they are for, or 'topology apply' for it; then move them, with a shovel, to "
+                    "Start a worker of the application that sent them, or run its 'topology apply'; then move them with a shovel to "
                     + "the exchange '\(DelayLadder.deliveryExchange)'."
             )
         ]
     }
 }
 
-/// Whether exchanges lead where they should.
+/// Whether exchanges are bound to the planned queues.
 ///
-/// Only the management API tells.
+/// Only the management API reports bindings.
 enum BindingCheck {
     static func findings(_ facts: DoctorFacts) -> [Finding] {
         guard let existing = facts.management?.bindings else { return [] }
@@ -165,7 +167,7 @@ enum BindingCheck {
         let missing = facts.plan.steps.compactMap { step -> Binding? in
             guard case .binding(let binding) = step else { return nil }
             let key = Key(binding)
-            // An end that doesn't exist is another check's finding.
+            // A missing exchange or queue is reported by another check.
             guard !facts.isMissing(key.source), !facts.isMissing(key.destination) else { return nil }
             return found.contains(key) ? nil : binding
         }
@@ -178,7 +180,7 @@ enum BindingCheck {
             if key.source == DelayLadder.deliveryExchange {
                 "Delayed jobs and retries for it go to '\(DelayLadder.unroutedName)' and don't run."
             } else if DoctorFacts.ladderNames.contains(key.source) {
-                "Delays that pass here end here."
+                "Delays that reach this binding end here."
             } else if key.source.hasSuffix(".dead") {
                 "Jobs that can't succeed don't arrive there."
             } else {

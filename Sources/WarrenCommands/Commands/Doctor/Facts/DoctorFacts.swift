@@ -1,39 +1,41 @@
 import AMQP
 import Warren
 
-/// What `doctor` read, for its checks to judge: values only.
+/// The facts that `doctor` has read, for its checks to judge.
+///
+/// A value.
 struct DoctorFacts: Sendable {
     /// The broker.
     var broker: BrokerIdentity
     /// The application's topology.
     var topology: Topology
-    /// The queues asked about.
+    /// The queues to check.
     var queues: [QueueName]
-    /// What the broker has of the plan.
+    /// The comparison of the plan with the broker.
     var inspection = TopologyInspection()
-    /// How lanes, dead and parked queues stand.
+    /// The state of lanes, dead queues and parking-lot queues.
     var statuses: [LaneStatus] = []
-    /// How many messages the delay ladder could not deliver.
+    /// The number of messages that the delay ladder could not deliver.
     var unrouted = 0
-    /// What the application's jobs ask for.
+    /// The limits of the application's jobs.
     var jobs: [JobLimits] = []
-    /// What became of the trial publish.
+    /// The result of publishing a test message.
     var publishing = PublishTrial.confirmed
-    /// What the management API told; `nil` if it wasn't asked.
+    /// The facts from the management API; `nil` if it wasn't used.
     var management: ManagementFacts?
-    /// What the command line says of the world outside.
+    /// Facts that only the command line can supply.
     var assumptions = DoctorAssumptions()
 
-    /// What differs at the broker's version.
+    /// The behaviour of the broker's version.
     var features: BrokerFeatures { BrokerFeatures(broker.version) }
 
-    /// What has to be on the broker.
+    /// The exchanges, queues and bindings that must exist.
     var plan: TopologyPlan { topology.plan(for: queues, broker: broker.version) }
 
-    /// Everything that an exchange or queue has differently from the plan, by its name.
+    /// All differences of an exchange or queue from the plan.
     func differences(of name: String) -> [TopologyDifference] { inspection.differences.filter { $0.name == name } }
 
-    /// Whether an exchange or queue of the plan doesn't exist.
+    /// Whether an exchange or queue of the plan is missing.
     func isMissing(_ name: String) -> Bool { inspection.missing.contains { $0.name == name } }
 
     /// Each lane's queue with the configuration of its job queue, if it exists.
@@ -45,28 +47,28 @@ struct DoctorFacts: Sendable {
     }
 }
 
-/// What the command line says of what no broker tells.
+/// Facts that the command line supplies because no broker reports them.
 struct DoctorAssumptions: Sendable {
     /// The `consumer_timeout` in the broker's `rabbitmq.conf`; `nil` for the version's default.
     var consumerTimeout: Duration?
-    /// The shutdown deadline of the workers.
+    /// The shutdown timeout of the workers.
     var shutdownTimeout: Duration = .seconds(30)
 }
 
-/// What became of a message published for trial, to a queue of its own.
+/// The result of publishing a test message to a temporary queue.
 enum PublishTrial: Sendable, Hashable {
-    /// The broker took it.
+    /// The broker confirmed it.
     case confirmed
-    /// The broker has stopped publishers, for this reason.
+    /// The broker has blocked publishers, for this reason.
     case blocked(reason: String)
     /// The broker didn't confirm it in time, and gave no reason.
     case unanswered
-    /// It couldn't be tried.
+    /// It could not be published.
     case notTried(reason: String)
 }
 
 extension DoctorFacts {
-    /// What a queue of the plan is for.
+    /// The role of a queue of the plan.
     func role(of name: String) -> ArgumentMeaning.QueueRole {
         if Self.ladderNames.contains(name) { return .ladder }
         if queues.contains(where: { $0.dead == name }) { return .dead }
@@ -76,7 +78,7 @@ extension DoctorFacts {
     /// The exchanges and queues of the delay ladder.
     static let ladderNames = Set(DelayLadder.plan.exchanges + DelayLadder.plan.queues)
 
-    /// The type that a queue of the plan has at the broker, as far as it is known.
+    /// The type of a queue of the plan on the broker, as far as it is known.
     func kind(of name: String) -> String {
         if let difference = differences(of: name).first(where: { $0.argument == "x-queue-type" }) {
             return difference.existing ?? "classic"
@@ -87,7 +89,7 @@ extension DoctorFacts {
         return configuration?.kind.rawValue ?? "quorum"
     }
 
-    /// What a policy says about a queue for a key, with the policy's name: the least where several do.
+    /// The value of a policy's key for a queue, with the policy's name; the least value if several policies apply.
     func policyValue(_ key: String, on queue: String) -> (value: Int, policy: String)? {
         let policies = management?.policies(on: queue, kind: kind(of: queue)) ?? []
         return policies.compactMap { policy in policy.definition[key]?.number.map { ($0, policy.name) } }.min {
@@ -96,15 +98,15 @@ extension DoctorFacts {
     }
 }
 
-/// What a kind of job asks of its queue.
+/// The requirements of a kind of job.
 struct JobLimits: Sendable, Hashable {
     /// The job's name.
     var name: String
     /// Its queue.
     var queue: QueueName
-    /// How many times it is run in all.
+    /// The total number of attempts.
     var attempts: Int
-    /// How long one run may take; `nil` if it isn't limited.
+    /// The longest time that one attempt may take; `nil` if it isn't limited.
     var timeLimit: Duration?
 
     init(name: String, queue: QueueName, attempts: Int, timeLimit: Duration? = nil) {
@@ -114,7 +116,7 @@ struct JobLimits: Sendable, Hashable {
         self.timeLimit = timeLimit
     }
 
-    /// The limits of a kind of job: the one place that asks its type.
+    /// Reads the limits of a kind of job; the only place that calls its type.
     init(of job: any Job.Type) {
         self.init(
             name: job.name,
@@ -126,7 +128,7 @@ struct JobLimits: Sendable, Hashable {
 }
 
 extension TopologyPlan {
-    /// The value of an argument that a queue is planned with.
+    /// The planned value of a queue's argument.
     func argument(_ name: String, of queue: String) -> FieldValue? {
         for case .queue(let declaration) in steps where declaration.name == queue {
             return declaration.arguments.arguments[name]

@@ -1,15 +1,15 @@
 import AMQP
 import Warren
 
-/// Reads the facts over AMQP: the one part of `doctor` that talks to the broker.
+/// Reads the facts over AMQP; the only part of `doctor` that uses the broker's connection.
 struct FactReader: Sendable {
     let transport: any Transport
     let topology: Topology
     let queues: [QueueName]
 
-    /// Reads everything that AMQP tells.
+    /// Reads everything that AMQP exposes.
     ///
-    /// - Throws: `connectionFailed`, `authenticationFailed` and the like: then nothing is known.
+    /// - Throws: `connectionFailed`, `authenticationFailed` and similar; then no fact is known.
     func read() async throws(AMQPError) -> DoctorFacts {
         var facts = DoctorFacts(broker: try await transport.broker(), topology: topology, queues: queues)
         let plan = topology.plan(for: queues, broker: facts.broker.version)
@@ -22,19 +22,19 @@ struct FactReader: Sendable {
     }
 }
 
-/// Finds out whether the broker takes messages, by publishing two to a queue of its own, which it deletes again.
+/// Tests whether the broker accepts messages, by publishing two to a temporary queue.
 ///
-/// A broker with an alarm tells a publisher of it (`connection.blocked`) only when that publisher sends something; what it sent first
-/// may still be taken, what it sends then isn't read.
+/// A broker with an alarm reports it to a publisher (`connection.blocked`) only once that publisher sends something. It
+/// may still accept the first message, but doesn't read the second.
 struct PublishTrialReader: Sendable {
     let transport: any Transport
-    /// How long a publish may take.
+    /// The time limit of a publish.
     var timeout: Duration = .seconds(2)
 
     func read() async -> PublishTrial {
         let queue = "warren.doctor." + String(UInt64.random(in: 0 ... .max), radix: 36)
         do {
-            // Exclusive: it goes with the connection, should this process end before it deletes it.
+            // Exclusive, so that the broker deletes it with the connection if this process ends early.
             try await transport.declare(
                 QueueDeclaration(
                     queue,

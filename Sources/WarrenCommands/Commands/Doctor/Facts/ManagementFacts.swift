@@ -1,20 +1,22 @@
 import Foundation
 
-/// What RabbitMQ's management API told; a part that the user may not read is `nil`, and ``unreadable`` says why.
+/// The facts from RabbitMQ's management API.
+///
+/// A part that the user may not read is `nil`, with the reason in ``unreadable``.
 struct ManagementFacts: Sendable {
     var nodes: [ManagedNode]?
     var queues: [ManagedQueue]?
     var bindings: [ManagedBinding]?
     var policies: [ManagedPolicy]?
     var operatorPolicies: [ManagedPolicy]?
-    /// How far the broker's clock is from this machine's.
+    /// The difference between the broker's clock and this machine's.
     var skew: ClockSkew?
-    /// Why nothing at all could be read; `nil` if something could.
+    /// The reason why nothing could be read; `nil` if something could.
     var failure: String?
-    /// What could not be read, and why.
+    /// The parts that could not be read, each with the reason.
     var unreadable: [String] = []
 
-    /// The policies that apply to a queue, the operator's second: of each kind, one at most.
+    /// The policies that apply to a queue: at most one policy, followed by at most one operator policy.
     func policies(on queue: String, kind: String) -> [ManagedPolicy] {
         [policies, operatorPolicies].compactMap { candidates in
             candidates?.filter { $0.applies(to: queue, kind: kind) }.max { $0.priority < $1.priority }
@@ -40,9 +42,9 @@ struct ManagedQueue: Sendable, Hashable, Decodable {
     var messagesReady: Int?
     var messagesReadyDetails: Rate?
 
-    /// How a number changes.
+    /// The change of a number over time.
     struct Rate: Sendable, Hashable, Decodable {
-        /// By how much a second.
+        /// The change per second.
         var rate: Double
     }
 }
@@ -69,10 +71,10 @@ struct ManagedPolicy: Sendable, Hashable, Decodable {
         case applyTo = "apply-to"
     }
 
-    /// Whether it is for queues of this kind and the name matches its pattern.
+    /// Whether it applies to a queue of this kind and name.
     ///
-    /// The broker's patterns are Perl's, these are ICU's: what policies use of them is alike. A pattern that can't be read matches all, so that
-    /// it is shown rather than passed over.
+    /// The broker's patterns are Perl's and these are ICU's; the parts that policies use are the same. An invalid
+    /// pattern matches every name, so that it is reported rather than missed.
     func applies(to queue: String, kind: String) -> Bool {
         guard ["all", "queues", kind + "_queues"].contains(applyTo) else { return false }
         guard let expression = try? NSRegularExpression(pattern: pattern) else { return true }
@@ -108,27 +110,27 @@ enum PolicyValue: Sendable, Hashable, Decodable, CustomStringConvertible {
     }
 }
 
-/// By how much the broker's clock may differ from this machine's: ahead of it where positive.
+/// The possible difference between the broker's clock and this machine's; positive if the broker's is ahead.
 struct ClockSkew: Sendable, Hashable {
-    /// The least and the most that it can be, in seconds.
+    /// The bounds of the difference, in seconds.
     var range: ClosedRange<Double>
 
-    /// A skew within these bounds.
+    /// Creates a skew within bounds.
     init(_ range: ClosedRange<Double>) { self.range = range }
 
-    /// What an HTTP response's `Date` tells.
+    /// Derives the skew from an HTTP response's `Date` header.
     ///
-    /// The header has whole seconds, and the server may keep it for one: when it was sent, the broker's clock showed `date` or up to two
-    /// seconds more.
+    /// The header has whole seconds, and the server may keep it for one: when it was sent, the broker's clock showed
+    /// `date` or up to two seconds more.
     ///
     /// - Parameter date: The header, in seconds since 1970.
-    /// - Parameter sent: When the request went out, by the clock here.
-    /// - Parameter received: When the response was there.
+    /// - Parameter sent: The time of the request, by this machine's clock.
+    /// - Parameter received: The time of the response, by the same clock.
     init(date: Double, sent: Double, received: Double) {
         range = (date - max(sent, received))...(date + 2 - min(sent, received))
     }
 
-    /// What it is at least, whichever way; 0 if the clocks may agree.
+    /// The least absolute difference, in seconds; 0 if the clocks may agree.
     var minimum: Double { range.contains(0) ? 0 : min(abs(range.lowerBound), abs(range.upperBound)) }
 
     /// Whether the broker's clock is ahead.

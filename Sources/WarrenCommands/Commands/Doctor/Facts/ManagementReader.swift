@@ -6,35 +6,35 @@ import RabbitMQ
 import FoundationNetworking
 #endif
 
-/// Reads from RabbitMQ's management API what AMQP doesn't tell.
+/// Reads the facts that AMQP doesn't expose from RabbitMQ's management API.
 ///
-/// It only asks (`GET`). Source: <https://www.rabbitmq.com/docs/management#http-api>.
+/// It only reads (`GET`). Source: <https://www.rabbitmq.com/docs/management#http-api>.
 struct ManagementReader: Sendable {
-    /// Where to ask.
+    /// The API's address and user.
     let url: ManagementURL
     /// The virtual host.
     let virtualHost: String
-    /// How long one answer may take.
+    /// The time limit of one answer.
     var timeout: Duration = .seconds(10)
-    /// The largest answer that is read: some ten thousand queues.
+    /// The largest answer to read, in bytes: enough for about ten thousand queues.
     static let largestAnswer = 64 * 1024 * 1024
 
-    /// Reads answers: their keys are in snake case.
+    /// Decodes answers, whose keys are in snake case.
     static var decoder: JSONDecoder {
         let decoder = JSONDecoder()
         decoder.keyDecodingStrategy = .convertFromSnakeCase
         return decoder
     }
 
-    /// Why there is no answer.
+    /// The reason for the lack of an answer.
     struct Failure: Error, Sendable {
-        /// What happened, in half a sentence.
+        /// The reason, as part of a sentence.
         let text: String
-        /// True if the other requests can't do better.
+        /// True if the other requests would fail too.
         let isFinal: Bool
     }
 
-    /// Reads all that can be read; what can't is in ``ManagementFacts/unreadable``.
+    /// Reads everything that the user may read; ``ManagementFacts/unreadable`` lists the rest.
     func read() async -> ManagementFacts {
         var facts = ManagementFacts()
         do throws(Failure) {
@@ -49,7 +49,7 @@ struct ManagementReader: Sendable {
         return facts
     }
 
-    /// A list; `nil` if only this one can't be had.
+    /// Reads a list; `nil` if this one can't be read but others may be.
     private func list<Item: Decodable>(
         _ path: [String],
         _ what: String,
@@ -61,7 +61,7 @@ struct ManagementReader: Sendable {
             do {
                 return try Self.decoder.decode([Item].self, from: answer.body)
             } catch {
-                throw Failure(text: "the answer can't be understood", isFinal: false)
+                throw Failure(text: "the answer is malformed", isFinal: false)
             }
         } catch {
             guard !error.isFinal else { throw error }
@@ -77,7 +77,7 @@ struct ManagementReader: Sendable {
         do {
             result = try await URLSession.shared.data(for: request)
         } catch {
-            // The error's own text can hold the URL; that has no password in it.
+            // The error's text can contain the URL, which has no password.
             throw Failure(
                 text: "\(url.base.absoluteString) doesn't answer: \(error.localizedDescription)",
                 isFinal: true
@@ -89,7 +89,7 @@ struct ManagementReader: Sendable {
         }
         switch response.statusCode {
         case 200: break
-        case 401, 403: throw Failure(text: "the user is refused", isFinal: false)
+        case 401, 403: throw Failure(text: "the user is not authorised", isFinal: false)
         case let status: throw Failure(text: "HTTP status \(status)", isFinal: false)
         }
         guard result.0.count <= Self.largestAnswer else {
@@ -102,7 +102,7 @@ struct ManagementReader: Sendable {
 
 /// The date of an HTTP header, such as `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110, section 5.6.7).
 enum HTTPDate {
-    /// The date in seconds since 1970; `nil` if it isn't in that form.
+    /// Parses a date into seconds since 1970; `nil` if it has another form.
     static func seconds(_ text: String) -> Double? {
         let formatter = DateFormatter()
         formatter.locale = Locale(identifier: "en_US_POSIX")
@@ -112,22 +112,22 @@ enum HTTPDate {
     }
 }
 
-/// Where RabbitMQ's management API is, and as whom to ask it.
+/// The address of RabbitMQ's management API, and the user to authenticate as.
 struct ManagementURL: Sendable {
-    /// Scheme, host, port and path; no user.
+    /// Scheme, host, port and path, without the user.
     let base: URL
     private let authorization: String?
 
-    /// Reads a URL such as `http://user:password@host:15672`.
+    /// Parses a URL such as `http://user:password@host:15672`.
     ///
-    /// - Parameter credentials: Who to be if the URL doesn't say.
-    /// - Throws: `ValidationError`, with no password in it.
+    /// - Parameter credentials: The user and password for a URL without them.
+    /// - Throws: `ValidationError`, whose text contains no password.
     init(_ text: String, credentials: Credentials) throws {
         guard var parts = URLComponents(string: text), let scheme = parts.scheme, ["http", "https"].contains(scheme),
             parts.host?.isEmpty == false
         else {
             throw ValidationError(
-                "The URL of the management API can't be read. Such a URL is http://user:password@host:15672."
+                "The URL of the management API is invalid. An example is http://user:password@host:15672."
             )
         }
         if let user = parts.user {
@@ -143,12 +143,12 @@ struct ManagementURL: Sendable {
         parts.fragment = nil
         while parts.path.hasSuffix("/") { parts.path.removeLast() }
         guard let url = parts.url else {
-            throw ValidationError("The URL of the management API can't be read: is its host name right?")
+            throw ValidationError("The URL of the management API is invalid: check its host name.")
         }
         base = url
     }
 
-    /// A request for a path below the API, each part of which is escaped.
+    /// Returns a request for a path below the API; each part is escaped.
     func request(_ path: [String], timeout: TimeInterval) -> URLRequest {
         let escaped = path.map { $0.addingPercentEncoding(withAllowedCharacters: .alphanumerics) ?? "" }
         let url = URL(string: base.absoluteString + "/api/" + escaped.joined(separator: "/")) ?? base
