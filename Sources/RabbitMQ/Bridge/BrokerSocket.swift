@@ -188,7 +188,6 @@ import Glibc
         #endif
     }
 
-
     /// Encodes a method for ``flush(_:)``; over TLS, sends it.
     ///
     /// - Throws: ``SendError``.

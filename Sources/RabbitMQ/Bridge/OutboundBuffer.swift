@@ -155,7 +155,10 @@ import Glibc
             }
             if errno == EINTR { continue }
             if errno == EAGAIN || errno == EWOULDBLOCK { return }
-            throw AMQPError(.connectionLost, "The connection was lost while sending: \(unsafe String(cString: strerror(errno))).")
+            throw AMQPError(
+                .connectionLost,
+                "The connection was lost while sending: \(unsafe String(cString: strerror(errno)))."
+            )
         }
         head = 0
         tail = 0

@@ -303,7 +303,7 @@ final class PendingPublish: Sendable {
     /// Waits for the outcome; a cancelled task gets ``AMQPError/publishCancelled(to:)``.
     func outcome() async throws(AMQPError) {
         let result = await withTaskCancellationHandler {
-            await unsafe withUnsafeContinuation { unsafe slot.resume($0) }
+            await slot.wait()
         } onCancel: {
             fail(.publishCancelled(to: destination))
         }

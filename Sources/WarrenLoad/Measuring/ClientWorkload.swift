@@ -14,13 +14,19 @@ struct ClientWorkload {
     }
 
     /// Publishes with `inFlight` tasks, each of which awaits the confirm of every message.
-    func publish(inFlight: Int) async throws -> Figure {
+    func publish(_ work: Work, inFlight: Int) async throws -> Figure {
         try await prepareQueue()
         let start = Stopwatch()
-        try await publishAll(inFlight: inFlight)
+        switch work {
+        case .publishOnExecutor, .publishSerialOnExecutor:
+            try await withTaskExecutorPreference(client.publishingExecutor) {
+                try await publishAll(inFlight: inFlight)
+            }
+        default: try await publishAll(inFlight: inFlight)
+        }
         let end = Stopwatch()
         try await finish()
-        return Figure(inFlight == 1 ? .publishSerial : .publish, count: count, from: start, to: end)
+        return Figure(work, count: count, from: start, to: end)
     }
 
     /// Consumes messages published before, and settles each delivery individually.
@@ -54,12 +60,6 @@ struct ClientWorkload {
     }
 
     private func publishAll(inFlight: Int) async throws {
-        if ProcessInfo.processInfo.environment["WARREN_LOAD_EXECUTOR"] != nil {
-            return try await withTaskExecutorPreference(client.publishingExecutor) { try await publishAllNow(inFlight: inFlight) }
-        }
-        try await publishAllNow(inFlight: inFlight)
-    }
-    private func publishAllNow(inFlight: Int) async throws {
         try await withThrowingDiscardingTaskGroup { group in
             for number in 0..<inFlight {
                 let share = count / inFlight + (number < count % inFlight ? 1 : 0)
