@@ -126,7 +126,7 @@ public final class EmbeddedBroker: Transport {
         }
     }
 
-    /// Whether no queue with consumers has a ready message, and at most `unsettled` deliveries are unsettled.
+    /// Returns whether no queue with consumers has a ready message, and at most `unsettled` deliveries are unsettled.
     package func isQuiet(exceptFor unsettled: Int) -> Bool {
         runtime.read { machine in
             machine.unsettledCount <= unsettled

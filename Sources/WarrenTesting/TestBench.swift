@@ -163,14 +163,14 @@ public final class TestBench: Sendable {
         await Task.yield()
     }
 
-    /// Whether nothing more happens until the clock moves.
+    /// Returns whether nothing more happens until the clock moves.
     private func isQuiet(_ worker: Worker) -> Bool {
         let delayed = worker.delayedDeliveries
         // Each delayed delivery has a task that sleeps until it is due, and each queue has a sleeping monitor.
         return broker.isQuiet(exceptFor: delayed) && clock.sleeperCount >= delayed + worker.queueNames.count
     }
 
-    /// Whether a job is on the delay ladder.
+    /// True if a job is on the delay ladder.
     private var hasDelayedJob: Bool {
         (0..<DelayLadder.levelCount).contains { !broker.readyMessages(in: DelayLadder.name(ofLevel: $0)).isEmpty }
     }

@@ -4,11 +4,11 @@ public struct ExchangeDeclaration: Sendable, Hashable {
     public var name: String
     /// The kind, which decides how the exchange selects queues.
     public var kind: ExchangeKind
-    /// Whether the exchange survives a restart of the broker.
+    /// True if the exchange survives a restart of the broker.
     public var isDurable: Bool
-    /// Whether the broker deletes the exchange when its last binding is removed.
+    /// True if the broker deletes the exchange when its last binding is removed.
     public var isAutoDelete: Bool
-    /// Whether only other exchanges may publish to it.
+    /// True if only other exchanges may publish to it.
     public var isInternal: Bool
     /// The exchange that receives the messages this one can't route.
     public var alternateExchange: String?

@@ -2,11 +2,11 @@
 public struct QueueDeclaration: Sendable, Hashable {
     /// The queue's name, at most 255 bytes; if it is empty, the broker generates one.
     public var name: String
-    /// Whether the queue survives a restart of the broker.
+    /// True if the queue survives a restart of the broker.
     public var isDurable: Bool
-    /// Whether only this connection may use the queue; the broker deletes it when the connection closes.
+    /// True if only this connection may use the queue; the broker deletes it when the connection closes.
     public var isExclusive: Bool
-    /// Whether the broker deletes the queue when its last consumer ends.
+    /// True if the broker deletes the queue when its last consumer ends.
     public var isAutoDelete: Bool
     /// The queue's type and limits.
     public var arguments: QueueArguments

@@ -25,7 +25,7 @@ public struct DeclarationMismatch: Sendable, Hashable {
     public var received: Value?
     /// The existing value; `nil` if the object has no such argument.
     public var current: Value?
-    /// Whether the broker cut its text at 255 bytes, so that ``received`` or ``current`` may be incomplete.
+    /// True if the broker cut its text at 255 bytes, so that ``received`` or ``current`` may be incomplete.
     public var isCut: Bool
 
     /// A value as the broker's text shows it.
@@ -195,7 +195,7 @@ extension DeclarationMismatch.Value {
 extension DeclarationMismatch.Value {
     private static let typeSeparator = "' of type '"
 
-    /// Whether this is all of `none`, `'2000'` or `the value '2000' of type 'long'`.
+    /// Returns whether this is all of `none`, `'2000'` or `the value '2000' of type 'long'`.
     fileprivate static func isWhole(_ text: Substring.UTF8View) -> Bool {
         let none = "none".utf8
         return text.elementsEqual(none)

@@ -9,7 +9,7 @@ public struct BasicProperties: Sendable, Hashable {
     public var contentEncoding: String?
     /// Named values that the application defines.
     public var headers: FieldTable?
-    /// Whether the message survives a restart of the broker.
+    /// True if the message survives a restart of the broker.
     public var deliveryMode: DeliveryMode?
     /// The message's priority, in queues that support priorities.
     public var priority: UInt8?

@@ -24,15 +24,15 @@ package struct BrokerFeatures: Sendable, Hashable {
     private static let four = BrokerVersion(4, 0)
     private static let fourThree = BrokerVersion(4, 3)
 
-    /// Whether the guarantees hold on this version.
+    /// True if the guarantees hold on this version.
     package var isSupported: Bool { version >= Self.oldestSupportedVersion }
 
-    /// Whether the tests are run on this version's series.
+    /// True if the tests are run on this version's series.
     package var isTested: Bool {
         Self.testedSeries.contains { $0.major == version.major && $0.minor == version.minor }
     }
 
-    /// Whether this version's series came after all that the tests are run on.
+    /// True if this version's series came after all that the tests are run on.
     package var isNewerThanTested: Bool { !isTested && Self.testedSeries.allSatisfy { $0 < version } }
 
     // MARK: Redelivery
@@ -51,7 +51,7 @@ package struct BrokerFeatures: Sendable, Hashable {
     /// Source: <https://github.com/rabbitmq/rabbitmq-server/blob/main/release-notes/4.0.1.md>; tried.
     package var unlimitedDeliveryLimit: Int? { version >= Self.four ? -1 : nil }
 
-    /// Whether a requeue by `nack` counts towards a quorum queue's delivery limit.
+    /// True if a requeue by `nack` counts towards a quorum queue's delivery limit.
     ///
     /// A requeue by `reject`, or because the consumer was lost, counts on every version.
     ///
@@ -84,7 +84,7 @@ package struct BrokerFeatures: Sendable, Hashable {
 
     // MARK: Consumers
 
-    /// Whether a consumer can outlive its queue and receive nothing more, without notice from the broker.
+    /// True if a consumer can outlive its queue and receive nothing more, without notice from the broker.
     ///
     /// If a quorum queue is deleted and declared again within some 50 ms, the channel registers its consumer at the new
     /// queue and then drops that queue's deliveries: a full prefetch counts as delivered and never arrives, until the
@@ -92,7 +92,7 @@ package struct BrokerFeatures: Sendable, Hashable {
     /// not tried.
     package var mayKeepDeadConsumers: Bool { version < Self.four }
 
-    /// Whether a quorum queue with a single active consumer lets a new one of a higher priority take over, once the
+    /// True if a quorum queue with a single active consumer lets a new one of a higher priority take over, once the
     /// active one has settled its deliveries.
     ///
     /// Source: <https://www.rabbitmq.com/docs/consumers#sac-priority>.
@@ -109,7 +109,7 @@ package struct BrokerFeatures: Sendable, Hashable {
         hasConsumerTimeout(of: kind) ? .seconds(1_800) : nil
     }
 
-    /// Whether the broker limits how long a delivery of a queue of this kind may stay unsettled.
+    /// Returns whether the broker limits how long a delivery of a queue of this kind may stay unsettled.
     ///
     /// Source: as of ``defaultConsumerTimeout(of:)``.
     package func hasConsumerTimeout(of kind: QueueKind) -> Bool { version < Self.fourThree || kind == .quorum }
@@ -153,12 +153,12 @@ package struct BrokerFeatures: Sendable, Hashable {
 
     // MARK: Messages
 
-    /// Whether a quorum queue writes `x-delivery-count` also when it delivers a message for the first time, as 0.
+    /// True if a quorum queue writes `x-delivery-count` also when it delivers a message for the first time, as 0.
     ///
     /// Tried: 3.10.8 does; 4.0.5 and 4.3.6 write it only once something has counted.
     package var countsFirstDelivery: Bool { version < Self.four }
 
-    /// Whether a quorum queue writes the number of all earlier deliveries of a message, counted or not, into
+    /// True if a quorum queue writes the number of all earlier deliveries of a message, counted or not, into
     /// `x-acquired-count`.
     ///
     /// Tried: 4.3.6 does, 3.10.8 and 4.0.5 don't.
@@ -175,7 +175,7 @@ package struct BrokerFeatures: Sendable, Hashable {
         return version >= Self.four && source == .quorum && target == .quorum ? .lossesAndDiscard : .nothing
     }
 
-    /// Whether a quorum queue that exceeds its limit by several messages at once, as when those of a lost consumer are
+    /// True if a quorum queue that exceeds its limit by several messages at once, as when those of a lost consumer are
     /// requeued, dead-letters the last of them first.
     ///
     /// Tried: 3.10.8 and 4.0.5 do, 4.3.6 doesn't.
@@ -192,13 +192,13 @@ package struct BrokerFeatures: Sendable, Hashable {
         case lossesAndRejects
     }
 
-    /// Whether the broker reads `x-death` headers that a publisher sends, and silently drops the message if they look
+    /// True if the broker reads `x-death` headers that a publisher sends, and silently drops the message if they look
     /// like a cycle.
     ///
     /// Source: <https://github.com/rabbitmq/rabbitmq-server/blob/main/release-notes/4.0.1.md>.
     package var interpretsPublishedDeathHeaders: Bool { version < Self.four }
 
-    /// Whether a dead-lettered message has `x-last-death-` headers beside the `x-first-death-` ones.
+    /// True if a dead-lettered message has `x-last-death-` headers beside the `x-first-death-` ones.
     ///
     /// Tried: 3.10.8 sets none, 4.0.5 and 4.3.6 do.
     package var marksLastDeath: Bool { version >= BrokerVersion(3, 13) }
@@ -220,7 +220,7 @@ package struct BrokerFeatures: Sendable, Hashable {
 
     // MARK: Declarations
 
-    /// Whether a queue that was declared without a type nevertheless reports one.
+    /// True if a queue that was declared without a type nevertheless reports one.
     ///
     /// Tried, by the text that refuses another type: 4.3.6 says `classic`, 3.10.8 and 4.0.5 say none.
     package var namesDefaultQueueType: Bool { version >= Self.fourThree }
@@ -230,21 +230,21 @@ package struct BrokerFeatures: Sendable, Hashable {
     /// Tried: 4.3.6 refuses a third with 406, 3.10.8 and 4.0.5 don't.
     package var maximumHashesInPattern: Int? { version >= Self.fourThree ? 2 : nil }
 
-    /// Whether every broker of this version accepts a queue that is neither durable nor exclusive, unless it is
+    /// True if every broker of this version accepts a queue that is neither durable nor exclusive, unless it is
     /// configured not to.
     ///
     /// 4.3.0 refuses it (<https://github.com/rabbitmq/rabbitmq-server/releases/tag/v4.3.0>, "Deprecated Features are
     /// Now Disabled by Default"); Debian's 4.3.6 accepted it when tried.
     package var takesTransientSharedQueues: Bool { version < Self.fourThree }
 
-    /// Whether a consumer of a quorum queue is refused on a channel with a prefetch for the whole channel; if not, the
+    /// True if a consumer of a quorum queue is refused on a channel with a prefetch for the whole channel; if not, the
     /// prefetch silently applies to each consumer.
     ///
     /// Sources: <https://www.rabbitmq.com/docs/quorum-queues#global-qos>,
     /// <https://www.rabbitmq.com/docs/deprecated-features>; tried.
     package var refusesGlobalPrefetch: Bool { version < Self.fourThree }
 
-    /// Whether a policy can mirror classic queues (`ha-mode`).
+    /// True if a policy can mirror classic queues (`ha-mode`).
     ///
     /// Source: <https://github.com/rabbitmq/rabbitmq-server/blob/main/release-notes/4.0.1.md>.
     package var mirrorsClassicQueues: Bool { version < Self.four }

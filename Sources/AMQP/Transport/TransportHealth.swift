@@ -23,7 +23,8 @@ public struct TransportHealth: Sendable, Hashable {
         self.heartbeatTimeout = heartbeatTimeout
     }
 
-    /// Whether the consuming connection is open and the broker has sent something on it within ``heartbeatTimeout``.
+    /// Returns whether the consuming connection is open and the broker has sent something on it within
+    /// ``heartbeatTimeout``.
     public func isAlive(at now: ContinuousClock.Instant) -> Bool {
         guard consuming.isConnected else { return false }
         guard let lastReceived, let heartbeatTimeout else { return true }

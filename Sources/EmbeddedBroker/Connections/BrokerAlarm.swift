@@ -23,7 +23,7 @@ final class PublishGate: Sendable {
     }
 
     private let state = Mutex(State())
-    /// Whether any alarm is on, readable without the lock.
+    /// True if any alarm is on, readable without the lock.
     private let isClosed = Atomic(false)
 
     init() {}

@@ -24,7 +24,7 @@ struct Channel: Sendable {
 
     let connection: ConnectionID
     var consumption: Consumption?
-    /// Whether the consumer still gets deliveries.
+    /// True if the consumer still gets deliveries.
     var isConsuming = false
     var unsettled = UnsettledDeliveries()
 }

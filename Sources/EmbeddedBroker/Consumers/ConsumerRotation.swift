@@ -15,7 +15,7 @@ struct ConsumerRotation: Sendable {
     }
 
     private let singleActive: Bool
-    /// Whether a consumer of a higher priority takes over from the single active one, once that has settled all its
+    /// True if a consumer of a higher priority takes over from the single active one, once that has settled all its
     /// deliveries.
     private let prefersHigher: Bool
     private var entries: [ChannelID: Entry] = [:]

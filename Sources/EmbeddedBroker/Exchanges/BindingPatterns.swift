@@ -26,12 +26,12 @@ struct TopicPattern: Sendable {
         key.isEmpty ? [] : key.split(separator: ".", omittingEmptySubsequences: false)
     }
 
-    /// Whether a pattern has no wildcards.
+    /// Returns whether a pattern has no wildcards.
     static func isPlain(_ pattern: String) -> Bool {
         !pattern.utf8.contains { $0 == UInt8(ascii: "*") || $0 == UInt8(ascii: "#") }
     }
 
-    /// Whether a routing key with these words matches.
+    /// Returns whether a routing key with these words matches.
     ///
     /// Backtracks only to the last `#`: the match of earlier ones can stay.
     func matches(_ key: [Substring]) -> Bool {

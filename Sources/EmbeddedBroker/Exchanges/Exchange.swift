@@ -5,7 +5,7 @@ import AMQP
 /// A value without I/O. Bindings without wildcards are looked up by the routing key; the others are matched one by one.
 struct Exchange: Sendable {
     let declaration: ExchangeDeclaration
-    /// Whether the broker declared it itself, so that nobody may delete it.
+    /// True if the broker declared it itself, so that nobody may delete it.
     let isPredeclared: Bool
     private(set) var bindings: Set<Binding> = []
     /// The targets of bindings without wildcards, by routing key.

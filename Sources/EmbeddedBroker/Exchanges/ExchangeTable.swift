@@ -93,7 +93,7 @@ struct ExchangeTable: Sendable {
     struct Route: Sendable {
         /// The names of the queues, each once; a name found through the default exchange may not exist.
         var queues: [String] = []
-        /// Whether only exchange and routing key decided, not the message's headers.
+        /// True if only exchange and routing key decided, not the message's headers.
         var isByKey = true
     }
 

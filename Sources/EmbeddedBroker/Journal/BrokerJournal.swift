@@ -67,7 +67,7 @@ package struct PersistedMessage: Sendable, Hashable {
     package var deliveryCount: Int
     /// The number of all requeues.
     package var requeueCount: Int
-    /// Whether its `x-death` headers come from the broker rather than the publisher.
+    /// True if its `x-death` headers come from the broker rather than the publisher.
     package var isDeadLettered: Bool
 
     /// A message that a journal has stored.

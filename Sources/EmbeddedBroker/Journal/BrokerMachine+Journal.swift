@@ -77,7 +77,7 @@ extension BrokerMachine {
 }
 
 extension MessageQueue {
-    /// Whether a message in this queue survives the broker's process.
+    /// Returns whether a message in this queue survives the broker's process.
     fileprivate func keeps(_ message: StoredMessage) -> Bool {
         guard declaration.isDurable, owner == nil else { return false }
         return settings.kind != .classic || message.content.message.properties.deliveryMode == .persistent

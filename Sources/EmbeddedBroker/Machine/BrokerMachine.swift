@@ -27,7 +27,7 @@ struct BrokerMachine: Sendable {
     }
 
     let features: BrokerFeatures
-    /// Whether changes are recorded for a journal.
+    /// True if changes are recorded for a journal.
     let isJournaled: Bool
     var exchanges = ExchangeTable()
     var queues: [QueueID: MessageQueue] = [:]

@@ -80,7 +80,8 @@ struct ArgumentComparison {
 }
 
 extension FieldValue {
-    /// Whether the broker treats two values as equal: integers of all widths, and floating-point numbers of both.
+    /// Returns whether the broker treats two values as equal: integers of all widths, and floating-point numbers of
+    /// both.
     func isEquivalent(to other: FieldValue) -> Bool {
         if case .timestamp = self { return self == other }
         if case .timestamp = other { return self == other }

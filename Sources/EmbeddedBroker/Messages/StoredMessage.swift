@@ -51,7 +51,7 @@ final class StoredContent: Sendable {
     let destination: Destination
     /// More routing keys, from the headers `CC` and `BCC`.
     let otherKeys: [String]
-    /// Whether the `x-death` headers come from the broker rather than the publisher.
+    /// True if the `x-death` headers come from the broker rather than the publisher.
     let isDeadLettered: Bool
 
     init(
@@ -127,8 +127,8 @@ final class StoredContent: Sendable {
         )
     }
 
-    /// Whether the message would return to a queue that it was in before, although no consumer has rejected it since:
-    /// it would cycle endlessly.
+    /// Returns whether the message would return to a queue that it was in before, although no consumer has rejected it
+    /// since: it would cycle endlessly.
     func wouldCycle(into queue: String) -> Bool {
         let records = message.properties.headers?["x-death"]?.arrayValue ?? []
         guard let index = records.firstIndex(where: { $0.tableValue?["queue"]?.stringValue == queue }) else {

@@ -50,7 +50,7 @@ struct MessageQueue: Sendable {
     var lastUsed: Duration
     private var hadConsumers = false
     private var lastPosition: UInt64 = 0
-    /// Whether a quorum queue rejects publishes.
+    /// True if a quorum queue rejects publishes.
     private var isRejecting = false
     /// The position of the first message since the last assignment, if the queue was empty before it.
     private var firstFreshPosition: UInt64?
@@ -99,7 +99,7 @@ struct MessageQueue: Sendable {
 
     // MARK: Publishing
 
-    /// Whether the queue has room for a message.
+    /// Returns whether the queue has room for a message.
     func wouldAdmit(size: Int) -> Bool {
         switch settings.overflow {
         case .rejectPublish where settings.kind == .quorum: !isRejecting
@@ -278,7 +278,7 @@ struct MessageQueue: Sendable {
         return (hasRoom || settings.hasSingleActiveConsumer) && !ready.isEmpty
     }
 
-    /// Whether the queue is to be deleted because its last consumer is gone.
+    /// True if the queue is to be deleted because its last consumer is gone.
     var shouldAutoDelete: Bool { declaration.isAutoDelete && hadConsumers && consumers.isEmpty }
 
     // MARK: Limits
@@ -308,14 +308,14 @@ struct MessageQueue: Sendable {
         deadLetters += settings.dropsInReverse ? surplus.reversed() : surplus
     }
 
-    /// Whether a limit is exceeded, or would be with these additional messages and bytes.
+    /// Returns whether a limit is exceeded, or would be with these additional messages and bytes.
     private func overflows(by messages: Int = 0, _ bytes: Int = 0) -> Bool {
         if let limit = settings.maxLength, ready.count + undeliveredDeadLetters.count + messages > limit { return true }
         if let limit = settings.maxLengthBytes, ready.bytes + bytes > limit { return true }
         return false
     }
 
-    /// Whether at most four fifths of the limits are used: then a quorum queue accepts messages again.
+    /// True if at most four fifths of the limits are used: then a quorum queue accepts messages again.
     private var isBelowSoftLimit: Bool {
         if let limit = settings.maxLength, ready.count + undeliveredDeadLetters.count > limit * 4 / 5 { return false }
         if let limit = settings.maxLengthBytes, ready.bytes > limit * 4 / 5 { return false }

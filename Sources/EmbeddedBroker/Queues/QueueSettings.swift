@@ -10,7 +10,7 @@ struct QueueSettings: Sendable {
     let overflow: QueueOverflow
     let deadLetterExchange: String?
     let deadLetterRoutingKey: String?
-    /// Whether dead letters are kept until all target queues have accepted them.
+    /// True if dead letters are kept until all target queues have accepted them.
     let deadLettersAtLeastOnce: Bool
     let deliveryLimit: Int?
     /// The age up to which a stream keeps its messages.
@@ -20,7 +20,7 @@ struct QueueSettings: Sendable {
     /// The argument's value, if the version obeys it.
     let consumerTimeout: Duration?
     let requeuePosition: BrokerFeatures.RequeuePosition
-    /// Whether several surplus messages are dead-lettered in reverse order.
+    /// True if several surplus messages are dead-lettered in reverse order.
     let dropsInReverse: Bool
 
     init(_ arguments: FieldTable, features: BrokerFeatures) {

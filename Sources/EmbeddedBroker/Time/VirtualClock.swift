@@ -26,7 +26,7 @@ public final class VirtualClock: Clock {
         public func advanced(by duration: Duration) -> Instant { Instant(offset: offset + duration) }
         /// The duration from this moment to another.
         public func duration(to other: Instant) -> Duration { other.offset - offset }
-        /// Whether the first moment is before the second.
+        /// Returns whether the first moment is before the second.
         public static func < (one: Instant, other: Instant) -> Bool { one.offset < other.offset }
     }
 

@@ -51,7 +51,7 @@ struct QueueChanges: Sendable, Equatable {
         case removed
     }
 
-    /// Whether a queue of this name in the file is to be deleted first, with its messages.
+    /// True if a queue of this name in the file is to be deleted first, with its messages.
     private(set) var isReplaced = false
     /// The queue to create.
     private(set) var declaration: QueueDeclaration?

@@ -30,9 +30,9 @@ package final class StoreJournal: BrokerJournal {
         var persisted: UInt64 = 0
         var waiters = CommitWaiters()
         var isWriting = false
-        /// Whether `append` no longer takes changes.
+        /// True if `append` no longer takes changes.
         var isClosed = false
-        /// Whether nothing is written any more.
+        /// True if nothing is written any more.
         var hasEnded = false
         /// The error of the last write, if it failed.
         var lastFailure: AMQPError?

@@ -27,7 +27,7 @@ struct ReconnectSchedule {
         self.endpointCount = endpointCount
     }
 
-    /// Whether an operator should see the attempt: the 1st, 2nd, 4th, 8th and so on, a dozen lines for an hour without
+    /// True if an operator should see the attempt: the 1st, 2nd, 4th, 8th and so on, a dozen lines for an hour without
     /// a broker.
     var isWorthLogging: Bool { attempt & (attempt - 1) == 0 }
 

@@ -227,7 +227,7 @@ public struct DeadLetterFilter: Sendable, Hashable {
         self.text = text
     }
 
-    /// Whether a dead letter matches.
+    /// Returns whether a dead letter matches.
     ///
     /// One without a time of death matches no condition on time.
     public func matches(_ letter: DeadLetter) -> Bool {

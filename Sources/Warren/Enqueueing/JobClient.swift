@@ -304,7 +304,7 @@ public struct EnqueuedJob: Sendable, Hashable {
     public let dueAt: Date?
     /// The time after which it is not started any more; `nil` for never.
     public let expiresAt: Date?
-    /// Whether it is in the client's ``Spool`` because the broker couldn't take it; the client's ``JobClient/replayer``
+    /// True if it is in the client's ``Spool`` because the broker couldn't take it; the client's ``JobClient/replayer``
     /// sends it later.
     public let isSpooled: Bool
 

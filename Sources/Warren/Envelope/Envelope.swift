@@ -65,7 +65,7 @@ public struct Envelope: Sendable {
         message.properties.headers?[EnvelopeHeader.deliveryCount]?.integerValue.map { Int(clamping: $0) }
     }
 
-    /// Whether the job must not be started any more.
+    /// Returns whether the job must not be started any more.
     public func isExpired(at now: Date) -> Bool {
         guard let expires else { return false }
         return now >= expires

@@ -36,7 +36,7 @@ extension Envelope {
 }
 
 extension FieldValue {
-    /// Whether tables and arrays are nested in it for more than `levels`, which bounds the recursion too.
+    /// Returns whether tables and arrays are nested in it for more than `levels`, which bounds the recursion too.
     fileprivate func isDeeper(than levels: Int) -> Bool {
         switch self {
         case .array(let elements): levels == 0 || elements.contains { $0.isDeeper(than: levels - 1) }

@@ -57,7 +57,7 @@ extension Envelope {
 }
 
 extension EnvelopeBody {
-    /// Whether the bytes `NaN` or `Infinity` occur anywhere.
+    /// Returns whether the bytes `NaN` or `Infinity` occur anywhere.
     fileprivate static func mayHoldPythonNumbers(_ body: [UInt8]) -> Bool {
         body.containsSequence(of: Array("NaN".utf8)) || body.containsSequence(of: Array("Infinity".utf8))
     }

@@ -17,7 +17,7 @@ struct EnvelopeWriter: Sendable {
         return "gen\(process.processIdentifier)@\(process.hostName.truncated(toBytes: 200))"
     }()
 
-    /// Whether the beginning of the payload is copied into a header, where Celery's tools look for it.
+    /// True if the beginning of the payload is copied into a header, where Celery's tools look for it.
     private let showsPayload: Bool
 
     init(showsPayload: Bool = true) { self.showsPayload = showsPayload }
@@ -263,7 +263,7 @@ package enum EnvelopeHeader {
     package static let kwargsRepr = "kwargsrepr"
     /// The process that first sent the job.
     package static let origin = "origin"
-    /// Whether no result is wanted.
+    /// True if no result is wanted.
     package static let ignoreResult = "ignore_result"
     /// The number of times that the job replaced itself.
     package static let replacedTaskNesting = "replaced_task_nesting"

@@ -33,10 +33,10 @@ public struct WarrenError: Error, Sendable, CustomStringConvertible {
     /// The error of the broker or of the connection to it that caused this one, if one did.
     public var broker: AMQPError? { underlying as? AMQPError }
 
-    /// Whether the same call may succeed later without a change to program or configuration.
+    /// True if the same call may succeed later without a change to program or configuration.
     public var isRetriable: Bool { broker?.isRetriable ?? false }
 
-    /// Whether it is certain that the broker did not take the job; false if it may have.
+    /// True if it is certain that the broker did not take the job; false if it may have.
     ///
     /// Enqueueing again after an error whose outcome is unknown can run a job twice; with the same `id`, handlers can
     /// detect that.

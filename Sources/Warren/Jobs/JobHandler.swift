@@ -84,7 +84,7 @@ public struct JobContext: Sendable {
     public let lane: Lane
     /// The name of the worker that runs the job.
     public let worker: String
-    /// Whether the broker may have delivered the job before, to a worker that didn't settle it.
+    /// True if the broker may have delivered the job before, to a worker that didn't settle it.
     public let isRedelivered: Bool
     private let maximumAttempts: Int
     private let baseLogger: Logger

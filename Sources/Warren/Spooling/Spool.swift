@@ -126,7 +126,7 @@ public final class Spool: Sendable {
 
     // MARK: - Appending
 
-    /// Whether jobs wait, behind which new ones must wait too.
+    /// True if jobs wait, behind which new ones must wait too.
     var hasWaiting: Bool { state.withLock { $0.use.waiting > 0 || !$0.appends.isEmpty } }
 
     /// Appends a job, and returns when it is durable.

@@ -20,10 +20,10 @@ struct SpoolAppends {
     private var cancelled: Set<UInt64> = []
     /// The number of bytes by which the file would grow.
     private(set) var bytes = 0
-    /// Whether entries are being written.
+    /// True if entries are being written.
     private(set) var isWriting = false
 
-    /// Whether no entry waits or is being written.
+    /// True if no entry waits or is being written.
     var isEmpty: Bool { queued.isEmpty && !isWriting }
 
     mutating func newID() -> UInt64 {

@@ -13,7 +13,7 @@ struct SpoolLog {
     private(set) var index: SpoolIndex
     /// The state in which the file was found.
     let recovery: Recovery
-    /// Whether a failed write may have left bytes behind the log's end.
+    /// True if a failed write may have left bytes behind the log's end.
     private var isDirty = false
 
     /// The state in which a file was found.
@@ -74,7 +74,7 @@ struct SpoolLog {
         return Use(waiting: index.entries.count, bytes: index.end, room: room)
     }
 
-    /// Whether compacting frees enough room for its cost.
+    /// True if compacting frees enough room for its cost.
     private var isWorthCompacting: Bool { index.end - index.live.count > limit / 4 }
 
     /// Writes entries, and returns when they are durable; for each its result.
@@ -172,7 +172,7 @@ struct SpoolIndex {
         var offset: Int
         /// The length of its record.
         let length: Int
-        /// Whether the broker has it, though an earlier one may still wait.
+        /// True if the broker has it, though an earlier one may still wait.
         var isSettled = false
 
         var end: Int { offset + length }

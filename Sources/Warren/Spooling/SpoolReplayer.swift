@@ -261,7 +261,8 @@ struct SpoolReplay: Sendable {
         }
     }
 
-    /// Whether the error is about the job, and not about the connection to the broker, which an operator can repair.
+    /// Returns whether the error is about the job, and not about the connection to the broker, which an operator can
+    /// repair.
     private static func isFinal(_ error: WarrenError) -> Bool {
         guard let broker = error.broker else { return true }
         let connectionErrors: Set<AMQPError.Code> = [

@@ -174,7 +174,7 @@ public struct LaneStatus: Sendable, Hashable, Codable {
     public var lane: String
     /// The queue's name on the broker.
     public var name: String
-    /// Whether the broker has the queue; if not, the numbers are 0.
+    /// True if the broker has the queue; if not, the numbers are 0.
     public var exists: Bool
     /// The number of waiting messages, without those that workers hold unsettled, which AMQP doesn't report.
     public var ready: Int

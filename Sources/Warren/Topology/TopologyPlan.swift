@@ -248,7 +248,7 @@ public struct TopologyReport: Sendable, Hashable, Codable {
     /// The existing one was not changed.
     public var differences: [TopologyDifference] = []
 
-    /// Whether an existing exchange or queue differs from the plan.
+    /// True if an existing exchange or queue differs from the plan.
     public var hasDrift: Bool { !differences.isEmpty }
 }
 

@@ -39,9 +39,9 @@ public struct WorkerHealth: Sendable, Hashable, Codable {
     public var at: Date
     /// The worker's stage of life.
     public var phase: Phase
-    /// Whether it takes jobs: connected, consuming from all its queues, and not stopping.
+    /// True if it takes jobs: connected, consuming from all its queues, and not stopping.
     public var isReady: Bool
-    /// Whether it should be left running: within ``WorkerSettings/livenessGrace`` it has heard from the broker and was
+    /// True if it should be left running: within ``WorkerSettings/livenessGrace`` it has heard from the broker and was
     /// consuming, or has started or begun to stop.
     ///
     /// A worker that isn't live should be restarted.
@@ -67,12 +67,12 @@ public struct ConsumerHealth: Sendable, Hashable, Codable {
     public var queue: QueueName
     /// The name of the queue's lane.
     public var lane: String
-    /// Whether the consumer is registered at the broker now.
+    /// True if the consumer is registered at the broker now.
     public var isRegistered: Bool
-    /// Whether the worker deliberately doesn't consume, which is not a problem.
+    /// True if the worker deliberately doesn't consume, which is not a problem.
     public var isPaused: Bool
 
-    /// Whether the consumer is registered or deliberately paused.
+    /// True if the consumer is registered or deliberately paused.
     public var isHealthy: Bool { isRegistered || isPaused }
 }
 

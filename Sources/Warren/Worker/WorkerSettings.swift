@@ -8,7 +8,7 @@ import Foundation
 public struct WorkerSettings: Sendable, Hashable {
     /// The worker's name in logs and failure records.
     public var name: String
-    /// Whether the worker declares its queues and the delay ladder when it starts, and again after a queue was deleted.
+    /// True if the worker declares its queues and the delay ladder when it starts, and again after a queue was deleted.
     public var declaresTopology: Bool
     /// The time that running jobs may take to finish after shutdown has begun; then they are cancelled.
     public var shutdownTimeout: Duration

@@ -30,7 +30,7 @@ public enum Output {
 
 /// The option that selects the format of a command's output.
 public struct OutputOptions: ParsableArguments {
-    /// Whether to print JSON.
+    /// True if to print JSON.
     @Flag(name: .customLong("json"), help: "Print JSON, one object per line, instead of a table.")
     public var isJSON = false
 

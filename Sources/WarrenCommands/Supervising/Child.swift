@@ -99,7 +99,7 @@ enum ChildEnding: Sendable, Equatable {
     /// Could not be started, for this reason.
     case notStarted(String)
 
-    /// Whether it ended as requested.
+    /// True if it ended as requested.
     var isClean: Bool { self == .exited(0) || self == .exited(WorkerExit.recycled) }
 }
 

@@ -15,7 +15,7 @@ struct Comparison {
 
     init(_ entries: Entry...) { self.entries = entries }
 
-    /// Whether one of the entries does one of these works; true for all if none is named.
+    /// Returns whether one of the entries does one of these works; true for all if none is named.
     func isSelected(by works: [Work]) -> Bool {
         works.isEmpty || entries.contains { works.contains($0.work) }
     }

@@ -54,7 +54,7 @@ struct RecyclingPolicy: Sendable, Hashable {
     /// The resident memory in bytes; `nil` for no limit.
     var memory: Int?
 
-    /// Whether there is no limit.
+    /// True if there is no limit.
     var isEmpty: Bool { jobs == nil && memory == nil }
 
     /// Returns the reason to recycle the process now; `nil` if no limit is reached.
@@ -108,7 +108,7 @@ final class StopRequest: Sendable {
         self.logger = logger
     }
 
-    /// Whether a recycling limit was reached.
+    /// True if a recycling limit was reached.
     var isRecycled: Bool { isDueForRecycling.load(ordering: .acquiring) }
 
     /// Waits for a reason to shut down.

@@ -17,7 +17,7 @@ final class Experiment: Sendable {
         var load: JobLoad
         var workers = 3
         var concurrency = 16
-        /// Whether workers may end by themselves.
+        /// True if workers may end by themselves.
         var mayCrash = false
     }
 

@@ -14,7 +14,7 @@ struct FaultReport: Sendable {
     /// The requirements that were not met.
     var broken: [String] = []
 
-    /// Whether all requirements were met.
+    /// True if all requirements were met.
     var holds: Bool { broken.isEmpty && balance != nil }
 
     /// One line of JSON, with its keys in a fixed order.

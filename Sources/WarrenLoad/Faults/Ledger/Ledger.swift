@@ -108,7 +108,7 @@ extension Ledger {
     /// The time at which a fault ended.
     struct Mark: Sendable, Hashable {
         var time: Int64
-        /// Whether only jobs enqueued after it count.
+        /// True if only jobs enqueued after it count.
         var countsNewJobsOnly = false
     }
 

@@ -16,7 +16,7 @@ struct FrameTracker: Sendable {
     /// - Parameter greeting: The number of bytes before the first frame: 8 from a client, 0 from a broker.
     init(greeting: Int) { left = greeting }
 
-    /// Whether the next byte begins a frame.
+    /// True if the next byte begins a frame.
     var isAtBoundary: Bool { left == 0 && head.isEmpty }
 
     /// Follows bytes that pass.

@@ -25,7 +25,7 @@ enum Loopback {
         try await AsyncSocket.connected(to: try address(port))
     }
 
-    /// Whether something accepts connections on a port.
+    /// Returns whether something accepts connections on a port.
     static func isListening(at port: UInt16) async -> Bool {
         guard let socket = try? await connect(to: port) else { return false }
         try? socket.close()

@@ -65,7 +65,7 @@ struct FaultJob: Job {
     var milliseconds: Int
     /// The time that the job takes at its first delivery, if that differs.
     var firstMilliseconds: Int?
-    /// Whether the job crashes its process.
+    /// True if the job crashes its process.
     var crashes: Bool?
     /// Filling that makes the job larger.
     var text: String?

@@ -6,7 +6,7 @@ final class WorkerPool: Sendable {
     private struct Slot: Sendable {
         var worker: WorkerProcess
         var generation = 0
-        /// Whether the worker is expected to end.
+        /// True if the worker is expected to end.
         var isStopping = false
     }
 
@@ -139,7 +139,7 @@ struct WorkerProcess: Sendable {
 
     var isRunning: Bool { process.isRunning }
 
-    /// Whether the process exited successfully.
+    /// True if the process exited successfully.
     var exitedCleanly: Bool { !isRunning && process.terminationReason == .exit && process.terminationStatus == 0 }
 
     func send(_ signal: Int32) {

@@ -1,7 +1,7 @@
 import AMQP
 import Warren
 
-/// Whether the guarantees hold on this broker and version.
+/// Checks whether the guarantees hold on this broker and version.
 enum VersionCheck {
     static func findings(_ facts: DoctorFacts) -> [Finding] {
         let features = facts.features
@@ -115,7 +115,7 @@ enum AccessCheck {
     }
 }
 
-/// Whether the broker accepts messages.
+/// Checks whether the broker accepts messages.
 enum AlarmCheck {
     static func findings(_ facts: DoctorFacts) -> [Finding] {
         var findings: [Finding] = []
@@ -170,7 +170,7 @@ enum AlarmCheck {
     }
 }
 
-/// Whether the cluster's nodes run, and the members of the quorum queues are online.
+/// Checks whether the cluster's nodes run, and the members of the quorum queues are online.
 enum NodeCheck {
     static func findings(_ facts: DoctorFacts) -> [Finding] {
         guard let management = facts.management else { return [] }
@@ -249,7 +249,7 @@ enum NodeCheck {
     }
 }
 
-/// Whether this machine's clock and the broker's agree.
+/// Checks whether this machine's clock and the broker's agree.
 enum ClockCheck {
     static func findings(_ facts: DoctorFacts) -> [Finding] {
         guard let skew = facts.management?.skew, skew.minimum > 2 else { return [] }

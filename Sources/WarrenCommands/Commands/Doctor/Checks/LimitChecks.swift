@@ -1,7 +1,7 @@
 import AMQP
 import Warren
 
-/// Whether the broker gives up on a job before its worker does.
+/// Checks whether the broker gives up on a job before its worker does.
 enum DeliveryLimitCheck {
     /// The number of requeues and crashes that a job should survive for each attempt that its policy allows.
     private static let returnsPerAttempt = 2
@@ -81,7 +81,7 @@ enum DeliveryLimitCheck {
     }
 }
 
-/// Whether the broker redelivers jobs that workers are still running.
+/// Checks whether the broker redelivers jobs that workers are still running.
 enum ConsumerTimeoutCheck {
     static func findings(_ facts: DoctorFacts) -> [Finding] {
         var findings: [Finding] = []
@@ -194,7 +194,7 @@ enum ConsumerTimeoutCheck {
     }
 }
 
-/// Whether jobs can finish while a worker shuts down.
+/// Checks whether jobs can finish while a worker shuts down.
 enum ShutdownCheck {
     static func findings(_ facts: DoctorFacts) -> [Finding] {
         let deadline = facts.assumptions.shutdownTimeout

@@ -1,7 +1,7 @@
 import AMQP
 import Warren
 
-/// Whether policies override the arguments with which the queues were declared.
+/// Checks whether policies override the arguments with which the queues were declared.
 ///
 /// The lesser of policy and argument applies to numbers; otherwise the argument applies, if there is one
 /// (<https://www.rabbitmq.com/docs/parameters#policies>). ``DeliveryLimitCheck`` and ``ConsumerTimeoutCheck`` cover

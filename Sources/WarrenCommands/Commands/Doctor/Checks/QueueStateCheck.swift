@@ -1,6 +1,6 @@
 import Warren
 
-/// Whether every queue with jobs is consumed, and whether dead or parked jobs need attention.
+/// Checks whether every queue with jobs is consumed, and whether dead or parked jobs need attention.
 enum QueueCheck {
     static func findings(_ facts: DoctorFacts) -> [Finding] {
         facts.statuses.filter(\.exists).flatMap { status in

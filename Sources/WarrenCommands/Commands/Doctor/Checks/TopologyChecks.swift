@@ -1,7 +1,7 @@
 import AMQP
 import Warren
 
-/// Whether the application's exchanges and queues exist and match the plan.
+/// Checks whether the application's exchanges and queues exist and match the plan.
 ///
 /// ``LadderCheck`` and ``DeliveryLimitCheck`` cover the rest.
 enum TopologyCheck {
@@ -96,7 +96,7 @@ extension TopologyDifference {
     }
 }
 
-/// Whether the delay ladder is complete.
+/// Checks whether the delay ladder is complete.
 enum LadderCheck {
     static func findings(_ facts: DoctorFacts) -> [Finding] {
         missing(facts) + different(facts) + unrouted(facts)
@@ -157,7 +157,7 @@ enum LadderCheck {
     }
 }
 
-/// Whether exchanges are bound to the planned queues.
+/// Checks whether exchanges are bound to the planned queues.
 ///
 /// Only the management API reports bindings.
 enum BindingCheck {

@@ -35,7 +35,7 @@ struct DoctorFacts: Sendable {
     /// All differences of an exchange or queue from the plan.
     func differences(of name: String) -> [TopologyDifference] { inspection.differences.filter { $0.name == name } }
 
-    /// Whether an exchange or queue of the plan is missing.
+    /// Returns whether an exchange or queue of the plan is missing.
     func isMissing(_ name: String) -> Bool { inspection.missing.contains { $0.name == name } }
 
     /// Each lane's queue with the configuration of its job queue, if it exists.

@@ -71,7 +71,7 @@ struct ManagedPolicy: Sendable, Hashable, Decodable {
         case applyTo = "apply-to"
     }
 
-    /// Whether it applies to a queue of this kind and name.
+    /// Returns whether it applies to a queue of this kind and name.
     ///
     /// The broker's patterns are Perl's and these are ICU's; the parts that policies use are the same. An invalid
     /// pattern matches every name, so that it is reported rather than missed.
@@ -133,6 +133,6 @@ struct ClockSkew: Sendable, Hashable {
     /// The least absolute difference, in seconds; 0 if the clocks may agree.
     var minimum: Double { range.contains(0) ? 0 : min(abs(range.lowerBound), abs(range.upperBound)) }
 
-    /// Whether the broker's clock is ahead.
+    /// True if the broker's clock is ahead.
     var isAhead: Bool { range.lowerBound > 0 }
 }
