@@ -36,7 +36,9 @@ import Glibc
                 hasReadAll = unsafe count < memory.count
                 return true
             }
-            if count == 0 { throw AMQPError(.connectionLost, "The connection was lost: the broker or a proxy closed it.") }
+            if count == 0 {
+                throw AMQPError(.connectionLost, "The connection was lost: the broker or a proxy closed it.")
+            }
             if errno == EINTR { continue }
             if errno == EAGAIN || errno == EWOULDBLOCK { return false }
             throw AMQPError(.connectionLost, "The connection was lost: \(unsafe String(cString: strerror(errno))).")
