@@ -81,7 +81,7 @@ private final class BlackHole {
     }
 
     deinit {
-        clients.forEach { _ = close($0) }
+        for client in clients { close(client) }
         close(descriptor)
     }
 }

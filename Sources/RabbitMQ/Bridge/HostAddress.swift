@@ -60,8 +60,9 @@ struct HostAddress: Sendable {
         text = String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
-    /// Calls `attempt` with each address and its share of the time until one attempt succeeds: the time that is left,
-    /// divided by the number of addresses that are left. So an address that swallows everything leaves time for the
+    /// Calls `attempt` with each address and its share of the time, until one attempt succeeds.
+    ///
+    /// The share is the time that is left, divided by the number of addresses that are left. So an address that swallows everything leaves time for the
     /// others, and one that refuses at once leaves them its own.
     static func tryEach<Value: ~Copyable>(
         _ addresses: [HostAddress],
