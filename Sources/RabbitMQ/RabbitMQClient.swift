@@ -24,7 +24,7 @@ public final class RabbitMQClient: Sendable {
     public struct Configuration: Sendable {
         /// The broker's address and the client's credentials, a URL for each usable node of a cluster.
         ///
-        /// They are tried in random order.
+        /// They are tried in random order. Each use of a client without any fails with `invalidURL`.
         public var urls: [BrokerURL]
         /// The name under which the broker's operator sees the connections.
         public var connectionName: String
@@ -48,7 +48,6 @@ public final class RabbitMQClient: Sendable {
         ///   - urls: The URLs of the cluster's nodes, at least one.
         ///   - connectionName: The name under which the broker's operator sees the connections.
         public init(urls: [BrokerURL], connectionName: String = "warren") {
-            precondition(!urls.isEmpty, "A client needs the URL of a broker.")
             self.urls = urls
             self.connectionName = connectionName
         }
@@ -79,10 +78,11 @@ public final class RabbitMQClient: Sendable {
     /// Creates a client that connects on first use.
     ///
     /// - Parameters:
-    ///   - configuration: The brokers to connect to, and the client's limits.
+    ///   - configuration: The brokers to connect to, and the client's limits. Invalid settings are reported on first use,
+    ///     as `invalidURL`.
     ///   - logger: Logs the loss and recovery of connections.
     public init(_ configuration: Configuration, logger: Logger = Logger(label: "warren.rabbitmq")) {
-        self.configuration = .success(configuration)
+        self.configuration = Result { () throws(AMQPError) in try configuration.validated() }
         maximumBodySize = configuration.maximumBodySize
         self.logger = logger
     }
@@ -188,7 +188,6 @@ public final class RabbitMQClient: Sendable {
         }
         try destination.validate()
         try message.properties.validate()
-        try message.properties.checkFitsFrame(for: destination)
         guard mandatory, message.properties.messageID == nil else { return message }
         var message = message
         message.properties.messageID =
@@ -225,6 +224,7 @@ extension RabbitMQClient: Transport {
     public func declare(_ exchange: ExchangeDeclaration) async throws(AMQPError) {
         try exchange.validate()
         _ = try await request(.declareExchange(exchange, passive: false))
+        connections.withLock { $0[.publishing] }?.publisher.withLock { $0.exchangeDeclared(exchange.name) }
     }
 
     @discardableResult
@@ -278,6 +278,7 @@ extension RabbitMQClient: Transport {
         mandatory: Bool = true,
         deadline: ContinuousClock.Instant
     ) async throws(AMQPError) {
+        if Task.isCancelled { throw .publishCancelled(to: destination, wasSent: false) }
         let message = try validated(message, for: destination, mandatory: mandatory)
         let pending = PendingPublish(message, to: destination, mandatory: mandatory, deadline: deadline)
         try connection(.publishing).thread.post(pending)
@@ -318,6 +319,13 @@ extension RabbitMQClient: Transport {
 }
 
 extension RabbitMQClient.Configuration {
+    /// Throws if there is no URL, or one that can't be used.
+    fileprivate func validated() throws(AMQPError) -> Self {
+        guard !urls.isEmpty else { throw AMQPError(.invalidURL, "The client has no broker's URL: name at least one.") }
+        for url in urls { try url.validate() }
+        return self
+    }
+
     fileprivate func forConnection(_ url: BrokerURL, _ purpose: ConnectionPurpose) -> ConnectionConfiguration {
         ConnectionConfiguration(
             endpoint: url.endpoint,
@@ -339,45 +347,5 @@ extension Transport where Self == RabbitMQClient {
     ///   on first use, as `invalidURL`.
     public static func rabbitMQ(_ url: String) -> RabbitMQClient {
         RabbitMQClient(url: url)
-    }
-}
-
-extension BasicProperties {
-    /// Throws if the properties may not fit into one frame, as AMQP demands of a content header.
-    ///
-    /// librabbitmq would notice only after it had sent the frame before the header, and the connection would be lost
-    /// with everything under way on it.
-    fileprivate func checkFitsFrame(for destination: Destination) throws(AMQPError) {
-        let strings = [
-            contentType, contentEncoding, correlationID, replyTo, expiration, messageID, type, userID, appID,
-        ]
-        let size = strings.reduce(64) { $0 + ($1?.utf8.count ?? 0) + 1 } + (headers?.largestWireSize ?? 0)
-        guard size > ConnectionConfiguration.frameSize else { return }
-        throw AMQPError(
-            .messageTooLarge,
-            """
-            The message to \(destination) has headers of about \(size) bytes, and the limit is \(ConnectionConfiguration.frameSize): \
-            put the data into the body. Nothing was sent.
-            """
-        )
-    }
-}
-
-extension FieldTable {
-    /// An upper bound of the table's size on the wire, in bytes.
-    fileprivate var largestWireSize: Int {
-        reduce(4) { $0 + $1.name.utf8.count + 1 + $1.value.largestWireSize }
-    }
-}
-
-extension FieldValue {
-    fileprivate var largestWireSize: Int {
-        switch self {
-        case .string(let text): 5 + text.utf8.count
-        case .bytes(let octets): 5 + octets.count
-        case .array(let elements): elements.reduce(5) { $0 + $1.largestWireSize }
-        case .table(let table): 1 + table.largestWireSize
-        default: 9
-        }
     }
 }

@@ -37,6 +37,9 @@ import Glibc
         var socket = unsafe BrokerSocket(state: state, usesTLS: configuration.tls != nil)
         try socket.openSocket(configuration)
         try socket.logIn(configuration)
+        guard socket.frameSize >= ConnectionConfiguration.smallestFrameSize else {
+            throw .framesTooSmall(socket.frameSize, configuration.endpoint)
+        }
         socket.outbound = unsafe OutboundBuffer(frameSize: Int(amqp_get_frame_max(state)))
         let heartbeat = unsafe Int(amqp_get_heartbeat(state))
         if heartbeat > 0 {
@@ -298,15 +301,17 @@ import Glibc
         unsafe method.exchange = arena.bytes(destination.exchange)
         unsafe method.routing_key = arena.bytes(destination.routingKey)
         unsafe method.mandatory = mandatory ? 1 : 0
-        if usesTLS {
-            try unsafe publishOverTLS(method, &properties, message.body, channel)
-        } else {
-            do throws(EncodingFailure) {
-                try unsafe outbound.append(&method, &properties, body: message.body, channel: channel)
-            } catch {
-                throw .unencodable(error)
+        do throws(EncodingFailure) {
+            if usesTLS {
+                // librabbitmq would notice only after it had sent the method, and then the connection would be useless.
+                try unsafe outbound.checkEncodable(&method, &properties)
+            } else {
+                return try unsafe outbound.append(&method, &properties, body: message.body, channel: channel)
             }
+        } catch {
+            throw .unencodable(error.explained(by: message.properties, frameSize: frameSize))
         }
+        try unsafe publishOverTLS(method, &properties, message.body, channel)
     }
 
     private func publishOverTLS(

@@ -426,7 +426,7 @@ final class WakeUp: Sendable {
 
 extension Duration {
     /// Whole milliseconds, rounded up so that a sleep is never too short, and at most a day.
-    fileprivate var wholeMillisecondsRoundedUp: Int32 {
+    var wholeMillisecondsRoundedUp: Int32 {
         let (seconds, attoseconds) = components
         guard seconds >= 0, attoseconds >= 0 else { return 0 }
         guard seconds < 86_400 else { return 86_400_000 }

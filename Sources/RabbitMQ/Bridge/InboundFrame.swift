@@ -16,7 +16,8 @@ enum InboundMethod: Sendable, Equatable {
     case unblocked
     case channelOpenOk
     case channelFlow(active: Bool)
-    case channelClose(BrokerReply)
+    /// The broker closes a channel, because of a method of this client's or, if `method` is 0, of none.
+    case channelClose(BrokerReply, method: UInt32)
     case channelCloseOk
     case exchangeDeclareOk
     case exchangeDeleteOk
@@ -40,6 +41,9 @@ enum InboundMethod: Sendable, Equatable {
     case content(ContentStart)
     /// A method that this client doesn't use.
     case other(id: UInt32)
+
+    /// The number of `basic.publish`, by which the broker names a publish as a channel's end.
+    static var publishNumber: UInt32 { warren_basic_publish }
 }
 
 /// The method that begins a message.
@@ -172,7 +176,10 @@ extension InboundMethod {
             self = .channelFlow(active: fields.active != 0)
         case warren_channel_close:
             guard let fields = unsafe fields(amqp_channel_close_t.self) else { return }
-            self = unsafe .channelClose(BrokerReply(code: fields.reply_code, copying: fields.reply_text))
+            self = unsafe .channelClose(
+                BrokerReply(code: fields.reply_code, copying: fields.reply_text),
+                method: UInt32(fields.class_id) << 16 | UInt32(fields.method_id)
+            )
         case warren_connection_close:
             guard let fields = unsafe fields(amqp_connection_close_t.self) else { return }
             self = unsafe .connectionClose(BrokerReply(code: fields.reply_code, copying: fields.reply_text))

@@ -86,6 +86,16 @@ import Glibc
         }
     }
 
+    /// Throws `EncodingFailure` where ``append(_:_:body:channel:)`` would.
+    mutating func checkEncodable(
+        _ publish: inout amqp_basic_publish_t,
+        _ properties: inout amqp_basic_properties_t
+    ) throws(EncodingFailure) {
+        let start = count
+        try unsafe append(&publish, &properties, body: [], channel: 0)
+        tail = head + start
+    }
+
     private mutating func appendHeader(
         _ properties: inout amqp_basic_properties_t,
         bodySize: Int,
@@ -171,10 +181,32 @@ import Glibc
 /// A value that AMQP can't express: nothing was sent, and the connection is intact.
 struct EncodingFailure: Error {
     let status: Int32
+    /// The size of a message's header frame and its limit, in bytes, if that is what is too large.
+    private var header: (size: Int, limit: Int)?
+
+    init(status: Int32) { self.status = status }
+
+    /// The failure to encode a message, with the size of its header if that doesn't fit into a frame.
+    func explained(by properties: BasicProperties, frameSize: Int) -> EncodingFailure {
+        // Type, channel, length and end mark; class, weight and the body's size.
+        guard let encoded = try? properties.encoded().count, encoded + 8 + 12 > frameSize else { return self }
+        var failure = self
+        failure.header = (encoded + 8 + 12, frameSize)
+        return failure
+    }
 
     /// The error for the caller whose method or message it was.
     func error(_ subject: String) -> AMQPError {
-        AMQPError(
+        if let header {
+            return AMQPError(
+                .messageTooLarge,
+                """
+                The headers and properties of \(subject) take \(header.size) bytes, and the broker's limit is \(header.limit) \
+                (its frame_max): put the data into the body. Nothing was sent.
+                """
+            )
+        }
+        return AMQPError(
             .invalidArgument,
             """
             AMQP can't carry \(subject) (\(BrokerSocket.text(of: status))): names have at most 255 bytes, and all headers or arguments \

@@ -104,6 +104,14 @@ struct RequestChannel {
         return advance()
     }
 
+    /// Handles the broker's refusal to open a channel: everything that waits for it fails.
+    mutating func failToOpen(_ error: AMQPError) {
+        guard case .opening = phase else { return }
+        for request in waiting { request.reply.finish(.failure(error)) }
+        waiting = []
+        phase = .closed
+    }
+
     /// Adds declarations that precede all other requests.
     mutating func redeclare(_ methods: [OutboundMethod], deadline: ContinuousClock.Instant) -> Action? {
         waiting.prepend(

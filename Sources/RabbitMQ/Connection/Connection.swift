@@ -19,6 +19,8 @@ actor Connection {
     /// One for each endpoint of the broker.
     let configurations: [ConnectionConfiguration]
     let states: ConnectionStates
+    /// The connection's number among those of its client and purpose.
+    let number: Int
     let counters: ClientCounters
     let logger: Logger
     var schedule: ReconnectSchedule
@@ -65,6 +67,7 @@ actor Connection {
         self.configurations = configurations.shuffled()
         self.purpose = purpose
         self.states = states
+        number = states.begin(purpose)
         self.counters = counters
         var logger = logger
         logger[metadataKey: LogKey.connection] = "\(configurations[0].name)"
@@ -267,25 +270,31 @@ actor Connection {
             handle(method, channel: number)
         case .header(let bodySize, let properties):
             if let content = try channels[number]?.assembler.header(bodySize: bodySize, properties) {
-                complete(content, channel: number)
+                try complete(content, channel: number)
             }
         case .body(let piece):
             if let content = try channels[number]?.assembler.body(piece) {
-                complete(content, channel: number)
+                try complete(content, channel: number)
             }
         }
     }
 
     private func handle(_ method: InboundMethod, channel number: UInt16) {
         switch method {
-        case .ack(let tag, let multiple): publisher.withLock { $0.acknowledged(tag, multiple: multiple) }
-        case .nack(let tag, let multiple): publisher.withLock { $0.refused(tag, multiple: multiple) }
-        case .channelClose(let reply):
+        case .ack(let tag, let multiple):
+            guard channels[number]?.isPublishing == true else { return }
+            publisher.withLock { $0.acknowledged(tag, multiple: multiple) }
+        case .nack(let tag, let multiple):
+            guard channels[number]?.isPublishing == true else { return }
+            publisher.withLock { $0.refused(tag, multiple: multiple) }
+        case .channelClose(let reply, let method):
             send(.channelCloseOk, channel: number)
-            closed(number, reply)
+            closed(number, reply, method)
         case .channelCloseOk:
             if case .closing(let reply?)? = channels.remove(number)?.role { reply.finish(.success(())) }
-        case .channelFlow(let active): send(.channelFlowOk(active: active), channel: number)
+        case .channelFlow(let active):
+            if channels[number]?.isPublishing == true { publisher.withLock { $0.setPaused(!active) } }
+            send(.channelFlowOk(active: active), channel: number)
         case .cancel(_, let mustAnswer):
             channels[number]?.deliverBatch()
             withConsumer(number) { $0.cancelledByBroker(mustAnswer: mustAnswer) }
@@ -314,11 +323,16 @@ actor Connection {
     }
 
     /// Handles a complete message: a delivery, the answer to a get, or a returned publish.
-    private func complete(_ content: ContentAssembler.Content, channel number: UInt16) {
+    private func complete(_ content: ContentAssembler.Content, channel number: UInt16) throws(AMQPError) {
         switch content.start {
         case .delivery(let tag, let isRedelivered, let destination):
             guard let channel = channels[number], case .consuming(let consumer) = channel.role else { return }
-            channel.settlements.deliver(tag)
+            try channel.settlements.deliver(tag)
+            channel.stream.delivered(
+                tag,
+                content.message.properties.headers,
+                unsettledFrom: channel.settlements.earliestTag
+            )
             channel.batch.append(
                 Delivery(
                     message: content.message,
@@ -332,19 +346,22 @@ actor Connection {
         case .get(let tag, _, _):
             guard let channel = channels[number] else { return }
             guard case .requests(let purpose) = channel.role else { return flushed(number) }
-            channel.settlements.deliver(tag)
+            try channel.settlements.deliver(tag)
             answered(.message(content.start, content.message, channel.settler), for: purpose)
         case .returned(let reply, let destination):
+            guard channels[number]?.isPublishing == true else { return }
             publisher.withLock { $0.returned(content.message, to: destination, reply) }
         }
     }
 
     /// Handles the close of a channel by the broker.
-    private func closed(_ number: UInt16, _ reply: BrokerReply) {
+    private func closed(_ number: UInt16, _ reply: BrokerReply, _ method: UInt32) {
         channels[number]?.deliverBatch()
         channels[number]?.settler.invalidate()
         switch channels.remove(number)?.role {
-        case .publishing: perform(publisher.withLock { $0.channelClosed(reply) })
+        case .publishing:
+            let byPublish = method == InboundMethod.publishNumber
+            perform(publisher.withLock { $0.channelClosed(reply, byPublish: byPublish, now: .now) })
         case .requests(let purpose):
             perform(requests[purpose]?.channelClosed(reply) ?? nil, for: purpose)
             resumeConsumers()
@@ -393,7 +410,8 @@ actor Connection {
 
     func perform(_ action: Publisher.Action?) {
         switch action {
-        case .openChannel: _ = openChannel(.publishing)
+        case .openChannel:
+            if openChannel(.publishing) == nil { publisher.withLock { $0.failToOpen(noChannelLeft) } }
         case .send(let method, let channel): send(method, channel: channel)
         case nil: break
         }
@@ -401,7 +419,8 @@ actor Connection {
 
     func perform(_ action: RequestChannel.Action?, for purpose: RequestPurpose) {
         switch action {
-        case .openChannel: _ = openChannel(.requests(purpose))
+        case .openChannel:
+            if openChannel(.requests(purpose)) == nil { requests[purpose]?.failToOpen(noChannelLeft) }
         case .send(let method, let channel):
             guard let error = send(method, channel: channel) else { return }
             perform(requests[purpose]?.failedToEncode(error) ?? nil, for: purpose)
