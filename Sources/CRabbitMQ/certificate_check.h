@@ -22,13 +22,15 @@ typedef struct {
 
 // A function of OpenSSL, or NULL.
 static inline void *warren_openssl(const char *name) {
-    // A process can hold two OpenSSLs, or the system's BoringSSL, with the same names: ask in librabbitmq and what it was linked with.
+    // A process can hold two OpenSSLs, or the system's BoringSSL, with the same names: ask in librabbitmq and what it
+    // was linked with.
 #ifdef __APPLE__
     Dl_info place;
     if (dladdr((const void *)&amqp_ssl_socket_new, &place) == 0) return NULL;
     void *library = dlopen(place.dli_fname, RTLD_LAZY | RTLD_NOLOAD);
 #else
-    // glibc's header hides dladdr and its structure from programs that don't ask for GNU's additions, so both are found by hand.
+    // glibc's header hides dladdr and its structure from programs that don't ask for GNU's additions, so both are found
+    // by hand.
     struct {
         const char *file;
         void *base;
@@ -139,7 +141,8 @@ static inline void warren_end_check(amqp_socket_t *socket) {
     if (context && set_callback) set_callback(context, NULL, NULL);
 }
 
-// OpenSSL calls this at several points of the handshake. At its start, before the first message is written, the name to send is set.
+// OpenSSL calls this at several points of the handshake. At its start, before the first message is written, the name to
+// send is set.
 static inline void warren_set_server_name(const void *connection, int event, int value) {
     void *(*context)(const void *) = WARREN_OPENSSL(void *, "SSL_get_SSL_CTX", const void *);
     void *(*data)(const void *, int) = WARREN_OPENSSL(void *, "SSL_CTX_get_ex_data", const void *, int);
@@ -150,8 +153,8 @@ static inline void warren_set_server_name(const void *connection, int event, int
     if (name) control((void *)connection, 55, 0, name);  // SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name
 }
 
-// Has OpenSSL send `name` as the server's name, whatever librabbitmq sets. `name` must last until warren_end_server_name. Returns 0 if
-// OpenSSL can't be asked.
+// Has OpenSSL send `name` as the server's name, whatever librabbitmq sets. `name` must last until
+// warren_end_server_name. Returns 0 if OpenSSL can't be asked.
 static inline int warren_begin_server_name(amqp_socket_t *socket, const char *name) {
     typedef void (*callback)(const void *, int, int);
     void (*set_callback)(void *, callback) = WARREN_OPENSSL(void, "SSL_CTX_set_info_callback", void *, callback);

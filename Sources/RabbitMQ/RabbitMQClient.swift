@@ -78,8 +78,8 @@ public final class RabbitMQClient: Sendable {
     /// Creates a client that connects on first use.
     ///
     /// - Parameters:
-    ///   - configuration: The brokers to connect to, and the client's limits. Invalid settings are reported on first use,
-    ///     as `invalidURL`.
+    ///   - configuration: The brokers to connect to, and the client's limits. Invalid settings are reported on first
+    ///     use, as `invalidURL`.
     ///   - logger: Logs the loss and recovery of connections.
     public init(_ configuration: Configuration, logger: Logger = Logger(label: "warren.rabbitmq")) {
         self.configuration = Result { () throws(AMQPError) in try configuration.validated() }

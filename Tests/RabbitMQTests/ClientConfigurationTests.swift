@@ -25,7 +25,7 @@ struct ClientConfigurationTests {
         #expect(refusal?.message.contains("heartbeat") == true)
     }
 
-    @Test func `A limit for connecting that is no time, or too long to count, is refused`() async throws {
+    @Test func `An invalid or excessive time limit for connecting is refused`() async throws {
         for limit in [Duration.zero, .seconds(Int64.max)] {
             #expect(try await error { $0.urls[0].connectTimeout = limit }?.code == .invalidURL)
         }

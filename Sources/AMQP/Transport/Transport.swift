@@ -53,8 +53,8 @@ public protocol Transport: Sendable {
     ///
     /// - Parameters:
     ///   - queue: The queue's name.
-    ///   - prefetch: The largest number of unsettled deliveries. Zero means no limit: the broker then sends all that the
-    ///     queue has, and what the program hasn't read yet waits in its memory. RabbitMQ refuses zero for streams.
+    ///   - prefetch: The largest number of unsettled deliveries. Zero means no limit: the broker then sends all that
+    ///     the queue has, and what the program hasn't read yet waits in its memory. RabbitMQ refuses zero for streams.
     ///   - arguments: The consumer's arguments, such as `x-stream-offset`.
     func consume(queue: String, prefetch: UInt16, arguments: FieldTable) async throws(AMQPError) -> DeliveryStream
 

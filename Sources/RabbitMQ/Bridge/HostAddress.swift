@@ -62,8 +62,8 @@ struct HostAddress: Sendable {
 
     /// Calls `attempt` with each address and its share of the time, until one attempt succeeds.
     ///
-    /// The share is the time that is left, divided by the number of addresses that are left. So an address that swallows everything leaves time for the
-    /// others, and one that refuses at once leaves them its own.
+    /// The share is the time that is left, divided by the number of addresses that are left. So an address that
+    /// swallows everything leaves time for the others, and one that refuses at once leaves them its own.
     static func tryEach<Value: ~Copyable>(
         _ addresses: [HostAddress],
         within limit: Duration,

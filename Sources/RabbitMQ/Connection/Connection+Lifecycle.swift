@@ -257,6 +257,7 @@ extension BrokerReply {
     /// True if the broker closed the connection because it has too many channels, or its user has.
     ///
     /// In RabbitMQ's words, "number of channels opened (64) has reached the negotiated channel_max (64)" or "number of
-    /// channels opened for user 'ada' has reached the maximum allowed limit of (64)" (`rabbit_reader.erl`, 3.10 to 4.3).
+    /// channels opened for user 'ada' has reached the maximum allowed limit of (64)" (`rabbit_reader.erl`, 3.10 to
+    /// 4.3).
     fileprivate var refusesChannels: Bool { code == 530 && text.contains("number of channels opened") }
 }

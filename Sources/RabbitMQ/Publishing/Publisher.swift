@@ -60,7 +60,7 @@ struct Publisher {
     /// The error with which the connection was lost or couldn't be made, for publishes whose deadlines pass before a
     /// new one is open.
     private var connectionError: AMQPError?
-    /// The faults that publishes had lately, and when each is forgotten.
+    /// The faults that publishes had within the last second, and when each is forgotten.
     private var knownFaults: [(fault: PublishFault, until: ContinuousClock.Instant)] = []
     private var exchanges = ConfirmedExchanges()
     /// True while a suspect is under way, with which nothing else is sent.

@@ -120,7 +120,8 @@ struct ClientLimitsTests {
         }
     }
 
-    /// A recovered consumer of a stream skips nothing that was published meanwhile, and repeats only what wasn't settled.
+    /// A recovered consumer of a stream skips nothing that was published meanwhile, and repeats only what wasn't
+    /// settled.
     private func stream(_ broker: PrivateBroker) async throws {
         try await withClient(url: broker.url) { client in
             try await client.declare(QueueDeclaration("log", arguments: QueueArguments(.stream)))
