@@ -22,16 +22,27 @@ typedef struct {
 
 // A function of OpenSSL, or NULL.
 static inline void *warren_openssl(const char *name) {
-    void *library = NULL;
-#ifdef __APPLE__
-    // Each library has its own names here, and the system's BoringSSL has the same ones: ask in librabbitmq and what it
+    // A process can hold two OpenSSLs, or the system's BoringSSL, with the same names: ask in librabbitmq and what it
     // was linked with.
+#ifdef __APPLE__
     Dl_info place;
     if (dladdr((const void *)&amqp_ssl_socket_new, &place) == 0) return NULL;
-    library = dlopen(place.dli_fname, RTLD_LAZY | RTLD_NOLOAD);
+    void *library = dlopen(place.dli_fname, RTLD_LAZY | RTLD_NOLOAD);
 #else
-    // All libraries share one space of names here, so this is the function that librabbitmq calls.
-    library = dlopen(NULL, RTLD_LAZY);
+    // glibc's header hides dladdr and its structure from programs that don't ask for GNU's additions, so both are found
+    // by hand.
+    struct {
+        const char *file;
+        void *base;
+        const char *symbol;
+        void *address;
+    } place = {NULL, NULL, NULL, NULL};
+    int (*locate)(const void *, void *) = (int (*)(const void *, void *))dlsym(NULL, "dladdr");
+    void *library = NULL;
+    if (locate && locate((const void *)&amqp_ssl_socket_new, &place) != 0 && place.file)
+        library = dlopen(place.file, RTLD_LAZY | RTLD_NOLOAD);
+    // A program that contains librabbitmq: all libraries share one space of names here.
+    if (!library) library = dlopen(NULL, RTLD_LAZY);
 #endif
     void *function = library ? dlsym(library, name) : NULL;
     // Takes back one count of uses; the library stays.
@@ -108,13 +119,15 @@ static inline int warren_begin_check(amqp_socket_t *socket, const char *host, wa
     void *(*parameters)(void *) = WARREN_OPENSSL(void *, "SSL_CTX_get0_param", void *);
     int (*set_host)(void *, const char *, size_t) =
         WARREN_OPENSSL(int, "X509_VERIFY_PARAM_set1_host", void *, const char *, size_t);
+    void (*set_flags)(void *, unsigned int) = WARREN_OPENSSL(void, "X509_VERIFY_PARAM_set_hostflags", void *, unsigned int);
     int (*set_address)(void *, const char *) = WARREN_OPENSSL(int, "X509_VERIFY_PARAM_set1_ip_asc", void *, const char *);
     void *context = amqp_ssl_socket_get_context(socket);
     if (!context || !set_mode || !set_callback || !warren_openssl("X509_verify_cert")) return 0;
     memset(fault, 0, sizeof *fault);
     set_mode(context, 1, NULL);  // SSL_VERIFY_PEER
     set_callback(context, warren_check_certificate, fault);
-    if (!host || !parameters || !set_host || !set_address) return 1;
+    if (!host || !parameters || !set_host || !set_flags || !set_address) return 1;
+    set_flags(parameters(context), 4);  // X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS, as librabbitmq has it
     if (set_address(parameters(context), host) == 1) return 2;
     return set_host(parameters(context), host, 0) == 1 ? 2 : 1;
 }
@@ -126,6 +139,43 @@ static inline void warren_end_check(amqp_socket_t *socket) {
         WARREN_OPENSSL(void, "SSL_CTX_set_cert_verify_callback", void *, callback, void *);
     void *context = amqp_ssl_socket_get_context(socket);
     if (context && set_callback) set_callback(context, NULL, NULL);
+}
+
+// OpenSSL calls this at several points of the handshake. At its start, before the first message is written, the name to
+// send is set.
+static inline void warren_set_server_name(const void *connection, int event, int value) {
+    void *(*context)(const void *) = WARREN_OPENSSL(void *, "SSL_get_SSL_CTX", const void *);
+    void *(*data)(const void *, int) = WARREN_OPENSSL(void *, "SSL_CTX_get_ex_data", const void *, int);
+    long (*control)(void *, int, long, void *) = WARREN_OPENSSL(long, "SSL_ctrl", void *, int, long, void *);
+    (void)value;
+    if (!(event & 0x10) || !context || !data || !control) return;  // SSL_CB_HANDSHAKE_START
+    void *name = data(context(connection), 0);
+    if (name) control((void *)connection, 55, 0, name);  // SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name
+}
+
+// Has OpenSSL send `name` as the server's name, whatever librabbitmq sets. `name` must last until
+// warren_end_server_name. Returns 0 if OpenSSL can't be asked.
+static inline int warren_begin_server_name(amqp_socket_t *socket, const char *name) {
+    typedef void (*callback)(const void *, int, int);
+    void (*set_callback)(void *, callback) = WARREN_OPENSSL(void, "SSL_CTX_set_info_callback", void *, callback);
+    int (*set_data)(void *, int, void *) = WARREN_OPENSSL(int, "SSL_CTX_set_ex_data", void *, int, void *);
+    void *context = amqp_ssl_socket_get_context(socket);
+    if (!context || !set_callback || !set_data || !warren_openssl("SSL_get_SSL_CTX") || !warren_openssl("SSL_CTX_get_ex_data") ||
+        !warren_openssl("SSL_ctrl"))
+        return 0;
+    if (set_data(context, 0, (void *)name) != 1) return 0;  // the application's own data, which librabbitmq has none of
+    set_callback(context, warren_set_server_name);
+    return 1;
+}
+
+// Lets OpenSSL forget the name.
+static inline void warren_end_server_name(amqp_socket_t *socket) {
+    typedef void (*callback)(const void *, int, int);
+    void (*set_callback)(void *, callback) = WARREN_OPENSSL(void, "SSL_CTX_set_info_callback", void *, callback);
+    int (*set_data)(void *, int, void *) = WARREN_OPENSSL(int, "SSL_CTX_set_ex_data", void *, int, void *);
+    void *context = amqp_ssl_socket_get_context(socket);
+    if (context && set_callback) set_callback(context, NULL);
+    if (context && set_data) set_data(context, 0, NULL);
 }
 
 // The last of the faults that OpenSSL noted on this thread; 0 is none.

@@ -67,6 +67,7 @@ static const amqp_method_number_t warren_basic_consume_ok = AMQP_BASIC_CONSUME_O
 static const amqp_method_number_t warren_basic_cancel = AMQP_BASIC_CANCEL_METHOD;
 static const amqp_method_number_t warren_basic_cancel_ok = AMQP_BASIC_CANCEL_OK_METHOD;
 static const amqp_method_number_t warren_basic_return = AMQP_BASIC_RETURN_METHOD;
+static const amqp_method_number_t warren_basic_publish = AMQP_BASIC_PUBLISH_METHOD;
 static const amqp_method_number_t warren_basic_deliver = AMQP_BASIC_DELIVER_METHOD;
 static const amqp_method_number_t warren_basic_get = AMQP_BASIC_GET_METHOD;
 static const amqp_method_number_t warren_basic_get_ok = AMQP_BASIC_GET_OK_METHOD;

@@ -24,7 +24,9 @@ public struct BrokerURL: Sendable, Hashable {
     public var credentials: Credentials
     /// The TLS settings; `nil` means a connection without TLS.
     public var tls: TLSConfiguration?
-    /// The interval in which each side shows that it is alive.
+    /// The interval in which each side shows that it is alive: from 1 to 65,535 seconds, or zero for none.
+    ///
+    /// AMQP counts whole seconds, so a fraction is dropped.
     public var heartbeat: Duration = .seconds(30)
     /// The longest time that connecting may take.
     public var connectTimeout: Duration = .seconds(10)
@@ -34,6 +36,7 @@ public struct BrokerURL: Sendable, Hashable {
     /// - Parameter text: The URL.
     /// - Throws: `invalidURL`, with the fault; the message contains no password.
     public init(_ text: String) throws(AMQPError) {
+        guard !Self.hasUnescapedMark(text) else { throw Self.unescapedMark }
         guard let parts = URLComponents(string: text, encodingInvalidCharacters: false),
             let scheme = parts.scheme?.lowercased()
         else {
@@ -52,7 +55,10 @@ public struct BrokerURL: Sendable, Hashable {
         }
         endpoint = BrokerEndpoint(host: host.trimmingBrackets, port: port)
         virtualHost = try Self.virtualHost(parts.percentEncodedPath)
-        credentials = .plain(user: parts.user ?? "guest", password: parts.password ?? "guest")
+        credentials = .plain(
+            user: try Self.decoded(parts.percentEncodedUser, "user name") ?? "guest",
+            password: try Self.decoded(parts.percentEncodedPassword, "password") ?? "guest"
+        )
         if scheme == "amqps" { tls = TLSConfiguration() }
         for item in parts.queryItems ?? [] { try apply(item) }
     }
@@ -85,13 +91,63 @@ public struct BrokerURL: Sendable, Hashable {
         guard !path.contains("/") else {
             throw invalid("its path has more than one part; write a '/' in a virtual host's name as %2f")
         }
-        var decoder = URLComponents()
-        decoder.percentEncodedPath = String(path)
-        return decoder.path
+        return try decoded(String(path), "virtual host") ?? "/"
+    }
+
+    /// Decodes a percent-encoded part of the URL; without this, bytes that aren't UTF-8 would count as a missing part.
+    private static func decoded(_ text: String?, _ part: String) throws(AMQPError) -> String? {
+        guard let text else { return nil }
+        var bytes: [UInt8] = []
+        var rest = text.utf8[...]
+        while let byte = rest.popFirst() {
+            guard byte == UInt8(ascii: "%") else {
+                bytes.append(byte)
+                continue
+            }
+            guard let code = UInt8(String(Substring(rest.prefix(2))), radix: 16) else {
+                throw invalid("its \(part) has a '%' that isn't followed by two hexadecimal digits")
+            }
+            bytes.append(code)
+            rest = rest.dropFirst(2)
+        }
+        guard let decoded = String(validating: bytes, as: UTF8.self), !bytes.contains(0) else {
+            throw invalid("its \(part) isn't percent-encoded UTF-8, or contains a zero byte")
+        }
+        return decoded
+    }
+
+    /// True if the text has an '@' in its path, or a '#': an unescaped '/' or '#' in a user name or password makes the
+    /// rest of it look like another part.
+    private static func hasUnescapedMark(_ text: String) -> Bool {
+        guard let start = text.firstRange(of: "://")?.upperBound else { return false }
+        let beforeQuery = text[start...].prefix { $0 != "?" }
+        return text.contains("#") || beforeQuery.drop { $0 != "/" }.contains("@")
+    }
+
+    /// Throws unless the client can use the settings, which may have been changed since the URL was parsed.
+    func validate() throws(AMQPError) {
+        guard heartbeat == .zero || heartbeat >= .seconds(1) && heartbeat <= .seconds(Int(UInt16.max)) else {
+            throw Self.invalid("its heartbeat of \(heartbeat) is neither zero nor from 1 to 65,535 seconds")
+        }
+        guard connectTimeout > .zero, connectTimeout <= .milliseconds(Int(UInt32.max)) else {
+            throw Self.invalid("its limit of \(connectTimeout) for connecting is not from a millisecond to 49 days")
+        }
+        var texts = [(virtualHost, "virtual host"), (endpoint.host, "host")]
+        if let (user, password) = credentials.userAndPassword {
+            texts += [(user, "user name"), (password, "password")]
+        }
+        for (text, part) in texts where text.utf8.contains(0) { throw Self.invalid("its \(part) contains a zero byte") }
+        guard virtualHost.utf8.count <= 255 else {
+            throw Self.invalid("its virtual host has \(virtualHost.utf8.count) bytes; AMQP allows 255")
+        }
     }
 
     private mutating func apply(_ item: URLQueryItem) throws(AMQPError) {
-        let value = item.value ?? ""
+        guard let value = item.value else {
+            throw item.name.contains("@")
+                ? Self.unescapedMark
+                : Self.invalid("its parameter '\(item.name)' has no value, or one that isn't percent-encoded UTF-8")
+        }
         switch item.name {
         case "heartbeat":
             guard let seconds = UInt16(value) else {
@@ -110,6 +166,8 @@ public struct BrokerURL: Sendable, Hashable {
             case "plain": break
             default: throw Self.invalid("its auth_mechanism '\(value)' is neither plain nor external")
             }
+        // Part of a password, if the password has a '?' that isn't escaped.
+        case let name where name.contains("@"): throw Self.unescapedMark
         default: throw Self.invalid("its parameter '\(item.name)' isn't known")
         }
     }
@@ -124,6 +182,10 @@ public struct BrokerURL: Sendable, Hashable {
         case (_, "verify_none"): tls?.verification = .none
         default: throw Self.invalid("its verify '\(value)' is neither verify_peer nor verify_none")
         }
+    }
+
+    private static var unescapedMark: AMQPError {
+        invalid("write '/', '?', '#' and '@' in a user name, password or virtual host as %2F, %3F, %23 and %40")
     }
 
     private static func invalid(_ fault: String) -> AMQPError {

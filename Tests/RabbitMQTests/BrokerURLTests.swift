@@ -57,6 +57,29 @@ struct BrokerURLTests {
         #expect(error?.message.contains(part) == true)
     }
 
+    @Test(arguments: [
+        ("amqp://ada:p%E9@h", "password isn't percent-encoded UTF-8"),
+        ("amqp://%ff:p@h", "user name isn't percent-encoded"),
+        ("amqp://h/%ff", "virtual host isn't percent-encoded"), ("amqp://ada:p%00q@h", "zero byte"),
+        ("amqp://ada:12/secret@h", "%2F"), ("amqp://ada:one/secret@h", "%2F"), ("amqp://ada:/secret@h/jobs", "%2F"),
+        ("amqp://ada:12?secret@h", "%3F"), ("amqp://ada:12?secret@h=1", "%3F"), ("amqp://ada:12#secret@h", "%23"),
+        ("amqp://h/night@jobs", "%40"), ("amqps://h?cacertfile=%ff", "cacertfile"),
+    ])
+    func `A URL that would be misread is refused, and the password isn't shown`(text: String, part: String) {
+        let error = #expect(throws: AMQPError.self) { try BrokerURL(text) }
+        #expect(error?.code == .invalidURL)
+        #expect(error?.message.contains(part) == true)
+        #expect(error?.message.contains("secret") == false)
+    }
+
+    @Test func `Marks that are escaped, and those in a parameter, are taken as they are`() throws {
+        let url = try BrokerURL("amqps://a%40da:p%2Fs%3Fs%23@h/night%40jobs?cacertfile=/a@b/ca.pem")
+        #expect(url.credentials == .plain(user: "a@da", password: "p/s?s#"))
+        #expect(url.virtualHost == "night@jobs")
+        #expect(url.tls?.authorityFile == "/a@b/ca.pem")
+        #expect(try BrokerURL("amqp://:p@h").credentials == .plain(user: "", password: "p"))
+    }
+
     @Test func `An error about a URL does not contain its password`() {
         let error = #expect(throws: AMQPError.self) { try BrokerURL("amqp://ada:secret@h:99999/x/y") }
         #expect(error?.description.contains("secret") == false)

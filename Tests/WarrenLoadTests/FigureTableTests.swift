@@ -13,7 +13,7 @@ struct FigureTableTests {
     }
 
     @Test
-    func `The table shows each comparison with Warren's ratio to the first C program, and only columns with figures`() {
+    func `The table shows each comparison with Warren's ratio to each C program, and only columns with figures`() {
         var table = FigureTable()
         table.add([
             measurement(.consume, .c, rate: 50_000, cpu: 5), measurement(.consumeMultiple, .c, rate: 100_000, cpu: 2),
@@ -24,7 +24,8 @@ struct FigureTableTests {
         #expect(
             rows == [
                 "work who rate/s CPU µs", "consume c 50,000 5.00", "consume-multiple c 100,000 2.00",
-                "consume warren 80,000 6.00", "ratio 1.60 1.20", "start warren 1 12.50",
+                "consume warren 80,000 6.00", "consume ratio 1.60 1.20", "consume ratio to consume-multiple 0.80 3.00",
+                "start warren 1 12.50",
             ]
         )
     }

@@ -90,7 +90,10 @@ extension AMQPError {
         /// No queue is bound for the message, so the broker returned it.
         public static let unroutable = Code("unroutable")
         /// The broker refused responsibility for the message, as a full queue with `reject-publish` does.
-        public static let nacked = Code("nacked", retriable: true)
+        ///
+        /// One queue's refusal is enough, and others to which the message was routed may have kept it
+        /// (<https://www.rabbitmq.com/docs/maxlength#overflow-behaviour>).
+        public static let nacked = Code("nacked", retriable: true, outcomeIsKnown: false)
         /// The broker blocked publishers (memory or disk alarm) until the deadline.
         public static let blocked = Code("blocked", retriable: true)
         /// The deadline passed before the message was sent.

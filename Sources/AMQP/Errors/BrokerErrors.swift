@@ -75,8 +75,8 @@ extension AMQPError {
             .nacked,
             """
             The broker refused the message to \(destination): a queue there is full and rejects new messages, or it \
-            could not store it. \
-            Nothing was kept; publish again later.
+            could not store it. Other queues to which the message was routed may have kept it; publishing again, later, \
+            can create duplicates there.
             """
         )
     }
@@ -104,8 +104,9 @@ extension AMQPError {
     }
 
     /// The publishing task was cancelled.
-    package static func publishCancelled(to destination: Destination) -> AMQPError {
-        AMQPError(.cancelled, "The task publishing to \(destination) was cancelled. The message may have been sent.")
+    package static func publishCancelled(to destination: Destination, wasSent: Bool = true) -> AMQPError {
+        let consequence = wasSent ? "The message may have been sent." : "Nothing was sent."
+        return AMQPError(.cancelled, "The task publishing to \(destination) was cancelled. \(consequence)")
     }
 
     /// The program closed the connection.

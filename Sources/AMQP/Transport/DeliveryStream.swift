@@ -5,7 +5,7 @@ import Synchronization
 /// After ``cancel()`` the stream ends once all deliveries that had arrived have been read. It throws if the broker
 /// cancels the consumer or closes its channel. If the transport recovers a lost connection, the stream continues;
 /// earlier deliveries are lost (``Delivery/isLost``) and are delivered again. The prefetch bounds the number of
-/// deliveries that wait here: the broker sends no more until some are settled.
+/// deliveries that wait here: the broker sends no more until some are settled. A prefetch of zero sets no bound.
 ///
 /// A stream has one reading task. Transports pass deliveries in batches, so most calls of `next()` neither suspend nor
 /// lock.

@@ -13,34 +13,78 @@ extension BrokerSocket {
         let endpoint = configuration.endpoint
         let socket = unsafe configuration.tls == nil ? amqp_tcp_socket_new(state) : amqp_ssl_socket_new(state)
         guard let socket = unsafe socket else { throw Self.noMemory(endpoint) }
-        if let tls = configuration.tls {
-            try unsafe openWithTLS(socket, tls, configuration)
-        } else {
-            let status = unsafe Self.open(socket, configuration)
-            if status != AMQP_STATUS_OK.rawValue { throw Self.openError(status, endpoint, nil) }
+        let addresses = configuration.resolve(endpoint)
+        guard !addresses.isEmpty else {
+            throw Self.openError(AMQP_STATUS_HOSTNAME_RESOLUTION_FAILED.rawValue, endpoint, configuration.tls)
         }
+        if let tls = configuration.tls {
+            try unsafe openWithTLS(socket, tls, addresses, configuration)
+        } else {
+            try unsafe openPlain(socket, addresses, configuration)
+        }
+    }
+
+    private func openPlain(
+        _ socket: OpaquePointer,
+        _ addresses: [HostAddress],
+        _ configuration: ConnectionConfiguration
+    ) throws(AMQPError) {
+        var failures: [String] = []
+        let descriptor = HostAddress.tryEach(addresses, within: configuration.connectTimeout) { address, limit in
+            switch address.connect(within: limit) {
+            case .success(let descriptor): return descriptor
+            case .failure(let error):
+                failures.append(addresses.count > 1 ? "\(address.text): \(error)" : "\(error)")
+                return nil
+            }
+        }
+        guard let descriptor else {
+            throw Self.nothingAnswers(at: configuration.endpoint, nil, failures.joined(separator: ", "))
+        }
+        unsafe amqp_tcp_socket_set_sockfd(socket, descriptor)
     }
 
     private func openWithTLS(
         _ socket: OpaquePointer,
         _ tls: TLSConfiguration,
+        _ addresses: [HostAddress],
         _ configuration: ConnectionConfiguration
     ) throws(AMQPError) {
         let endpoint = configuration.endpoint
         let trustFile = try unsafe configure(socket, tls, endpoint)
         let check = unsafe CertificateCheck(socket, tls, host: endpoint.host)
         TLSFault.clear()
-        let status = unsafe Self.open(socket, configuration)
+        let status: Int32
+        if addresses.count > 1, let name = unsafe ServerName(socket, tls, check, host: endpoint.host) {
+            status = unsafe Self.openEach(socket, addresses, configuration)
+            name.end()
+        } else {
+            status = unsafe Self.open(socket, endpoint.host, endpoint.port, configuration.connectTimeout)
+        }
         let fault = check.end()
         guard status != AMQP_STATUS_OK.rawValue else { return }
         if let fault { throw AMQPError(.tlsFailed, fault.message(endpoint, authorityFile: trustFile)) }
         throw Self.openError(status, endpoint, tls)
     }
 
-    private static func open(_ socket: OpaquePointer, _ configuration: ConnectionConfiguration) -> Int32 {
-        let endpoint = configuration.endpoint
-        var timeout = timeval(configuration.connectTimeout)
-        return unsafe amqp_socket_open_noblock(socket, endpoint.host, Int32(endpoint.port), &timeout)
+    /// Tries each address until something there answers, also if it then fails at TLS.
+    private static func openEach(
+        _ socket: OpaquePointer,
+        _ addresses: [HostAddress],
+        _ configuration: ConnectionConfiguration
+    ) -> Int32 {
+        var status = AMQP_STATUS_TIMEOUT.rawValue
+        let silent = [AMQP_STATUS_TIMEOUT, AMQP_STATUS_SOCKET_ERROR].map(\.rawValue)
+        _ = HostAddress.tryEach(addresses, within: configuration.connectTimeout) { address, limit -> Int32? in
+            status = unsafe open(socket, address.text, configuration.endpoint.port, limit)
+            return silent.contains(status) ? nil : status
+        }
+        return status
+    }
+
+    private static func open(_ socket: OpaquePointer, _ host: String, _ port: UInt16, _ limit: Duration) -> Int32 {
+        var timeout = timeval(limit)
+        return unsafe amqp_socket_open_noblock(socket, host, Int32(port), &timeout)
     }
 
     /// Logs in and opens the virtual host.
@@ -99,7 +143,9 @@ extension BrokerSocket {
     ) throws(AMQPError) -> String {
         let trustFile = try tls.trustFile()
         TLSFault.clear()
-        try checkTLS(unsafe amqp_ssl_socket_set_cacert(socket, trustFile), "the CA file '\(trustFile)'", endpoint)
+        if let trustFile {
+            try checkTLS(unsafe amqp_ssl_socket_set_cacert(socket, trustFile), "the CA file '\(trustFile)'", endpoint)
+        }
         if let certificate = tls.certificateFile, let key = tls.privateKeyFile {
             // Without a password from here, OpenSSL would ask the terminal for that of an encrypted key.
             unsafe UnsafeRawPointer(StaticString("").utf8Start).withMemoryRebound(to: CChar.self, capacity: 1) {
@@ -118,7 +164,7 @@ extension BrokerSocket {
             "TLS 1.2 or later",
             endpoint
         )
-        return trustFile
+        return trustFile ?? ""
     }
 
     private func checkTLS(_ status: Int32, _ item: String, _ endpoint: BrokerEndpoint) throws(AMQPError) {
@@ -169,12 +215,19 @@ extension BrokerSocket {
                 amqp://), or the broker's certificate was refused (then check the CA file).
                 """
             )
-        default:
-            return AMQPError(
-                .connectionFailed,
-                "Nothing answers at \(endpoint)\(tls == nil ? "" : " (TLS)"): \(text). Is the broker running, and is the address right?"
-            )
+        default: return nothingAnswers(at: endpoint, tls, text)
         }
+    }
+
+    private static func nothingAnswers(
+        at endpoint: BrokerEndpoint,
+        _ tls: TLSConfiguration?,
+        _ reason: String
+    ) -> AMQPError {
+        AMQPError(
+            .connectionFailed,
+            "Nothing answers at \(endpoint)\(tls == nil ? "" : " (TLS)"): \(reason). Is the broker running, and is the address right?"
+        )
     }
 
     private static func closedAtLogIn(_ configuration: ConnectionConfiguration, _ reason: String) -> AMQPError {
@@ -194,6 +247,17 @@ extension BrokerSocket {
 }
 
 extension AMQPError {
+    /// The error for a broker that asks for smaller frames than AMQP allows.
+    static func framesTooSmall(_ size: Int, _ endpoint: BrokerEndpoint) -> AMQPError {
+        AMQPError(
+            .connectionFailed,
+            """
+            \(endpoint) accepts frames of at most \(size) bytes, and AMQP demands at least \
+            \(ConnectionConfiguration.smallestFrameSize): raise the broker's frame_max.
+            """
+        )
+    }
+
     /// The error for a broker's refusal at log-in, by its reply.
     static func refusedAtLogIn(_ reply: BrokerReply, _ configuration: ConnectionConfiguration) -> AMQPError {
         let endpoint = configuration.endpoint
@@ -237,8 +301,9 @@ extension TLSConfiguration {
         "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem",
     ]
 
-    /// Returns the CA file to use, which is readable.
-    fileprivate func trustFile() throws(AMQPError) -> String {
+    /// Returns the CA file to use, which is readable; `nil` if none is named and nothing is checked against it.
+    fileprivate func trustFile() throws(AMQPError) -> String? {
+        if authorityFile == nil && !verification.checksAuthority { return nil }
         let candidates = authorityFile.map { [$0] } ?? Self.systemAuthorityFiles
         guard let file = candidates.first(where: { unsafe access($0, R_OK) == 0 }) else {
             throw AMQPError(

@@ -9,12 +9,23 @@ import Glibc
 
 /// One connection of librabbitmq: its state, its socket, and the memory for its calls.
 ///
+/// librabbitmq connects, logs in, and encodes and decodes frames. Over plain TCP, this type reads and writes the socket
+/// itself, so that no call blocks and one call carries many frames; nothing but this type may then send, since a frame
+/// of librabbitmq's would land in the middle of a half-written one. Over TLS, librabbitmq reads and writes, and a call
+/// blocks while the peer accepts no bytes.
+///
 /// Not copyable, so that it has one owner: a connection's actor, whose executor is the only thread that may call it.
 /// No pointer leaves this folder.
 @safe struct BrokerSocket: ~Copyable {
     let state: amqp_connection_state_t
     private let usesTLS: Bool
     private var arena = EncodingArena()
+    private var outbound = OutboundBuffer(frameSize: ConnectionConfiguration.frameSize)
+    private var inbound = InboundBuffer()
+    /// The last time that bytes went out; over TLS, librabbitmq keeps it.
+    private var lastSent = ContinuousClock.now
+    private var lastReceived = ContinuousClock.now
+    private var mayLibraryHoldFrames = true
 
     /// Connects and logs in.
     ///
@@ -23,9 +34,21 @@ import Glibc
         guard let state = unsafe amqp_new_connection() else {
             throw AMQPError(.connectionFailed, "Not enough memory for a connection to \(configuration.endpoint).")
         }
-        let socket = unsafe BrokerSocket(state: state, usesTLS: configuration.tls != nil)
+        var socket = unsafe BrokerSocket(state: state, usesTLS: configuration.tls != nil)
         try socket.openSocket(configuration)
         try socket.logIn(configuration)
+        guard socket.frameSize >= ConnectionConfiguration.smallestFrameSize else {
+            throw .framesTooSmall(socket.frameSize, configuration.endpoint)
+        }
+        socket.outbound = unsafe OutboundBuffer(frameSize: Int(amqp_get_frame_max(state)))
+        let heartbeat = unsafe Int(amqp_get_heartbeat(state))
+        if heartbeat > 0 {
+            socket.heartbeat = .seconds(heartbeat)
+            socket.sendInterval = .milliseconds(heartbeat * 500)
+            socket.heartbeatCheckInterval = .milliseconds(heartbeat * 250)
+        }
+        socket.lastSent = .now
+        socket.lastReceived = .now
         return socket
     }
 
@@ -42,50 +65,22 @@ import Glibc
     var descriptor: Int32 { unsafe amqp_get_sockfd(state) }
 
     /// The agreed heartbeat interval; zero means no heartbeats.
-    var heartbeat: Duration { unsafe .seconds(Int(amqp_get_heartbeat(state))) }
+    private(set) var heartbeat = Duration.zero
+    /// The time without sending after which a heartbeat is due.
+    private var sendInterval = Duration.zero
+    /// The time after which the connection must be looked at for the next heartbeat.
+    private(set) var heartbeatCheckInterval = Duration.seconds(3600)
+
+    /// The largest frame that the broker accepts, in bytes.
+    var frameSize: Int { unsafe Int(amqp_get_frame_max(state)) }
+
+    /// The largest channel number that the broker accepts.
+    var lastChannel: UInt16 { unsafe UInt16(clamping: amqp_get_channel_max(state)) }
 
     /// The properties by which the broker describes itself.
     var serverProperties: FieldTable {
         guard let table = unsafe amqp_get_server_properties(state) else { return FieldTable() }
         return unsafe FieldTable(copying: table.pointee)
-    }
-
-    /// Returns the next frame that has arrived in full; `nil` if there is none yet.
-    ///
-    /// Sends a heartbeat when one is due.
-    mutating func nextFrame() throws(AMQPError) -> (channel: UInt16, frame: InboundFrame)? {
-        var noWait = timeval(tv_sec: 0, tv_usec: 0)
-        var frame = unsafe amqp_frame_t()
-        while true {
-            let status = unsafe amqp_simple_wait_frame_noblock(state, &frame, &noWait)
-            if status == AMQP_STATUS_TIMEOUT.rawValue { return nil }
-            try check(status, "The connection was lost")
-            if let copy = unsafe InboundFrame(copying: frame) { return unsafe (frame.channel, copy) }
-        }
-    }
-
-    /// True if ``nextFrame()`` may return a frame although the socket isn't readable, because bytes that were read
-    /// before have yet to be decoded.
-    var hasBufferedFrames: Bool {
-        // OpenSSL decrypts whole records, so poll() doesn't see what it still holds.
-        unsafe usesTLS || amqp_data_in_buffer(state) != 0 || amqp_frames_enqueued(state) != 0
-    }
-
-    /// Corks or uncorks the socket: while it is corked, the system sends only full segments, so that many small frames
-    /// become few packets.
-    func cork(_ isCorked: Bool) {
-        #if canImport(Darwin)
-        let option = TCP_NOPUSH
-        #else
-        let option = TCP_CORK
-        #endif
-        var value: Int32 = isCorked ? 1 : 0
-        _ = unsafe setsockopt(descriptor, Int32(IPPROTO_TCP), option, &value, socklen_t(MemoryLayout<Int32>.size))
-    }
-
-    /// Releases librabbitmq's memory for the frames that were read on a channel; they have been copied.
-    func release(channel: UInt16) {
-        unsafe amqp_maybe_release_buffers_on_channel(state, channel)
     }
 
     /// Throws for a status that isn't OK.
@@ -100,12 +95,106 @@ import Glibc
         unsafe amqp_error_string2(status).map { unsafe String(cString: $0) } ?? "status \(status)"
     }
 
+    // MARK: Receiving
+
+    /// Records that `poll()` reports the socket as readable.
+    mutating func noteReadable() { inbound.noteReadable() }
+
+    /// Returns the next frame that has arrived in full; `nil` if there is none yet.
+    mutating func nextFrame() throws(AMQPError) -> (channel: UInt16, frame: InboundFrame)? {
+        var frame = unsafe amqp_frame_t()
+        while true {
+            guard try unsafe usesTLS ? receiveByLibrary(&frame) : receive(&frame) else { return nil }
+            let copy = unsafe InboundFrame(copying: frame)
+            let channel = unsafe frame.channel
+            // All of it has been copied, so librabbitmq's memory for it is free.
+            unsafe amqp_maybe_release_buffers_on_channel(state, channel)
+            if let copy { return (channel, copy) }
+        }
+    }
+
+    private mutating func receive(_ frame: inout amqp_frame_t) throws(AMQPError) -> Bool {
+        if try unsafe receiveWhatLogInRead(&frame) { return true }
+        while true {
+            if inbound.isEmpty {
+                guard try inbound.read(from: descriptor) else { return false }
+                lastReceived = .now
+            }
+            let status = unsafe inbound.decode(state, &frame)
+            if status < 0 { try check(status, "The connection was lost") }
+            if unsafe frame.frame_type != 0 { return true }
+        }
+    }
+
+    /// Takes the frames that librabbitmq read from the socket behind the answers to the log-in, such as an alarm.
+    private mutating func receiveWhatLogInRead(_ frame: inout amqp_frame_t) throws(AMQPError) -> Bool {
+        while mayLibraryHoldFrames {
+            mayLibraryHoldFrames = unsafe amqp_data_in_buffer(state) != 0 || amqp_frames_enqueued(state) != 0
+            if mayLibraryHoldFrames, try unsafe receiveByLibrary(&frame) { return true }
+        }
+        return false
+    }
+
+    /// Sends a heartbeat when one is due.
+    private func receiveByLibrary(_ frame: inout amqp_frame_t) throws(AMQPError) -> Bool {
+        var noWait = timeval(tv_sec: 0, tv_usec: 0)
+        let status = unsafe amqp_simple_wait_frame_noblock(state, &frame, &noWait)
+        if status == AMQP_STATUS_TIMEOUT.rawValue { return false }
+        try check(status, "The connection was lost")
+        return true
+    }
+
+    /// True if ``nextFrame()`` may return a frame although the socket isn't readable, because bytes that were read
+    /// before have yet to be decoded.
+    var hasBufferedFrames: Bool {
+        // OpenSSL decrypts whole records, so poll() doesn't see what it still holds.
+        usesTLS || !inbound.isEmpty
+    }
+
     // MARK: Sending
 
-    /// Sends a method.
+    /// True if sending blocks while the peer accepts no bytes, as over TLS.
+    var mayBlock: Bool { usesTLS }
+
+    /// The number of bytes that wait for the peer to accept them.
+    var unsentByteCount: Int { outbound.count }
+
+    /// Writes what has been encoded, as much as the socket accepts without blocking.
+    mutating func flush(_ now: ContinuousClock.Instant) throws(AMQPError) {
+        let before = outbound.count
+        guard before > 0 else { return }
+        try outbound.write(to: descriptor)
+        if outbound.count < before { lastSent = now }
+    }
+
+    /// Sends a heartbeat if nothing has been sent for half the interval, and throws if the broker has been silent for
+    /// two (<https://www.rabbitmq.com/docs/heartbeats>).
     ///
-    /// After an error the connection must be dropped, since part of the method may have been sent.
-    mutating func send(_ method: OutboundMethod, channel: UInt16) throws(AMQPError) {
+    /// Over TLS, librabbitmq does both in ``nextFrame()``.
+    mutating func keepAlive(_ now: ContinuousClock.Instant) throws(AMQPError) {
+        guard !usesTLS, heartbeat > .zero else { return }
+        // Nothing is added to a frame that the peer doesn't accept: its first byte keeps the connection alive.
+        if lastSent + sendInterval <= now && outbound.count == 0 { outbound.appendHeartbeat() }
+        guard lastReceived + heartbeat * 2 <= now else { return }
+        throw AMQPError(.connectionLost, "The connection was lost: no heartbeat within \(heartbeat * 2).")
+    }
+
+    /// Corks or uncorks a TLS connection: while it is corked, the system sends only full segments, so that the small
+    /// frames of one message become few packets.
+    ///
+    /// Not on macOS, where uncorking sends nothing.
+    func cork(_ isCorked: Bool) {
+        #if !canImport(Darwin)
+        guard usesTLS else { return }
+        var value: Int32 = isCorked ? 1 : 0
+        _ = unsafe setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_CORK, &value, socklen_t(MemoryLayout<Int32>.size))
+        #endif
+    }
+
+    /// Encodes a method for ``flush(_:)``; over TLS, sends it.
+    ///
+    /// - Throws: ``SendError``.
+    mutating func send(_ method: OutboundMethod, channel: UInt16) throws(SendError) {
         defer { arena.reset() }
         switch method {
         case .connectionClose:
@@ -197,37 +286,58 @@ import Glibc
         }
     }
 
-    /// Sends a message: a method, a header and a body in frames.
+    /// Encodes a message for ``flush(_:)``; over TLS, sends it.
     ///
-    /// After an error the connection must be dropped.
+    /// - Throws: ``SendError``.
     mutating func publish(
         _ message: Message,
         to destination: Destination,
         mandatory: Bool,
         channel: UInt16
-    ) throws(AMQPError) {
+    ) throws(SendError) {
         defer { arena.reset() }
         var properties = unsafe arena.properties(message.properties)
-        let exchange = unsafe arena.bytes(destination.exchange)
-        let routingKey = unsafe arena.bytes(destination.routingKey)
-        let status = unsafe message.body.withUnsafeBytes { body in
+        var method = unsafe amqp_basic_publish_t()
+        unsafe method.exchange = arena.bytes(destination.exchange)
+        unsafe method.routing_key = arena.bytes(destination.routingKey)
+        unsafe method.mandatory = mandatory ? 1 : 0
+        do throws(EncodingFailure) {
+            if usesTLS {
+                // librabbitmq would notice only after it had sent the method, and then the connection would be useless.
+                try unsafe outbound.checkEncodable(&method, &properties)
+            } else {
+                return try unsafe outbound.append(&method, &properties, body: message.body, channel: channel)
+            }
+        } catch {
+            throw .unencodable(error.explained(by: message.properties, frameSize: frameSize))
+        }
+        try unsafe publishOverTLS(method, &properties, message.body, channel)
+    }
+
+    private func publishOverTLS(
+        _ method: amqp_basic_publish_t,
+        _ properties: inout amqp_basic_properties_t,
+        _ body: [UInt8],
+        _ channel: UInt16
+    ) throws(SendError) {
+        let status = unsafe body.withUnsafeBytes { body in
             // The library only reads the body, although the parameter's type is mutable.
             let bytes = unsafe amqp_bytes_t(len: body.count, bytes: UnsafeMutableRawPointer(mutating: body.baseAddress))
             return unsafe amqp_basic_publish(
                 state,
                 channel,
-                exchange,
-                routingKey,
-                mandatory ? 1 : 0,
+                method.exchange,
+                method.routing_key,
+                method.mandatory,
                 0,
                 &properties,
                 bytes
             )
         }
-        try check(status, "The message to \(destination) could not be sent")
+        try checkSent(status)
     }
 
-    private mutating func sendBind(_ binding: Binding, channel: UInt16) throws(AMQPError) {
+    private mutating func sendBind(_ binding: Binding, channel: UInt16) throws(SendError) {
         switch binding.target {
         case .queue(let queue):
             var fields = unsafe amqp_queue_bind_t()
@@ -246,7 +356,7 @@ import Glibc
         }
     }
 
-    private mutating func sendUnbind(_ binding: Binding, channel: UInt16) throws(AMQPError) {
+    private mutating func sendUnbind(_ binding: Binding, channel: UInt16) throws(SendError) {
         switch binding.target {
         case .queue(let queue):
             var fields = unsafe amqp_queue_unbind_t()
@@ -265,14 +375,42 @@ import Glibc
         }
     }
 
-    private func send<Fields>(
+    private mutating func send<Fields>(
         _ method: amqp_method_number_t,
         channel: UInt16,
         _ fields: inout Fields
-    ) throws(AMQPError) {
-        let status = unsafe withUnsafeMutablePointer(to: &fields) { fields in
-            unsafe amqp_send_method(state, channel, method, fields)
+    ) throws(SendError) {
+        if usesTLS {
+            let status = unsafe withUnsafeMutablePointer(to: &fields) { fields in
+                unsafe amqp_send_method(state, channel, method, fields)
+            }
+            // librabbitmq encodes a method before it sends the first byte of it.
+            let refusals = [AMQP_STATUS_BAD_AMQP_DATA, AMQP_STATUS_TABLE_TOO_BIG, AMQP_STATUS_INVALID_PARAMETER]
+            if refusals.contains(where: { $0.rawValue == status }) {
+                throw .unencodable(EncodingFailure(status: status))
+            }
+            return try checkSent(status)
         }
-        try check(status, "A method could not be sent")
+        do throws(EncodingFailure) {
+            try outbound.append(method, channel: channel, &fields)
+        } catch {
+            throw .unencodable(error)
+        }
     }
+
+    private func checkSent(_ status: Int32) throws(SendError) {
+        do throws(AMQPError) {
+            try check(status, "The connection was lost while sending")
+        } catch {
+            throw .connectionLost(error)
+        }
+    }
+}
+
+/// The failure to send a method or message.
+enum SendError: Error {
+    /// AMQP can't express it: nothing was sent, and the connection is intact.
+    case unencodable(EncodingFailure)
+    /// Part of it may have been sent: the connection must be dropped.
+    case connectionLost(AMQPError)
 }

@@ -16,6 +16,8 @@ import Glibc
     private let socket: OpaquePointer
     /// Allocated separately, since OpenSSL keeps the address from `init` to ``end()``.
     private let fault: UnsafeMutablePointer<warren_certificate_fault>
+    /// True if OpenSSL compares the certificate with the host, so that librabbitmq needn't.
+    let isHostChecked: Bool
 
     /// Installs the check on a socket that isn't open yet.
     init(_ socket: OpaquePointer, _ tls: TLSConfiguration, host: String) {
@@ -23,11 +25,12 @@ import Glibc
         unsafe fault = .allocate(capacity: 1)
         unsafe fault.initialize(to: warren_certificate_fault())
         if tls.verification.checksHost {
-            let isHostChecked = unsafe warren_begin_check(socket, host, fault) == 2
+            isHostChecked = unsafe warren_begin_check(socket, host, fault) == 2
             // librabbitmq 0.11 treats an address as a name and refuses every certificate.
             if isHostChecked && host.isIPAddress { unsafe amqp_ssl_socket_set_verify_hostname(socket, 0) }
-        } else if tls.verification.checksAuthority {
-            _ = unsafe warren_begin_check(socket, nil, fault)
+        } else {
+            isHostChecked = false
+            if tls.verification.checksAuthority { _ = unsafe warren_begin_check(socket, nil, fault) }
         }
     }
 
@@ -41,6 +44,35 @@ import Glibc
     deinit {
         unsafe fault.deallocate()
     }
+}
+
+/// The name that OpenSSL sends to the broker in the handshake (SNI) while librabbitmq connects to an IP address.
+///
+/// librabbitmq takes one text for three purposes: the address to connect to, the name to send, and the name to compare
+/// with the certificate. To choose one of a host's addresses, the other two must come from here: OpenSSL compares the
+/// certificate with the host in ``CertificateCheck``, and this replaces the name.
+@safe struct ServerName: ~Copyable {
+    private let socket: OpaquePointer
+    /// Allocated separately, since OpenSSL keeps the address from `init` to ``end()``.
+    private let name: UnsafeMutablePointer<CChar>
+
+    /// Installs the name on a socket that isn't open yet; `nil` if that can't be done, or if then nothing would compare
+    /// the certificate with the host.
+    init?(_ socket: OpaquePointer, _ tls: TLSConfiguration, _ check: borrowing CertificateCheck, host: String) {
+        guard !tls.verification.checksHost || check.isHostChecked, let name = unsafe strdup(host) else { return nil }
+        guard unsafe warren_begin_server_name(socket, name) != 0 else {
+            unsafe free(name)
+            return nil
+        }
+        unsafe self.socket = unsafe socket
+        unsafe self.name = unsafe name
+        unsafe amqp_ssl_socket_set_verify_hostname(socket, 0)
+    }
+
+    /// Removes the name from the socket.
+    consuming func end() { unsafe warren_end_server_name(socket) }
+
+    deinit { unsafe free(name) }
 }
 
 extension CertificateFault {

@@ -27,6 +27,8 @@ final class ConnectionThread: SerialExecutor {
     struct SleepPlan {
         /// The open socket, to be polled.
         var socket: Int32?
+        /// True if bytes wait for the socket to accept them.
+        var awaitsWritability = false
         /// The longest sleep; `nil` has no limit.
         var timeout: Duration?
         /// True if settlements were sent in this iteration: later ones may wait briefly, to be sent together.
@@ -43,6 +45,8 @@ final class ConnectionThread: SerialExecutor {
     private static let coalescingTime = Duration.milliseconds(1)
     /// The time to spin for an expected publish before sleeping: about what falling asleep and waking up would take.
     private static let spinTime = Duration.microseconds(50)
+    /// The number of times in a row that the thread doesn't poll the socket because a job may have left work.
+    private static let skippedPollLimit = 4
     /// The number of waiting publishes that ends coalescing.
     private static let largestPublishBatch = 256
 
@@ -51,10 +55,18 @@ final class ConnectionThread: SerialExecutor {
     /// Fails the publishes whose deadlines have passed; called from the watchdog's thread while this one is stuck.
     typealias Expiry = @Sendable (ContinuousClock.Instant) -> Void
 
+    /// A job of a task that prefers an executor.
+    private struct TaskJob {
+        let job: UnownedJob
+        let executor: any TaskExecutor
+    }
+
     private struct State {
         var iteration: Iteration?
         var expiry: Expiry?
         var jobs: [UnownedJob] = []
+        /// Jobs of tasks that prefer this thread: see ``PublishingExecutor``.
+        var taskJobs: [TaskJob] = []
         var mailbox = Mailbox()
         /// True while the watchdog watches this thread.
         var isWatched = false
@@ -70,7 +82,7 @@ final class ConnectionThread: SerialExecutor {
         var coalescesPublishes = false
         var isStopped = false
 
-        var isEmpty: Bool { jobs.isEmpty && mailbox.isEmpty && !isStopped }
+        var isEmpty: Bool { jobs.isEmpty && taskJobs.isEmpty && mailbox.isEmpty && !isStopped }
 
         /// Marks this thread as watched, and returns whether the caller must call the watchdog.
         mutating func beginWatch() -> Bool {
@@ -197,6 +209,17 @@ final class ConnectionThread: SerialExecutor {
         if wasSleeping { wakeUp.signal() }
     }
 
+    /// Runs a job of a task that prefers `executor`; returns false if this thread has ended.
+    func enqueue(_ job: UnownedJob, of executor: any TaskExecutor) -> Bool {
+        let (isEnded, wasSleeping) = state.withLock { state in
+            if state.isStopped { return (true, false) }
+            state.taskJobs.append(TaskJob(job: job, executor: executor))
+            return (false, state.requestWakeUp())
+        }
+        if wasSleeping { wakeUp.signal() }
+        return !isEnded
+    }
+
     func checkIsolated() {
         precondition(
             identity.load(ordering: .acquiring) == Self.currentThread,
@@ -212,10 +235,12 @@ final class ConnectionThread: SerialExecutor {
 
     private func run() {
         var isReadable = false
+        var skippedPolls = 0
         while true {
-            let (iteration, jobs, mailbox, isStopped) = state.withLock { state in
-                let taken = (state.iteration, state.jobs, state.mailbox, state.isStopped)
+            let (iteration, jobs, taskJobs, mailbox, isStopped) = state.withLock { state in
+                let taken = (state.iteration, state.jobs, state.taskJobs, state.mailbox, state.isStopped)
                 state.jobs = []
+                state.taskJobs = []
                 state.mailbox = Mailbox()
                 state.busySince = .now
                 return taken
@@ -225,8 +250,10 @@ final class ConnectionThread: SerialExecutor {
             // something is sent before the close.
             let plan = iteration?(mailbox, isReadable) ?? SleepPlan()
             for job in jobs { unsafe job.runSynchronously(on: asUnownedSerialExecutor()) }
-            if isStopped && jobs.isEmpty { return }
-            if plan.expectsPublish && jobs.isEmpty { spinForWork() }
+            for task in taskJobs { unsafe task.job.runSynchronously(on: task.executor.asUnownedTaskExecutor()) }
+            let hasRunJobs = !jobs.isEmpty || !taskJobs.isEmpty
+            if isStopped && !hasRunJobs { return }
+            if plan.expectsPublish && !hasRunJobs { spinForWork() }
             // Never asleep while work is pending: the plan doesn't know what jobs did or what was posted since, so the
             // thread sleeps only if it ran no job and finds nothing new, or only what may wait for more. It decides
             // and sets `isSleeping` in one critical section, so whoever posts later sees the mark and signals.
@@ -234,7 +261,8 @@ final class ConnectionThread: SerialExecutor {
                 let mayMailboxWait =
                     !state.mailbox.isUrgent && (state.mailbox.settlements.isEmpty || plan.coalescesSettlements)
                     && (state.mailbox.publishes.isEmpty || plan.coalescesPublishes)
-                state.isSleeping = jobs.isEmpty && state.jobs.isEmpty && mayMailboxWait && !state.isStopped
+                state.isSleeping =
+                    !hasRunJobs && state.jobs.isEmpty && state.taskJobs.isEmpty && mayMailboxWait && !state.isStopped
                 state.coalescesSettlements = plan.coalescesSettlements
                 state.coalescesPublishes = plan.coalescesPublishes
                 state.lastWork = state.busySince ?? state.lastWork
@@ -242,11 +270,22 @@ final class ConnectionThread: SerialExecutor {
                 state.hasPendingPublishes = plan.hasPendingPublishes
                 return state.isSleeping
             }
+            // The work that a job has left comes first; the socket is asked again soon all the same.
+            if hasRunJobs && skippedPolls < Self.skippedPollLimit {
+                skippedPolls += 1
+                isReadable = false
+                continue
+            }
+            skippedPolls = 0
             // Posts that may wait send no signal, so while any are allowed to, a sleep lasts a millisecond at most.
             let coalesces = plan.coalescesSettlements || plan.coalescesPublishes
             let longest = coalesces ? min(plan.timeout ?? Self.coalescingTime, Self.coalescingTime) : plan.timeout
             // With work pending this polls without waiting, so a flood of posts can't keep the socket from being read.
-            isReadable = wakeUp.sleep(orUntilReadable: plan.socket, timeout: maySleep ? longest : .zero)
+            isReadable = wakeUp.sleep(
+                orUntilReadable: plan.socket,
+                orWritable: plan.awaitsWritability,
+                timeout: maySleep ? longest : .zero
+            )
             // Woken by the socket or the timeout, the mark is still set; nobody needs to signal any more.
             if maySleep { state.withLock { $0.isSleeping = false } }
         }
@@ -268,6 +307,11 @@ final class ConnectionThread: SerialExecutor {
     }
 
     // MARK: Watchdog
+
+    /// Records that the present iteration advances, so that the watchdog measures the next call and not all of them.
+    func noteProgress() {
+        state.withLock { $0.busySince = .now }
+    }
 
     /// Records the open socket for the watchdog; `nil` before it is closed.
     func setSocket(_ descriptor: Int32?) {
@@ -355,26 +399,34 @@ final class WakeUp: Sendable {
         _ = unsafe write(writeEnd, &one, 1)
     }
 
-    /// Sleeps until `socket` is readable, ``signal()`` is called, or the timeout elapses; `nil` means no timeout.
+    /// Sleeps until `socket` is readable, or writable if that is asked for, ``signal()`` is called, or the timeout
+    /// elapses; `nil` means no timeout.
     ///
     /// May end early, as when a Unix signal interrupts it. Returns whether the socket is readable or at its end.
-    func sleep(orUntilReadable socket: Int32?, timeout: Duration?) -> Bool {
-        var descriptors = [pollfd(fd: readEnd, events: Int16(POLLIN), revents: 0)]
-        if let socket { descriptors.append(pollfd(fd: socket, events: Int16(POLLIN), revents: 0)) }
-        _ = unsafe poll(&descriptors, nfds_t(descriptors.count), timeout?.wholeMillisecondsRoundedUp ?? -1)
-        if descriptors[0].revents != 0 { takeSignals() }
-        return socket != nil && descriptors[1].revents != 0
+    func sleep(orUntilReadable socket: Int32?, orWritable: Bool = false, timeout: Duration?) -> Bool {
+        let events = Int16(orWritable ? POLLIN | POLLOUT : POLLIN)
+        // poll() skips a negative descriptor.
+        var descriptors = (
+            pollfd(fd: readEnd, events: Int16(POLLIN), revents: 0), pollfd(fd: socket ?? -1, events: events, revents: 0)
+        )
+        unsafe withUnsafeMutablePointer(to: &descriptors) { pair in
+            _ = unsafe pair.withMemoryRebound(to: pollfd.self, capacity: 2) {
+                unsafe poll($0, 2, timeout?.wholeMillisecondsRoundedUp ?? -1)
+            }
+        }
+        if descriptors.0.revents != 0 { takeSignals() }
+        return Int32(descriptors.1.revents) & ~POLLOUT != 0
     }
 
     private func takeSignals() {
-        var signals = [UInt8](repeating: 0, count: 64)
-        while unsafe read(readEnd, &signals, signals.count) == signals.count {}
+        var signals: UInt64 = 0
+        while unsafe read(readEnd, &signals, 8) == 8 {}
     }
 }
 
 extension Duration {
     /// Whole milliseconds, rounded up so that a sleep is never too short, and at most a day.
-    fileprivate var wholeMillisecondsRoundedUp: Int32 {
+    var wholeMillisecondsRoundedUp: Int32 {
         let (seconds, attoseconds) = components
         guard seconds >= 0, attoseconds >= 0 else { return 0 }
         guard seconds < 86_400 else { return 86_400_000 }

@@ -16,7 +16,8 @@ enum InboundMethod: Sendable, Equatable {
     case unblocked
     case channelOpenOk
     case channelFlow(active: Bool)
-    case channelClose(BrokerReply)
+    /// The broker closes a channel, because of a method of this client's or, if `method` is 0, of none.
+    case channelClose(BrokerReply, method: UInt32)
     case channelCloseOk
     case exchangeDeclareOk
     case exchangeDeleteOk
@@ -40,11 +41,14 @@ enum InboundMethod: Sendable, Equatable {
     case content(ContentStart)
     /// A method that this client doesn't use.
     case other(id: UInt32)
+
+    /// The number of `basic.publish`, by which the broker names a publish as a channel's end.
+    static var publishNumber: UInt32 { warren_basic_publish }
 }
 
 /// The method that begins a message.
 enum ContentStart: Sendable, Equatable {
-    case delivery(consumerTag: String, tag: UInt64, isRedelivered: Bool, Destination)
+    case delivery(tag: UInt64, isRedelivered: Bool, Destination)
     case get(tag: UInt64, isRedelivered: Bool, Destination)
     case returned(BrokerReply, Destination)
 }
@@ -61,7 +65,10 @@ extension InboundFrame {
         case AMQP_FRAME_METHOD:
             self = unsafe .method(InboundMethod(copying: frame.payload.method))
         case AMQP_FRAME_HEADER:
-            guard let decoded = unsafe frame.payload.properties.decoded else { return nil }
+            // librabbitmq decodes the properties of other classes as smaller types.
+            guard unsafe Int32(frame.payload.properties.class_id) == AMQP_BASIC_CLASS,
+                let decoded = unsafe frame.payload.properties.decoded
+            else { return nil }
             self = unsafe .header(
                 bodySize: Int(clamping: frame.payload.properties.body_size),
                 BasicProperties(copying: decoded.assumingMemoryBound(to: amqp_basic_properties_t.self))
@@ -101,7 +108,6 @@ extension InboundMethod {
             guard let fields = unsafe fields(amqp_basic_deliver_t.self) else { return }
             self = unsafe .content(
                 .delivery(
-                    consumerTag: String(copying: fields.consumer_tag),
                     tag: fields.delivery_tag,
                     isRedelivered: fields.redelivered != 0,
                     Destination(copying: fields.exchange, fields.routing_key)
@@ -170,7 +176,10 @@ extension InboundMethod {
             self = .channelFlow(active: fields.active != 0)
         case warren_channel_close:
             guard let fields = unsafe fields(amqp_channel_close_t.self) else { return }
-            self = unsafe .channelClose(BrokerReply(code: fields.reply_code, copying: fields.reply_text))
+            self = unsafe .channelClose(
+                BrokerReply(code: fields.reply_code, copying: fields.reply_text),
+                method: UInt32(fields.class_id) << 16 | UInt32(fields.method_id)
+            )
         case warren_connection_close:
             guard let fields = unsafe fields(amqp_connection_close_t.self) else { return }
             self = unsafe .connectionClose(BrokerReply(code: fields.reply_code, copying: fields.reply_text))

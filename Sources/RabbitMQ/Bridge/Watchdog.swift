@@ -39,7 +39,10 @@ final class Watchdog: Sendable {
             let watched = threads.withLock(\.self)
             _ = wakeUp.sleep(orUntilReadable: nil, timeout: watched.isEmpty ? nil : Self.interval)
             for thread in watched where !thread.inspect(at: .now) {
-                threads.withLock { $0.removeAll { $0 === thread } }
+                // Only one entry: a thread that got work since its inspection has added itself again.
+                threads.withLock { threads in
+                    if let index = threads.firstIndex(where: { $0 === thread }) { threads.remove(at: index) }
+                }
             }
         }
     }

@@ -20,12 +20,17 @@ final class OpenChannel {
     var role: Role
     var assembler = ContentAssembler()
     var settlements = SettlementTracker()
+    /// The consumer's position, if it reads a stream.
+    var stream = StreamPosition()
     /// The number of settlement frames sent since the consumer was cancelled.
     var framesSinceCancel = 0
     /// Deliveries that were read but not yet passed to the reader.
     var batch: [Delivery] = []
     /// Settles this channel's deliveries.
     let settler: ChannelSettler
+
+    /// True for the channel of the publisher.
+    var isPublishing: Bool { if case .publishing = role { true } else { false } }
 
     init(id: ChannelID, role: Role, thread: ConnectionThread) {
         self.id = id
@@ -82,14 +87,15 @@ struct ChannelID: Sendable, Hashable {
 ///
 /// An array rather than a dictionary, since each frame needs a lookup.
 struct ChannelTable {
-    /// The largest channel number; RabbitMQ's default `channel_max`.
-    static let lastNumber: UInt16 = 2047
     /// The number of channels that consumers leave to publishes and requests.
     private static let reserved: UInt16 = 3
 
+    /// The largest channel number, as agreed at log-in; RabbitMQ's default `channel_max` before that.
+    let lastNumber: UInt16
     private var channels: [OpenChannel?] = []
 
-    init() {}
+    /// Creates a table without channels.
+    init(lastNumber: UInt16 = 2047) { self.lastNumber = lastNumber }
 
     /// The channel with a number; `nil` if none is open.
     subscript(number: UInt16) -> OpenChannel? {
@@ -105,7 +111,8 @@ struct ChannelTable {
 
     /// Returns the lowest free number; `nil` if all are in use.
     func freeNumber(forConsumer: Bool) -> UInt16? {
-        (1...(Self.lastNumber - (forConsumer ? Self.reserved : 0))).first { self[$0] == nil }
+        let last = lastNumber - (forConsumer ? min(Self.reserved, lastNumber) : 0)
+        return last == 0 ? nil : (1...last).first { self[$0] == nil }
     }
 
     /// Removes a channel, and returns it.

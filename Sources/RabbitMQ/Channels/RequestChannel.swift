@@ -62,8 +62,9 @@ struct RequestChannel {
 
     /// The earliest deadline of the requests.
     var nextDeadline: ContinuousClock.Instant? {
-        let underway: ContinuousClock.Instant? = if case .busy(_, let request) = phase { request.deadline } else { nil }
-        return (waiting.map(\.deadline) + [underway].compactMap(\.self)).min()
+        var next: ContinuousClock.Instant? = if case .busy(_, let request) = phase { request.deadline } else { nil }
+        for request in waiting { next = min(next ?? request.deadline, request.deadline) }
+        return next
     }
 
     /// Adds a request.
@@ -86,6 +87,14 @@ struct RequestChannel {
         return advance()
     }
 
+    /// Handles the refusal of librabbitmq to encode the request that is under way: it was not sent.
+    mutating func failedToEncode(_ error: AMQPError) -> Action? {
+        guard case .busy(let channel, let request) = phase else { return nil }
+        request.reply.finish(.failure(error))
+        phase = .idle(channel: channel)
+        return advance()
+    }
+
     /// Handles the close of the channel by the broker, which is due to the request that is under way.
     mutating func channelClosed(_ reply: BrokerReply) -> Action? {
         if case .busy(_, let request) = phase {
@@ -93,6 +102,14 @@ struct RequestChannel {
         }
         phase = .closed
         return advance()
+    }
+
+    /// Handles the broker's refusal to open a channel: everything that waits for it fails.
+    mutating func failToOpen(_ error: AMQPError) {
+        guard case .opening = phase else { return }
+        for request in waiting { request.reply.finish(.failure(error)) }
+        waiting = []
+        phase = .closed
     }
 
     /// Adds declarations that precede all other requests.

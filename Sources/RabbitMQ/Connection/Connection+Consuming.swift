@@ -34,7 +34,7 @@ extension Connection {
         if socket == nil {
             suspendedConsumers.append(consumer)
         } else if openChannel(.consuming(consumer)) == nil {
-            throw .noChannelLeft(configuration)
+            throw noChannelLeft
         }
         try await started.value(
             until: deadline,
@@ -108,6 +108,17 @@ extension Connection {
         }
     }
 
+    /// The error for a consumer or request that finds no free channel.
+    var noChannelLeft: AMQPError {
+        AMQPError(
+            .refused,
+            """
+            All \(channels.lastNumber) channels of the connection to \(configuration.endpoint) are in use: close consumers \
+            first, or raise the broker's channel_max.
+            """
+        )
+    }
+
     // MARK: Settlements
 
     /// Passes settlements to their channels and sends the resulting frames.
@@ -145,7 +156,7 @@ extension Connection {
         let consumers = suspendedConsumers
         suspendedConsumers = []
         for var consumer in consumers where !consumer.isAbandoned {
-            if openChannel(.consuming(consumer)) == nil { consumer.end(.noChannelLeft(configuration)) }
+            if openChannel(.consuming(consumer)) == nil { consumer.end(noChannelLeft) }
         }
     }
 
@@ -162,14 +173,5 @@ extension Connection {
             nextResumption = .now + Self.lockedQueuePause
         case .ended: break
         }
-    }
-}
-
-extension AMQPError {
-    static func noChannelLeft(_ configuration: ConnectionConfiguration) -> AMQPError {
-        AMQPError(
-            .refused,
-            "All 2047 channels of the connection to \(configuration.endpoint) are in use: close consumers first."
-        )
     }
 }

@@ -11,6 +11,8 @@ extension Connection {
 
     /// Waits until the connection is open, and returns the properties by which the broker describes itself.
     nonisolated func awaitServerProperties(deadline: ContinuousClock.Instant) async throws(AMQPError) -> FieldTable {
+        let cancelled = AMQPError(.cancelled, "Cancelled before the connection was open. Nothing was sent.")
+        if Task.isCancelled { throw cancelled }
         let waiter = Reply<FieldTable>()
         thread.post { $0.addServerPropertiesWaiter(waiter) }
         let endpoints = configurations.map { "\($0.endpoint)" }.joined(separator: ", ")
@@ -20,10 +22,7 @@ extension Connection {
                 .deadlineExceeded,
                 "The deadline passed before \(endpoints) had accepted the connection. Nothing was sent."
             ),
-            cancelled: AMQPError(
-                .connectionClosed,
-                "Cancelled before the connection was open. Nothing was sent."
-            )
+            cancelled: cancelled
         )
     }
 
@@ -41,7 +40,7 @@ extension Connection {
         guard socket == nil, closeError == nil else { return }
         if isNeeded { schedule.demand(at: .now) }
         guard let attempt = schedule.nextAttempt, attempt <= .now else { return }
-        states.set(schedule.state, of: purpose)
+        report(schedule.state)
         do throws(AMQPError) {
             let socket = try BrokerSocket.connect(configuration)
             opened(socket)
@@ -58,7 +57,10 @@ extension Connection {
 
     private func opened(_ opened: consuming BrokerSocket) {
         let properties = opened.serverProperties
+        // Connecting took its time, which the watchdog must not count against the new socket.
+        thread.noteProgress()
         thread.setSocket(opened.descriptor)
+        channels = ChannelTable(lastNumber: opened.lastChannel)
         socket = consume opened
         serverProperties = properties
         if let attempt = schedule.state.recoveryAttempt {
@@ -70,7 +72,7 @@ extension Connection {
         }
         counters.noteConnected()
         schedule.opened(at: .now)
-        states.set(.open, of: purpose)
+        report(.open)
         nextHeartbeat = .now
         noteReceived(at: .now)
         for waiter in serverPropertiesWaiters { waiter.finish(.success(properties)) }
@@ -87,7 +89,7 @@ extension Connection {
             at: .now,
             hasConnectedBefore: counters.hasConnected
         )
-        states.set(schedule.state, of: purpose)
+        report(schedule.state)
         if givesUp { return failWaiting(error) }
         logger.log(
             level: schedule.isWorthLogging ? .info : .debug,
@@ -97,18 +99,39 @@ extension Connection {
         publisher.withLock { $0.noteConnectionError(error) }
     }
 
+    /// Reports a state to the client's users.
+    private func report(_ state: ConnectionState) { states.set(state, of: purpose, number: number) }
+
     // MARK: Loss
 
     /// Drops the socket; whatever waits continues on the next one.
     func handleLoss(_ error: AMQPError) {
         guard socket != nil else { return }
         guard closeWaiters.isEmpty else { return end(error) }
+        if let reply = error.reply, reply.refusesChannels { failOpeningChannels(reply) }
         dropSocket()
         schedule.lost(at: .now)
-        states.set(schedule.state, of: purpose)
+        report(schedule.state)
         logger.info("Connection lost; reconnecting", metadata: [LogKey.error: "\(error)"])
         counters.count(resentPublishes: publisher.withLock { $0.connectionLost(error) })
         for purpose in requests.keys { requests[purpose]?.connectionLost() }
+    }
+
+    /// Fails whatever waits for the opening of a channel, because the broker allows no more of them: on the next
+    /// connection it would only be refused again, and take all others down with it.
+    private func failOpeningChannels(_ reply: BrokerReply) {
+        let error = AMQPError(
+            .refused,
+            "\(configuration.endpoint) allows no more channels: \(reply.text). Close consumers first, or raise the limit.",
+            reply: reply
+        )
+        for channel in channels.open {
+            guard case .consuming(var consumer) = channel.role, consumer.isOpening else { continue }
+            consumer.end(error)
+            channel.role = .consuming(consumer)
+        }
+        for purpose in requests.keys { requests[purpose]?.failToOpen(error) }
+        publisher.withLock { $0.failToOpen(error) }
     }
 
     /// Closes the socket, which ends its channels and suspends their consumers.
@@ -121,7 +144,8 @@ extension Connection {
             channel.settler.invalidate()
             switch channel.role {
             case .consuming(var consumer):
-                if consumer.connectionLost() { suspendedConsumers.append(consumer) }
+                let offset = channel.stream.next(firstUnsettled: channel.settlements.firstUnsettledTag)
+                if consumer.connectionLost(streamOffset: offset) { suspendedConsumers.append(consumer) }
             case .flushing(let reply), .closing(let reply): reply?.finish(.success(()))
             case .publishing, .requests: break
             }
@@ -195,7 +219,7 @@ extension Connection {
             deliverBatches()
             dropSocket()
             schedule.closed()
-            states.set(.closed, of: purpose)
+            report(.closed)
             failWaiting(error)
         }
         for waiter in closeWaiters { waiter.finish(.success(())) }
@@ -208,12 +232,12 @@ extension Connection {
         case .blocked(let reason):
             publisher.withLock { $0.blockedReason = reason }
             schedule.blocked(reason)
-            states.set(schedule.state, of: purpose)
+            report(schedule.state)
             logger.info("Broker blocked publishers", metadata: [LogKey.reason: "\(reason)"])
         case .unblocked:
             publisher.withLock { $0.blockedReason = nil }
             schedule.blocked(nil)
-            states.set(schedule.state, of: purpose)
+            report(schedule.state)
             logger.info("Broker unblocked publishers")
         case .connectionClose(let reply):
             send(.connectionCloseOk, channel: 0)
@@ -227,4 +251,13 @@ extension Connection {
         default: break
         }
     }
+}
+
+extension BrokerReply {
+    /// True if the broker closed the connection because it has too many channels, or its user has.
+    ///
+    /// In RabbitMQ's words, "number of channels opened (64) has reached the negotiated channel_max (64)" or "number of
+    /// channels opened for user 'ada' has reached the maximum allowed limit of (64)" (`rabbit_reader.erl`, 3.10 to
+    /// 4.3).
+    fileprivate var refusesChannels: Bool { code == 530 && text.contains("number of channels opened") }
 }

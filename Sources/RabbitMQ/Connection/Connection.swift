@@ -19,6 +19,8 @@ actor Connection {
     /// One for each endpoint of the broker.
     let configurations: [ConnectionConfiguration]
     let states: ConnectionStates
+    /// The connection's number among those of its client and purpose.
+    let number: Int
     let counters: ClientCounters
     let logger: Logger
     var schedule: ReconnectSchedule
@@ -65,6 +67,7 @@ actor Connection {
         self.configurations = configurations.shuffled()
         self.purpose = purpose
         self.states = states
+        number = states.begin(purpose)
         self.counters = counters
         var logger = logger
         logger[metadataKey: LogKey.connection] = "\(configurations[0].name)"
@@ -100,6 +103,9 @@ actor Connection {
     private static let framesPerIteration = 128
     /// The number of messages that an iteration sends before it reads again.
     private static let publishesPerIteration = 256
+    /// The number of bytes that may wait for the broker to accept them before no more publishes are encoded: the rest
+    /// stays where its deadline can still end with a known outcome.
+    private static let unsentByteLimit = 128 * 1024
     /// The number of unconfirmed publishes that keep the broker busy for longer than new ones wait to be coalesced.
     private static let coalescingThreshold = 64
 
@@ -110,7 +116,10 @@ actor Connection {
         // step of this iteration is stuck in a call.
         enqueue(mailbox.publishes)
         let unconfirmedBefore = publisher.withLock(\.unconfirmedCount)
-        if isReadable { noteReceived(at: now) }
+        if isReadable {
+            noteReceived(at: now)
+            socket?.noteReadable()
+        }
         // Before anything is sent: confirms, closed channels and alarms decide what may be sent.
         if isReadable || hasMoreToRead || now >= nextHeartbeat { read(now) }
         let coalescesSettlements = !mailbox.settlements.isEmpty
@@ -120,15 +129,17 @@ actor Connection {
         sendPublishes(isBatch: mailbox.publishes.count > 1, now)
         for call in mailbox.calls { call(self) }
         expireRequests(now)
-        // Last, because connecting may block for seconds.
+        // Near the end, because connecting may block for seconds.
         if socket == nil { connectIfDue() } else { resumeConsumers() }
+        flush(now)
         // The plan is made from what is left after all steps: without a timeout only if nothing has a deadline, with a
         // timeout of zero if this iteration stopped before its work was done.
         let publishing = publisher.withLock(\.status)
-        let nextWork = [publishing.nextDeadline, nextOtherWork].compactMap(\.self).min()
-        let isBusy = hasMoreToRead || publishing.isReadyToSend
+        let nextWork = earliest(publishing.nextDeadline, nextOtherWork)
+        let isBusy = hasMoreToRead || publishing.isReadyToSend && canEncode
         return ConnectionThread.SleepPlan(
             socket: socket?.descriptor,
+            awaitsWritability: unsentByteCount > 0,
             timeout: isBusy ? .zero : nextWork.map { max(.zero, ContinuousClock.now.duration(to: $0)) },
             coalescesSettlements: coalescesSettlements && !isBusy,
             coalescesPublishes: publishing.unconfirmedCount >= Self.coalescingThreshold && !isBusy,
@@ -139,27 +150,26 @@ actor Connection {
 
     /// The next time that anything other than a publish is due.
     private var nextOtherWork: ContinuousClock.Instant? {
-        let times = [
-            socket == nil ? schedule.nextAttempt : nextHeartbeat, nextResumption, closingDeadline,
-            requests.values.compactMap(\.nextDeadline).min(),
-        ]
-        return times.compactMap(\.self).min()
+        var next = earliest(socket == nil ? schedule.nextAttempt : nextHeartbeat, nextResumption)
+        next = earliest(next, closingDeadline)
+        for channel in requests.values { next = earliest(next, channel.nextDeadline) }
+        return next
     }
 
     /// Reads what has arrived, up to a limit, and delivers it.
     private func read(_ now: ContinuousClock.Instant) {
-        guard let heartbeat = socket?.heartbeat else { return }
-        // The library sends heartbeats only when it is called; four times in each interval is often enough.
-        nextHeartbeat = now + (heartbeat > .zero ? heartbeat / 4 : .seconds(3600))
+        guard let interval = socket?.heartbeatCheckInterval else { return }
+        nextHeartbeat = now + interval
         hasMoreToRead = false
         do throws(AMQPError) {
             for _ in 0..<Self.framesPerIteration {
-                guard let (channel, frame) = try socket?.nextFrame() else { return deliverBatches() }
+                guard let (channel, frame) = try socket?.nextFrame() else { break }
                 try handle(frame, channel: channel)
-                // What the library has buffered doesn't make the socket readable, so poll() can't be asked about it.
-                guard socket?.hasBufferedFrames == true else { return deliverBatches() }
+                // What was read before doesn't make the socket readable, so poll() can't be asked about it.
+                hasMoreToRead = socket?.hasBufferedFrames == true
+                guard hasMoreToRead else { break }
             }
-            hasMoreToRead = true
+            try socket?.keepAlive(now)
             deliverBatches()
         } catch {
             handleLoss(error)
@@ -194,16 +204,43 @@ actor Connection {
         guard isReady else { return }
         if isBatch { socket?.cork(true) }
         defer { if isBatch { socket?.cork(false) } }
-        do throws(AMQPError) {
-            for _ in 0..<Self.publishesPerIteration {
-                guard let (publish, channel) = publisher.withLock({ $0.next() }) else { return }
+        var bytes = 0
+        for _ in 0..<Self.publishesPerIteration {
+            guard canEncode, let (publish, channel) = publisher.withLock({ $0.next() }) else { return }
+            do throws(SendError) {
                 try socket?.publish(
                     publish.message,
                     to: publish.destination,
                     mandatory: publish.mandatory,
                     channel: channel
                 )
+            } catch {
+                switch error {
+                case .unencodable(let failure):
+                    publisher.withLock { $0.takeBackLast() }
+                    publish.fail(failure.error("the message to \(publish.destination)"))
+                case .connectionLost(let error): return handleLoss(error)
+                }
             }
+            if socket?.mayBlock == true {
+                thread.noteProgress()
+                bytes += publish.message.body.count
+                // Confirms and alarms must not wait behind a slow link.
+                if bytes > Self.unsentByteLimit { return }
+            }
+        }
+    }
+
+    /// True while publishes may be encoded: the broker has accepted most of those before.
+    private var canEncode: Bool { unsentByteCount < Self.unsentByteLimit }
+
+    /// The number of encoded bytes that the broker hasn't accepted yet.
+    private var unsentByteCount: Int { socket?.unsentByteCount ?? 0 }
+
+    /// Writes what this iteration has encoded.
+    private func flush(_ now: ContinuousClock.Instant) {
+        do throws(AMQPError) {
+            try socket?.flush(now)
         } catch {
             handleLoss(error)
         }
@@ -224,7 +261,6 @@ actor Connection {
     private func handle(_ frame: InboundFrame, channel number: UInt16) throws(AMQPError) {
         guard number != 0 else {
             if case .method(let method) = frame { try handleConnectionMethod(method) }
-            socket?.release(channel: 0)
             return
         }
         switch frame {
@@ -232,28 +268,33 @@ actor Connection {
             try channels[number]?.assembler.begin(start)
         case .method(let method):
             handle(method, channel: number)
-            socket?.release(channel: number)
         case .header(let bodySize, let properties):
             if let content = try channels[number]?.assembler.header(bodySize: bodySize, properties) {
-                complete(content, channel: number)
+                try complete(content, channel: number)
             }
         case .body(let piece):
             if let content = try channels[number]?.assembler.body(piece) {
-                complete(content, channel: number)
+                try complete(content, channel: number)
             }
         }
     }
 
     private func handle(_ method: InboundMethod, channel number: UInt16) {
         switch method {
-        case .ack(let tag, let multiple): publisher.withLock { $0.acknowledged(tag, multiple: multiple) }
-        case .nack(let tag, let multiple): publisher.withLock { $0.refused(tag, multiple: multiple) }
-        case .channelClose(let reply):
+        case .ack(let tag, let multiple):
+            guard channels[number]?.isPublishing == true else { return }
+            publisher.withLock { $0.acknowledged(tag, multiple: multiple) }
+        case .nack(let tag, let multiple):
+            guard channels[number]?.isPublishing == true else { return }
+            publisher.withLock { $0.refused(tag, multiple: multiple) }
+        case .channelClose(let reply, let method):
             send(.channelCloseOk, channel: number)
-            closed(number, reply)
+            closed(number, reply, method)
         case .channelCloseOk:
             if case .closing(let reply?)? = channels.remove(number)?.role { reply.finish(.success(())) }
-        case .channelFlow(let active): send(.channelFlowOk(active: active), channel: number)
+        case .channelFlow(let active):
+            if channels[number]?.isPublishing == true { publisher.withLock { $0.setPaused(!active) } }
+            send(.channelFlowOk(active: active), channel: number)
         case .cancel(_, let mustAnswer):
             channels[number]?.deliverBatch()
             withConsumer(number) { $0.cancelledByBroker(mustAnswer: mustAnswer) }
@@ -282,12 +323,16 @@ actor Connection {
     }
 
     /// Handles a complete message: a delivery, the answer to a get, or a returned publish.
-    private func complete(_ content: ContentAssembler.Content, channel number: UInt16) {
-        socket?.release(channel: number)
+    private func complete(_ content: ContentAssembler.Content, channel number: UInt16) throws(AMQPError) {
         switch content.start {
-        case .delivery(_, let tag, let isRedelivered, let destination):
+        case .delivery(let tag, let isRedelivered, let destination):
             guard let channel = channels[number], case .consuming(let consumer) = channel.role else { return }
-            channel.settlements.deliver(tag)
+            try channel.settlements.deliver(tag)
+            channel.stream.delivered(
+                tag,
+                content.message.properties.headers,
+                unsettledFrom: channel.settlements.earliestTag
+            )
             channel.batch.append(
                 Delivery(
                     message: content.message,
@@ -301,19 +346,22 @@ actor Connection {
         case .get(let tag, _, _):
             guard let channel = channels[number] else { return }
             guard case .requests(let purpose) = channel.role else { return flushed(number) }
-            channel.settlements.deliver(tag)
+            try channel.settlements.deliver(tag)
             answered(.message(content.start, content.message, channel.settler), for: purpose)
         case .returned(let reply, let destination):
+            guard channels[number]?.isPublishing == true else { return }
             publisher.withLock { $0.returned(content.message, to: destination, reply) }
         }
     }
 
     /// Handles the close of a channel by the broker.
-    private func closed(_ number: UInt16, _ reply: BrokerReply) {
+    private func closed(_ number: UInt16, _ reply: BrokerReply, _ method: UInt32) {
         channels[number]?.deliverBatch()
         channels[number]?.settler.invalidate()
         switch channels.remove(number)?.role {
-        case .publishing: perform(publisher.withLock { $0.channelClosed(reply) })
+        case .publishing:
+            let byPublish = method == InboundMethod.publishNumber
+            perform(publisher.withLock { $0.channelClosed(reply, byPublish: byPublish, now: .now) })
         case .requests(let purpose):
             perform(requests[purpose]?.channelClosed(reply) ?? nil, for: purpose)
             resumeConsumers()
@@ -343,18 +391,27 @@ actor Connection {
         return id
     }
 
-    /// Sends a method; on an error, the connection is lost.
-    func send(_ method: OutboundMethod, channel: UInt16) {
-        do throws(AMQPError) {
+    /// Sends a method.
+    ///
+    /// Returns the error if AMQP can't express the method, which then was not sent. Any other error loses the
+    /// connection.
+    @discardableResult
+    func send(_ method: OutboundMethod, channel: UInt16) -> AMQPError? {
+        do throws(SendError) {
             try socket?.send(method, channel: channel)
         } catch {
-            handleLoss(error)
+            switch error {
+            case .unencodable(let failure): return failure.error("the request to \(method.summary)")
+            case .connectionLost(let error): handleLoss(error)
+            }
         }
+        return nil
     }
 
     func perform(_ action: Publisher.Action?) {
         switch action {
-        case .openChannel: _ = openChannel(.publishing)
+        case .openChannel:
+            if openChannel(.publishing) == nil { publisher.withLock { $0.failToOpen(noChannelLeft) } }
         case .send(let method, let channel): send(method, channel: channel)
         case nil: break
         }
@@ -362,9 +419,18 @@ actor Connection {
 
     func perform(_ action: RequestChannel.Action?, for purpose: RequestPurpose) {
         switch action {
-        case .openChannel: _ = openChannel(.requests(purpose))
-        case .send(let method, let channel): send(method, channel: channel)
+        case .openChannel:
+            if openChannel(.requests(purpose)) == nil { requests[purpose]?.failToOpen(noChannelLeft) }
+        case .send(let method, let channel):
+            guard let error = send(method, channel: channel) else { return }
+            perform(requests[purpose]?.failedToEncode(error) ?? nil, for: purpose)
         case nil: break
         }
     }
+}
+
+/// The earlier of two times of which each may be missing.
+private func earliest(_ one: ContinuousClock.Instant?, _ other: ContinuousClock.Instant?) -> ContinuousClock.Instant? {
+    guard let one, let other else { return one ?? other }
+    return min(one, other)
 }

@@ -4,6 +4,10 @@ import AMQP
 struct ConnectionConfiguration: Sendable {
     /// The frame size that the client requests, in bytes; RabbitMQ's default.
     static let frameSize = 131_072
+    /// The smallest frame size that AMQP lets a broker ask for, in bytes.
+    ///
+    /// Source: <https://www.rabbitmq.com/resources/specs/amqp0-9-1.pdf>, 4.2.3 (`frame-min-size`).
+    static let smallestFrameSize = 4096
 
     var endpoint: BrokerEndpoint
     var virtualHost: String
@@ -11,6 +15,8 @@ struct ConnectionConfiguration: Sendable {
     var tls: TLSConfiguration?
     var heartbeat: Duration
     var connectTimeout: Duration
+    /// Finds the host's addresses; another function only in tests.
+    var resolve: @Sendable (BrokerEndpoint) -> [HostAddress] = HostAddress.all
     /// The name under which the broker's operator sees the connection.
     var name: String
 

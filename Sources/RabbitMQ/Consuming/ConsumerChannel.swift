@@ -47,6 +47,8 @@ struct ConsumerChannel {
     private var consumerTag = ""
     /// True if the consumer was running on a connection that was lost, and isn't registered again yet.
     private var isRecovering = false
+    /// The offset at which to go on after recovery, if the queue is a stream and something was delivered.
+    private var streamOffset: Int64?
     /// True if the queue was declared again during this recovery.
     private var hasRedeclared = false
     /// The present channel, by which the reader can cancel the consumer.
@@ -67,6 +69,9 @@ struct ConsumerChannel {
         self.started = started
         self.ref = ref
     }
+
+    /// True while the channel is being opened.
+    var isOpening: Bool { phase == .opening }
 
     /// True while the broker has been asked to stop deliveries and hasn't answered yet.
     var isCancelling: Bool { phase == .cancelling }
@@ -91,7 +96,7 @@ struct ConsumerChannel {
             return .send(.qos(prefetch: consumption.prefetch))
         case (.settingPrefetch, .qosOk):
             phase = .starting
-            return .send(.consume(queue: consumption.queue, consumerTag: "", arguments: consumption.arguments))
+            return .send(.consume(queue: consumption.queue, consumerTag: "", arguments: arguments))
         case (.starting, .consumeOk(let tag)):
             phase = .running
             consumerTag = tag
@@ -159,10 +164,18 @@ struct ConsumerChannel {
         return .ended
     }
 
+    /// The arguments with which to register; a stream's consumer goes on where it was.
+    private var arguments: FieldTable {
+        streamOffset.map { StreamPosition.arguments(consumption.arguments, from: $0) } ?? consumption.arguments
+    }
+
     /// Handles the loss of the connection; a new one is being made.
     ///
     /// Returns whether the consumer should be registered again.
-    mutating func connectionLost() -> Bool {
+    ///
+    /// - Parameter streamOffset: The offset at which to go on, if deliveries came from a stream.
+    mutating func connectionLost(streamOffset: Int64? = nil) -> Bool {
+        self.streamOffset = streamOffset ?? self.streamOffset
         switch phase {
         case .running, .suspended:
             isRecovering = true

@@ -22,12 +22,24 @@ struct SettlementTracker {
     /// True if settlements wait to be sent.
     var hasWork: Bool { !askedTags.isEmpty }
 
+    /// The earliest delivery that the program hasn't settled; `nil` if it has settled all.
+    var firstUnsettledTag: UInt64? {
+        let index = entries.firstIndex { if case .unsettled = $0 { true } else { false } }
+        return index.map { firstTag + UInt64($0) }
+    }
+
+    /// The earliest delivery that may be unsettled; all before it are settled.
+    var earliestTag: UInt64 { firstTag }
+
     /// Adds a delivery.
     ///
-    /// The broker numbers deliveries in ascending order.
-    mutating func deliver(_ tag: UInt64) {
-        if entries.isEmpty { firstTag = tag }
-        while firstTag + UInt64(entries.count) < tag { entries.append(.sent) }
+    /// - Throws: `malformed` if the number isn't the next one: RabbitMQ counts a channel's deliveries from 1 without
+    ///   gaps, and a settlement of the wrong one would lose a message.
+    mutating func deliver(_ tag: UInt64) throws(AMQPError) {
+        let next = firstTag + UInt64(entries.count)
+        guard tag == next else {
+            throw AMQPError(.malformed, "The broker numbered a delivery \(tag) where \(next) was due.")
+        }
         entries.append(.unsettled)
     }
 

@@ -1,5 +1,6 @@
 import AMQP
 import DequeModule
+import Synchronization
 
 /// The publishing side of a connection: one channel in confirm mode, the publishes that wait to be sent, and those that
 /// wait for their confirms.
@@ -9,6 +10,10 @@ import DequeModule
 /// again on a new channel, since it is unknown which of them the broker accepted. The same applies when the connection
 /// is lost and made again. So messages are delivered at least once, within their deadlines, and one bad publish doesn't
 /// affect another.
+///
+/// If the broker's words don't name the message at fault, the suspects are sent again one at a time: the next time, it
+/// can only be the one under way. A fault that is known is remembered for a moment, so that a program that repeats it
+/// doesn't make everybody's messages be sent again and again.
 struct Publisher {
     /// An action for the connection to perform.
     enum Action: Equatable {
@@ -18,14 +23,26 @@ struct Publisher {
         case send(OutboundMethod, channel: UInt16)
     }
 
-    /// The number of times that a publish is sent if the broker closes the connection for an error each time: this
-    /// publish may be the cause.
+    /// The number of times that a publish is sent if the broker closes the connection for an error each time that it is
+    /// the only one under way.
     private static let sendsDespiteFaults = 3
+    /// The time for which a publish's fault is remembered.
+    private static let faultMemory = Duration.seconds(1)
+    /// The number of faults that are remembered.
+    private static let faultLimit = 64
+    /// The number of waiting publishes up to which each deadline is kept to the moment; beyond it, up to a microsecond
+    /// for each publish later.
+    private static let promptScan = 1000
 
-    /// A publish and the number of times that it has been sent.
+    /// A publish and its history.
     private struct Waiting {
         var publish: PendingPublish
-        var sends = 0
+        /// The number of times that the broker closed the connection for an error while only this was under way.
+        var faults = 0
+        /// True if it was under way when the broker closed a channel or connection because of an unknown publish.
+        var isSuspect = false
+        /// True if it was sent before, on a channel that is gone.
+        var isRepeated = false
     }
 
     private enum Phase {
@@ -43,6 +60,15 @@ struct Publisher {
     /// The error with which the connection was lost or couldn't be made, for publishes whose deadlines pass before a
     /// new one is open.
     private var connectionError: AMQPError?
+    /// The faults that publishes had within the last second, and when each is forgotten.
+    private var knownFaults: [(fault: PublishFault, until: ContinuousClock.Instant)] = []
+    private var exchanges = ConfirmedExchanges()
+    /// True while a suspect is under way, with which nothing else is sent.
+    private var isSuspectUnderWay = false
+    /// True if the channel has messages under way that nobody waits for any more.
+    private var hasDiscarded = false
+    /// True while the broker asks for a pause (`channel.flow`).
+    private var isPaused = false
     /// At or before the earliest deadline of all publishes that wait; `nil` if none does.
     private(set) var nextDeadline: ContinuousClock.Instant?
     /// The reason why the broker accepts no publishes at present; `nil` if it does.
@@ -79,7 +105,9 @@ struct Publisher {
     var isReadyToSend: Bool { readyChannel != nil && !outgoing.isEmpty }
 
     private var readyChannel: UInt16? {
-        guard case .ready(let channel) = phase, blockedReason == nil else { return nil }
+        guard case .ready(let channel) = phase, blockedReason == nil, !isPaused else { return nil }
+        // A suspect is alone under way.
+        if outgoing.first?.isSuspect == true && unconfirmedCount > 0 || isSuspectUnderWay { return nil }
         return channel
     }
 
@@ -95,6 +123,7 @@ struct Publisher {
     /// Handles the opening of the channel.
     mutating func opened(_ channel: UInt16) -> Action {
         phase = .selecting(channel: channel)
+        isPaused = false
         return .send(.confirmSelect, channel: channel)
     }
 
@@ -109,19 +138,36 @@ struct Publisher {
     /// The message waits for its confirm from now on.
     mutating func next() -> (publish: PendingPublish, channel: UInt16)? {
         guard let channel = readyChannel else { return nil }
-        while var waiting = outgoing.popFirst() {
-            if waiting.publish.reply.isDone { continue }
-            waiting.publish.reply.markSent()
-            waiting.sends += 1
+        while let waiting = outgoing.popFirst() {
+            if waiting.publish.isDone { continue }
+            if !knownFaults.isEmpty, let fault = knownFault(of: waiting.publish) {
+                refuse(waiting, fault.reply)
+                continue
+            }
+            waiting.publish.markSent()
+            isSuspectUnderWay = waiting.isSuspect
             unconfirmed.append(waiting)
             return (waiting.publish, channel)
         }
         return nil
     }
 
+    /// Handles the broker's request to pause or to go on (`channel.flow`).
+    mutating func setPaused(_ isPaused: Bool) { self.isPaused = isPaused }
+
+    /// Removes the message that ``next()`` returned last, because it could not be encoded.
+    mutating func takeBackLast() {
+        unconfirmed.removeLast()
+        isSuspectUnderWay = false
+    }
+
     /// Handles a confirm.
     mutating func acknowledged(_ tag: UInt64, multiple: Bool) {
-        unconfirmed.confirm(tag, multiple: multiple) { $0.publish.reply.finish(.success(())) }
+        unconfirmed.confirm(tag, multiple: multiple) { waiting in
+            exchanges.note(waiting.publish.destination.exchange)
+            waiting.publish.succeed()
+        }
+        if unconfirmedCount == 0 { isSuspectUnderWay = false }
     }
 
     /// Handles a refusal (`basic.nack`).
@@ -129,6 +175,7 @@ struct Publisher {
         unconfirmed.confirm(tag, multiple: multiple) { waiting in
             waiting.publish.fail(.nacked(to: waiting.publish.destination))
         }
+        if unconfirmedCount == 0 { isSuspectUnderWay = false }
     }
 
     /// Handles the return of a message that reached no queue.
@@ -137,7 +184,7 @@ struct Publisher {
     mutating func returned(_ message: Message, to destination: Destination, _ reply: BrokerReply) {
         unconfirmed.visit { waiting in
             let publish = waiting.publish
-            guard publish.mandatory, publish.destination == destination, !publish.reply.isDone,
+            guard publish.mandatory, publish.destination == destination, !publish.isDone,
                 publish.message.properties.messageID == message.properties.messageID
             else { return true }
             publish.fail(.unroutable(to: destination, reply: reply))
@@ -149,8 +196,10 @@ struct Publisher {
     mutating func expire(now: ContinuousClock.Instant) {
         guard let nextDeadline, nextDeadline <= now else { return }
         var next: ContinuousClock.Instant?
+        let waitingCount = outgoing.count + unconfirmedCount
+        let scanned = waitingCount > Self.promptScan ? waitingCount : 0
         func check(_ publish: PendingPublish, ifLate fail: (PendingPublish) -> Void) {
-            if publish.reply.isDone { return }
+            if publish.isDone { return }
             if publish.deadline <= now { return fail(publish) }
             next = min(next ?? publish.deadline, publish.deadline)
         }
@@ -161,17 +210,24 @@ struct Publisher {
         for waiting in outgoing {
             check(waiting.publish) { fail(unsent: $0) }
         }
-        self.nextDeadline = next
+        // Each scan looks at everything, so that many spread deadlines are looked at together, a little late.
+        self.nextDeadline = next.map { max($0, now + min(.microseconds(scanned), .milliseconds(100))) }
         // Otherwise expired publishes would accumulate during a long outage of the broker.
-        unconfirmed.discard { $0.publish.reply.isDone }
-        outgoing.removeAll { $0.publish.reply.isDone }
+        unconfirmed.discard { waiting in
+            if waiting.publish.isDone { hasDiscarded = true }
+            return waiting.publish.isDone
+        }
+        if unconfirmedCount == 0 { isSuspectUnderWay = false }
+        outgoing.removeAll { $0.publish.isDone }
     }
 
     private func fail(unsent publish: PendingPublish) {
-        if publish.reply.wasSent {
+        if publish.wasSent {
             publish.failUnconfirmed()
         } else if let blockedReason {
             publish.fail(.publishBlocked(reason: blockedReason))
+        } else if isPaused {
+            publish.fail(.publishBlocked(reason: "it asked for a pause, with channel.flow"))
         } else {
             publish.failUnsent(
                 connectionError.map { ", because the connection was lost and has not been recovered: \($0.message)" }
@@ -181,26 +237,85 @@ struct Publisher {
     }
 
     /// Handles the close of the channel by the broker.
-    mutating func channelClosed(_ reply: BrokerReply) -> Action? {
+    ///
+    /// - Parameters:
+    ///   - reply: The broker's reason.
+    ///   - byPublish: Whether the broker says that a publish was the cause.
+    ///   - now: The present time.
+    mutating func channelClosed(_ reply: BrokerReply, byPublish: Bool, now: ContinuousClock.Instant) -> Action? {
         phase = .closed
-        let sent = unconfirmed.takeAll().filter { !$0.publish.reply.isDone }
-        let rejectedPublishes = sent.filter { Self.isRejected($0.publish, by: reply) }
-        guard !rejectedPublishes.isEmpty else {
-            for waiting in sent {
-                let destination = waiting.publish.destination
-                waiting.publish.fail(
-                    .channelLost,
-                    "The broker closed the publishing channel (\(reply.text)) before it confirmed the message to \(destination).",
-                    reply: reply
-                )
+        let (sent, culprit) = takeSent()
+        if let fault = sent.lazy.compactMap({ PublishFault(of: $0.publish, in: reply) }).first {
+            let culprits = sent.filter { fault.concerns($0.publish) }
+            for (index, waiting) in culprits.enumerated() {
+                refuse(waiting, reply, isLast: index == culprits.count - 1)
             }
-            return openIfNeeded()
+            remember(fault, until: now + Self.faultMemory)
+            sendAgain(sent, areSuspects: false)
+        } else if byPublish {
+            if let culprit { refuse(culprit, reply) }
+            sendAgain(sent, areSuspects: true)
+        } else {
+            for waiting in sent { waiting.publish.failUncertain(because: reply) }
         }
-        for publish in rejectedPublishes.map(\.publish) {
-            publish.reply.finish(.failure(.refusedPublish(of: publish.message, to: publish.destination, reply)))
-        }
-        outgoing.prepend(contentsOf: sent.filter { !$0.publish.reply.isDone })
         return openIfNeeded()
+    }
+
+    /// Removes what is under way on a channel that is gone, and returns it; `culprit` is the only message, if there was
+    /// only one.
+    private mutating func takeSent() -> (sent: [Waiting], culprit: Waiting?) {
+        let sent = unconfirmed.takeAll()
+        defer { (isSuspectUnderWay, hasDiscarded) = (false, false) }
+        return (sent, sent.count == 1 && !hasDiscarded ? sent[0] : nil)
+    }
+
+    /// Fails a publish that the broker refused, or will refuse for the same reason as another.
+    ///
+    /// - Parameters:
+    ///   - waiting: The publish.
+    ///   - reply: The broker's words.
+    ///   - isLast: Whether the broker refused this one and not one that was sent after it.
+    private func refuse(_ waiting: Waiting, _ reply: BrokerReply, isLast: Bool = true) {
+        let publish = waiting.publish
+        // If the exchange existed a moment ago, the broker may have kept what was sent to it before.
+        let isUncertain = waiting.isRepeated || !isLast
+        if reply.code == 404, isUncertain, exchanges.mayContain(publish.destination.exchange) {
+            publish.failUncertain(because: reply)
+        } else {
+            publish.fail(.refusedPublish(of: publish.message, to: publish.destination, reply))
+        }
+    }
+
+    private mutating func sendAgain(_ publishes: [Waiting], areSuspects: Bool) {
+        outgoing.prepend(
+            contentsOf: publishes.lazy.filter { !$0.publish.isDone }.map { waiting in
+                var waiting = waiting
+                waiting.isSuspect = waiting.isSuspect || areSuspects
+                waiting.isRepeated = true
+                return waiting
+            }
+        )
+    }
+
+    // MARK: Remembered faults
+
+    private mutating func remember(_ fault: PublishFault, until: ContinuousClock.Instant) {
+        knownFaults.removeAll { $0.fault == fault }
+        if knownFaults.count >= Self.faultLimit { knownFaults.removeFirst() }
+        knownFaults.append((fault, until))
+    }
+
+    private mutating func knownFault(of publish: PendingPublish) -> PublishFault? {
+        let now = ContinuousClock.now
+        knownFaults.removeAll { $0.until <= now }
+        return knownFaults.first { $0.fault.concerns(publish) }?.fault
+    }
+
+    /// Handles the declaration of an exchange by this client: it isn't missing any more.
+    mutating func exchangeDeclared(_ name: String) {
+        knownFaults.removeAll { known in
+            if case .missingExchange(name, _) = known.fault { true } else { false }
+        }
     }
 
     /// Handles a new connection.
@@ -219,16 +334,15 @@ struct Publisher {
         connectionError = error
         blockedReason = nil
         let isFault = error.reply?.isFault == true
-        var again: [Waiting] = []
-        for waiting in unconfirmed.takeAll() where !waiting.publish.reply.isDone {
-            if isFault && waiting.sends >= Self.sendsDespiteFaults {
-                waiting.publish.failLost(error)
-            } else {
-                again.append(waiting)
-            }
+        var (sent, culprit) = takeSent()
+        if isFault, var culprit {
+            culprit.faults += 1
+            sent = [culprit]
+            if culprit.faults >= Self.sendsDespiteFaults { culprit.publish.failLost(error) }
         }
-        outgoing.prepend(contentsOf: again)
-        return again.count
+        sent.removeAll { $0.publish.isDone }
+        sendAgain(sent, areSuspects: isFault)
+        return sent.count
     }
 
     /// Records that another attempt to connect failed.
@@ -239,7 +353,7 @@ struct Publisher {
     mutating func end(_ error: AMQPError) {
         for waiting in unconfirmed.takeAll() { waiting.publish.failLost(error) }
         for waiting in outgoing {
-            if waiting.publish.reply.wasSent {
+            if waiting.publish.wasSent {
                 waiting.publish.failLost(error)
             } else {
                 waiting.publish.fail(
@@ -252,16 +366,114 @@ struct Publisher {
         self = Publisher(isConnected: false)
     }
 
+    /// Handles the broker's refusal to open a channel: what wasn't sent fails.
+    mutating func failToOpen(_ error: AMQPError) {
+        guard case .opening = phase else { return }
+        phase = .closed
+        for waiting in outgoing { waiting.publish.failUnopened(error) }
+        outgoing = []
+    }
+
     private mutating func openIfNeeded() -> Action? {
         guard case .closed = phase, !outgoing.isEmpty else { return nil }
         phase = .opening
         return .openChannel
     }
 
-    /// True if the broker's reply concerns this publish.
-    private static func isRejected(_ publish: PendingPublish, by reply: BrokerReply) -> Bool {
-        reply.text.contains("exchange '\(publish.destination.exchange)' in vhost")
-            || reply.text.contains("message size \(publish.message.body.count) ")
+}
+
+/// The exchanges of which the broker has confirmed a message, so that they exist, or did.
+private struct ConfirmedExchanges {
+    /// The number of exchanges that are remembered; beyond it, all count as confirmed.
+    private static let limit = 1000
+
+    private var names: Set<String> = []
+    /// The exchange that was noted last, since most publishes go to the same.
+    private var last: String?
+
+    mutating func note(_ exchange: String) {
+        guard exchange != last else { return }
+        last = exchange
+        if names.count <= Self.limit { names.insert(exchange) }
+    }
+
+    func mayContain(_ exchange: String) -> Bool { names.count > Self.limit || names.contains(exchange) }
+}
+
+/// The fault for which the broker refused a publish, and which every other publish with it has too.
+private enum PublishFault: Equatable {
+    case missingExchange(String, BrokerReply)
+    case exchangeRefused(String, BrokerReply)
+    case destinationRefused(Destination, BrokerReply)
+    case bodyTooLarge(limit: Int, BrokerReply)
+    case wrongUser(String, BrokerReply)
+    case malformedCopies(BrokerReply)
+
+    /// Returns the fault of a publish if the broker's reply is about it.
+    ///
+    /// The texts are those of `rabbit_channel.erl`, `rabbit_access_control.erl` and `rabbit_basic.erl`, 3.10 to 4.3. A
+    /// text that the broker cut at 255 bytes matches nothing.
+    init?(of publish: PendingPublish, in reply: BrokerReply) {
+        let destination = publish.destination
+        let exchange = destination.exchange.isEmpty ? "amq.default" : destination.exchange
+        let properties = publish.message.properties
+        switch reply.code {
+        case 404 where reply.text.contains("no exchange '\(destination.exchange)' in vhost"):
+            self = .missingExchange(destination.exchange, reply)
+        case 403 where reply.text.contains(" to topic '"):
+            guard reply.text.contains(" to topic '\(destination.routingKey)' in "),
+                reply.text.contains(" '\(exchange)' in vhost")
+            else { return nil }
+            self = .destinationRefused(destination, reply)
+        case 403 where reply.text.contains(" exchange '\(exchange)' in vhost"):
+            self = .exchangeRefused(destination.exchange, reply)
+        case 406 where reply.text.contains("message size \(publish.message.body.count) "):
+            let limit = reply.text.split(whereSeparator: { !$0.isNumber }).last.flatMap { Int($0) }
+            self = .bodyTooLarge(limit: min(limit ?? .max, publish.message.body.count - 1), reply)
+        case 406:
+            if let user = properties.userID, reply.text.contains("user_id property set to '\(user)' but") {
+                self = .wrongUser(user, reply)
+            } else if reply.text.contains("unacceptable_type_in_header"), properties.headers?.hasMalformedCopies == true
+            {
+                self = .malformedCopies(reply)
+            } else {
+                return nil
+            }
+        default: return nil
+        }
+    }
+
+    /// The broker's words.
+    var reply: BrokerReply {
+        switch self {
+        case .missingExchange(_, let reply), .exchangeRefused(_, let reply), .destinationRefused(_, let reply),
+            .bodyTooLarge(_, let reply), .wrongUser(_, let reply), .malformedCopies(let reply):
+            reply
+        }
+    }
+
+    /// Returns whether a publish has the same fault.
+    func concerns(_ publish: PendingPublish) -> Bool {
+        switch self {
+        case .missingExchange(let name, _), .exchangeRefused(let name, _): publish.destination.exchange == name
+        case .destinationRefused(let destination, _): publish.destination == destination
+        case .bodyTooLarge(let limit, _): publish.message.body.count > limit
+        case .wrongUser(let user, _): publish.message.properties.userID == user
+        case .malformedCopies: publish.message.properties.headers?.hasMalformedCopies == true
+        }
+    }
+}
+
+extension FieldTable {
+    /// True if a header with more routing keys isn't an array, as RabbitMQ demands
+    /// (<https://www.rabbitmq.com/docs/sender-selected>).
+    fileprivate var hasMalformedCopies: Bool {
+        ["CC", "BCC"].contains { name in
+            switch self[name] {
+            case nil, .array: false
+            default: true
+            }
+        }
     }
 }
 
@@ -271,13 +483,14 @@ extension BrokerReply {
     fileprivate var isFault: Bool { code >= 400 }
 }
 
-/// A publish on its way to its confirm, and the reply for which its caller waits.
+/// A publish on its way to its confirm, and the slot for the outcome for which its caller waits.
 final class PendingPublish: Sendable {
     let message: Message
     let destination: Destination
     let mandatory: Bool
     let deadline: ContinuousClock.Instant
-    let reply = Reply<Void>()
+    private let slot = ReplySlot<Void>()
+    private let sent = Atomic(false)
 
     init(_ message: Message, to destination: Destination, mandatory: Bool, deadline: ContinuousClock.Instant) {
         self.message = message
@@ -286,10 +499,27 @@ final class PendingPublish: Sendable {
         self.deadline = deadline
     }
 
-    /// Waits for the outcome.
+    /// True once the outcome is decided.
+    var isDone: Bool { slot.isDone }
+
+    /// True once the message was sent, so that a failure may leave the outcome unknown.
+    var wasSent: Bool { sent.load(ordering: .acquiring) }
+
+    /// Records that the message is sent now.
+    func markSent() { sent.store(true, ordering: .releasing) }
+
+    /// Waits for the outcome; a cancelled task gets ``AMQPError/publishCancelled(to:)``.
     func outcome() async throws(AMQPError) {
-        try await reply.value(cancelled: .publishCancelled(to: self.destination))
+        let result = await withTaskCancellationHandler {
+            await slot.wait()
+        } onCancel: {
+            fail(.publishCancelled(to: destination))
+        }
+        try result.get()
     }
+
+    /// Reports that the broker has taken responsibility for the message.
+    func succeed() { slot.finish(.success(())) }
 
     /// Fails the publish because the deadline passed before the message was sent.
     func failUnsent(_ cause: String = "") { fail(.publishDeadlinePassed(to: destination, cause)) }
@@ -299,7 +529,22 @@ final class PendingPublish: Sendable {
         fail(AMQPError(code, message, reply: brokerReply))
     }
 
-    func fail(_ error: AMQPError) { reply.finish(.failure(error)) }
+    func fail(_ error: AMQPError) { slot.finish(.failure(error)) }
+
+    /// Fails the publish because its channel is gone, and the broker may or may not have kept the message.
+    fileprivate func failUncertain(because reply: BrokerReply) {
+        fail(
+            .channelLost,
+            "The broker closed the publishing channel (\(reply.text)) before it confirmed the message to \(destination).",
+            reply: reply
+        )
+    }
+
+    /// Fails the publish because no channel can be opened; if it was sent on an earlier one, its outcome is unknown.
+    fileprivate func failUnopened(_ error: AMQPError) {
+        if wasSent { return failLost(error) }
+        fail(error.code, "The message to \(destination) was not sent: \(error.message)", reply: error.reply)
+    }
 
     fileprivate func failUnconfirmed() {
         fail(
@@ -337,6 +582,9 @@ struct ConfirmTracker<Publish> {
     mutating func append(_ publish: Publish) {
         waiting.append(publish)
     }
+
+    /// Removes the publish that was added last, which was not sent after all.
+    mutating func removeLast() { waiting.removeLast() }
 
     /// Handles an answer from the broker, and passes the publishes that it decides to `decide`, oldest first.
     ///

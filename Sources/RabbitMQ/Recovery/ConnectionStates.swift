@@ -9,6 +9,8 @@ final class ConnectionStates: Sendable {
     private struct State {
         var publishing = ConnectionState.idle
         var consuming = ConnectionState.idle
+        /// The number of the newest connection for each purpose.
+        var newest: [ConnectionPurpose: Int] = [:]
         var watchers: [Int: AsyncStream<TransportHealth>.Continuation] = [:]
         var nextWatcher = 0
 
@@ -20,10 +22,20 @@ final class ConnectionStates: Sendable {
     /// The present states.
     var health: TransportHealth { state.withLock(\.health) }
 
+    /// Begins a new connection, and returns its number: from now on, the states of earlier ones for the same purpose
+    /// don't count, such as the end of one that is being closed.
+    func begin(_ purpose: ConnectionPurpose) -> Int {
+        state.withLock { state in
+            state.newest[purpose, default: 0] += 1
+            return state.newest[purpose, default: 0]
+        }
+    }
+
     /// Sets the state of a connection, and reports it to the watchers if it is new.
-    func set(_ new: ConnectionState, of purpose: ConnectionPurpose) {
+    func set(_ new: ConnectionState, of purpose: ConnectionPurpose, number: Int) {
         // Under the lock, so that watchers see the changes in order; yielding only adds to a watcher's buffer.
         state.withLock { state in
+            guard number == state.newest[purpose] else { return }
             let old = purpose == .publishing ? state.publishing : state.consuming
             guard old != new else { return }
             if purpose == .publishing { state.publishing = new } else { state.consuming = new }

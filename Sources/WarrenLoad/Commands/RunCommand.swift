@@ -16,8 +16,10 @@ struct RunCommand: AsyncParsableCommand {
         if work == .firstJob { return try await JobWorkload(url, count).firstJob() }
         let measurement =
             switch work {
-            case .publish: try await ClientWorkload(url, count).publish(inFlight: Load.inFlight)
-            case .publishSerial: try await ClientWorkload(url, count).publish(inFlight: 1)
+            case .publish, .publishOnExecutor:
+                try await ClientWorkload(url, count).publish(work, inFlight: Load.inFlight)
+            case .publishSerial, .publishSerialOnExecutor:
+                try await ClientWorkload(url, count).publish(work, inFlight: 1)
             case .consume: try await ClientWorkload(url, count).consume(prefetch: Load.prefetch)
             case .enqueue: try await JobWorkload(url, count).enqueue()
             case .execute: try await JobWorkload(url, count).execute()

@@ -14,13 +14,19 @@ struct ClientWorkload {
     }
 
     /// Publishes with `inFlight` tasks, each of which awaits the confirm of every message.
-    func publish(inFlight: Int) async throws -> Figure {
+    func publish(_ work: Work, inFlight: Int) async throws -> Figure {
         try await prepareQueue()
         let start = Stopwatch()
-        try await publishAll(inFlight: inFlight)
+        switch work {
+        case .publishOnExecutor, .publishSerialOnExecutor:
+            try await withTaskExecutorPreference(client.publishingExecutor) {
+                try await publishAll(inFlight: inFlight)
+            }
+        default: try await publishAll(inFlight: inFlight)
+        }
         let end = Stopwatch()
         try await finish()
-        return Figure(inFlight == 1 ? .publishSerial : .publish, count: count, from: start, to: end)
+        return Figure(work, count: count, from: start, to: end)
     }
 
     /// Consumes messages published before, and settles each delivery individually.

@@ -41,9 +41,12 @@ struct FigureTable {
             [result.work.rawValue, result.implementation.rawValue]
                 + columns.map { number($0.figure(result), $0.digits) }
         }
-        guard let c = results.first(where: { $0.implementation == .c }) else { return figures }
-        let ratios = results.filter { $0.implementation == .warren }.map { warren in
-            ["", "ratio"] + columns.map { ratio($0.figure(warren), $0.figure(c)) }
+        let yardsticks = results.filter { $0.implementation == .c }
+        let ratios = results.filter { $0.implementation == .warren }.flatMap { warren in
+            yardsticks.map { c in
+                let title = warren.work == c.work ? "ratio" : "ratio to \(c.work.rawValue)"
+                return [warren.work.rawValue, title] + columns.map { ratio($0.figure(warren), $0.figure(c)) }
+            }
         }
         return figures + ratios
     }

@@ -126,7 +126,7 @@ struct ClientPublishingTests {
             try await client.publish(Message(body: [1]), to: .queue(queue))
             let error = try await amqpError { try await client.publish(Message(body: [2]), to: .queue(queue)) }
             #expect(error.code == .nacked)
-            #expect(error.outcomeIsKnown)
+            #expect(!error.outcomeIsKnown)
             #expect(error.isRetriable)
         }
     }

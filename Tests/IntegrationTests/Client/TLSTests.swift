@@ -1,7 +1,8 @@
 import AMQP
-import RabbitMQ
 import TestSupport
 import Testing
+
+@testable import RabbitMQ
 
 /// Each refusal says which it is, and what to do.
 @Suite(.timeLimit(.minutes(1))) struct TLSTests {
@@ -101,6 +102,37 @@ import Testing
     }
 }
 
+/// The name that a client sends in the handshake, by which a proxy chooses among brokers.
+@Suite(.timeLimit(.minutes(1))) struct ServerNameTests {
+    @Test(arguments: [("localhost", true), ("broker.example", false)])
+    func `The host's name is sent to whichever of its addresses answers`(host: String, isServed: Bool) async throws {
+        let error = try await TestCertificates.with { certificates in
+            let options = [
+                "-servername", "localhost", "-servername_fatal", "-cert2", certificates.path("good"), "-key2",
+                certificates.key("good"),
+            ]
+            return try await TLSListener.run("good", of: certificates, options: options) { port in
+                let addresses = ["127.0.0.2", "127.0.0.1"].flatMap {
+                    HostAddress.all(of: BrokerEndpoint(host: $0, port: port))
+                }
+                let configuration = ConnectionConfiguration(
+                    endpoint: BrokerEndpoint(host: host, port: port),
+                    virtualHost: "/",
+                    credentials: .plain(user: "guest", password: "guest"),
+                    tls: TLSConfiguration(authorityFile: certificates.path("ca"), verification: .authorityOnly),
+                    heartbeat: .zero,
+                    connectTimeout: .seconds(5),
+                    resolve: { _ in addresses },
+                    name: "test"
+                )
+                return try await amqpError { _ = try BrokerSocket.connect(configuration).descriptor }
+            }
+        }
+        // The listener speaks no AMQP, so even a finished handshake ends with an error.
+        #expect(error.code == (isServed ? .connectionFailed : .tlsFailed), "\(error)")
+    }
+}
+
 /// A broker judges the client's certificate after the client's part of the handshake (TLS 1.3) or in it (TLS 1.2).
 @Suite(.timeLimit(.minutes(1))) struct ClientCertificateTests {
     struct Refusal: Sendable, CustomTestStringConvertible {
@@ -166,6 +198,59 @@ import Testing
 
     @Test func `A broker is reached by an IP address that its certificate holds`() async throws {
         let broker = try await withClient(url: try url("127.0.0.1")) { try await $0.broker() }
+        #expect(broker.product == "RabbitMQ")
+    }
+
+    /// Connects to the first of two addresses of a host that answers, which is the second.
+    private func connectToSecondAddress(
+        of host: String,
+        _ verification: TLSConfiguration.Verification
+    ) throws(AMQPError) {
+        let parsed = try BrokerURL(TestBroker.tlsURL ?? "")
+        let addresses = ["127.0.0.2", "127.0.0.1"].flatMap {
+            HostAddress.all(of: BrokerEndpoint(host: $0, port: parsed.endpoint.port))
+        }
+        let configuration = ConnectionConfiguration(
+            endpoint: BrokerEndpoint(host: host, port: parsed.endpoint.port),
+            virtualHost: "/",
+            credentials: parsed.credentials,
+            tls: TLSConfiguration(authorityFile: TestBroker.authorityFile, verification: verification),
+            heartbeat: .zero,
+            connectTimeout: .seconds(10),
+            resolve: { _ in addresses },
+            name: "test"
+        )
+        _ = try BrokerSocket.connect(configuration).descriptor
+    }
+
+    @Test func `A host's second address is tried, and its certificate is compared with the host's name`() throws {
+        try connectToSecondAddress(of: "localhost", .full)
+        let error = #expect(throws: AMQPError.self) { try connectToSecondAddress(of: "broker.example", .full) }
+        #expect(error?.code == .tlsFailed)
+        #expect(error?.message.contains("isn't for the host 'broker.example'") == true)
+        try connectToSecondAddress(of: "broker.example", .authorityOnly)
+    }
+
+    @Test func `Headers that do not fit into a frame fail alone over TLS`() async throws {
+        try await withClient(url: try url()) { client in
+            let queue = TestBroker.uniqueName("queue")
+            try await client.declare(QueueDeclaration(queue, isExclusive: true))
+            var large = Message(body: [1])
+            large.properties.headers = ["long": .string(String(repeating: "x", count: 140_000))]
+            async let other: Void = client.publish(Message(body: [2]), to: .queue(queue))
+            let error = try await amqpError { try await client.publish(large, to: .queue(queue)) }
+            #expect(error.code == .messageTooLarge)
+            #expect(error.message.contains("131072"))
+            try await other
+            #expect(client.statistics.reconnects == 0)
+        }
+    }
+
+    @Test func `Without checks, no CA file is needed`() async throws {
+        let endpoint = try BrokerURL(try #require(TestBroker.tlsURL)).endpoint
+        let broker = try await withClient(url: "amqps://localhost:\(endpoint.port)?verify=verify_none") {
+            try await $0.broker()
+        }
         #expect(broker.product == "RabbitMQ")
     }
 

@@ -183,7 +183,7 @@ import Testing
         }
         let nacked = await #expect(throws: WarrenError.self) { try await client.enqueue(email) }
         #expect(nacked?.isRetriable == true)
-        #expect(nacked?.outcomeIsKnown == true)
+        #expect(nacked?.outcomeIsKnown == false)
         let timedOut = await #expect(throws: WarrenError.self) { try await client.enqueue(email) }
         #expect(timedOut?.outcomeIsKnown == false)
         #expect(timedOut?.message.contains("may or may not") == true)

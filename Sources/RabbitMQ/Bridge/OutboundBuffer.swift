@@ -1,0 +1,217 @@
+import AMQP
+import CRabbitMQ
+
+#if canImport(Darwin)
+import Darwin
+#else
+import Glibc
+#endif
+
+/// Frames on their way to a broker over plain TCP: encoded by librabbitmq, and written many at a time by calls that
+/// never block.
+///
+/// librabbitmq itself would write a message in three blocking calls. Here a batch of messages takes one, the rest of a
+/// batch that the peer doesn't accept waits in this memory, and a message that can't be encoded leaves no trace.
+@safe struct OutboundBuffer: ~Copyable {
+    /// The size of a frame without its payload: type, channel, length and end mark.
+    private static let frameOverhead = 8
+    /// The capacity that is kept while nothing waits; a large message borrows more.
+    private static let usualCapacity = 512 * 1024
+
+    private var memory = UnsafeMutableRawBufferPointer.allocate(byteCount: usualCapacity, alignment: 16)
+    /// The first byte that has not been written to the socket.
+    private var head = 0
+    /// The end of the last frame.
+    private var tail = 0
+    /// The largest payload of a frame, as agreed at log-in.
+    private let largestPayload: Int
+
+    /// Creates an empty buffer.
+    ///
+    /// - Parameter frameSize: The largest frame that the broker accepts, in bytes.
+    init(frameSize: Int) { largestPayload = frameSize - Self.frameOverhead }
+
+    deinit { unsafe memory.deallocate() }
+
+    /// The number of bytes that have not been written to the socket.
+    var count: Int { tail - head }
+
+    // MARK: Encoding
+
+    /// Appends a method.
+    ///
+    /// - Throws: `EncodingFailure` if AMQP can't express it or it doesn't fit into a frame; then nothing is appended.
+    mutating func append<Fields>(
+        _ method: amqp_method_number_t,
+        channel: UInt16,
+        _ fields: inout Fields
+    ) throws(EncodingFailure) {
+        let frame = tail
+        reserve(Self.frameOverhead + largestPayload)
+        let id = unsafe memory.baseAddress.map { unsafe $0 + frame + 7 }
+        unsafe id?.storeBytes(of: method.bigEndian, as: UInt32.self)
+        let encoded = unsafe amqp_bytes_t(len: largestPayload - 4, bytes: id.map { unsafe $0 + 4 })
+        let size = unsafe withUnsafeMutablePointer(to: &fields) { unsafe amqp_encode_method(method, $0, encoded) }
+        guard size >= 0 else { throw EncodingFailure(status: size) }
+        endFrame(type: UInt8(AMQP_FRAME_METHOD), channel: channel, payload: 4 + Int(size))
+    }
+
+    /// Appends a message: a method, a header, and a body in as many frames as it takes.
+    ///
+    /// - Throws: `EncodingFailure` if AMQP can't express it or its header doesn't fit into a frame; then nothing is
+    ///   appended.
+    mutating func append(
+        _ publish: inout amqp_basic_publish_t,
+        _ properties: inout amqp_basic_properties_t,
+        body: [UInt8],
+        channel: UInt16
+    ) throws(EncodingFailure) {
+        let start = count
+        try unsafe append(warren_basic_publish, channel: channel, &publish)
+        do throws(EncodingFailure) {
+            try unsafe appendHeader(&properties, bodySize: body.count, channel: channel)
+        } catch {
+            tail = head + start
+            throw error
+        }
+        var rest = body[...]
+        while !rest.isEmpty {
+            let piece = rest.prefix(largestPayload)
+            reserve(Self.frameOverhead + piece.count)
+            unsafe piece.withUnsafeBytes { bytes in
+                unsafe UnsafeMutableRawBufferPointer(rebasing: memory[(tail + 7)...]).copyMemory(from: bytes)
+            }
+            endFrame(type: UInt8(AMQP_FRAME_BODY), channel: channel, payload: piece.count)
+            rest = rest.dropFirst(piece.count)
+        }
+    }
+
+    /// Throws `EncodingFailure` where ``append(_:_:body:channel:)`` would.
+    mutating func checkEncodable(
+        _ publish: inout amqp_basic_publish_t,
+        _ properties: inout amqp_basic_properties_t
+    ) throws(EncodingFailure) {
+        let start = count
+        try unsafe append(&publish, &properties, body: [], channel: 0)
+        tail = head + start
+    }
+
+    private mutating func appendHeader(
+        _ properties: inout amqp_basic_properties_t,
+        bodySize: Int,
+        channel: UInt16
+    ) throws(EncodingFailure) {
+        reserve(Self.frameOverhead + largestPayload)
+        let payload = unsafe memory.baseAddress.map { unsafe $0 + tail + 7 }
+        // The class, and a weight that the protocol has reserved.
+        unsafe payload?.storeBytes(of: UInt32(AMQP_BASIC_CLASS << 16).bigEndian, as: UInt32.self)
+        unsafe payload?.storeBytes(of: UInt64(bodySize).bigEndian, toByteOffset: 4, as: UInt64.self)
+        let encoded = unsafe amqp_bytes_t(len: largestPayload - 12, bytes: payload.map { unsafe $0 + 12 })
+        let size = unsafe withUnsafeMutablePointer(to: &properties) {
+            unsafe amqp_encode_properties(UInt16(AMQP_BASIC_CLASS), $0, encoded)
+        }
+        guard size >= 0 else { throw EncodingFailure(status: size) }
+        endFrame(type: UInt8(AMQP_FRAME_HEADER), channel: channel, payload: 12 + Int(size))
+    }
+
+    /// Appends a heartbeat.
+    mutating func appendHeartbeat() {
+        reserve(Self.frameOverhead)
+        endFrame(type: UInt8(AMQP_FRAME_HEARTBEAT), channel: 0, payload: 0)
+    }
+
+    /// Puts the head and end mark around a payload that is already in place behind the last frame.
+    private mutating func endFrame(type: UInt8, channel: UInt16, payload: Int) {
+        unsafe memory.storeBytes(of: type, toByteOffset: tail, as: UInt8.self)
+        unsafe memory.storeBytes(of: channel.bigEndian, toByteOffset: tail + 1, as: UInt16.self)
+        unsafe memory.storeBytes(of: UInt32(payload).bigEndian, toByteOffset: tail + 3, as: UInt32.self)
+        tail += Self.frameOverhead + payload
+        unsafe memory[tail - 1] = UInt8(AMQP_FRAME_END)
+    }
+
+    /// Makes room behind the last frame, which may move everything that waits.
+    private mutating func reserve(_ byteCount: Int) {
+        guard unsafe tail + byteCount > memory.count else { return }
+        let waiting = count
+        if unsafe waiting + byteCount <= memory.count {
+            unsafe memory.copyMemory(from: UnsafeRawBufferPointer(rebasing: memory[head..<tail]))
+        } else {
+            let capacity = unsafe max(2 * memory.count, waiting + byteCount)
+            let larger = UnsafeMutableRawBufferPointer.allocate(byteCount: capacity, alignment: 16)
+            unsafe larger.copyMemory(from: UnsafeRawBufferPointer(rebasing: memory[head..<tail]))
+            unsafe memory.deallocate()
+            unsafe memory = unsafe larger
+        }
+        head = 0
+        tail = waiting
+    }
+
+    // MARK: Writing
+
+    /// Writes as much as the socket accepts at once; the rest waits for the next call.
+    ///
+    /// - Throws: `connectionLost`.
+    mutating func write(to socket: Int32) throws(AMQPError) {
+        #if canImport(Darwin)
+        let flags = MSG_DONTWAIT
+        #else
+        let flags = Int32(MSG_DONTWAIT | MSG_NOSIGNAL)
+        #endif
+        while head < tail {
+            let sent = unsafe send(socket, memory.baseAddress.map { unsafe $0 + head }, count, flags)
+            if sent > 0 {
+                head += sent
+                continue
+            }
+            if errno == EINTR { continue }
+            if errno == EAGAIN || errno == EWOULDBLOCK { return }
+            throw AMQPError(
+                .connectionLost,
+                "The connection was lost while sending: \(unsafe String(cString: strerror(errno)))."
+            )
+        }
+        head = 0
+        tail = 0
+        guard unsafe memory.count > Self.usualCapacity else { return }
+        unsafe memory.deallocate()
+        unsafe memory = .allocate(byteCount: Self.usualCapacity, alignment: 16)
+    }
+}
+
+/// A value that AMQP can't express: nothing was sent, and the connection is intact.
+struct EncodingFailure: Error {
+    let status: Int32
+    /// The size of a message's header frame and its limit, in bytes, if that is what is too large.
+    private var header: (size: Int, limit: Int)?
+
+    init(status: Int32) { self.status = status }
+
+    /// The failure to encode a message, with the size of its header if that doesn't fit into a frame.
+    func explained(by properties: BasicProperties, frameSize: Int) -> EncodingFailure {
+        // Type, channel, length and end mark; class, weight and the body's size.
+        guard let encoded = try? properties.encoded().count, encoded + 8 + 12 > frameSize else { return self }
+        var failure = self
+        failure.header = (encoded + 8 + 12, frameSize)
+        return failure
+    }
+
+    /// The error for the caller whose method or message it was.
+    func error(_ subject: String) -> AMQPError {
+        if let header {
+            return AMQPError(
+                .messageTooLarge,
+                """
+                The headers and properties of \(subject) take \(header.size) bytes, and the broker's limit is \(header.limit) \
+                (its frame_max): put the data into the body. Nothing was sent.
+                """
+            )
+        }
+        return AMQPError(
+            .invalidArgument,
+            """
+            AMQP can't carry \(subject) (\(BrokerSocket.text(of: status))): names have at most 255 bytes, and all headers or arguments \
+            together must fit into one frame. Nothing was sent.
+            """
+        )
+    }
+}
