@@ -4,7 +4,7 @@ import Metrics
 import Synchronization
 
 /// Makes outcomes durable, then acknowledges: the only code that publishes retries, dead letters and parked jobs, and
-/// the only code that settles deliveries.
+/// the only code that acknowledges a job that a worker consumed.
 ///
 /// The order is always the same: publish, wait for the broker's confirm, then ack. A crash between the two leaves both
 /// the copy and the original, so work may be repeated but is never lost. If a copy can't be published, the original is
