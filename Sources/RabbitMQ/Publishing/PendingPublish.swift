@@ -1,0 +1,84 @@
+import AMQP
+import Synchronization
+
+/// A publish on its way to its confirm, and the slot for the outcome for which its caller waits.
+final class PendingPublish: Sendable {
+    let message: Message
+    let destination: Destination
+    let mandatory: Bool
+    let deadline: ContinuousClock.Instant
+    private let slot = ReplySlot<Void>()
+    private let sent = Atomic(false)
+
+    init(_ message: Message, to destination: Destination, mandatory: Bool, deadline: ContinuousClock.Instant) {
+        self.message = message
+        self.destination = destination
+        self.mandatory = mandatory
+        self.deadline = deadline
+    }
+
+    /// True once the outcome is decided.
+    var isDone: Bool { slot.isDone }
+
+    /// True once the message was sent, so that a failure may leave the outcome unknown.
+    var wasSent: Bool { sent.load(ordering: .acquiring) }
+
+    /// Records that the message is sent now.
+    func markSent() { sent.store(true, ordering: .releasing) }
+
+    /// Waits for the outcome; a cancelled task gets ``AMQPError/publishCancelled(to:)``.
+    func outcome() async throws(AMQPError) {
+        let result = await withTaskCancellationHandler {
+            await slot.wait()
+        } onCancel: {
+            fail(.publishCancelled(to: destination))
+        }
+        try result.get()
+    }
+
+    /// Reports that the broker has taken responsibility for the message.
+    func succeed() { slot.finish(.success(())) }
+
+    /// Fails the publish because the deadline passed before the message was sent.
+    func failUnsent(_ cause: String = "") { fail(.publishDeadlinePassed(to: destination, cause)) }
+
+    /// Fails the publish with an error that quotes the broker's reply, if there is one.
+    func fail(_ code: AMQPError.Code, _ message: String, reply brokerReply: BrokerReply? = nil) {
+        fail(AMQPError(code, message, reply: brokerReply))
+    }
+
+    func fail(_ error: AMQPError) { slot.finish(.failure(error)) }
+
+    /// Fails the publish because its channel is gone, and the broker may or may not have kept the message.
+    func failUncertain(because reply: BrokerReply) {
+        fail(
+            .channelLost,
+            "The broker closed the publishing channel (\(reply.text)) before it confirmed the message to \(destination).",
+            reply: reply
+        )
+    }
+
+    /// Fails the publish because no channel can be opened; if it was sent on an earlier one, its outcome is unknown.
+    func failUnopened(_ error: AMQPError) {
+        if wasSent { return failLost(error) }
+        fail(error.code, "The message to \(destination) was not sent: \(error.message)", reply: error.reply)
+    }
+
+    func failUnconfirmed() {
+        fail(
+            .confirmTimedOut,
+            """
+            The broker did not confirm the message to \(destination) by the deadline. It may have accepted it: publishing again can \
+            create a duplicate.
+            """
+        )
+    }
+
+    func failLost(_ error: AMQPError) {
+        fail(
+            .connectionLost,
+            "The connection was lost before the broker confirmed the message to \(destination): \(error.message)",
+            reply: error.reply
+        )
+    }
+}
