@@ -10,7 +10,7 @@ import Darwin
 import Glibc
 #endif
 
-@Suite(.timeLimit(.minutes(1))) struct OutboundBufferTests {
+@Suite(.timeLimit(.minutes(1))) struct SocketBuffersTests {
     @Test func `A message is a method, a header and body frames, each with its end mark`() throws {
         let pipe = SocketPair()
         var buffer = OutboundBuffer(frameSize: 4096)
