@@ -9,7 +9,7 @@ import Foundation
 #endif
 
 let url = ProcessInfo.processInfo.environment["WARREN_BROKER_URL"] ?? "amqp://guest:guest@127.0.0.1:5672/%2f"
-let client = RabbitMQClient(url: url, connectionName: "publish-and-consume")
+let client = try RabbitMQClient(url: url, connectionName: "publish-and-consume")
 
 try await client.declare(QueueDeclaration("greetings", arguments: QueueArguments(.quorum)))
 for name in ["Ada", "Grace", "Katherine"] {

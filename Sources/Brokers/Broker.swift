@@ -51,7 +51,7 @@ public enum Broker {
                 """
             )
         }
-        return RabbitMQClient(
+        return try RabbitMQClient(
             RabbitMQClient.Configuration(urls: try BrokerURL.list(url), connectionName: name),
             logger: logger
         )

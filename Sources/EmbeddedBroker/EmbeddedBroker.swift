@@ -163,10 +163,14 @@ extension EmbeddedBroker {
 
     public func unbind(_ binding: Binding) async throws(AMQPError) { try await connection.unbind(binding) }
 
-    public func deleteExchange(_ name: String) async throws(AMQPError) { try await connection.deleteExchange(name) }
+    public func deleteExchange(_ name: String, ifUnused: Bool) async throws(AMQPError) {
+        try await connection.deleteExchange(name, ifUnused: ifUnused)
+    }
 
     @discardableResult
-    public func deleteQueue(_ name: String) async throws(AMQPError) -> Int { try await connection.deleteQueue(name) }
+    public func deleteQueue(_ name: String, ifUnused: Bool, ifEmpty: Bool) async throws(AMQPError) -> Int {
+        try await connection.deleteQueue(name, ifUnused: ifUnused, ifEmpty: ifEmpty)
+    }
 
     @discardableResult
     public func purgeQueue(_ name: String) async throws(AMQPError) -> Int { try await connection.purgeQueue(name) }
@@ -191,9 +195,9 @@ extension EmbeddedBroker {
     public func consume(
         queue: String,
         prefetch: UInt16,
-        arguments: FieldTable = FieldTable()
+        options: ConsumeOptions
     ) async throws(AMQPError) -> DeliveryStream {
-        try await connection.consume(queue: queue, prefetch: prefetch, arguments: arguments)
+        try await connection.consume(queue: queue, prefetch: prefetch, options: options)
     }
 
     public func get(queue: String) async throws(AMQPError) -> Delivery? { try await connection.get(queue: queue) }

@@ -44,8 +44,7 @@ extension AMQPError {
 
     /// The caller's task was cancelled during the write.
     static func storeCancelled(_ path: String) -> AMQPError {
-        AMQPError(
-            .cancelled,
+        AMQPError.cancelled(
             "Cancelled while the durable broker wrote to its file '\(path)'. The change may have been persisted."
         )
     }
@@ -53,7 +52,7 @@ extension AMQPError {
     /// The broker is closed.
     static func storeClosed(_ path: String) -> AMQPError {
         AMQPError(
-            .connectionClosed,
+            .closed,
             "This program closed the durable broker of the file '\(path)': open it again. Nothing was persisted."
         )
     }

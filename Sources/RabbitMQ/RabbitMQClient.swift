@@ -1,5 +1,7 @@
 public import AMQP
+import DequeModule
 public import Logging
+public import ServiceLifecycle
 import Synchronization
 
 /// A client of RabbitMQ.
@@ -16,13 +18,17 @@ import Synchronization
 /// names the errors of each method. A refused `get(queue:)` closes its channel, so that the broker requeues the
 /// unsettled deliveries of earlier calls.
 ///
-/// All methods may be called concurrently from any task. Call ``close()`` at the end; a later call connects again.
+/// A consumer that makes the broker close the connection, as that of a stream without a replica on its node, gets a
+/// connection for itself from then on, so that it can't take the others down with it again.
+///
+/// All methods may be called concurrently from any task. Call ``close()`` at the end, or ``run()`` the client in a
+/// `ServiceGroup`, which does: from then on every call throws `closed`.
 public final class RabbitMQClient: Sendable {
     /// The settings of a client.
     public struct Configuration: Sendable {
         /// The broker's address and the client's credentials, a URL for each usable node of a cluster.
         ///
-        /// They are tried in random order. Each use of a client without any fails with `invalidURL`.
+        /// They are tried in random order.
         public var urls: [BrokerURL]
         /// The name under which the broker's operator sees the connections.
         public var connectionName: String
@@ -30,6 +36,8 @@ public final class RabbitMQClient: Sendable {
         public var requestTimeout: Duration = .seconds(30)
         /// The largest body that the client sends, in bytes.
         public var maximumBodySize = Message.maximumBodySize
+        /// See ``ConnectionConfiguration``; set only in tests.
+        var failsSend: (@Sendable () -> Bool)?
 
         /// Creates a configuration for a broker.
         ///
@@ -55,20 +63,34 @@ public final class RabbitMQClient: Sendable {
     private struct Connections {
         private var publishing: Connection?
         private var consuming: Connection?
+        /// Those of the consumers that made the broker close a connection.
+        var isolated: [Connection] = []
+        /// The queues that could not be consumed recently, and because of which the broker closed a connection.
+        var troubledQueues: Set<String> = []
+        var isClosed = false
 
         subscript(purpose: ConnectionPurpose) -> Connection? {
             get { purpose == .publishing ? publishing : consuming }
             set { if purpose == .publishing { publishing = newValue } else { consuming = newValue } }
         }
 
-        var all: [Connection] { [publishing, consuming].compactMap(\.self) }
+        /// Takes out all connections, for good.
+        mutating func close() -> [Connection] {
+            let all = [publishing, consuming].compactMap(\.self) + isolated
+            self = Connections()
+            isClosed = true
+            return all
+        }
     }
 
-    private let configuration: Result<Configuration, AMQPError>
+    /// The number of troubled queues that are remembered.
+    private static let troubledQueueLimit = 1000
+
+    private let configuration: Configuration
     private let logger: Logger
-    private let maximumBodySize: Int
     private let connections = Mutex(Connections())
     private let states = ConnectionStates()
+    private let transientTopology = TransientTopology()
     private let counters = ClientCounters()
     private let messageNumber = Atomic<UInt64>(0)
     private let messagePrefix = String(UInt64.random(in: 0 ... .max), radix: 36)
@@ -76,30 +98,31 @@ public final class RabbitMQClient: Sendable {
     /// Creates a client that connects on first use.
     ///
     /// - Parameters:
-    ///   - configuration: The brokers to connect to, and the client's limits. Invalid settings are reported on first
-    ///     use, as `invalidURL`.
+    ///   - configuration: The brokers to connect to, and the client's limits.
     ///   - logger: Logs the loss and recovery of connections.
-    public init(_ configuration: Configuration, logger: Logger = Logger(label: "warren.rabbitmq")) {
-        self.configuration = Result { () throws(AMQPError) in try configuration.validated() }
-        maximumBodySize = configuration.maximumBodySize
+    /// - Throws: `invalidURL` if there is no URL, or one of them can't be used.
+    public init(
+        _ configuration: Configuration,
+        logger: Logger = Logger(label: "warren.rabbitmq")
+    ) throws(AMQPError) {
+        self.configuration = try configuration.validated()
         self.logger = logger
     }
 
     /// Creates a client that connects on first use to the broker at a URL.
     ///
     /// - Parameters:
-    ///   - url: The broker's URL, or those of a cluster's nodes, separated by commas. An invalid one is reported on
-    ///     first use, as `invalidURL`.
+    ///   - url: The broker's URL, or those of a cluster's nodes, separated by commas.
     ///   - connectionName: The name under which the broker's operator sees the connections.
     ///   - logger: Logs the loss and recovery of connections.
-    public init(url: String, connectionName: String = "warren", logger: Logger = Logger(label: "warren.rabbitmq")) {
-        do {
-            configuration = .success(Configuration(urls: try BrokerURL.list(url), connectionName: connectionName))
-        } catch {
-            configuration = .failure(error)
-        }
-        maximumBodySize = Message.maximumBodySize
-        self.logger = logger
+    /// - Throws: `invalidURL`, with the fault.
+    public convenience init(
+        url: String,
+        connectionName: String = "warren",
+        logger: Logger = Logger(label: "warren.rabbitmq")
+    ) throws(AMQPError) {
+        let configuration = Configuration(urls: try BrokerURL.list(url), connectionName: connectionName)
+        try self.init(configuration, logger: logger)
     }
 
     /// Publishes a message and returns when the broker has taken responsibility for it.
@@ -119,6 +142,36 @@ public final class RabbitMQClient: Sendable {
         try await publish(message, to: destination, mandatory: mandatory, deadline: .now + timeout)
     }
 
+    /// Publishes messages from one task, many at a time, and returns the result of each, in their order.
+    ///
+    /// ```swift
+    /// for await result in client.publish(contentsOf: letters, to: .queue("letters")) {
+    ///     if case .failure(let error) = result { print(error) }
+    /// }
+    /// ```
+    /// The messages are taken as the results are read: at most `window` are under way, so that any number of messages
+    /// takes little memory. Messages that are under way when the loop is left are sent all the same.
+    ///
+    /// - Parameters:
+    ///   - messages: The messages.
+    ///   - destination: The exchange and routing key, or the queue, to publish to.
+    ///   - mandatory: Whether a message that reaches no queue is an error (`unroutable`).
+    ///   - timeout: The longest time to wait for each.
+    ///   - window: The largest number of messages under way.
+    public func publish<Messages: Sequence<Message>>(
+        contentsOf messages: Messages,
+        to destination: Destination,
+        mandatory: Bool = true,
+        timeout: Duration = .seconds(30),
+        window: Int = 1000
+    ) -> PublishResults<Messages> {
+        PublishResults(messages: messages, window: max(1, window)) { [self] message in
+            Result { () throws(AMQPError) in
+                try begin(message, to: destination, mandatory: mandatory, deadline: .now + timeout)
+            }
+        }
+    }
+
     /// An executor for tasks that do little more than publish: the thread of the publishing connection.
     ///
     /// A task that prefers it publishes and learns of the confirm without a change of threads, which is most of a
@@ -135,7 +188,8 @@ public final class RabbitMQClient: Sendable {
 
     /// The states of the two connections: the present ones, and the new ones whenever one changes.
     ///
-    /// The sequence ends with the task that reads it. A reader that is more than 16 changes behind misses the oldest.
+    /// The sequence ends with the task that reads it, and with the client. A reader that is more than 16 changes behind
+    /// misses the oldest.
     public func healthChanges() -> AsyncStream<TransportHealth> { states.watch() }
 
     /// Counts of the failures from which the client has recovered so far.
@@ -145,34 +199,99 @@ public final class RabbitMQClient: Sendable {
 
     /// Returns the connection for a purpose, which may be open or not.
     fileprivate func connection(_ purpose: ConnectionPurpose) throws(AMQPError) -> Connection {
-        let configuration = try configuration.get()
-        return try connections.withLock { connections throws(AMQPError) in
-            if let connection = connections[purpose], !connection.isClosed { return connection }
+        try connections.withLock { connections throws(AMQPError) in
+            if connections.isClosed { throw .closedByProgram }
+            if let connection = connections[purpose] { return connection }
             let connection = try Connection(
                 configuration.urls.map { configuration.forConnection($0, purpose) },
                 purpose: purpose,
                 states: states,
                 counters: counters,
-                logger: logger
+                logger: logger,
+                transientTopology: transientTopology,
+                isolate: { [weak self] consumer in self?.isolate(consumer) ?? false }
             )
             connections[purpose] = connection
             return connection
         }
     }
 
-    private func request(_ method: OutboundMethod) async throws(AMQPError) -> InboundMethod {
-        try await connection(.consuming).request(method, deadline: requestDeadline())
+    // MARK: Isolated consumers
+
+    /// Moves a consumer that made the broker close its connection to a separate one; returns false if the client is
+    /// closed.
+    private func isolate(_ consumer: ConsumerChannel) -> Bool {
+        guard let connection = try? isolatedConnection() else { return false }
+        consumer.ref.connection = connection
+        connection.thread.post { $0.begin(consumer) }
+        return true
     }
 
-    private func status(_ method: OutboundMethod) async throws(AMQPError) -> QueueStatus {
-        guard case .queueDeclareOk(let status) = try await request(method) else {
+    /// Makes a connection for one consumer, which closes itself when the consumer has ended.
+    private func isolatedConnection() throws(AMQPError) -> Connection {
+        try connections.withLock { connections throws(AMQPError) in
+            if connections.isClosed { throw .closedByProgram }
+            connections.isolated.removeAll(where: \.isClosed)
+            let connection = try Connection(
+                configuration.urls.map { configuration.forConnection($0, .consuming) },
+                purpose: .consuming,
+                states: states,
+                counters: counters,
+                logger: logger
+            )
+            connections.isolated.append(connection)
+            return connection
+        }
+    }
+
+    /// Returns the connection for a new consumer of a queue.
+    private func connection(toConsume queue: String) throws(AMQPError) -> Connection {
+        let isTroubled = connections.withLock { $0.troubledQueues.contains(queue) }
+        return isTroubled ? try isolatedConnection() : try connection(.consuming)
+    }
+
+    /// Remembers whether a queue made the broker close a connection when it was to be consumed.
+    private func note(_ queue: String, isTroubled: Bool) {
+        connections.withLock { connections in
+            if !isTroubled {
+                connections.troubledQueues.remove(queue)
+            } else if connections.troubledQueues.count < Self.troubledQueueLimit {
+                connections.troubledQueues.insert(queue)
+            }
+        }
+    }
+
+    // MARK: Requests
+
+    private func request(_ method: OutboundMethod, _ timeout: Duration? = nil) async throws(AMQPError) -> InboundMethod
+    {
+        try await connection(.consuming).request(method, deadline: deadline(timeout))
+    }
+
+    private func status(_ method: OutboundMethod, _ timeout: Duration? = nil) async throws(AMQPError) -> QueueStatus {
+        guard case .queueDeclareOk(let status) = try await request(method, timeout) else {
             throw AMQPError(.malformed, "The broker gave an answer of the wrong kind: \(method.summary).")
         }
         return status
     }
 
-    private func requestDeadline() throws(AMQPError) -> ContinuousClock.Instant {
-        .now + (try configuration.get().requestTimeout)
+    /// The deadline of a request with a time limit, which is the client's by default.
+    private func deadline(_ timeout: Duration?) -> ContinuousClock.Instant {
+        .now + (timeout ?? configuration.requestTimeout)
+    }
+
+    /// Hands a publish over to the connection.
+    private func begin(
+        _ message: Message,
+        to destination: Destination,
+        mandatory: Bool,
+        deadline: ContinuousClock.Instant
+    ) throws(AMQPError) -> PendingPublish {
+        if Task.isCancelled { throw .publishCancelled(to: destination, wasSent: false) }
+        let message = try validated(message, for: destination, mandatory: mandatory)
+        let pending = PendingPublish(message, to: destination, mandatory: mandatory, deadline: deadline)
+        try connection(.publishing).thread.post(pending)
+        return pending
     }
 
     /// Validates a message, and returns it as it is to be sent.
@@ -181,8 +300,8 @@ public final class RabbitMQClient: Sendable {
         for destination: Destination,
         mandatory: Bool
     ) throws(AMQPError) -> Message {
-        guard message.body.count <= maximumBodySize else {
-            throw .bodyTooLarge(message.body.count, limit: maximumBodySize, to: destination)
+        guard message.body.count <= configuration.maximumBodySize else {
+            throw .bodyTooLarge(message.body.count, limit: configuration.maximumBodySize, to: destination)
         }
         try destination.validate()
         try message.properties.validate()
@@ -208,11 +327,71 @@ private final class PublishingExecutor: TaskExecutor {
     }
 }
 
+// The requests, each with a separate time limit; without one, see the client's `requestTimeout`.
+extension RabbitMQClient {
+    /// Declares an exchange, with a separate time limit.
+    ///
+    /// - Throws: As without the time limit.
+    public func declare(_ exchange: ExchangeDeclaration, timeout: Duration?) async throws(AMQPError) {
+        try exchange.validate()
+        _ = try await request(.declareExchange(exchange, passive: false), timeout)
+        connections.withLock { $0[.publishing] }?.publisher.withLock { $0.exchangeDeclared(exchange.name) }
+    }
+
+    /// Declares a queue, with a separate time limit.
+    ///
+    /// - Throws: As without the time limit.
+    @discardableResult
+    public func declare(_ queue: QueueDeclaration, timeout: Duration?) async throws(AMQPError) -> QueueStatus {
+        try queue.validate()
+        return try await status(.declareQueue(queue, passive: false), timeout)
+    }
+
+    /// Adds a binding, with a separate time limit.
+    ///
+    /// - Throws: As without the time limit.
+    public func bind(_ binding: Binding, timeout: Duration?) async throws(AMQPError) {
+        try binding.validate()
+        _ = try await request(.bind(binding), timeout)
+    }
+
+    /// Consumes a queue, with a separate time limit.
+    ///
+    /// - Throws: As without the time limit.
+    public func consume(
+        queue: String,
+        prefetch: UInt16,
+        options: ConsumeOptions = ConsumeOptions(),
+        timeout: Duration?
+    ) async throws(AMQPError) -> DeliveryStream {
+        try options.validate(for: queue)
+        do throws(AMQPError) {
+            let stream = try await connection(toConsume: queue).consume(
+                ConsumerChannel.Consumption(queue: queue, prefetch: prefetch, options: options),
+                deadline: deadline(timeout)
+            )
+            note(queue, isTroubled: false)
+            return stream
+        } catch {
+            if error.reply?.isConnectionFault == true { note(queue, isTroubled: true) }
+            throw error
+        }
+    }
+
+    /// Fetches one message from a queue, with a separate time limit.
+    ///
+    /// - Throws: As without the time limit.
+    public func get(queue: String, timeout: Duration?) async throws(AMQPError) -> Delivery? {
+        try ShortString.validate(queue, "The name of the queue to get from")
+        return try await connection(.consuming).get(queue: queue, deadline: deadline(timeout))
+    }
+}
+
 // Documented by the protocol's requirements.
 // swift-format-ignore: AllPublicDeclarationsHaveDocumentation
 extension RabbitMQClient: Transport {
     public func broker() async throws(AMQPError) -> BrokerIdentity {
-        let properties = try await connection(.consuming).awaitServerProperties(deadline: requestDeadline())
+        let properties = try await connection(.consuming).awaitServerProperties(deadline: deadline(nil))
         return BrokerIdentity(
             product: properties["product"]?.stringValue ?? "unknown",
             version: properties["version"]?.stringValue.flatMap(BrokerVersion.init) ?? BrokerVersion(0, 0)
@@ -220,48 +399,48 @@ extension RabbitMQClient: Transport {
     }
 
     public func declare(_ exchange: ExchangeDeclaration) async throws(AMQPError) {
-        try exchange.validate()
-        _ = try await request(.declareExchange(exchange, passive: false))
-        connections.withLock { $0[.publishing] }?.publisher.withLock { $0.exchangeDeclared(exchange.name) }
+        try await declare(exchange, timeout: nil)
     }
 
     @discardableResult
     public func declare(_ queue: QueueDeclaration) async throws(AMQPError) -> QueueStatus {
-        try queue.validate()
-        return try await status(.declareQueue(queue, passive: false))
+        try await declare(queue, timeout: nil)
     }
 
-    public func bind(_ binding: Binding) async throws(AMQPError) {
-        try binding.validate()
-        _ = try await request(.bind(binding))
-    }
+    public func bind(_ binding: Binding) async throws(AMQPError) { try await bind(binding, timeout: nil) }
 
     public func unbind(_ binding: Binding) async throws(AMQPError) {
         try binding.validate()
         _ = try await request(.unbind(binding))
     }
 
-    public func deleteExchange(_ name: String) async throws(AMQPError) {
-        _ = try await request(.deleteExchange(name))
+    public func deleteExchange(_ name: String, ifUnused: Bool) async throws(AMQPError) {
+        try ShortString.validate(name, "The name of the exchange to delete")
+        _ = try await request(.deleteExchange(name, ifUnused: ifUnused))
     }
 
     @discardableResult
-    public func deleteQueue(_ name: String) async throws(AMQPError) -> Int {
-        guard case .queueDeleteOk(let count) = try await request(.deleteQueue(name)) else { return 0 }
+    public func deleteQueue(_ name: String, ifUnused: Bool, ifEmpty: Bool) async throws(AMQPError) -> Int {
+        try ShortString.validate(name, "The name of the queue to delete")
+        let answer = try await request(.deleteQueue(name, ifUnused: ifUnused, ifEmpty: ifEmpty))
+        guard case .queueDeleteOk(let count) = answer else { return 0 }
         return count
     }
 
     @discardableResult
     public func purgeQueue(_ name: String) async throws(AMQPError) -> Int {
+        try ShortString.validate(name, "The name of the queue to purge")
         guard case .queuePurgeOk(let count) = try await request(.purgeQueue(name)) else { return 0 }
         return count
     }
 
     public func status(ofQueue name: String) async throws(AMQPError) -> QueueStatus {
-        try await status(.declareQueue(QueueDeclaration(name), passive: true))
+        try ShortString.validate(name, "The name of the queue to look at")
+        return try await status(.declareQueue(QueueDeclaration(name), passive: true))
     }
 
     public func exchangeExists(_ name: String) async throws(AMQPError) -> Bool {
+        try ShortString.validate(name, "The name of the exchange to look at")
         do {
             _ = try await request(.declareExchange(ExchangeDeclaration(name, kind: .direct), passive: true))
             return true
@@ -276,43 +455,111 @@ extension RabbitMQClient: Transport {
         mandatory: Bool = true,
         deadline: ContinuousClock.Instant
     ) async throws(AMQPError) {
-        if Task.isCancelled { throw .publishCancelled(to: destination, wasSent: false) }
-        let message = try validated(message, for: destination, mandatory: mandatory)
-        let pending = PendingPublish(message, to: destination, mandatory: mandatory, deadline: deadline)
-        try connection(.publishing).thread.post(pending)
-        try await pending.outcome()
+        try await begin(message, to: destination, mandatory: mandatory, deadline: deadline).outcome()
     }
 
     public func consume(
         queue: String,
         prefetch: UInt16,
-        arguments: FieldTable = FieldTable()
+        options: ConsumeOptions
     ) async throws(AMQPError) -> DeliveryStream {
-        try await connection(.consuming).consume(
-            ConsumerChannel.Consumption(queue: queue, prefetch: prefetch, arguments: arguments),
-            deadline: requestDeadline()
-        )
+        try await consume(queue: queue, prefetch: prefetch, options: options, timeout: nil)
     }
 
-    public func get(queue: String) async throws(AMQPError) -> Delivery? {
-        try await connection(.consuming).get(queue: queue, deadline: requestDeadline())
-    }
+    public func get(queue: String) async throws(AMQPError) -> Delivery? { try await get(queue: queue, timeout: nil) }
 
     public var health: TransportHealth {
         var health = states.health
         health.lastReceived = connections.withLock { $0[.consuming] }?.receivedAt
-        if let heartbeat = try? configuration.get().urls[0].heartbeat, heartbeat > .zero {
-            health.heartbeatTimeout = heartbeat * 2
-        }
+        let heartbeat = configuration.urls[0].heartbeat
+        if heartbeat > .zero { health.heartbeatTimeout = heartbeat * 2 }
         return health
     }
 
     public func close() async {
-        let open = connections.withLock { connections in
-            defer { connections = Connections() }
-            return connections.all
+        let all = connections.withLock { $0.close() }
+        await withDiscardingTaskGroup { group in
+            for connection in all { group.addTask { await connection.close() } }
         }
-        for connection in open { await connection.close() }
+        states.finish()
+    }
+}
+
+extension RabbitMQClient: Service {
+    /// Waits for graceful shutdown, or for cancellation, and then closes the client.
+    ///
+    /// A `ServiceGroup` shuts its services down in the reverse of their order: name the client before those that use
+    /// it.
+    public func run() async throws {
+        await cancelWhenGracefulShutdown {
+            // A stream without elements ends when its task is cancelled.
+            for await _ in AsyncStream<Never>.makeStream().stream {}
+        }
+        await close()
+    }
+}
+
+/// The results of messages that are published from one task, in the order of the messages.
+public struct PublishResults<Messages: Sequence<Message>>: AsyncSequence {
+    /// The result of one message.
+    public typealias Element = Result<Void, AMQPError>
+    /// A failure is an element: the sequence itself doesn't fail.
+    public typealias Failure = Never
+
+    let messages: Messages
+    let window: Int
+    let begin: (Message) -> Result<PendingPublish, AMQPError>
+
+    /// Creates the iterator, which begins to publish.
+    public func makeAsyncIterator() -> Iterator {
+        Iterator(messages: messages.makeIterator(), window: window, begin: begin)
+    }
+
+    /// The iterator of ``PublishResults``.
+    public struct Iterator: AsyncIteratorProtocol {
+        var messages: Messages.Iterator
+        let window: Int
+        let begin: (Message) -> Result<PendingPublish, AMQPError>
+        private var underWay: Deque<Result<PendingPublish, AMQPError>> = []
+
+        init(
+            messages: Messages.Iterator,
+            window: Int,
+            begin: @escaping (Message) -> Result<PendingPublish, AMQPError>
+        ) {
+            self.messages = messages
+            self.window = window
+            self.begin = begin
+        }
+
+        /// The result of the next message; `nil` after the last.
+        public mutating func next() async -> Element? { await next(isolation: #isolation) }
+
+        /// The result of the next message; `nil` after the last.
+        public mutating func next(isolation actor: isolated (any Actor)?) async -> Element? {
+            while underWay.count < window, let message = messages.next() { underWay.append(begin(message)) }
+            guard let oldest = underWay.popFirst() else { return nil }
+            do throws(AMQPError) {
+                try await oldest.get().outcome()
+                return .success(())
+            } catch {
+                return .failure(error)
+            }
+        }
+    }
+}
+
+extension BrokerReply {
+    /// True if the broker closed the connection for an error, and not a channel.
+    ///
+    /// Source: <https://www.rabbitmq.com/resources/specs/amqp0-9-1.pdf>, 1.2, the codes of connection exceptions.
+    fileprivate var isConnectionFault: Bool {
+        switch code {
+        case 320, 402, 501...505, 530, 540, 541: true
+        // RabbitMQ closes the connection for resource-error.
+        case 506: true
+        default: false
+        }
     }
 }
 
@@ -332,6 +579,7 @@ extension RabbitMQClient.Configuration {
             tls: url.tls,
             heartbeat: url.heartbeat,
             connectTimeout: url.connectTimeout,
+            failsSend: failsSend,
             name: "\(connectionName) (\(purpose.rawValue))"
         )
     }
@@ -340,9 +588,9 @@ extension RabbitMQClient.Configuration {
 extension Transport where Self == RabbitMQClient {
     /// A client of the broker at a URL.
     ///
-    /// - Parameter url: The broker's URL, or those of a cluster's nodes, separated by commas. An invalid one is
-    ///   reported on first use, as `invalidURL`.
-    public static func rabbitMQ(_ url: String) -> RabbitMQClient {
-        RabbitMQClient(url: url)
+    /// - Parameter url: The broker's URL, or those of a cluster's nodes, separated by commas.
+    /// - Throws: `invalidURL`, with the fault.
+    public static func rabbitMQ(_ url: String) throws(AMQPError) -> RabbitMQClient {
+        try RabbitMQClient(url: url)
     }
 }

@@ -27,7 +27,7 @@ struct CaseCountTrait: SuiteTrait, TestScoping {
         performing function: @concurrent @Sendable () async throws -> Void
     ) async throws {
         if let url = TestBroker.url {
-            let client = RabbitMQClient(url: url, connectionName: "conformance tests")
+            let client = try RabbitMQClient(url: url, connectionName: "conformance tests")
             Conformance.setVersion(try await client.broker().version)
             await client.close()
         }

@@ -31,7 +31,7 @@ import Testing
         let stream = try await harness.broker.consume(queue: "orders", prefetch: 2)
         #expect((totals.delivered, totals.redelivered) == (5, 1))
         #expect(harness.broker.unsettledCount == 2)
-        await stream.close()
+        await stream.cancel(requeuesUnsettled: true)
         #expect(harness.broker.unsettledCount == 0)
         #expect(totals.requeued == 3)
         #expect(totals.acknowledged == 1)
@@ -47,7 +47,7 @@ import Testing
         await stream.cancel()
         #expect(harness.broker.consumerCount(of: "orders") == 0)
         #expect(harness.broker.channelCount == 1)
-        await stream.close()
+        await stream.cancel(requeuesUnsettled: true)
         #expect(harness.broker.channelCount == 0)
         #expect(totals.requeued == 2)
     }

@@ -67,7 +67,9 @@ import Testing
                 try await broker.declare(QueueDeclaration("kept"))
                 try await broker.publish(message, to: .queue("kept"))
                 try await broker.publish(large, to: .queue("kept"))
-                try await broker.publish(Message(body: [1]), to: .queue("kept"))
+                var unmarked = Message(body: [1])
+                unmarked.properties.deliveryMode = nil
+                try await broker.publish(unmarked, to: .queue("kept"))
                 try await broker.publish(
                     Message(id: "transient") { $0.deliveryMode = .transient },
                     to: .queue("kept")
@@ -220,9 +222,10 @@ import Testing
                 try await broker.declare(QueueDeclaration("shared", isAutoDelete: true))
                 try await broker.bind(Binding(from: "amq.direct", to: .queue("shared"), routingKey: "key"))
                 let connection = broker.connect()
-                _ = try await connection.consume(queue: "shared", prefetch: 1)
+                let consumer = try await connection.consume(queue: "shared", prefetch: 1)
                 broker.closeConnections()
                 try await broker.declare(QueueDeclaration("mark"))
+                defer { withExtendedLifetime(consumer) {} }
                 try await StoreFolder.with { crashed in
                     try folder.copy(to: crashed)
                     try await crashed.run { broker in

@@ -148,7 +148,7 @@ import Testing
             let error = await #expect(throws: AMQPError.self) {
                 try await broker.publish(Message(id: "late"), to: .queue("kept"))
             }
-            #expect(error?.code == .connectionClosed)
+            #expect(error?.code == .closed)
             try await folder.run { #expect($0.ids(in: "kept") == []) }
         }
     }

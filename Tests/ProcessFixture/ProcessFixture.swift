@@ -48,7 +48,7 @@ struct ProcessFixture: WarrenApplication {
         let gate = try await broker.consume(queue: queue.rawValue + ".gate", prefetch: 1, arguments: [:])
         let opened = try await gate.nextBatch().first
         opened?.ack()
-        await gate.close()
+        await gate.cancel(requeuesUnsettled: true)
         try Task.checkCancellation()
     }
 

@@ -11,7 +11,7 @@ struct SpoolOptions: ParsableArguments {
     @Option(help: "The spool's file.") var spool: String
 
     func client() throws -> JobClient {
-        JobClient(
+        try JobClient(
             .rabbitMQ(broker),
             topology: Topology(application: application, queues: [QueueConfiguration(QueueName(queue))]),
             spool: try Spool(at: spool, limit: 64 << 20)

@@ -21,7 +21,7 @@ struct TrappingWorker: AsyncParsableCommand {
     func run() async throws {
         let fatal = fatal
         let configuration = QueueConfiguration(QueueName(queue), kind: QueueKind(rawValue: queueType))
-        let worker = Worker(
+        let worker = try Worker(
             .rabbitMQ(broker),
             queues: [WorkerQueue(QueueName(queue), concurrency: 4)],
             topology: Topology(application: application, queues: [configuration]),

@@ -4,36 +4,34 @@ import Testing
 @testable import RabbitMQ
 
 struct ClientConfigurationTests {
-    private func error(_ change: (inout RabbitMQClient.Configuration) -> Void) async throws -> AMQPError? {
+    private func error(_ change: (inout RabbitMQClient.Configuration) -> Void) throws -> AMQPError? {
         var configuration = RabbitMQClient.Configuration(url: try BrokerURL("amqp://127.0.0.1:1"))
         change(&configuration)
-        let client = RabbitMQClient(configuration)
-        _ = client.health
-        return await #expect(throws: AMQPError.self) { try await client.broker() }
+        return #expect(throws: AMQPError.self) { try RabbitMQClient(configuration) }
     }
 
-    @Test func `A client without a URL says so at its first use`() async throws {
-        #expect(try await error { $0.urls = [] }?.code == .invalidURL)
-        let client = RabbitMQClient(RabbitMQClient.Configuration(urls: []))
-        #expect(client.health.publishing == .idle)
+    @Test func `A client without a URL, or with one that can't be parsed, isn't made`() throws {
+        #expect(try error { $0.urls = [] }?.code == .invalidURL)
+        let error = #expect(throws: AMQPError.self) { try RabbitMQClient(url: "http://localhost") }
+        #expect(error?.code == .invalidURL)
     }
 
     @Test(arguments: [Duration.milliseconds(500), .seconds(65_536), .seconds(Int64.max), .seconds(-1)])
-    func `A heartbeat that AMQP can't express is refused`(heartbeat: Duration) async throws {
-        let refusal = try await error { $0.urls[0].heartbeat = heartbeat }
+    func `A heartbeat that AMQP can't express is refused`(heartbeat: Duration) throws {
+        let refusal = try error { $0.urls[0].heartbeat = heartbeat }
         #expect(refusal?.code == .invalidURL)
         #expect(refusal?.message.contains("heartbeat") == true)
     }
 
-    @Test func `An invalid or excessive time limit for connecting is refused`() async throws {
+    @Test func `An invalid or excessive time limit for connecting is refused`() throws {
         for limit in [Duration.zero, .seconds(Int64.max)] {
-            #expect(try await error { $0.urls[0].connectTimeout = limit }?.code == .invalidURL)
+            #expect(try error { $0.urls[0].connectTimeout = limit }?.code == .invalidURL)
         }
     }
 
-    @Test func `A zero byte can't cut a password or a virtual host short`() async throws {
-        #expect(try await error { $0.urls[0].virtualHost = "a\0b" }?.code == .invalidURL)
-        #expect(try await error { $0.urls[0].credentials = .plain(user: "ada", password: "a\0b") }?.code == .invalidURL)
+    @Test func `A zero byte can't cut a password or a virtual host short`() throws {
+        #expect(try error { $0.urls[0].virtualHost = "a\0b" }?.code == .invalidURL)
+        #expect(try error { $0.urls[0].credentials = .plain(user: "ada", password: "a\0b") }?.code == .invalidURL)
     }
 
     @Test func `The end of an old connection doesn't hide the state of its successor`() {
@@ -47,7 +45,7 @@ struct ClientConfigurationTests {
     }
 
     @Test func `Cancelled calls say that they were cancelled`() async throws {
-        let client = RabbitMQClient(url: "amqp://127.0.0.1:1")
+        let client = try RabbitMQClient(url: "amqp://127.0.0.1:1")
         let calls: [@Sendable () async throws -> Void] = [
             { _ = try await client.broker() }, { try await client.publish(Message(body: [1]), to: .queue("q")) },
         ]

@@ -11,7 +11,7 @@ import Glibc
 @Suite(.timeLimit(.minutes(1))) struct ConnectingDeadlineTests {
     @Test func `A broker that never answers delays a publish no longer than its own deadline`() async throws {
         let server = MuteServer()
-        let client = RabbitMQClient(url: "amqp://127.0.0.1:\(server.port)?connection_timeout=3600000")
+        let client = try RabbitMQClient(url: "amqp://127.0.0.1:\(server.port)?connection_timeout=3600000")
         // The first publish begins to connect, which takes longer than the test may; the second finds that under way.
         for _ in 1...2 {
             let error = await outcome(of: client, within: .milliseconds(200))

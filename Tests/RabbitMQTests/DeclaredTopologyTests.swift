@@ -51,10 +51,10 @@ struct DeclaredTopologyTests {
             declared.note(method)
         }
         declared.note(.declareQueue(QueueDeclaration("seen"), passive: true))
-        declared.note(.deleteQueue("letters"))
+        declared.note(.deleteQueue("letters", ifUnused: false, ifEmpty: false))
         #expect(declared.all == [exchange("news"), queue("kept"), bind("news", "kept")])
         declared.note(.unbind(Binding(from: "news", to: .queue("kept"), routingKey: "#")))
-        declared.note(.deleteExchange("news"))
+        declared.note(.deleteExchange("news", ifUnused: false))
         #expect(declared.all == [queue("kept")])
     }
 

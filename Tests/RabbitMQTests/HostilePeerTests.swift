@@ -15,7 +15,7 @@ import Testing
             let registered = ScriptedBroker.Frame.method(0x003C_0015, [1, UInt8(ascii: "t")], channel: frame.channel)
             return [registered] + ScriptedBroker.Frame.delivery(connection == 1 ? tag : 1, channel: frame.channel)
         }
-        let client = RabbitMQClient(url: broker.url)
+        let client = try RabbitMQClient(url: broker.url)
         var reader = try await client.consume(queue: "letters", prefetch: 1).makeAsyncIterator()
         let delivery = try await reader.next()
         #expect(delivery?.tag == 1)
@@ -28,7 +28,7 @@ import Testing
             let refusal = ScriptedBroker.Frame.method(0x003C_0078, [0, 0, 0, 0, 0, 0, 0, 1, 0], channel: frame.channel)
             return [.ack(1, channel: frame.channel + 6), refusal]
         }
-        let client = RabbitMQClient(url: broker.url)
+        let client = try RabbitMQClient(url: broker.url)
         let error = await #expect(throws: AMQPError.self) {
             try await client.publish(Message(body: [1]), to: .queue("letters"))
         }
@@ -46,7 +46,7 @@ import Testing
             default: return []
             }
         }
-        let client = RabbitMQClient(url: broker.url)
+        let client = try RabbitMQClient(url: broker.url)
         let error = await #expect(throws: AMQPError.self) {
             try await client.publish(Message(body: [1]), to: .queue("letters"), timeout: .milliseconds(300))
         }

@@ -1,4 +1,5 @@
 import AMQP
+import Synchronization
 import Testing
 
 @testable import RabbitMQ
@@ -63,7 +64,7 @@ struct RequestChannelTests {
         _ = channel.enqueue(slow)
         _ = channel.opened(1)
         _ = channel.enqueue(next)
-        channel.expire(now: start + .seconds(2))
+        _ = channel.expire(now: start + .seconds(2))
         #expect(await failure(of: slow) == .deadlineExceeded)
         let action = channel.answered(.method(.queuePurgeOk(messageCount: 7)))
         #expect(sent(action) == .purgeQueue("next"))
@@ -113,5 +114,77 @@ struct RequestChannelTests {
         #expect(await failure(of: underway) == .connectionLost)
         #expect(await failure(of: waiting) == .connectionLost)
         #expect(channel.nextDeadline == nil)
+    }
+
+    @Test func `A request that is never answered holds up the others for a while, and then they get another channel`()
+        async
+    {
+        var channel = RequestChannel()
+        let lost = request("lost", deadlineIn: 1)
+        let next = request("next", deadlineIn: 60)
+        _ = channel.enqueue(lost)
+        _ = channel.opened(1)
+        _ = channel.enqueue(next)
+        #expect(channel.expire(now: start + .seconds(2)) == nil)
+        #expect(channel.expire(now: start + .seconds(11)) == nil)
+        #expect(channel.expire(now: start + .seconds(13)) == .replaceChannel(1))
+        #expect(channel.replacing() == .openChannel)
+        let action = channel.opened(2)
+        #expect(sent(action) == .purgeQueue("next"))
+        #expect(await failure(of: lost) == .deadlineExceeded)
+    }
+
+    @Test func `A request because of which the broker closed the connection isn't sent again`() async {
+        var channel = RequestChannel()
+        let culprit = request("stream")
+        let next = request("next")
+        _ = channel.enqueue(culprit)
+        _ = channel.opened(1)
+        _ = channel.enqueue(next)
+        channel.connectionLost(BrokerReply(code: 540, text: "NOT_IMPLEMENTED"), by: culprit.method.number)
+        #expect(await failure(of: culprit) == .refused)
+        #expect(!next.reply.isDone)
+    }
+
+    @Test func `A request is sent twice at most if the broker closes the connection without naming the cause`() async {
+        var channel = RequestChannel()
+        let suspect = request("stream")
+        _ = channel.enqueue(suspect)
+        for attempt in 1...2 {
+            #expect(!suspect.reply.isDone)
+            _ = attempt == 1 ? nil : channel.connected()
+            #expect(sent(channel.opened(1)) == .purgeQueue("stream"))
+            channel.connectionLost(BrokerReply(code: 541, text: "INTERNAL_ERROR"), by: 0)
+        }
+        #expect(await failure(of: suspect) == .refused)
+    }
+
+    @Test func `A request outlives any number of connections that others have broken`() {
+        var channel = RequestChannel()
+        let innocent = request("innocent")
+        _ = channel.enqueue(innocent)
+        for attempt in 1...20 {
+            _ = attempt == 1 ? nil : channel.connected()
+            #expect(sent(channel.opened(1)) == .purgeQueue("innocent"))
+            channel.connectionLost(BrokerReply(code: 541, text: "INTERNAL_ERROR"), by: 0x003C_0014)
+        }
+        #expect(!innocent.reply.isDone)
+    }
+
+    @Test func `A message that nobody waits for any more returns to its queue`() async {
+        let settler = Settlements()
+        var channel = RequestChannel()
+        let late = RequestChannel.Request(method: .get(queue: "q"), deadline: start + .seconds(10), reply: Reply())
+        _ = channel.enqueue(late)
+        _ = channel.opened(1)
+        late.reply.finish(.failure(.cancelled("")))
+        let start = ContentStart.get(tag: 7, isRedelivered: false, .queue("q"))
+        _ = channel.answered(.message(start, Message("A"), settler))
+        #expect(settler.taken.withLock(\.self) == [7: .requeue])
+    }
+
+    private final class Settlements: DeliverySettler {
+        let taken = Mutex<[UInt64: DeliverySettlement]>([:])
+        func settle(_ tag: UInt64, _ settlement: DeliverySettlement) { taken.withLock { $0[tag] = settlement } }
     }
 }

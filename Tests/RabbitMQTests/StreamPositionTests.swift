@@ -30,13 +30,13 @@ struct StreamPositionTests {
     }
 
     @Test func `A recovered consumer of a stream asks for its position and keeps its other arguments`() {
-        let stream = DeliveryStream(control: DeliveryStream.Control(cancel: {}, close: {}))
+        let stream = DeliveryStream(control: DeliveryStream.Control(cancel: { _ in }))
         let consumption = ConsumerChannel.Consumption(
             queue: "log",
             prefetch: 5,
-            arguments: ["x-stream-offset": "first", "x-priority": 3]
+            options: ConsumeOptions(arguments: ["x-stream-offset": "first", "x-priority": 3])
         )
-        var consumer = ConsumerChannel(consumption, stream: stream, started: Reply<Void>())
+        var consumer = ConsumerChannel(consumption, source: stream.source, started: Reply(), ref: ConsumerRef())
         for answer in [InboundMethod.channelOpenOk, .qosOk, .consumeOk(consumerTag: "t")] {
             _ = consumer.answered(answer)
         }
@@ -47,7 +47,7 @@ struct StreamPositionTests {
             _ = consumer.answered(.channelOpenOk)
             let action = consumer.answered(.qosOk)
             let arguments: FieldTable = ["x-stream-offset": .int64(41), "x-priority": 3]
-            #expect(action == .send(.consume(queue: "log", consumerTag: "", arguments: arguments)))
+            #expect(action == .consume(queue: "log", ConsumeOptions(arguments: arguments)))
         }
     }
 }

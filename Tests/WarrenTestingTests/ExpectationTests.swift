@@ -57,7 +57,7 @@ import WarrenTesting
         let stream = try await bench.broker.consume(queue: "greetings", prefetch: 1)
         #expect(bench.leaks().map(\.description).first?.contains("1 consumer(s) and 1 unsettled") == true)
         delivery.ack()
-        await stream.close()
+        await stream.cancel(requeuesUnsettled: true)
         #expect(bench.leaks() == [])
     }
 

@@ -41,9 +41,7 @@ extension Binding {
                     + "Name another exchange."
             )
         }
-        for (argument, _) in arguments {
-            try ShortString.validate(argument, "The name of an argument of the binding to '\(target.name)'")
-        }
+        try arguments.validate("The binding from '\(source)' to '\(target.name)'")
     }
 }
 

@@ -58,9 +58,7 @@ extension ExchangeDeclaration {
         if let alternateExchange {
             try ShortString.validateName(alternateExchange, "The alternate exchange of exchange '\(name)'")
         }
-        for (argument, _) in otherArguments {
-            try ShortString.validate(argument, "The name of an argument of exchange '\(name)'")
-        }
+        try otherArguments.validate("The exchange '\(name)'")
     }
 }
 

@@ -39,7 +39,7 @@ public struct QueueArguments: Sendable, Hashable {
     public var consumerTimeout: Duration?
     /// Arguments for which this type has no property; they override those for which it has one.
     ///
-    /// They are sent unchanged: ``validate()`` checks only the length of their names.
+    /// They are sent unchanged: ``validate()`` checks only that the broker can read them.
     public var other = FieldTable()
 
     /// Creates arguments of which none is set: a classic queue, unless the virtual host has another default.
@@ -89,7 +89,7 @@ extension QueueArguments {
     ///
     /// - Throws: `invalidArgument`, naming the argument, the reason, and what to do.
     public func validate() throws(AMQPError) {
-        for (name, _) in other { try ShortString.validate(name, "The name of a queue argument") }
+        try other.validate("The declaration")
         try validateKind()
         try validateDurations()
         try validateNumbers()

@@ -100,7 +100,11 @@ extension AMQPError {
         public static let deadlineExceeded = Code("deadlineExceeded", retriable: true)
         /// The deadline passed after the message was sent and before the broker answered.
         public static let confirmTimedOut = Code("confirmTimedOut", retriable: true, outcomeIsKnown: false)
-        /// The connection is closed, and nothing was sent.
+        /// The queue exists and can't be used at present, as when its node is down or it has no leader.
+        public static let unavailable = Code("unavailable", retriable: true)
+        /// This program has closed the client, or the broker in this process; nothing was sent.
+        public static let closed = Code("closed")
+        /// The broker closed the connection, and nothing was sent.
         public static let connectionClosed = Code("connectionClosed", retriable: true)
         /// The connection was lost after the message was sent and before the broker answered.
         public static let connectionLost = Code("connectionLost", retriable: true, outcomeIsKnown: false)

@@ -6,6 +6,12 @@ extension AMQPError {
     /// - Parameter summary: The request as a verb phrase, such as "declare the queue 'orders'".
     package static func refused(_ summary: String, _ reply: BrokerReply) -> AMQPError {
         switch reply.code {
+        case _ where reply.saysUnavailable:
+            return AMQPError(
+                .unavailable,
+                "Can't \(summary) at present: \(reply.text). Try again later, and look at the nodes of its replicas.",
+                reply: reply
+            )
         case 404:
             return AMQPError(.notFound, "Can't \(summary): \(reply.text).", reply: reply)
         case 403:
@@ -106,12 +112,17 @@ extension AMQPError {
     /// The publishing task was cancelled.
     package static func publishCancelled(to destination: Destination, wasSent: Bool = true) -> AMQPError {
         let consequence = wasSent ? "The message may have been sent." : "Nothing was sent."
-        return AMQPError(.cancelled, "The task publishing to \(destination) was cancelled. \(consequence)")
+        return cancelled("The task publishing to \(destination) was cancelled. \(consequence)")
+    }
+
+    /// The calling task was cancelled.
+    package static func cancelled(_ message: String) -> AMQPError {
+        AMQPError(.cancelled, message, underlying: CancellationError())
     }
 
     /// The program closed the connection.
     package static var closedByProgram: AMQPError {
-        AMQPError(.connectionClosed, "This program closed the connection.")
+        AMQPError(.closed, "This program closed the client: use it before, or make another.")
     }
 
     /// The broker cancelled a consumer because its queue is gone or unavailable.
@@ -133,5 +144,20 @@ extension AMQPError {
             "The broker closed the channel that consumes the queue '\(queue)': \(reply.text).",
             reply: reply
         )
+    }
+}
+
+extension BrokerReply {
+    /// True if the broker refuses for a passing reason: the queue's node is down, or it has no leader or no replica
+    /// here.
+    ///
+    /// The texts are those of `rabbit_amqqueue.erl` and `rabbit_channel.erl`, 3.10 to 4.3.
+    fileprivate var saysUnavailable: Bool {
+        switch code {
+        case 404: text.contains(" is down or inaccessible")
+        case 506: text.contains("does not have a running local replica")
+        case 541: text.contains("timeout occurred during")
+        default: false
+        }
     }
 }

@@ -9,8 +9,10 @@ public struct BasicProperties: Sendable, Hashable {
     public var contentEncoding: String?
     /// Named values that the application defines.
     public var headers: FieldTable?
-    /// True if the message survives a restart of the broker.
-    public var deliveryMode: DeliveryMode?
+    /// Whether the message survives a restart of the broker: ``DeliveryMode/persistent`` unless set otherwise.
+    ///
+    /// In a received message it is `nil` if the sender set none, which the broker takes as transient.
+    public var deliveryMode: DeliveryMode? = .persistent
     /// The message's priority, in queues that support priorities.
     public var priority: UInt8?
     /// The id of the request that the message answers.
@@ -30,7 +32,7 @@ public struct BasicProperties: Sendable, Hashable {
     /// The publishing application.
     public var appID: String?
 
-    /// Creates properties of which none is set.
+    /// Creates properties of which only ``deliveryMode`` is set.
     public init() {}
 }
 
@@ -51,9 +53,6 @@ public struct DeliveryMode: RawRepresentable, Sendable, Hashable {
 extension BasicProperties {
     /// Throws if AMQP can't encode the properties, or if RabbitMQ would close the connection on receiving them.
     ///
-    /// RabbitMQ does so for an infinite number or NaN in the headers: Erlang has no such numbers, and the broker fails
-    /// with 541 (tried with 3.10.8 and 4.3.6).
-    ///
     /// - Throws: `invalidArgument`, naming the property or header, what is wrong with it, and what to do.
     public func validate() throws(AMQPError) {
         try validate(contentType, "content-type")
@@ -66,11 +65,7 @@ extension BasicProperties {
         try validate(userID, "user-id")
         try validate(appID, "app-id")
         if let expiration { try Self.validateExpiration(expiration) }
-        guard let headers else { return }
-        do throws(WireFault) {
-            var room = WireLimits.standard
-            try Self.validate(headers, &room)
-        } catch { throw error.inside("headers").error(.invalidArgument, "A message's properties can't be sent") }
+        try headers?.validate("A message's properties", "headers")
     }
 
     private func validate(_ text: String?, _ property: String) throws(AMQPError) {
@@ -87,38 +82,6 @@ extension BasicProperties {
                     + "315360000000 (ten years), as decimal digits."
             )
         }
-    }
-
-    private static func validate(_ value: FieldValue, _ room: inout WireLimits) throws(WireFault) {
-        switch value {
-        case .float(let number) where !number.isFinite: throw notFinite("\(number)")
-        case .double(let number) where !number.isFinite: throw notFinite("\(number)")
-        case .table(let table): try validate(table, &room)
-        case .array(let elements):
-            try room.enter()
-            for index in elements.indices {
-                do throws(WireFault) { try validate(elements[index], &room) } catch { throw error.inside(index) }
-            }
-            room.leave()
-        default: break
-        }
-    }
-
-    private static func validate(_ table: FieldTable, _ room: inout WireLimits) throws(WireFault) {
-        try room.enter()
-        for (name, value) in table.entries {
-            do throws(WireFault) {
-                guard name.utf8.count <= ShortString.maximumLength else {
-                    throw WireFault("its name has \(name.utf8.count) bytes; AMQP allows \(ShortString.maximumLength).")
-                }
-                try validate(value, &room)
-            } catch { throw error.inside(name) }
-        }
-        room.leave()
-    }
-
-    private static func notFinite(_ number: String) -> WireFault {
-        WireFault("is \(number), which RabbitMQ can't read. Send it as text.")
     }
 }
 

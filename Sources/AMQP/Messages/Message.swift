@@ -17,8 +17,19 @@ public struct Message: Sendable, Hashable {
 
     /// A message whose body is this text, as UTF-8.
     ///
-    /// No property is set: neither a content type nor an encoding is sent.
-    public init(_ text: String) {
-        self.init(body: Array(text.utf8))
+    /// Neither a content type nor an encoding is sent.
+    public init(_ text: String) { self.init(body: Array(text.utf8)) }
+
+    /// A message whose body has these bytes, as those of Foundation's `Data`.
+    public init(_ bytes: some Sequence<UInt8>) { self.init(body: Array(bytes)) }
+
+    /// A message whose body has these bytes.
+    public init(_ bytes: borrowing Span<UInt8>) {
+        self.init(body: [])
+        body.reserveCapacity(bytes.count)
+        for index in bytes.indices { body.append(bytes[index]) }
     }
+
+    /// The body as text; `nil` if it isn't UTF-8.
+    public var text: String? { String(validating: body, as: UTF8.self) }
 }

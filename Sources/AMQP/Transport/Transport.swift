@@ -11,7 +11,14 @@
 /// the name is reserved), `resourceLocked` (another connection has exclusive use of the queue), `declarationMismatch`
 /// and, for any other reason, `refused`. Each method names those that it can throw. Besides those, a method throws
 /// `invalidArgument` for a value that can't be sent, `deadlineExceeded` if the broker doesn't answer in time,
-/// `cancelled` if the calling task is cancelled, and an error such as `connectionFailed` if there is no connection.
+/// `cancelled` if the calling task is cancelled, `closed` after ``close()``, and an error such as `connectionFailed` if
+/// there is no connection.
+///
+/// One rule for cancellation: a call in a cancelled task ends at once with `cancelled`, whose
+/// ``AMQPError/underlying`` error is `CancellationError`, and says whether something may have been sent; a
+/// ``DeliveryStream`` ends for a cancelled reader as it does normally, without an error; and what ends something
+/// (``close()``, ``DeliveryStream/cancel(requeuesUnsettled:)``, settling) ignores cancellation, because that is when it
+/// is called.
 public protocol Transport: Sendable {
     /// Returns the broker at the other end, connecting first if necessary.
     func broker() async throws(AMQPError) -> BrokerIdentity
@@ -38,13 +45,21 @@ public protocol Transport: Sendable {
     func unbind(_ binding: Binding) async throws(AMQPError)
     /// Deletes an exchange; does nothing if it doesn't exist.
     ///
-    /// - Throws: `accessRefused`, also for the broker's own exchanges.
-    func deleteExchange(_ name: String) async throws(AMQPError)
+    /// - Parameters:
+    ///   - name: The exchange's name.
+    ///   - ifUnused: Whether to refuse if the exchange has bindings.
+    /// - Throws: `accessRefused`, also for the broker's own exchanges; `refused` if it is used.
+    func deleteExchange(_ name: String, ifUnused: Bool) async throws(AMQPError)
     /// Deletes a queue with its messages, and returns their number; does nothing if the queue doesn't exist.
     ///
-    /// - Throws: `resourceLocked`; `accessRefused`.
+    /// - Parameters:
+    ///   - name: The queue's name.
+    ///   - ifUnused: Whether to refuse if the queue has consumers. Only for classic queues: for another kind RabbitMQ
+    ///     closes the connection (540).
+    ///   - ifEmpty: Whether to refuse if the queue has messages. Only for classic queues, likewise.
+    /// - Throws: `resourceLocked`; `accessRefused`; `refused` if it is used, or not empty.
     @discardableResult
-    func deleteQueue(_ name: String) async throws(AMQPError) -> Int
+    func deleteQueue(_ name: String, ifUnused: Bool, ifEmpty: Bool) async throws(AMQPError) -> Int
     /// Removes the ready messages of a queue, and returns their number.
     ///
     /// Don't use it on a stream: RabbitMQ closes the connection (540).
@@ -82,9 +97,10 @@ public protocol Transport: Sendable {
     ///   - queue: The queue's name.
     ///   - prefetch: The largest number of unsettled deliveries. Zero means no limit: the broker then sends all that
     ///     the queue has, and what the program hasn't read yet waits in its memory. RabbitMQ refuses zero for streams.
-    ///   - arguments: The consumer's arguments, such as `x-stream-offset`.
-    /// - Throws: `notFound`; `accessRefused`; `resourceLocked`; `refused`, as for a stream without a prefetch.
-    func consume(queue: String, prefetch: UInt16, arguments: FieldTable) async throws(AMQPError) -> DeliveryStream
+    ///   - options: The consumer's uncommon properties.
+    /// - Throws: `notFound`; `accessRefused`; `resourceLocked`; `unavailable`, as for a quorum queue without a leader;
+    ///   `refused`, as for a stream without a prefetch.
+    func consume(queue: String, prefetch: UInt16, options: ConsumeOptions) async throws(AMQPError) -> DeliveryStream
 
     /// Fetches one message from a queue, or `nil` if none is ready. Settle it like any delivery.
     ///
@@ -96,12 +112,65 @@ public protocol Transport: Sendable {
     /// The present state of the connections to the broker.
     var health: TransportHealth { get }
 
-    /// Closes the transport cleanly: sends what is waiting, then closes the connections. The broker requeues unsettled
-    /// deliveries.
+    /// Closes the transport cleanly: sends what is waiting and awaits its confirms, then closes the connections. The
+    /// broker requeues unsettled deliveries.
+    ///
+    /// It takes a few seconds at most, and ignores cancellation. Later calls throw `closed`.
     func close() async
 }
 
 extension Transport {
+    /// Deletes an exchange; does nothing if it doesn't exist.
+    ///
+    /// - Throws: `accessRefused`, also for the broker's own exchanges.
+    public func deleteExchange(_ name: String) async throws(AMQPError) {
+        try await deleteExchange(name, ifUnused: false)
+    }
+
+    /// Deletes a queue with its messages, and returns their number; does nothing if the queue doesn't exist.
+    ///
+    /// - Throws: `resourceLocked`; `accessRefused`.
+    @discardableResult
+    public func deleteQueue(_ name: String) async throws(AMQPError) -> Int {
+        try await deleteQueue(name, ifUnused: false, ifEmpty: false)
+    }
+
+    /// Consumes a queue, with at most `prefetch` deliveries unsettled at a time.
+    ///
+    /// - Throws: The errors of ``consume(queue:prefetch:options:)``.
+    public func consume(
+        queue: String,
+        prefetch: UInt16,
+        arguments: FieldTable = FieldTable()
+    ) async throws(AMQPError) -> DeliveryStream {
+        try await consume(queue: queue, prefetch: prefetch, options: ConsumeOptions(arguments: arguments))
+    }
+
+    /// Consumes a queue while `body` runs: then the consumer ends, and what it didn't settle returns to the queue.
+    ///
+    /// ```swift
+    /// try await client.withConsumer(queue: "letters", prefetch: 10) { deliveries in
+    ///     for try await delivery in deliveries { … }
+    /// }
+    /// ```
+    /// - Throws: The errors of ``consume(queue:prefetch:options:)``, and those of `body`.
+    public func withConsumer<Value: Sendable>(
+        queue: String,
+        prefetch: UInt16,
+        options: ConsumeOptions = ConsumeOptions(),
+        _ body: (DeliveryStream) async throws -> Value
+    ) async throws -> Value {
+        let stream = try await consume(queue: queue, prefetch: prefetch, options: options)
+        do {
+            let value = try await body(stream)
+            await stream.cancel(requeuesUnsettled: true)
+            return value
+        } catch {
+            await stream.cancel(requeuesUnsettled: true)
+            throw error
+        }
+    }
+
     /// Connections that are always open, as to a broker in this process.
     public var health: TransportHealth { TransportHealth(publishing: .open, consuming: .open) }
 }

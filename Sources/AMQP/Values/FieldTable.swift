@@ -96,6 +96,60 @@ extension FieldTable {
 }
 
 extension FieldTable {
+    /// Throws if AMQP can't encode the table, or if RabbitMQ would close the connection on receiving it.
+    ///
+    /// RabbitMQ does so for an infinite number or NaN: Erlang has no such numbers, and the broker fails with 541 (tried
+    /// with 3.10.8 and 4.3.6).
+    ///
+    /// - Parameters:
+    ///   - subject: What holds the table, for the error message.
+    ///   - field: The table's name there.
+    /// - Throws: `invalidArgument`, naming the entry, what is wrong with it, and what to do.
+    package func validate(_ subject: @autoclosure () -> String, _ field: String = "arguments") throws(AMQPError) {
+        do throws(WireFault) {
+            var room = WireLimits.standard
+            try validate(&room)
+        } catch { throw error.inside(field).error(.invalidArgument, "\(subject()) can't be sent") }
+    }
+
+    private func validate(_ room: inout WireLimits) throws(WireFault) {
+        try room.enter()
+        for (name, value) in entries {
+            do throws(WireFault) {
+                try room.count()
+                guard name.utf8.count <= ShortString.maximumLength else {
+                    throw WireFault("its name has \(name.utf8.count) bytes; AMQP allows \(ShortString.maximumLength).")
+                }
+                try Self.validate(value, &room)
+            } catch { throw error.inside(name) }
+        }
+        room.leave()
+    }
+
+    private static func validate(_ value: FieldValue, _ room: inout WireLimits) throws(WireFault) {
+        switch value {
+        case .float(let number) where !number.isFinite: throw notFinite("\(number)")
+        case .double(let number) where !number.isFinite: throw notFinite("\(number)")
+        case .table(let table): try table.validate(&room)
+        case .array(let elements):
+            try room.enter()
+            for index in elements.indices {
+                do throws(WireFault) {
+                    try room.count()
+                    try validate(elements[index], &room)
+                } catch { throw error.inside(index) }
+            }
+            room.leave()
+        default: break
+        }
+    }
+
+    private static func notFinite(_ number: String) -> WireFault {
+        WireFault("is \(number), which RabbitMQ can't read. Send it as text.")
+    }
+}
+
+extension FieldTable {
     /// Encodes the table as AMQP does: its length in four bytes, then the entries.
     ///
     /// - Throws: `invalidArgument` if a name is longer than 255 bytes or the table exceeds `limits`.

@@ -1,9 +1,9 @@
 /// AMQP's short strings: names, routing keys and most properties, at most 255 bytes of UTF-8.
-enum ShortString {
+package enum ShortString {
     static let maximumLength = 255
 
     /// Throws `invalidArgument` if `text` is too long; `what` begins the message and names the text.
-    static func validate(_ text: String, _ what: @autoclosure () -> String) throws(AMQPError) {
+    package static func validate(_ text: String, _ what: @autoclosure () -> String) throws(AMQPError) {
         guard text.utf8.count <= maximumLength else {
             throw AMQPError(
                 .invalidArgument,

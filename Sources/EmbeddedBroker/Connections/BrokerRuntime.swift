@@ -14,15 +14,15 @@ import Foundation
 final class BrokerRuntime: Sendable {
     /// A consumer's stream, and the settler of its deliveries.
     struct ConsumerPort: Sendable {
-        var stream: DeliveryStream
+        var source: DeliveryStream.Source
         var settler: EmbeddedSettler
     }
 
     /// Something that a consumer's stream must be given outside the lock.
     fileprivate enum PendingNotification: Sendable {
-        case yield(DeliveryStream, [Delivery])
-        case finish(DeliveryStream, AMQPError?)
-        case register(DeliveryStream, Bool)
+        case yield(DeliveryStream.Source, [Delivery])
+        case finish(DeliveryStream.Source, AMQPError?)
+        case register(DeliveryStream.Source, Bool)
     }
 
     struct State: Sendable {
@@ -155,7 +155,7 @@ final class BrokerRuntime: Sendable {
         let effects = state.machine.takeEffects()
         if effects.isEmpty { return }
         let features = state.machine.features
-        var reader: DeliveryStream?
+        var reader: DeliveryStream.Source?
         var batch: [Delivery] = []
         func endBatch() {
             if let reader, !batch.isEmpty { state.notifications.append(.yield(reader, batch)) }
@@ -169,9 +169,9 @@ final class BrokerRuntime: Sendable {
                 continue
             }
             guard let port = state.consumerPorts[channel] else { continue }
-            if reader !== port.stream {
+            if reader !== port.source {
                 endBatch()
-                reader = port.stream
+                reader = port.source
             }
             batch.append(Delivery(delivered, port.settler, features))
         }
@@ -182,7 +182,7 @@ final class BrokerRuntime: Sendable {
         switch effect {
         case .deliver: break
         case .end(let channel, let error):
-            if let port = state.consumerPorts[channel] { state.notifications.append(.finish(port.stream, error)) }
+            if let port = state.consumerPorts[channel] { state.notifications.append(.finish(port.source, error)) }
         case .lose(let channel):
             state.consumerPorts.removeValue(forKey: channel)?.settler.lose()
             state.getSettlers.removeValue(forKey: channel)?.lose()
@@ -190,8 +190,8 @@ final class BrokerRuntime: Sendable {
             guard let port = state.consumerPorts[channel] else { return }
             port.settler.lose()
             state.consumerPorts[channel]?.settler = EmbeddedSettler(self, channel)
-            state.notifications.append(.register(port.stream, false))
-            state.notifications.append(.register(port.stream, true))
+            state.notifications.append(.register(port.source, false))
+            state.notifications.append(.register(port.source, true))
         }
     }
 
@@ -202,9 +202,9 @@ final class BrokerRuntime: Sendable {
         while !notifications.isEmpty {
             for notification in notifications {
                 switch notification {
-                case .yield(let stream, let batch): stream.yield(batch)
-                case .finish(let stream, let error): stream.finish(throwing: error)
-                case .register(let stream, let isRegistered): stream.setRegistered(isRegistered)
+                case .yield(let source, let batch): source.yield(batch)
+                case .finish(let source, let error): source.finish(throwing: error)
+                case .register(let source, let isRegistered): source.setRegistered(isRegistered)
                 }
             }
             notifications = state.withLock { $0.takeNotifications() }

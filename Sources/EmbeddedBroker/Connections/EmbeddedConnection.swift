@@ -3,8 +3,8 @@ import Synchronization
 
 /// A connection to an ``EmbeddedBroker``.
 ///
-/// Its consumers, unsettled deliveries and exclusive queues end with it. Like a client of a remote broker it can be
-/// used again after ``close()``; it is a new connection then.
+/// Its consumers, unsettled deliveries and exclusive queues end with it. As with a client of a remote broker, every
+/// call after ``close()`` throws `closed`.
 public final class EmbeddedConnection: Transport {
     private struct State: Sendable {
         var id: ConnectionID
@@ -22,13 +22,15 @@ public final class EmbeddedConnection: Transport {
         state = Mutex(State(id: runtime.newConnection()))
     }
 
-    /// The connection's id; a closed connection is opened again under another one.
+    /// The connection's id.
+    ///
+    /// - Throws: `closed` after ``close()``.
     private var id: ConnectionID {
-        state.withLock { state in
-            if state.isClosed {
-                state = State(id: runtime.newConnection())
+        get throws(AMQPError) {
+            try state.withLock { state throws(AMQPError) in
+                if state.isClosed { throw .closedByProgram }
+                return state.id
             }
-            return state.id
         }
     }
 
@@ -49,6 +51,7 @@ public final class EmbeddedConnection: Transport {
         mandatory: Bool = true,
         deadline: ContinuousClock.Instant = .now + .seconds(30)
     ) async throws(AMQPError) {
+        _ = try id
         try message.check(for: destination)
         try await waitForGate(destination, deadline)
         let result: (value: BrokerMachine.PublishOutcome, changes: UInt64?)
@@ -86,7 +89,7 @@ public final class EmbeddedConnection: Transport {
     /// - Parameter queue: The queue's name.
     /// - Throws: `notFound` if the queue doesn't exist; unsettled messages of earlier gets are requeued then.
     public func get(queue: String) async throws(AMQPError) -> Delivery? {
-        let id = id
+        let id = try id
         let runtime = runtime
         return try runtime.performReportingRefusal("get a message from the queue '\(queue)'") {
             state throws(BrokerRefusal) in
@@ -131,10 +134,12 @@ public final class EmbeddedConnection: Transport {
 // swift-format-ignore: AllPublicDeclarationsHaveDocumentation
 extension EmbeddedConnection {
     public func broker() async throws(AMQPError) -> BrokerIdentity {
-        BrokerIdentity(product: "EmbeddedBroker", version: runtime.version)
+        _ = try id
+        return BrokerIdentity(product: "EmbeddedBroker", version: runtime.version)
     }
 
     public func declare(_ exchange: ExchangeDeclaration) async throws(AMQPError) {
+        _ = try id
         try exchange.validate()
         try await runtime.performPersisted("declare the exchange '\(exchange.name)'") { state throws(BrokerRefusal) in
             try state.machine.declare(exchange)
@@ -144,7 +149,7 @@ extension EmbeddedConnection {
     @discardableResult
     public func declare(_ queue: QueueDeclaration) async throws(AMQPError) -> QueueStatus {
         try queue.validate()
-        let id = id
+        let id = try id
         return try await runtime.performPersisted("declare the queue '\(queue.name)'") { state throws(BrokerRefusal) in
             try state.machine.declare(queue, by: id)
         }
@@ -152,7 +157,7 @@ extension EmbeddedConnection {
 
     public func bind(_ binding: Binding) async throws(AMQPError) {
         try binding.validate()
-        let id = id
+        let id = try id
         try await runtime.performPersisted("bind \(binding.target.summary) to the exchange '\(binding.source)'") {
             state throws(BrokerRefusal) in try state.machine.bind(binding, by: id)
         }
@@ -160,62 +165,69 @@ extension EmbeddedConnection {
 
     public func unbind(_ binding: Binding) async throws(AMQPError) {
         try binding.validate()
-        let id = id
+        let id = try id
         try await runtime.performPersisted("unbind \(binding.target.summary) from the exchange '\(binding.source)'") {
             state throws(BrokerRefusal) in try state.machine.unbind(binding, by: id)
         }
     }
 
-    public func deleteExchange(_ name: String) async throws(AMQPError) {
+    public func deleteExchange(_ name: String, ifUnused: Bool) async throws(AMQPError) {
+        _ = try id
         try await runtime.performPersisted("delete the exchange '\(name)'") { state throws(BrokerRefusal) in
-            try state.machine.deleteExchange(name)
+            try state.machine.deleteExchange(name, ifUnused: ifUnused)
         }
     }
 
     @discardableResult
-    public func deleteQueue(_ name: String) async throws(AMQPError) -> Int {
-        let id = id
+    public func deleteQueue(_ name: String, ifUnused: Bool, ifEmpty: Bool) async throws(AMQPError) -> Int {
+        let id = try id
         return try await runtime.performPersisted("delete the queue '\(name)'") { state throws(BrokerRefusal) in
-            try state.machine.deleteQueue(name, by: id)
+            try state.machine.deleteQueue(name, ifUnused: ifUnused, ifEmpty: ifEmpty, by: id)
         }
     }
 
     @discardableResult
     public func purgeQueue(_ name: String) async throws(AMQPError) -> Int {
-        let id = id
+        let id = try id
         return try await runtime.performPersisted("purge the queue '\(name)'") { state throws(BrokerRefusal) in
             try state.machine.purgeQueue(name, by: id)
         }
     }
 
     public func status(ofQueue name: String) async throws(AMQPError) -> QueueStatus {
-        let id = id
+        let id = try id
         return try runtime.performReportingRefusal("look at the queue '\(name)'") { state throws(BrokerRefusal) in
             try state.machine.status(ofQueue: name, by: id)
         }.value
     }
 
     public func exchangeExists(_ name: String) async throws(AMQPError) -> Bool {
-        runtime.read { $0.exchanges[name] != nil }
+        _ = try id
+        return runtime.read { $0.exchanges[name] != nil }
     }
 
     public func consume(
         queue: String,
         prefetch: UInt16,
-        arguments: FieldTable = FieldTable()
+        options: ConsumeOptions
     ) async throws(AMQPError) -> DeliveryStream {
-        let id = id
+        try options.validate(for: queue)
+        let id = try id
         let runtime = runtime
         return try runtime.performReportingRefusal("consume the queue '\(queue)'") { state throws(BrokerRefusal) in
-            let channel = try state.machine.consume(queue, prefetch: prefetch, arguments: arguments, by: id)
+            let channel = try state.machine.consume(queue, prefetch: prefetch, options, by: id)
             let stream = DeliveryStream(
                 control: DeliveryStream.Control(
-                    cancel: { [weak runtime] in runtime?.perform { $0.machine.cancel(channel) } },
-                    close: { [weak runtime] in runtime?.perform { $0.machine.close(channel) } }
+                    cancel: { [weak runtime] requeuesUnsettled in
+                        runtime?.perform { state in
+                            if requeuesUnsettled { state.machine.close(channel) } else { state.machine.cancel(channel) }
+                        }
+                    },
+                    abandon: { [weak runtime] in runtime?.perform { $0.machine.cancel(channel) } }
                 )
             )
             state.consumerPorts[channel] = BrokerRuntime.ConsumerPort(
-                stream: stream,
+                source: stream.source,
                 settler: EmbeddedSettler(runtime, channel)
             )
             return stream

@@ -14,6 +14,9 @@ struct Channel: Sendable {
         var queue: QueueID
         var name: String
         var prefetch: Int
+        var isExclusive: Bool
+        /// True if a message is acknowledged as soon as it is delivered.
+        var isAutomaticallyAcknowledged: Bool
         var priority: Int
         var kind: QueueKind
         /// The limit for how long a delivery may stay unsettled.

@@ -61,6 +61,11 @@ struct ExchangeTable: Sendable {
         return removed
     }
 
+    /// Returns whether an exchange has bindings from it.
+    func isUsed(_ name: String) -> Bool {
+        bindingsByTarget.values.contains { bindings in bindings.contains { $0.source == name } }
+    }
+
     /// The bindings to a queue, sorted by source and key.
     func bindings(toQueue name: String) -> [Binding] {
         (bindingsByTarget[.queue(name)] ?? []).sorted { ($0.source, $0.routingKey) < ($1.source, $1.routingKey) }

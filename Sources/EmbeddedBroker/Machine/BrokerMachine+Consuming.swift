@@ -5,15 +5,27 @@ extension BrokerMachine {
     mutating func consume(
         _ name: String,
         prefetch: UInt16,
-        arguments: FieldTable,
+        _ options: ConsumeOptions,
         by connection: ConnectionID
     ) throws(BrokerRefusal) -> ChannelID {
         let queue = try queue(name, for: connection)
+        let arguments = options.arguments
+        let isExclusivelyUsed = queue.consumers.all.contains { channels[$0]?.consumption?.isExclusive == true }
+        if queue.settings.kind == .classic, isExclusivelyUsed || options.isExclusive && !queue.consumers.isEmpty {
+            throw BrokerRefusal(403, "ACCESS_REFUSED - queue '\(name)' in vhost '/' in exclusive use")
+        }
+        if queue.isStream, options.isAutomaticallyAcknowledged {
+            throw .notImplemented(
+                "automatic acknowledgement not supported by stream queues queue '\(name)' in vhost '/'"
+            )
+        }
         let channel = ChannelID(number: nextNumber())
         let consumption = Channel.Consumption(
             queue: queue.id,
             name: name,
-            prefetch: Int(prefetch),
+            prefetch: options.isAutomaticallyAcknowledged ? 0 : Int(prefetch),
+            isExclusive: options.isExclusive,
+            isAutomaticallyAcknowledged: options.isAutomaticallyAcknowledged,
             priority: try arguments.consumerPriority(queue.name),
             kind: queue.settings.kind,
             timeout: timeout(of: queue.settings),
@@ -34,6 +46,14 @@ extension BrokerMachine {
         channels[channel]?.isConsuming = false
         emit(.end(channel, nil))
         removeConsumer(channel, of: consumption.queue)
+        closeIfSettled(channel)
+    }
+
+    /// Closes the channel of a consumer that has ended, once its last delivery is settled.
+    private mutating func closeIfSettled(_ channel: ChannelID) {
+        guard let found = channels[channel], !found.isConsuming, found.consumption != nil, found.unsettled.count == 0
+        else { return }
+        close(channel)
     }
 
     /// Closes a channel and requeues its unsettled messages.
@@ -116,6 +136,7 @@ extension BrokerMachine {
             markDirty(id)
         }
         if queues[id]?.settled(channel) == true { markDirty(id) }
+        closeIfSettled(channel)
     }
 
     /// Ends all connections.

@@ -20,11 +20,12 @@ extension BrokerMachine {
         if exchange.isDurable { record(.exchangeDeclared(exchange)) }
     }
 
-    mutating func deleteExchange(_ name: String) throws(BrokerRefusal) {
+    mutating func deleteExchange(_ name: String, ifUnused: Bool) throws(BrokerRefusal) {
         if name.isEmpty { throw .defaultExchange }
         if name.hasPrefix("amq.") {
             throw BrokerRefusal(403, "ACCESS_REFUSED - deletion of system exchange '\(name)' in vhost '/' not allowed")
         }
+        if ifUnused, exchanges.isUsed(name) { throw .precondition("exchange '\(name)' in vhost '/' in use") }
         recordRemoved(exchanges.removeExchange(name))
         routes.clear()
     }
@@ -104,9 +105,24 @@ extension BrokerMachine {
         return queue.status
     }
 
-    mutating func deleteQueue(_ name: String, by connection: ConnectionID) throws(BrokerRefusal) -> Int {
+    mutating func deleteQueue(
+        _ name: String,
+        ifUnused: Bool,
+        ifEmpty: Bool,
+        by connection: ConnectionID
+    ) throws(BrokerRefusal) -> Int {
         guard queueIDs[name] != nil else { return 0 }
         let queue = try queue(name, for: connection)
+        let flag = ifUnused ? "if-unused" : ifEmpty ? "if-empty" : nil
+        if let flag, queue.settings.kind == .quorum {
+            throw .notImplemented(
+                "cannot delete queue '\(name)' in vhost '/'. queue.delete operations with \(flag) flag set are not supported by quorum queues"
+            )
+        }
+        if !queue.isStream {
+            if ifUnused, !queue.consumers.isEmpty { throw .precondition("queue '\(name)' in vhost '/' in use") }
+            if ifEmpty, queue.status.messageCount > 0 { throw .precondition("queue '\(name)' in vhost '/' not empty") }
+        }
         remove(queue.id)
         return queue.status.messageCount
     }

@@ -132,7 +132,9 @@ struct BrokerMachine: Sendable {
             timeout: consumption.timeout,
             on: assignment.channel
         )
-        if let delivered { emit(.deliver(assignment.channel, delivered)) }
+        guard let delivered else { return }
+        emit(.deliver(assignment.channel, delivered))
+        if consumption.isAutomaticallyAcknowledged { settle(delivered.tag, on: assignment.channel, .ack) }
     }
 
     /// Adds a message to the unsettled deliveries of a channel; returns the delivery.

@@ -123,7 +123,7 @@ extension BrokerSocket {
             return
         case AMQP_RESPONSE_SERVER_EXCEPTION:
             guard
-                case .connectionClose(let reply) = unsafe InboundMethod(copying: reply.reply)
+                case .connectionClose(let reply, _) = unsafe InboundMethod(copying: reply.reply)
             else { throw Self.closedAtLogIn(configuration, "an unexpected answer") }
             throw .refusedAtLogIn(reply, configuration)
         default:

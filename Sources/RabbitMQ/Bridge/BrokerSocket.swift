@@ -26,6 +26,7 @@ import Glibc
     private var lastSent = ContinuousClock.now
     private var lastReceived = ContinuousClock.now
     private var mayLibraryHoldFrames = true
+    private let failsSend: (@Sendable () -> Bool)?
 
     /// Connects and logs in.
     ///
@@ -34,7 +35,11 @@ import Glibc
         guard let state = unsafe amqp_new_connection() else {
             throw AMQPError(.connectionFailed, "Not enough memory for a connection to \(configuration.endpoint).")
         }
-        var socket = unsafe BrokerSocket(state: state, usesTLS: configuration.tls != nil)
+        var socket = unsafe BrokerSocket(
+            state: state,
+            usesTLS: configuration.tls != nil,
+            failsSend: configuration.failsSend
+        )
         try socket.openSocket(configuration)
         try socket.logIn(configuration)
         guard socket.frameSize >= ConnectionConfiguration.smallestFrameSize else {
@@ -52,8 +57,9 @@ import Glibc
         return socket
     }
 
-    private init(state: amqp_connection_state_t, usesTLS: Bool) {
+    private init(state: amqp_connection_state_t, usesTLS: Bool, failsSend: (@Sendable () -> Bool)?) {
         self.usesTLS = usesTLS
+        self.failsSend = failsSend
         unsafe self.state = unsafe state
     }
 
@@ -195,6 +201,7 @@ import Glibc
     ///
     /// - Throws: ``SendError``.
     mutating func send(_ method: OutboundMethod, channel: UInt16) throws(SendError) {
+        if let failsSend, failsSend() { throw .connectionLost(AMQPError(.connectionLost, "A test's failure.")) }
         defer { arena.reset() }
         switch method {
         case .connectionClose:
@@ -227,9 +234,10 @@ import Glibc
             unsafe fields.`internal` = exchange.isInternal ? 1 : 0
             unsafe fields.arguments = arena.table(exchange.arguments)
             try unsafe send(warren_exchange_declare, channel: channel, &fields)
-        case .deleteExchange(let name):
+        case .deleteExchange(let name, let ifUnused):
             var fields = unsafe amqp_exchange_delete_t()
             unsafe fields.exchange = arena.bytes(name)
+            unsafe fields.if_unused = ifUnused ? 1 : 0
             try unsafe send(warren_exchange_delete, channel: channel, &fields)
         case .declareQueue(let queue, let passive):
             var fields = unsafe amqp_queue_declare_t()
@@ -244,9 +252,11 @@ import Glibc
             try sendBind(binding, channel: channel)
         case .unbind(let binding):
             try sendUnbind(binding, channel: channel)
-        case .deleteQueue(let name):
+        case .deleteQueue(let name, let ifUnused, let ifEmpty):
             var fields = unsafe amqp_queue_delete_t()
             unsafe fields.queue = arena.bytes(name)
+            unsafe fields.if_unused = ifUnused ? 1 : 0
+            unsafe fields.if_empty = ifEmpty ? 1 : 0
             try unsafe send(warren_queue_delete, channel: channel, &fields)
         case .purgeQueue(let name):
             var fields = unsafe amqp_queue_purge_t()
@@ -255,11 +265,13 @@ import Glibc
         case .qos(let prefetch):
             var fields = amqp_basic_qos_t(prefetch_size: 0, prefetch_count: prefetch, global: 0)
             try send(warren_basic_qos, channel: channel, &fields)
-        case .consume(let queue, let consumerTag, let arguments):
+        case .consume(let queue, let options):
             var fields = unsafe amqp_basic_consume_t()
             unsafe fields.queue = arena.bytes(queue)
-            unsafe fields.consumer_tag = arena.bytes(consumerTag)
-            unsafe fields.arguments = arena.table(arguments)
+            unsafe fields.consumer_tag = arena.bytes(options.consumerTag)
+            unsafe fields.no_ack = options.isAutomaticallyAcknowledged ? 1 : 0
+            unsafe fields.exclusive = options.isExclusive ? 1 : 0
+            unsafe fields.arguments = arena.table(options.arguments)
             try unsafe send(warren_basic_consume, channel: channel, &fields)
         case .cancel(let consumerTag):
             var fields = unsafe amqp_basic_cancel_t(consumer_tag: arena.bytes(consumerTag), nowait: 0)

@@ -10,7 +10,8 @@ enum InboundFrame: Sendable, Equatable {
 
 /// A method that the broker sends to a client after log-in.
 enum InboundMethod: Sendable, Equatable {
-    case connectionClose(BrokerReply)
+    /// The broker closes the connection, because of a method of this client's or, if `method` is 0, of none.
+    case connectionClose(BrokerReply, method: UInt32)
     case connectionCloseOk
     case blocked(reason: String)
     case unblocked
@@ -42,8 +43,31 @@ enum InboundMethod: Sendable, Equatable {
     /// A method that this client doesn't use.
     case other(id: UInt32)
 
-    /// The number of `basic.publish`, by which the broker names a publish as a channel's end.
+    /// The number of `basic.publish`, by which the broker names a publish as the cause of a close.
     static var publishNumber: UInt32 { warren_basic_publish }
+}
+
+extension OutboundMethod {
+    /// The method's class and id in one number, by which the broker names it as the cause of a close; 0 for the methods
+    /// that cause none.
+    var number: UInt32 {
+        switch self {
+        case .declareExchange: warren_exchange_declare
+        case .deleteExchange: warren_exchange_delete
+        case .declareQueue: warren_queue_declare
+        case .bind(let binding): binding.target.isQueue ? warren_queue_bind : warren_exchange_bind
+        case .unbind(let binding): binding.target.isQueue ? warren_queue_unbind : warren_exchange_unbind
+        case .deleteQueue: warren_queue_delete
+        case .purgeQueue: warren_queue_purge
+        case .consume: warren_basic_consume
+        case .get: warren_basic_get
+        default: 0
+        }
+    }
+}
+
+extension Binding.Target {
+    fileprivate var isQueue: Bool { if case .queue = self { true } else { false } }
 }
 
 /// The method that begins a message.
@@ -182,7 +206,10 @@ extension InboundMethod {
             )
         case warren_connection_close:
             guard let fields = unsafe fields(amqp_connection_close_t.self) else { return }
-            self = unsafe .connectionClose(BrokerReply(code: fields.reply_code, copying: fields.reply_text))
+            self = unsafe .connectionClose(
+                BrokerReply(code: fields.reply_code, copying: fields.reply_text),
+                method: UInt32(fields.class_id) << 16 | UInt32(fields.method_id)
+            )
         case warren_connection_close_ok: self = .connectionCloseOk
         case warren_connection_blocked:
             guard let fields = unsafe fields(amqp_connection_blocked_t.self) else { return }
@@ -236,6 +263,7 @@ extension BasicProperties {
     /// A copy of librabbitmq's properties.
     fileprivate init(copying source: UnsafePointer<amqp_basic_properties_t>) {
         self.init()
+        deliveryMode = nil
         let flags = unsafe Int32(bitPattern: source.pointee._flags)
         func isSet(_ flag: Int32) -> Bool { flags & flag != 0 }
         if isSet(AMQP_BASIC_CONTENT_TYPE_FLAG) { contentType = unsafe String(copying: source.pointee.content_type) }

@@ -31,15 +31,17 @@ struct ReplySlot<Value: Sendable>: ~Copyable, Sendable {
         }
     }
 
-    /// Fills it unless it is filled already.
-    func finish(_ result: Result<Value, AMQPError>) {
-        let waiter = unsafe state.withLock { state -> Waiter? in
-            guard !state.isDone else { return nil }
+    /// Fills it unless it is filled already, and returns whether this counts.
+    @discardableResult
+    func finish(_ result: Result<Value, AMQPError>) -> Bool {
+        let (counts, waiter) = unsafe state.withLock { state -> (Bool, Waiter?) in
+            guard !state.isDone else { return (false, nil) }
             state.isDone = true
             // A caller that waits already gets the result directly; only one that comes later has to find it here.
             if unsafe state.waiter == nil { state.result = result }
-            return unsafe state.waiter.take()
+            return unsafe (true, state.waiter.take())
         }
         unsafe waiter?.resume(returning: result)
+        return counts
     }
 }

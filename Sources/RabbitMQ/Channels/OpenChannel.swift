@@ -10,10 +10,8 @@ final class OpenChannel {
         case publishing
         case requests(RequestPurpose)
         case consuming(ConsumerChannel)
-        /// The broker is still processing the last settlements; then the channel is closed.
-        case flushing(Reply<Void>?)
-        /// The broker was asked to close the channel and hasn't answered yet.
-        case closing(Reply<Void>?)
+        /// The broker was asked to close the channel and hasn't answered yet; callers may wait for that.
+        case closing([Reply<Void>])
     }
 
     let id: ChannelID
@@ -22,12 +20,24 @@ final class OpenChannel {
     var settlements = SettlementTracker()
     /// The consumer's position, if it reads a stream.
     var stream = StreamPosition()
-    /// The number of settlement frames sent since the consumer was cancelled.
-    var framesSinceCancel = 0
     /// Deliveries that were read but not yet passed to the reader.
     var batch: [Delivery] = []
-    /// Settles this channel's deliveries.
-    let settler: ChannelSettler
+    /// True if the broker is to requeue what is unsettled as soon as the consumer has ended.
+    var requeuesUnsettled = false
+    /// Callers that wait until the channel of the consumer is closed.
+    var closeWaiters: [Reply<Void>] = []
+    /// The settlements that the broker may still be processing.
+    var recentSettlements = RecentSettlements()
+    /// Settles this channel's deliveries; once the consumer has ended, only those deliveries keep it.
+    var settler: ChannelSettler? { keptSettler ?? deliveriesSettler }
+    /// The settler for a delivery's program.
+    var deliverySettler: any DeliverySettler {
+        if !settlesItself, let keptSettler { keptSettler } else { NoSettler.shared }
+    }
+    /// True if the broker takes deliveries as settled when it sends them.
+    let settlesItself: Bool
+    private var keptSettler: ChannelSettler?
+    private weak var deliveriesSettler: ChannelSettler?
 
     /// True for the channel of the publisher.
     var isPublishing: Bool { if case .publishing = role { true } else { false } }
@@ -36,20 +46,33 @@ final class OpenChannel {
         self.id = id
         self.role = role
         let batch: Int
+        var settlesItself = false
         if case .consuming(let consumer) = role {
+            settlesItself = consumer.consumption.options.isAutomaticallyAcknowledged
             // Only part of the prefetch may wait, since the broker sends no more until deliveries are settled.
             let prefetch = Int(consumer.consumption.prefetch)
             batch = prefetch == 0 ? 64 : min(64, max(1, prefetch / 4))
         } else {
             batch = 1
         }
-        settler = ChannelSettler(thread: thread, channel: id, batch: batch)
+        self.settlesItself = settlesItself
+        let settler = ChannelSettler(thread: thread, channel: id, batch: batch)
+        keptSettler = settler
+        deliveriesSettler = settler
+    }
+
+    /// True if every delivery is settled, or none of the others can be settled any more because the program let it go.
+    ///
+    /// For a consumer that has ended: from then on the deliveries alone keep the settler.
+    func hasSettledAll() -> Bool {
+        keptSettler = nil
+        return settlements.isEmpty || deliveriesSettler == nil
     }
 
     /// Passes the deliveries that were read to their reader, in one batch.
     func deliverBatch() {
         guard !batch.isEmpty, case .consuming(let consumer) = role else { return }
-        consumer.stream.yield(batch)
+        consumer.source.yield(batch)
         batch.removeAll()
     }
 
@@ -58,11 +81,9 @@ final class OpenChannel {
     /// Returns false if it is too late: the channel is closing, or its number now belongs to another.
     func enqueue(_ request: SettlementRequest) -> Bool {
         guard id == request.channel else { return false }
-        switch role {
-        case .flushing, .closing: return false
-        case .publishing, .requests, .consuming: break
-        }
-        _ = settlements.settle(request.tag, request.settlement)
+        if case .closing = role { return false }
+        // A stream keeps its messages, and RabbitMQ closes a connection that returns one to it (540).
+        _ = settlements.settle(request.tag, stream.isKnown ? .ack : request.settlement)
         return true
     }
 }
@@ -145,6 +166,11 @@ final class ChannelSettler: DeliverySettler {
     /// Marks the channel as gone or about to be closed, so that the broker requeues its deliveries.
     func invalidate() { gone.store(true, ordering: .releasing) }
 
+    deinit {
+        guard !isGone else { return }
+        thread.post { [channel] in $0.deliveriesGone(of: channel) }
+    }
+
     func settle(_ tag: UInt64, _ settlement: DeliverySettlement) {
         thread.post(SettlementRequest(channel: channel, tag: tag, settlement: settlement), batch: batch)
     }
@@ -155,4 +181,44 @@ struct SettlementRequest: Sendable {
     var channel: ChannelID
     var tag: UInt64
     var settlement: DeliverySettlement
+}
+
+/// Discards the settlements of deliveries that the broker takes as settled when it sends them.
+final class NoSettler: DeliverySettler {
+    static let shared = NoSettler()
+
+    func settle(_ tag: UInt64, _ settlement: DeliverySettlement) {}
+}
+
+/// The settlement frames that went out recently, which must be processed before their channel is closed.
+///
+/// RabbitMQ's channel process holds back those beyond 32 until a quorum queue has processed the others, and drops them
+/// when it ends: seen on 3.10.8. There is no request by which it tells that it has none left, and that would not take a
+/// message from the queue.
+struct RecentSettlements {
+    /// The number of frames that the broker never holds back, with a margin.
+    private static let harmlessCount = 16
+    private static let longestPause = Duration.seconds(2)
+
+    private var count = 0
+    private var since: ContinuousClock.Instant?
+    private var last: ContinuousClock.Instant?
+
+    /// Records that frames are sent.
+    mutating func note(_ count: Int, at now: ContinuousClock.Instant) {
+        if let since, since + .seconds(1) > now {
+            self.count += count
+        } else {
+            self.count = count
+            since = now
+        }
+        last = now
+    }
+
+    /// The time at which the broker has processed them, unless it is very slow; `nil` if it has now.
+    func processed(after now: ContinuousClock.Instant) -> ContinuousClock.Instant? {
+        guard count > Self.harmlessCount, let last else { return nil }
+        let time = last + min(.milliseconds(100 + 5 * count), Self.longestPause)
+        return time > now ? time : nil
+    }
 }

@@ -9,14 +9,14 @@ enum OutboundMethod: Sendable, Equatable {
     case channelClose
     case channelCloseOk
     case declareExchange(ExchangeDeclaration, passive: Bool)
-    case deleteExchange(String)
+    case deleteExchange(String, ifUnused: Bool)
     case declareQueue(QueueDeclaration, passive: Bool)
     case bind(Binding)
     case unbind(Binding)
-    case deleteQueue(String)
+    case deleteQueue(String, ifUnused: Bool, ifEmpty: Bool)
     case purgeQueue(String)
     case qos(prefetch: UInt16)
-    case consume(queue: String, consumerTag: String, arguments: FieldTable)
+    case consume(queue: String, ConsumeOptions)
     case cancel(consumerTag: String)
     case cancelOk(consumerTag: String)
     case confirmSelect
@@ -36,14 +36,14 @@ extension OutboundMethod {
         case .channelClose, .channelCloseOk: "close a channel"
         case .declareExchange(let exchange, let passive):
             "\(passive ? "look at" : "declare") the exchange '\(exchange.name)'"
-        case .deleteExchange(let name): "delete the exchange '\(name)'"
+        case .deleteExchange(let name, _): "delete the exchange '\(name)'"
         case .declareQueue(let queue, let passive): "\(passive ? "look at" : "declare") the queue '\(queue.name)'"
         case .bind(let binding): "bind \(binding.target.summary) to the exchange '\(binding.source)'"
         case .unbind(let binding): "unbind \(binding.target.summary) from the exchange '\(binding.source)'"
-        case .deleteQueue(let name): "delete the queue '\(name)'"
+        case .deleteQueue(let name, _, _): "delete the queue '\(name)'"
         case .purgeQueue(let name): "purge the queue '\(name)'"
         case .qos: "set the prefetch"
-        case .consume(let queue, _, _): "consume the queue '\(queue)'"
+        case .consume(let queue, _): "consume the queue '\(queue)'"
         case .cancel, .cancelOk: "cancel a consumer"
         case .confirmSelect: "enable publisher confirms"
         case .get(let queue): "get a message from the queue '\(queue)'"

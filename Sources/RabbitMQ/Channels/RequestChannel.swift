@@ -5,7 +5,9 @@ import DequeModule
 ///
 /// A state machine: events in, actions out, no I/O. One request is under way at a time, because an error closes the
 /// channel: the request that caused it fails, and those behind it continue on a new channel. When the connection is
-/// lost, they all wait for a new one. The request under way is sent again, which is safe for each of these methods.
+/// lost, they all wait for a new one. The request under way is sent again, which is safe for each of these methods,
+/// unless the broker closed the connection because of it. A request that the broker doesn't answer fails at its
+/// deadline and holds up the others for a while longer; then they get another channel.
 struct RequestChannel {
     /// An action for the connection to perform.
     enum Action: Equatable {
@@ -13,12 +15,20 @@ struct RequestChannel {
         case openChannel
         /// Send a method on the channel.
         case send(OutboundMethod, channel: UInt16)
+        /// Close the channel, on which the broker doesn't answer, and open another.
+        case replaceChannel(UInt16)
     }
+
+    /// The number of times that a request is sent if the broker closes the connection for an error each time, without
+    /// naming the cause.
+    private static let sendsDespiteFaults = 2
+    /// The time for which an answer is awaited that nobody waits for any more.
+    private static let lateAnswerTime = Duration.seconds(10)
 
     /// The broker's answer to a request.
     enum Answer: Sendable {
         case method(InboundMethod)
-        case message(ContentStart, Message, ChannelSettler)
+        case message(ContentStart, Message, any DeliverySettler)
     }
 
     /// A request and the slot for its answer.
@@ -28,6 +38,10 @@ struct RequestChannel {
         var reply: Reply<Answer>
         /// True for a declaration that the connection itself repeats.
         var isRedeclaration = false
+        /// The number of times that the broker closed the connection for an error while this was under way.
+        var faults = 0
+        /// True once its deadline has passed, and only its answer is awaited.
+        var isExpired = false
     }
 
     private enum Phase {
@@ -82,7 +96,10 @@ struct RequestChannel {
     /// Handles the answer to the request that is under way.
     mutating func answered(_ answer: Answer) -> Action? {
         guard case .busy(let channel, let request) = phase else { return nil }
-        request.reply.finish(.success(answer))
+        if !request.reply.finish(.success(answer)), case .message(.get(let tag, _, _), _, let settler) = answer {
+            // Nobody waits for the message any more.
+            settler.settle(tag, .requeue)
+        }
         phase = .idle(channel: channel)
         return advance()
     }
@@ -130,8 +147,20 @@ struct RequestChannel {
     }
 
     /// Handles the loss of the connection; a new one is being made.
-    mutating func connectionLost() {
-        if case .busy(_, let request) = phase, !request.reply.isDone { waiting.prepend(request) }
+    ///
+    /// - Parameters:
+    ///   - fault: The broker's reason, if it closed the connection for an error.
+    ///   - method: The number of the method that was the cause, if the broker named one.
+    mutating func connectionLost(_ fault: BrokerReply? = nil, by method: UInt32 = 0) {
+        if case .busy(_, var request) = phase, !request.reply.isDone {
+            if let fault, method == 0 || method == request.method.number {
+                request.faults = method == 0 ? request.faults + 1 : Self.sendsDespiteFaults
+                if request.faults >= Self.sendsDespiteFaults {
+                    request.reply.finish(.failure(.refused(request.method, fault)))
+                }
+            }
+            if !request.reply.isDone { waiting.prepend(request) }
+        }
         // The next connection repeats all declarations that it needs.
         waiting.removeAll(where: \.isRedeclaration)
         phase = .disconnected
@@ -147,16 +176,25 @@ struct RequestChannel {
     /// Fails requests that are past their deadlines.
     ///
     /// A late answer is still matched with its request, and dropped.
-    mutating func expire(now: ContinuousClock.Instant) {
+    mutating func expire(now: ContinuousClock.Instant) -> Action? {
+        guard let nextDeadline, nextDeadline <= now else { return nil }
         func fail(_ request: Request) { request.reply.finish(.failure(.unanswered(request.method))) }
-        if case .busy(let channel, var request) = phase, request.deadline <= now {
-            fail(request)
-            request.deadline = now.advanced(by: .seconds(3600))
-            phase = .busy(channel: channel, request)
-        }
         for request in waiting where request.deadline <= now { fail(request) }
         waiting.removeAll { $0.reply.isDone }
+        guard case .busy(let channel, var request) = phase, request.deadline <= now else { return nil }
+        if request.isExpired {
+            phase = .closed
+            return .replaceChannel(channel)
+        }
+        fail(request)
+        request.isExpired = true
+        request.deadline = now + Self.lateAnswerTime
+        phase = .busy(channel: channel, request)
+        return nil
     }
+
+    /// Handles the start of the closing of a channel that is to be replaced.
+    mutating func replacing() -> Action? { advance() }
 
     private mutating func advance() -> Action? {
         switch phase {

@@ -3,109 +3,53 @@ import Logging
 
 /// Consumers, each on its own channel, so that the failure or close of one doesn't affect the others.
 extension Connection {
-    /// The largest number of settlements that may be on their way to a quorum queue when its channel is closed.
-    ///
-    /// RabbitMQ's channel process holds back those beyond 32 until the queue has processed the others, and drops them
-    /// when it ends: seen on 3.10.8. A `basic.get` makes it wait for all of them; the message that the get fetches is
-    /// requeued when the channel closes.
-    private static let settlementsInFlightLimit = 16
-    /// The pause before a consumer tries again a queue that another connection holds exclusively: often this client's
-    /// own previous connection, which the broker hasn't given up yet.
-    private static let lockedQueuePause = Duration.seconds(1)
+    /// The longest time that the end of a consumer may take: then its caller goes on without the broker's answer.
+    private static let endingTime = Duration.seconds(6)
+
+    // MARK: Beginning
 
     /// Registers a consumer and returns its deliveries.
-    func consume(
+    nonisolated func consume(
         _ consumption: ConsumerChannel.Consumption,
         deadline: ContinuousClock.Instant
     ) async throws(AMQPError) -> DeliveryStream {
-        if let closeError {
-            throw AMQPError(closeError.code, "Can't consume '\(consumption.queue)': \(closeError.message)")
-        }
-        let ref = ConsumerChannelRef()
+        let ref = ConsumerRef()
+        ref.connection = self
         let stream = DeliveryStream(
             control: DeliveryStream.Control(
-                cancel: { [weak self] in await self?.cancelConsumer(ref) },
-                close: { [weak self] in await self?.closeConsumer(ref) }
+                cancel: { requeuesUnsettled in
+                    guard let connection = ref.connection else { return }
+                    let ended = Reply<Void>()
+                    connection.thread.post { $0.cancelConsumer(ref, ended, requeuesUnsettled: requeuesUnsettled) }
+                    await ended.waitRegardless(atMost: Self.endingTime)
+                },
+                abandon: { ref.connection?.thread.post { $0.cancelConsumer(ref, nil, requeuesUnsettled: false) } }
             )
         )
-        stream.setRegistered(false)
+        stream.source.setRegistered(false)
         let started = Reply<Void>()
-        let consumer = ConsumerChannel(consumption, stream: stream, started: started, ref: ref)
-        if socket == nil {
-            suspendedConsumers.append(consumer)
-        } else if openChannel(.consuming(consumer)) == nil {
-            throw noChannelLeft
-        }
+        let consumer = ConsumerChannel(consumption, source: stream.source, started: started, ref: ref)
+        thread.post { $0.begin(consumer) }
         try await started.value(
             until: deadline,
             late: AMQPError(
                 .deadlineExceeded,
                 "The broker did not register a consumer of the queue '\(consumption.queue)' within the time limit."
             ),
-            cancelled: AMQPError(.cancelled, "Cancelled before the queue '\(consumption.queue)' could be consumed.")
+            cancelled: AMQPError.cancelled("Cancelled before the queue '\(consumption.queue)' could be consumed.")
         )
         return stream
     }
 
-    private func cancelConsumer(_ ref: ConsumerChannelRef) async {
-        if let index = suspendedConsumers.firstIndex(where: { $0.ref === ref }) {
-            var consumer = suspendedConsumers.remove(at: index)
-            return consumer.end()
+    /// Registers a new consumer, or one that comes from another connection.
+    func begin(_ consumer: consuming ConsumerChannel) {
+        if let closeError {
+            return consumer.end(
+                AMQPError(closeError.code, "Can't consume '\(consumer.consumption.queue)': \(closeError.message)")
+            )
         }
-        guard let id = ref.id, let channel = channels[id.number], channel.id == id,
-            case .consuming = channel.role
-        else { return }
-        let reply = Reply<Void>()
-        withConsumer(id.number) { $0.cancel(reply) }
-        try? await reply.value(cancelled: AMQPError(.cancelled, "Cancelled before the consumer was cancelled."))
-    }
-
-    private func closeConsumer(_ ref: ConsumerChannelRef) async {
-        // A quorum queue may lose acknowledgements that are sent just before the channel closes; a cancel waits for
-        // them.
-        await cancelConsumer(ref)
-        guard let id = ref.id, channels[id.number]?.id == id else { return }
-        let reply = Reply<Void>()
-        closeConsumer(id.number, reply)
-        try? await reply.value(cancelled: AMQPError(.cancelled, "Cancelled before the consumer was closed."))
-    }
-
-    /// Ends a consumer and closes its channel.
-    func closeConsumer(_ number: UInt16, _ reply: Reply<Void>?) {
-        guard let channel = channels[number], case .consuming(var consumer) = channel.role else {
-            reply?.finish(.success(()))
-            return
-        }
-        consumer.end()
-        // Earlier settlements are sent first: a settlement on a closed channel makes the broker close the connection.
-        settle(channel)
-        channel.settler.invalidate()
-        if channel.framesSinceCancel > Self.settlementsInFlightLimit {
-            channel.role = .flushing(reply)
-            send(.get(queue: consumer.consumption.queue), channel: number)
-        } else {
-            channel.role = .closing(reply)
-            send(.channelClose, channel: number)
-        }
-    }
-
-    /// Closes a channel on which the broker has processed all settlements.
-    func flushed(_ number: UInt16) {
-        guard let channel = channels[number], case .flushing(let reply) = channel.role else { return }
-        channel.role = .closing(reply)
-        send(.channelClose, channel: number)
-    }
-
-    /// Gives a consumer's state machine an event, and performs the action it returns.
-    func withConsumer(_ number: UInt16, _ event: (inout ConsumerChannel) -> ConsumerChannel.Action?) {
-        guard case .consuming(var consumer)? = channels[number]?.role else { return }
-        let action = event(&consumer)
-        channels[number]?.role = .consuming(consumer)
-        switch action {
-        case .send(let method): send(method, channel: number)
-        case .close: closeConsumer(number, nil)
-        case nil: break
-        }
+        suspendedConsumers.append(consumer)
+        resumeConsumers(.now)
     }
 
     /// The error for a consumer or request that finds no free channel.
@@ -119,28 +63,110 @@ extension Connection {
         )
     }
 
+    /// Gives a consumer's state machine an event, and sends the method it returns.
+    func withConsumer(_ number: UInt16, _ event: (inout ConsumerChannel) -> OutboundMethod?) {
+        guard let channel = channels[number], case .consuming(var consumer) = channel.role else { return }
+        let method = event(&consumer)
+        channel.role = .consuming(consumer)
+        if let method { send(method, channel: number) }
+        if consumer.hasEnded { closeIfSettled(channel) }
+    }
+
+    // MARK: Ending
+
+    private func cancelConsumer(_ ref: ConsumerRef, _ ended: Reply<Void>?, requeuesUnsettled: Bool) {
+        if let index = suspendedConsumers.firstIndex(where: { $0.ref === ref }) {
+            var consumer = suspendedConsumers.remove(at: index)
+            consumer.end()
+            ended?.finish(.success(()))
+            return retireIfUnused()
+        }
+        guard let id = ref.channel, let channel = channels[id.number], channel.id == id else {
+            ended?.finish(.success(()))
+            return
+        }
+        switch channel.role {
+        case .consuming:
+            guard requeuesUnsettled else { return withConsumer(id.number) { $0.cancel(ended) } }
+            channel.requeuesUnsettled = true
+            if let ended { channel.closeWaiters.append(ended) }
+            withConsumer(id.number) { $0.cancel(nil) }
+        case .closing(var waiters) where requeuesUnsettled:
+            if let ended { waiters.append(ended) }
+            channel.role = .closing(waiters)
+        case .closing, .publishing, .requests: ended?.finish(.success(()))
+        }
+    }
+
+    /// Closes the channel of a consumer that has ended, once its last delivery is settled.
+    func closeIfSettled(_ channel: OpenChannel) {
+        guard case .consuming(let consumer) = channel.role, consumer.hasEnded else { return }
+        // Before the close: a settlement on a closed channel makes the broker close the connection.
+        channel.deliverBatch()
+        settle(channel, .now)
+        // Sending may have lost the connection.
+        guard channels[channel.id.number] === channel else { return }
+        if channel.requeuesUnsettled {
+            channel.settler?.invalidate()
+        } else if !channel.hasSettledAll() {
+            return
+        }
+        if let time = channel.recentSettlements.processed(after: .now) {
+            closings[channel.id] = time
+            return
+        }
+        closings[channel.id] = nil
+        channel.settler?.invalidate()
+        channel.role = .closing(channel.closeWaiters)
+        send(.channelClose, channel: channel.id.number)
+        retireIfUnused()
+    }
+
+    /// Closes the channels whose last settlements the broker has processed by now.
+    func closeSettledChannels(_ now: ContinuousClock.Instant) {
+        guard !closings.isEmpty else { return }
+        for (id, time) in closings where time <= now {
+            closings[id] = nil
+            if let channel = channels[id.number], channel.id == id { closeIfSettled(channel) }
+        }
+    }
+
+    /// Handles the end of the last delivery of a consumer that has ended: what isn't settled never will be.
+    func deliveriesGone(of id: ChannelID) {
+        if let channel = channels[id.number], channel.id == id { closeIfSettled(channel) }
+    }
+
     // MARK: Settlements
 
     /// Passes settlements to their channels and sends the resulting frames.
-    func settle(_ requests: [SettlementRequest]) {
+    func settle(_ requests: [SettlementRequest], _ now: ContinuousClock.Instant) {
         guard !requests.isEmpty else { return }
         var late = 0
-        for request in requests where channels[request.channel.number]?.enqueue(request) != true { late += 1 }
+        // Mostly one: the channels whose settlements are sent, in the order of the first.
+        var settled: [OpenChannel] = []
+        for request in requests {
+            guard let channel = channels[request.channel.number], channel.enqueue(request) else {
+                late += 1
+                continue
+            }
+            if settled.last !== channel && !settled.contains(where: { $0 === channel }) { settled.append(channel) }
+        }
         if late > 0 {
             counters.count(lateSettlements: late)
             logger.debug("Settlements arrived after their channel was gone", metadata: [LogKey.count: "\(late)"])
         }
-        for channel in channels.open { settle(channel) }
+        for channel in settled {
+            settle(channel, now)
+            if case .consuming(let consumer) = channel.role, consumer.hasEnded { closeIfSettled(channel) }
+        }
     }
 
     /// Sends the settlements that wait on a channel.
-    func settle(_ channel: OpenChannel) {
+    private func settle(_ channel: OpenChannel, _ now: ContinuousClock.Instant) {
         guard channel.settlements.hasWork else { return }
         var methods: [OutboundMethod] = []
         channel.settlements.flush { methods.append($0) }
-        if case .consuming(let consumer) = channel.role, consumer.isCancelled {
-            channel.framesSinceCancel += methods.count
-        }
+        channel.recentSettlements.note(methods.count, at: now)
         if methods.count > 1 { socket?.cork(true) }
         for method in methods { send(method, channel: channel.id.number) }
         if methods.count > 1 { socket?.cork(false) }
@@ -148,30 +174,84 @@ extension Connection {
 
     // MARK: Recovery
 
-    /// Registers the suspended consumers, once what they need is declared again.
-    func resumeConsumers() {
-        guard socket != nil, !suspendedConsumers.isEmpty, requests[.topology]?.isRedeclaring != true else { return }
-        if let nextResumption, nextResumption > .now { return }
-        nextResumption = nil
+    /// The next time at which a suspended consumer may be registered; `nil` if that waits for something else.
+    var nextResumption: ContinuousClock.Instant? {
+        guard !suspendedConsumers.isEmpty, mayResume else { return nil }
+        return suspendedConsumers.lazy.compactMap(\.resumesAt).min()
+    }
+
+    /// False while what the consumers need is being declared again.
+    private var mayResume: Bool { socket != nil && requests[.topology]?.isRedeclaring != true }
+
+    /// Registers the suspended consumers that may be registered now.
+    func resumeConsumers(_ now: ContinuousClock.Instant) {
+        guard !suspendedConsumers.isEmpty, mayResume else { return }
         let consumers = suspendedConsumers
         suspendedConsumers = []
-        for var consumer in consumers where !consumer.isAbandoned {
-            if openChannel(.consuming(consumer)) == nil { consumer.end(noChannelLeft) }
+        var waiting: [ConsumerChannel] = []
+        for var consumer in consumers {
+            if consumer.isAbandoned {
+                consumer.end()
+            } else if socket == nil || consumer.resumesAt.map({ $0 > now }) == true {
+                // Also those for which the sockets was lost meanwhile.
+                waiting.append(consumer)
+            } else if openChannel(.consuming(consumer)) == nil {
+                consumer.end(noChannelLeft)
+            }
         }
+        suspendedConsumers += waiting
     }
 
     /// Handles the close of a consumer's channel by the broker: the queue may have to be declared again, or may be free
     /// soon.
     func channelClosed(of consumer: consuming ConsumerChannel, _ reply: BrokerReply) {
-        switch consumer.channelClosed(reply) {
+        switch consumer.channelClosed(reply, now: .now) {
         case .redeclare:
             suspendedConsumers.append(consumer)
-            redeclare(declared.all)
-            resumeConsumers()
-        case .retryLater:
-            suspendedConsumers.append(consumer)
-            nextResumption = .now + Self.lockedQueuePause
-        case .ended: break
+            redeclareAll()
+            resumeConsumers(.now)
+        case .retryLater: suspendedConsumers.append(consumer)
+        case .ended: retireIfUnused()
         }
+    }
+
+    /// Suspends the consumers of a connection that is lost.
+    ///
+    /// - Parameters:
+    ///   - fault: The broker's reason, if it closed the connection for an error.
+    ///   - method: The number of the method that was the cause, if the broker named one.
+    func suspendConsumers(_ fault: BrokerReply?, by method: UInt32) {
+        let culprits = culprits(fault, by: method)
+        for channel in channels.open {
+            channel.settler?.invalidate()
+            switch channel.role {
+            case .consuming(var consumer):
+                let offset = channel.stream.next(firstUnsettled: channel.settlements.firstUnsettledTag)
+                if let fault, culprits.contains(channel.id.number) {
+                    guard consumer.refusedWithConnection(fault, now: .now) else { break }
+                    // It would take all others down with it again and again.
+                    if isolate?(consumer) != true { suspendedConsumers.append(consumer) }
+                } else if consumer.connectionLost(streamOffset: offset) {
+                    suspendedConsumers.append(consumer)
+                }
+                for waiter in channel.closeWaiters { waiter.finish(.success(())) }
+            case .closing(let waiters):
+                for waiter in waiters { waiter.finish(.success(())) }
+            case .publishing, .requests: break
+            }
+        }
+        closings = [:]
+    }
+
+    /// The channels of the consumers because of which the broker closed the connection: those whose queue it names, or
+    /// the only one that was being registered.
+    private func culprits(_ fault: BrokerReply?, by method: UInt32) -> Set<UInt16> {
+        guard let fault, method == OutboundMethod.consume(queue: "", ConsumeOptions()).number else { return [] }
+        let starting = channels.open.compactMap { channel -> (number: UInt16, queue: String)? in
+            guard case .consuming(let consumer) = channel.role, consumer.isStarting else { return nil }
+            return (channel.id.number, consumer.consumption.queue)
+        }
+        let named = starting.filter { fault.text.contains("queue '\($0.queue)' in vhost") }
+        return Set((named.isEmpty && starting.count == 1 ? starting : named).map(\.number))
     }
 }

@@ -11,7 +11,7 @@ extension Connection {
 
     /// Waits until the connection is open, and returns the properties by which the broker describes itself.
     nonisolated func awaitServerProperties(deadline: ContinuousClock.Instant) async throws(AMQPError) -> FieldTable {
-        let cancelled = AMQPError(.cancelled, "Cancelled before the connection was open. Nothing was sent.")
+        let cancelled = AMQPError.cancelled("Cancelled before the connection was open. Nothing was sent.")
         if Task.isCancelled { throw cancelled }
         let waiter = Reply<FieldTable>()
         thread.post { $0.addServerPropertiesWaiter(waiter) }
@@ -27,8 +27,14 @@ extension Connection {
     }
 
     private func addServerPropertiesWaiter(_ waiter: Reply<FieldTable>) {
-        if let closeError { return waiter.finish(.failure(closeError)) }
-        if let serverProperties, socket != nil { return waiter.finish(.success(serverProperties)) }
+        if let closeError {
+            waiter.finish(.failure(closeError))
+            return
+        }
+        if let serverProperties, socket != nil {
+            waiter.finish(.success(serverProperties))
+            return
+        }
         serverPropertiesWaiters.removeAll(where: \.isDone)
         serverPropertiesWaiters.append(waiter)
     }
@@ -77,10 +83,20 @@ extension Connection {
         noteReceived(at: .now)
         for waiter in serverPropertiesWaiters { waiter.finish(.success(properties)) }
         serverPropertiesWaiters = []
+        resumeWork()
+    }
+
+    /// Continues with what waited for the connection, as long as the new one isn't lost in turn.
+    private func resumeWork() {
         perform(publisher.withLock { $0.connected() })
-        for purpose in requests.keys { perform(requests[purpose]?.connected() ?? nil, for: purpose) }
-        if !suspendedConsumers.isEmpty { redeclare(declared.transient) }
-        resumeConsumers()
+        for purpose in requests.keys {
+            guard socket != nil else { return }
+            perform(requests[purpose]?.connected() ?? nil, for: purpose)
+        }
+        guard socket != nil else { return }
+        let transient = declared.transient
+        if !transient.isEmpty { redeclare(transient) }
+        resumeConsumers(.now)
     }
 
     private func failed(_ error: AMQPError) {
@@ -109,12 +125,15 @@ extension Connection {
         guard socket != nil else { return }
         guard closeWaiters.isEmpty else { return end(error) }
         if let reply = error.reply, reply.refusesChannels { failOpeningChannels(reply) }
-        dropSocket()
+        let fault = error.reply.flatMap { $0.isFault ? $0 : nil }
+        let method = faultyMethod
+        dropSocket(fault, by: method)
         schedule.lost(at: .now)
         report(schedule.state)
         logger.info("Connection lost; reconnecting", metadata: [LogKey.error: "\(error)"])
-        counters.count(resentPublishes: publisher.withLock { $0.connectionLost(error) })
-        for purpose in requests.keys { requests[purpose]?.connectionLost() }
+        counters.count(resentPublishes: publisher.withLock { $0.connectionLost(error, by: method) })
+        for purpose in requests.keys { requests[purpose]?.connectionLost(fault, by: method) }
+        retireIfUnused()
     }
 
     /// Fails whatever waits for the opening of a channel, because the broker allows no more of them: on the next
@@ -135,21 +154,15 @@ extension Connection {
     }
 
     /// Closes the socket, which ends its channels and suspends their consumers.
-    func dropSocket() {
+    func dropSocket(_ fault: BrokerReply? = nil, by method: UInt32 = 0) {
         thread.setSocket(nil)
         socket = nil
         hasMoreToRead = false
-        nextResumption = nil
-        for channel in channels.open {
-            channel.settler.invalidate()
-            switch channel.role {
-            case .consuming(var consumer):
-                let offset = channel.stream.next(firstUnsettled: channel.settlements.firstUnsettledTag)
-                if consumer.connectionLost(streamOffset: offset) { suspendedConsumers.append(consumer) }
-            case .flushing(let reply), .closing(let reply): reply?.finish(.success(()))
-            case .publishing, .requests: break
-            }
-        }
+        faultyMethod = 0
+        isRedeclaring = false
+        isRedeclaringAll = false
+        if purpose == .consuming { transientTopology?.lost(declared) }
+        suspendConsumers(fault, by: method)
         channels = ChannelTable()
     }
 
@@ -164,52 +177,91 @@ extension Connection {
     }
 
     /// Declares again what may be gone, before all other requests.
-    func redeclare(_ methods: [OutboundMethod]) {
-        guard !methods.isEmpty else { return }
-        let action = requests[.topology, default: RequestChannel()].redeclare(
-            methods,
-            deadline: .now + Self.redeclarationTime
-        )
-        perform(action, for: .topology)
+    private func redeclare(_ methods: [OutboundMethod]) {
+        let channel = requests[.topology, default: RequestChannel(isConnected: socket != nil)]
+        requests[.topology] = channel
+        isRedeclaring = true
+        let deadline = ContinuousClock.now + Self.redeclarationTime
+        perform(requests[.topology]?.redeclare(methods, deadline: deadline) ?? nil, for: .topology)
+    }
+
+    /// Declares everything again, because a queue turned out to be missing; once, however many consumers find that.
+    func redeclareAll() {
+        let all = declared.all
+        guard !isRedeclaringAll, !all.isEmpty else { return }
+        isRedeclaringAll = true
+        redeclare(all)
+    }
+
+    /// Continues with what waited until everything was declared again.
+    func redeclarationEnded() {
+        isRedeclaring = false
+        isRedeclaringAll = false
+        transientTopology?.restored()
     }
 
     // MARK: Closing
 
-    /// Closes the connection cleanly; the broker requeues unsettled deliveries.
+    /// The time that closing may take.
+    private static let closingTime = Duration.seconds(5)
+    /// The part of the closing time that is left for the broker's answer when confirms don't come.
+    private static let answeringTime = Duration.seconds(1)
+
+    /// Closes the connection cleanly: waits for the confirms that are due, then closes; the broker requeues unsettled
+    /// deliveries.
     ///
-    /// Stops waiting for the broker's answer after a few seconds, even while the connection is being made.
+    /// Takes a few seconds at most, even while the connection is being made, and ignores cancellation.
     nonisolated func close() async {
         let closed = Reply<Void>()
         thread.post { $0.beginToClose(closed) }
-        let late = AMQPError(.deadlineExceeded, "The connection took too long to close.")
-        try? await closed.value(until: .now + .seconds(6), late: late, cancelled: late)
+        await closed.waitRegardless(atMost: Self.closingTime + .seconds(1))
     }
 
-    private func beginToClose(_ closed: Reply<Void>) {
+    func beginToClose(_ closed: Reply<Void>) {
         let isFirst = closeWaiters.isEmpty
         closeWaiters.append(closed)
         guard closeError == nil, socket != nil else {
-            return end(AMQPError.closedByProgram)
+            return end(.closedByProgram)
         }
         guard isFirst else { return }
         // A broker that blocks a publisher doesn't read from its connection, so it may not answer.
         let isBlocked = schedule.state.blockedReason != nil
-        closingDeadline = .now + .seconds(isBlocked ? 1 : 5)
+        closingDeadline = .now + (isBlocked ? Self.answeringTime : Self.closingTime)
         // Stop deliveries first: a quorum queue should get all acknowledgements before the channels are closed.
-        for channel in channels.open {
-            guard case .consuming = channel.role else { continue }
-            withConsumer(channel.id.number) { $0.cancel(Reply()) }
-        }
-        sendCloseIfQuiet()
+        for channel in channels.open { withConsumer(channel.id.number) { $0.cancel(nil) } }
+        sendCloseIfQuiet(.now)
     }
 
-    /// Asks the broker to close the connection, once no consumer is being cancelled any more.
-    func sendCloseIfQuiet() {
-        guard closingDeadline != nil, closeError == nil else { return }
-        let isCancelling = channels.open.contains { channel in
-            if case .consuming(let consumer) = channel.role { consumer.isCancelling } else { false }
+    /// The next time at which a connection that is being closed has something to do.
+    var nextClosingStep: ContinuousClock.Instant? {
+        guard let closingDeadline, closeError == nil else { return nil }
+        if hasSentClose { return closingDeadline }
+        let lastMoment = closingDeadline - Self.answeringTime
+        let processed = channels.open.compactMap { $0.recentSettlements.processed(after: .now) }.max()
+        return min(processed ?? lastMoment, lastMoment)
+    }
+
+    /// Asks the broker to close the connection, once no consumer is being cancelled any more, all publishes are
+    /// confirmed, and all settlements processed.
+    func sendCloseIfQuiet(_ now: ContinuousClock.Instant) {
+        guard let closingDeadline, closeError == nil, !hasSentClose else { return }
+        let isQuiet = channels.open.allSatisfy { channel in
+            if case .consuming(let consumer) = channel.role, consumer.isCancelling { return false }
+            return channel.recentSettlements.processed(after: now) == nil
         }
-        if !isCancelling { send(.connectionClose, channel: 0) }
+        let isPublishing = publisher.withLock { $0.status.hasWork }
+        guard isQuiet && !isPublishing || now >= closingDeadline - Self.answeringTime else { return }
+        hasSentClose = true
+        send(.connectionClose, channel: 0)
+    }
+
+    /// Closes a connection that was made for troubled consumers, once it has none any more.
+    func retireIfUnused() {
+        guard isIsolated, closeError == nil, suspendedConsumers.isEmpty else { return }
+        let isUsed = channels.open.contains { channel in
+            if case .consuming = channel.role { true } else { false }
+        }
+        if !isUsed { beginToClose(Reply()) }
     }
 
     /// Ends the connection for good, and fails everything that waits with the reason.
@@ -218,6 +270,7 @@ extension Connection {
             closeError = error
             deliverBatches()
             dropSocket()
+            if purpose == .consuming { transientTopology?.restored() }
             schedule.closed()
             report(.closed)
             failWaiting(error)
@@ -239,7 +292,8 @@ extension Connection {
             schedule.blocked(nil)
             report(schedule.state)
             logger.info("Broker unblocked publishers")
-        case .connectionClose(let reply):
+        case .connectionClose(let reply, let method):
+            faultyMethod = method
             send(.connectionCloseOk, channel: 0)
             throw AMQPError(
                 .connectionClosed,
@@ -247,13 +301,17 @@ extension Connection {
                 reply: reply
             )
         case .connectionCloseOk:
-            throw AMQPError.closedByProgram
+            throw .closedByProgram
         default: break
         }
     }
 }
 
 extension BrokerReply {
+    /// True if the broker closed the connection because of an error, perhaps ours, and not at its operator's request
+    /// (320).
+    var isFault: Bool { code >= 400 }
+
     /// True if the broker closed the connection because it has too many channels, or its user has.
     ///
     /// In RabbitMQ's words, "number of channels opened (64) has reached the negotiated channel_max (64)" or "number of

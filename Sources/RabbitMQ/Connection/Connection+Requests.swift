@@ -40,15 +40,15 @@ extension Connection {
         return try await request.reply.value(
             until: deadline,
             late: .unanswered(method),
-            cancelled: AMQPError(.cancelled, "Cancelled before the broker answered the request to \(method.summary).")
+            cancelled: AMQPError.cancelled("Cancelled before the broker answered the request to \(method.summary).")
         )
     }
 
     private func enqueue(_ request: RequestChannel.Request, for purpose: RequestPurpose) {
         if let closeError {
-            return request.reply.finish(
-                .failure(AMQPError(closeError.code, "Can't \(request.method.summary): \(closeError.message)"))
-            )
+            let error = AMQPError(closeError.code, "Can't \(request.method.summary): \(closeError.message)")
+            request.reply.finish(.failure(error))
+            return
         }
         let channel = requests[purpose, default: RequestChannel(isConnected: socket != nil)]
         requests[purpose] = channel
@@ -59,7 +59,14 @@ extension Connection {
     func answered(_ answer: RequestChannel.Answer, for purpose: RequestPurpose) {
         if purpose == .topology, let method = requests[purpose]?.methodUnderWay { declared.note(method) }
         perform(requests[purpose]?.answered(answer) ?? nil, for: purpose)
-        resumeConsumers()
+        requestEnded()
+    }
+
+    /// Continues with what waits for the end of a redeclaration, if that was its last request.
+    func requestEnded() {
+        guard isRedeclaring, socket != nil, requests[.topology]?.isRedeclaring != true else { return }
+        redeclarationEnded()
+        resumeConsumers(.now)
     }
 }
 

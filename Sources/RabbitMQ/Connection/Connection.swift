@@ -5,11 +5,11 @@ import Synchronization
 /// One connection to a broker and its successors: one thread, this actor, whose executor is that thread, and one socket
 /// at a time.
 ///
-/// Callers reach it in two ways. Publishes, settlements and requests go through the thread's mailbox, many for each
-/// wake-up, so that no caller waits for a thread that is busy connecting. Other calls (consume, cancel) hop to the
-/// actor. The thread repeats ``runLoopIteration(_:isReadable:)``: read, settle, publish, connect if necessary, then
-/// sleep until something is due. When the socket is lost, the thread makes a new connection, declares and consumes
-/// again, and resends what wasn't confirmed; `Recovery/` contains the rules.
+/// Callers reach it through the thread's mailbox, many for each wake-up, so that no caller waits for a thread that is
+/// busy connecting: each waits for its own reply, with its own time limit. The thread repeats
+/// ``runLoopIteration(_:isReadable:)``: read, settle, publish, connect if necessary, then sleep until something is due.
+/// When the socket is lost, the thread makes a new connection, declares and consumes again, and resends what wasn't
+/// confirmed; `Recovery/` contains the rules.
 actor Connection {
     nonisolated let thread: ConnectionThread
     /// True once this program has closed the connection; the client then makes a new one when it needs one.
@@ -19,8 +19,16 @@ actor Connection {
     /// One for each endpoint of the broker.
     let configurations: [ConnectionConfiguration]
     let states: ConnectionStates
-    /// The connection's number among those of its client and purpose.
+    /// The connection's number among those of its client and purpose; 0 for an isolated one, whose state isn't
+    /// reported.
     let number: Int
+    /// Moves a consumer that made the broker close this connection to a separate connection; `nil` if this is one.
+    ///
+    /// Returns false if the client doesn't take it any more.
+    let isolate: (@Sendable (ConsumerChannel) -> Bool)?
+    var isIsolated: Bool { isolate == nil }
+    /// The exchanges and queues that the client has lost and not declared again yet.
+    let transientTopology: TransientTopology?
     let counters: ClientCounters
     let logger: Logger
     var schedule: ReconnectSchedule
@@ -31,9 +39,16 @@ actor Connection {
     var requests: [RequestPurpose: RequestChannel] = [:]
     /// Consumers that wait for a connection.
     var suspendedConsumers: [ConsumerChannel] = []
-    /// The next attempt to resume suspended consumers that the broker refused for a passing reason.
-    var nextResumption: ContinuousClock.Instant?
+    /// The ended consumers' channels whose last settlements the broker may still be processing, and the times at which
+    /// they can be closed.
+    var closings: [ChannelID: ContinuousClock.Instant] = [:]
     var declared = DeclaredTopology()
+    /// True from the beginning of a redeclaration until its end.
+    var isRedeclaring = false
+    /// True while everything is declared again, and not only what is transient.
+    var isRedeclaringAll = false
+    /// The number of the method because of which the broker closes the connection; 0 if it named none.
+    var faultyMethod: UInt32 = 0
     /// Callers that wait for the broker's properties.
     var serverPropertiesWaiters: [Reply<FieldTable>] = []
     var serverProperties: FieldTable?
@@ -46,6 +61,7 @@ actor Connection {
         didSet { closedFlag.store(closeError != nil, ordering: .releasing) }
     }
     var closingDeadline: ContinuousClock.Instant?
+    var hasSentClose = false
     /// Callers that wait for the connection to close; not empty once closing has begun.
     var closeWaiters: [Reply<Void>] = []
     private nonisolated let lastReceived = Mutex<ContinuousClock.Instant?>(nil)
@@ -60,14 +76,18 @@ actor Connection {
         purpose: ConnectionPurpose,
         states: ConnectionStates,
         counters: ClientCounters,
-        logger: Logger
+        logger: Logger,
+        transientTopology: TransientTopology? = nil,
+        isolate: (@Sendable (ConsumerChannel) -> Bool)? = nil
     ) throws(AMQPError) {
         precondition(!configurations.isEmpty, "A connection needs an endpoint.")
         // In random order, so that the clients of a cluster spread over its nodes.
         self.configurations = configurations.shuffled()
         self.purpose = purpose
         self.states = states
-        number = states.begin(purpose)
+        self.transientTopology = transientTopology
+        self.isolate = isolate
+        number = isolate == nil ? 0 : states.begin(purpose)
         self.counters = counters
         var logger = logger
         logger[metadataKey: LogKey.connection] = "\(configurations[0].name)"
@@ -75,6 +95,11 @@ actor Connection {
         schedule = ReconnectSchedule(endpointCount: configurations.count)
         let heartbeat = configurations[0].heartbeat
         thread = try ConnectionThread(callTimeout: heartbeat > .zero ? heartbeat : .seconds(30))
+        if purpose == .publishing {
+            transientTopology?.onRestored { [weak self] in
+                self?.thread.post { $0.publisher.withLock { $0.release() } }
+            }
+        }
         let expire: ConnectionThread.Expiry = { [weak self] now in self?.publisher.withLock { $0.expire(now: now) } }
         thread.begin(expiry: expire) { [weak self] mailbox, isReadable in
             guard let self else { return ConnectionThread.SleepPlan() }
@@ -83,8 +108,7 @@ actor Connection {
     }
 
     isolated deinit {
-        thread.setSocket(nil)
-        socket = nil
+        end(AMQPError(.closed, "The client was let go without being closed."))
         thread.stop()
     }
 
@@ -124,13 +148,15 @@ actor Connection {
         if isReadable || hasMoreToRead || now >= nextHeartbeat { read(now) }
         let coalescesSettlements = !mailbox.settlements.isEmpty
         // Both before the calls: one of them may close the channel or connection that these need.
-        settle(mailbox.settlements)
+        settle(mailbox.settlements, now)
         let isAllConfirmed = unconfirmedBefore > 0 && publisher.withLock(\.unconfirmedCount) == 0
         sendPublishes(isBatch: mailbox.publishes.count > 1, now)
         for call in mailbox.calls { call(self) }
         expireRequests(now)
+        closeSettledChannels(now)
+        if closingDeadline != nil { sendCloseIfQuiet(now) }
         // Near the end, because connecting may block for seconds.
-        if socket == nil { connectIfDue() } else { resumeConsumers() }
+        if socket == nil { connectIfDue() } else { resumeConsumers(now) }
         flush(now)
         // The plan is made from what is left after all steps: without a timeout only if nothing has a deadline, with a
         // timeout of zero if this iteration stopped before its work was done.
@@ -151,7 +177,8 @@ actor Connection {
     /// The next time that anything other than a publish is due.
     private var nextOtherWork: ContinuousClock.Instant? {
         var next = earliest(socket == nil ? schedule.nextAttempt : nextHeartbeat, nextResumption)
-        next = earliest(next, closingDeadline)
+        next = earliest(next, nextClosingStep)
+        if !closings.isEmpty { next = earliest(next, closings.values.min()) }
         for channel in requests.values { next = earliest(next, channel.nextDeadline) }
         return next
     }
@@ -205,8 +232,9 @@ actor Connection {
         if isBatch { socket?.cork(true) }
         defer { if isBatch { socket?.cork(false) } }
         var bytes = 0
+        let isMissing = transientTopology?.missing
         for _ in 0..<Self.publishesPerIteration {
-            guard canEncode, let (publish, channel) = publisher.withLock({ $0.next() }) else { return }
+            guard canEncode, let (publish, channel) = publisher.withLock({ $0.next(unless: isMissing) }) else { return }
             do throws(SendError) {
                 try socket?.publish(
                     publish.message,
@@ -247,7 +275,7 @@ actor Connection {
     }
 
     private func expireRequests(_ now: ContinuousClock.Instant) {
-        for purpose in requests.keys { requests[purpose]?.expire(now: now) }
+        for purpose in requests.keys { perform(requests[purpose]?.expire(now: now) ?? nil, for: purpose) }
         if let closingDeadline, closingDeadline <= now {
             end(AMQPError(.connectionClosed, "The broker did not answer the request to close the connection."))
         }
@@ -291,7 +319,9 @@ actor Connection {
             send(.channelCloseOk, channel: number)
             closed(number, reply, method)
         case .channelCloseOk:
-            if case .closing(let reply?)? = channels.remove(number)?.role { reply.finish(.success(())) }
+            guard case .closing(let waiters)? = channels[number]?.role else { return }
+            _ = channels.remove(number)
+            for waiter in waiters { waiter.finish(.success(())) }
         case .channelFlow(let active):
             if channels[number]?.isPublishing == true { publisher.withLock { $0.setPaused(!active) } }
             send(.channelFlowOk(active: active), channel: number)
@@ -315,9 +345,9 @@ actor Connection {
                 answered(.method(method), for: purpose)
             }
         case .consuming:
+            // What came before the end of deliveries is read before it.
+            if case .cancelOk = method { channels[number]?.deliverBatch() }
             withConsumer(number) { $0.answered(method) }
-            if case .cancelOk = method { sendCloseIfQuiet() }
-        case .flushing: flushed(number)
         case .closing, nil: break
         }
     }
@@ -327,7 +357,7 @@ actor Connection {
         switch content.start {
         case .delivery(let tag, let isRedelivered, let destination):
             guard let channel = channels[number], case .consuming(let consumer) = channel.role else { return }
-            try channel.settlements.deliver(tag)
+            if !channel.settlesItself { try channel.settlements.deliver(tag) }
             channel.stream.delivered(
                 tag,
                 content.message.properties.headers,
@@ -340,14 +370,15 @@ actor Connection {
                     queue: consumer.consumption.queue,
                     isRedelivered: isRedelivered,
                     tag: tag,
-                    settler: channel.settler
+                    settler: channel.deliverySettler
                 )
             )
         case .get(let tag, _, _):
-            guard let channel = channels[number] else { return }
-            guard case .requests(let purpose) = channel.role else { return flushed(number) }
+            guard let channel = channels[number], case .requests(let purpose) = channel.role,
+                let settler = channel.settler
+            else { return }
             try channel.settlements.deliver(tag)
-            answered(.message(content.start, content.message, channel.settler), for: purpose)
+            answered(.message(content.start, content.message, settler), for: purpose)
         case .returned(let reply, let destination):
             guard channels[number]?.isPublishing == true else { return }
             publisher.withLock { $0.returned(content.message, to: destination, reply) }
@@ -356,20 +387,27 @@ actor Connection {
 
     /// Handles the close of a channel by the broker.
     private func closed(_ number: UInt16, _ reply: BrokerReply, _ method: UInt32) {
-        channels[number]?.deliverBatch()
-        channels[number]?.settler.invalidate()
-        switch channels.remove(number)?.role {
+        guard let channel = channels[number] else { return }
+        channel.deliverBatch()
+        channel.settler?.invalidate()
+        // If this side has sent a close too, the broker still answers that: until then the number isn't free.
+        if case .closing(let waiters) = channel.role {
+            channel.role = .closing([])
+            for waiter in waiters { waiter.finish(.success(())) }
+            return
+        }
+        channels[number] = nil
+        closings[channel.id] = nil
+        for waiter in channel.closeWaiters { waiter.finish(.success(())) }
+        switch channel.role {
         case .publishing:
             let byPublish = method == InboundMethod.publishNumber
             perform(publisher.withLock { $0.channelClosed(reply, byPublish: byPublish, now: .now) })
         case .requests(let purpose):
             perform(requests[purpose]?.channelClosed(reply) ?? nil, for: purpose)
-            resumeConsumers()
-        case .consuming(let consumer):
-            channelClosed(of: consumer, reply)
-            sendCloseIfQuiet()
-        case .flushing(let waiter), .closing(let waiter): waiter?.finish(.success(()))
-        case nil: break
+            requestEnded()
+        case .consuming(let consumer): channelClosed(of: consumer, reply)
+        case .closing: break
         }
     }
 
@@ -424,6 +462,12 @@ actor Connection {
         case .send(let method, let channel):
             guard let error = send(method, channel: channel) else { return }
             perform(requests[purpose]?.failedToEncode(error) ?? nil, for: purpose)
+        case .replaceChannel(let number):
+            channels[number]?.settler?.invalidate()
+            channels[number]?.role = .closing([])
+            send(.channelClose, channel: number)
+            guard socket != nil else { return }
+            perform(requests[purpose]?.replacing() ?? nil, for: purpose)
         case nil: break
         }
     }

@@ -17,6 +17,8 @@ struct ConnectionConfiguration: Sendable {
     var connectTimeout: Duration
     /// Finds the host's addresses; another function only in tests.
     var resolve: @Sendable (BrokerEndpoint) -> [HostAddress] = HostAddress.all
+    /// Decides whether the next method to be sent finds the connection lost; set only in tests.
+    var failsSend: (@Sendable () -> Bool)?
     /// The name under which the broker's operator sees the connection.
     var name: String
 

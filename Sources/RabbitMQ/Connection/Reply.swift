@@ -42,6 +42,19 @@ final class Reply<Value: Sendable>: Sendable {
         return try await value(cancelled: cancelled())
     }
 
-    /// Fills it unless it is filled already.
-    func finish(_ result: Result<Value, AMQPError>) { slot.finish(result) }
+    /// Waits until it is filled, at most for a time and regardless of cancellation: for calls that end something, and
+    /// so are mostly made in cancelled tasks.
+    func waitRegardless(atMost limit: Duration) async {
+        // Unstructured, because a child of a cancelled task can't sleep. Ended below.
+        let timer = Task {
+            try? await Task.sleep(for: limit)
+            if !Task.isCancelled { finish(.failure(AMQPError(.deadlineExceeded, "The broker did not answer."))) }
+        }
+        defer { timer.cancel() }
+        _ = await slot.wait()
+    }
+
+    /// Fills it unless it is filled already, and returns whether this counts.
+    @discardableResult
+    func finish(_ result: Result<Value, AMQPError>) -> Bool { slot.finish(result) }
 }

@@ -4,22 +4,14 @@ import Synchronization
 /// A channel with one consumer, from its opening to its end, and again after a lost connection.
 ///
 /// A state machine: events in, actions out, no I/O.
-struct ConsumerChannel {
-    /// An action for the connection to perform.
-    enum Action: Equatable {
-        /// Send a method on this channel.
-        case send(OutboundMethod)
-        /// Close the channel, which isn't needed any more.
-        case close
-    }
-
+struct ConsumerChannel: Sendable {
     /// The consequence for a consumer whose channel the broker closed.
     enum CloseOutcome {
         /// It has ended, and its reader gets the reason.
         case ended
         /// Its queue is gone: repeat this client's declarations, and consume again.
         case redeclare
-        /// Another connection has exclusive use of its queue for now: consume again later.
+        /// Its queue can't be consumed now: consume again at ``resumesAt``.
         case retryLater
     }
 
@@ -27,7 +19,7 @@ struct ConsumerChannel {
     struct Consumption: Sendable {
         var queue: String
         var prefetch: UInt16
-        var arguments: FieldTable
+        var options = ConsumeOptions()
     }
 
     private enum Phase {
@@ -41,8 +33,12 @@ struct ConsumerChannel {
         case ended
     }
 
+    /// The pause before a consumer tries again a queue that another connection holds exclusively: often this client's
+    /// own previous connection, which the broker hasn't given up yet.
+    private static let lockedQueuePause = Duration.seconds(1)
+
     let consumption: Consumption
-    let stream: DeliveryStream
+    let source: DeliveryStream.Source
     private var phase = Phase.opening
     private var consumerTag = ""
     /// True if the consumer was running on a connection that was lost, and isn't registered again yet.
@@ -51,21 +47,19 @@ struct ConsumerChannel {
     private var streamOffset: Int64?
     /// True if the queue was declared again during this recovery.
     private var hasRedeclared = false
-    /// The present channel, by which the reader can cancel the consumer.
-    let ref: ConsumerChannelRef
+    /// The time before which it isn't registered again, because the queue could not be consumed.
+    private(set) var resumesAt: ContinuousClock.Instant?
+    private var backoff = Backoff(from: .seconds(1), to: .seconds(30))
+    /// The present connection and channel, by which the reader can cancel the consumer.
+    let ref: ConsumerRef
     /// The reply for the caller that waits until the consumer is registered.
     let started: Reply<Void>
     /// The replies for callers that wait until the broker has stopped deliveries.
     private var cancelled: [Reply<Void>] = []
 
-    init(
-        _ consumption: Consumption,
-        stream: DeliveryStream,
-        started: Reply<Void>,
-        ref: ConsumerChannelRef = ConsumerChannelRef()
-    ) {
+    init(_ consumption: Consumption, source: DeliveryStream.Source, started: Reply<Void>, ref: ConsumerRef) {
         self.consumption = consumption
-        self.stream = stream
+        self.source = source
         self.started = started
         self.ref = ref
     }
@@ -73,11 +67,14 @@ struct ConsumerChannel {
     /// True while the channel is being opened.
     var isOpening: Bool { phase == .opening }
 
+    /// True while the broker has been asked to register the consumer and hasn't answered yet.
+    var isStarting: Bool { phase == .starting }
+
     /// True while the broker has been asked to stop deliveries and hasn't answered yet.
     var isCancelling: Bool { phase == .cancelling }
 
     /// True once deliveries have stopped; those that came may still be settled.
-    var isCancelled: Bool { phase == .ended }
+    var hasEnded: Bool { phase == .ended }
 
     /// True if nobody reads the deliveries: the consumer has ended, or its caller gave up before it was registered.
     var isAbandoned: Bool { phase == .ended || started.isDone && !isRecovering }
@@ -85,26 +82,31 @@ struct ConsumerChannel {
     /// Handles the beginning of the channel's opening.
     mutating func opening(_ id: ChannelID) {
         phase = .opening
-        ref.set(id)
+        resumesAt = nil
+        ref.channel = id
     }
 
-    /// Handles the answer to the step that is under way, and returns the next one.
-    mutating func answered(_ method: InboundMethod) -> Action? {
+    /// Handles the answer to the step that is under way, and returns the next method to send.
+    mutating func answered(_ method: InboundMethod) -> OutboundMethod? {
         switch (phase, method) {
         case (.opening, .channelOpenOk):
             phase = .settingPrefetch
-            return .send(.qos(prefetch: consumption.prefetch))
+            return .qos(prefetch: consumption.prefetch)
         case (.settingPrefetch, .qosOk):
             phase = .starting
-            return .send(.consume(queue: consumption.queue, consumerTag: "", arguments: arguments))
+            return start
         case (.starting, .consumeOk(let tag)):
             phase = .running
             consumerTag = tag
-            // The caller doesn't wait any more: it was cancelled, or its deadline passed.
-            if started.isDone && !isRecovering { return .close }
-            stream.setRegistered(true)
+            if started.isDone && !isRecovering {
+                // The caller doesn't wait any more: it was cancelled, or its deadline passed.
+                phase = .cancelling
+                return .cancel(consumerTag: tag)
+            }
+            source.setRegistered(true)
             isRecovering = false
             hasRedeclared = false
+            backoff.reset()
             started.finish(.success(()))
             return nil
         case (.cancelling, .cancelOk):
@@ -115,58 +117,80 @@ struct ConsumerChannel {
         }
     }
 
-    /// Handles the reader's request to stop deliveries.
-    mutating func cancel(_ reply: Reply<Void>) -> Action? {
+    /// Handles the reader's request to stop deliveries, and returns the method to send.
+    mutating func cancel(_ reply: Reply<Void>?) -> OutboundMethod? {
         switch phase {
         case .running:
             phase = .cancelling
-            cancelled.append(reply)
-            return .send(.cancel(consumerTag: consumerTag))
+            if let reply { cancelled.append(reply) }
+            return .cancel(consumerTag: consumerTag)
         case .cancelling:
-            cancelled.append(reply)
+            if let reply { cancelled.append(reply) }
         case .suspended, .opening, .settingPrefetch, .starting:
             // Not registered yet, or not again yet: there is nothing to cancel, and it must not be registered any more.
             end()
-            reply.finish(.success(()))
+            reply?.finish(.success(()))
         case .ended:
-            reply.finish(.success(()))
+            reply?.finish(.success(()))
         }
         return nil
     }
 
-    /// Handles a cancellation by the broker, as when the queue is deleted or its leader is lost.
-    mutating func cancelledByBroker(mustAnswer: Bool) -> Action? {
+    /// Handles a cancellation by the broker, as when the queue is deleted or its leader is lost, and returns the method
+    /// to send.
+    mutating func cancelledByBroker(mustAnswer: Bool) -> OutboundMethod? {
         end(.consumerCancelled(queue: consumption.queue))
-        return mustAnswer ? .send(.cancelOk(consumerTag: consumerTag)) : nil
+        return mustAnswer ? .cancelOk(consumerTag: consumerTag) : nil
     }
 
     /// Handles the close of the channel by the broker.
-    mutating func channelClosed(_ reply: BrokerReply) -> CloseOutcome {
+    mutating func channelClosed(_ reply: BrokerReply, now: ContinuousClock.Instant) -> CloseOutcome {
+        let error =
+            phase == .running || phase == .cancelling
+            ? AMQPError.consumerChannelClosed(queue: consumption.queue, reply) : .refused(start, reply)
         if isRecovering {
-            if reply.code == 404 && !hasRedeclared {
+            switch error.code {
+            case .notFound where !hasRedeclared:
                 hasRedeclared = true
                 phase = .suspended
                 return .redeclare
-            }
-            if reply.code == 405 {
-                phase = .suspended
+            case .resourceLocked:
+                suspend(until: now + Self.lockedQueuePause)
                 return .retryLater
+            case .unavailable:
+                suspend(until: now + backoff.next())
+                return .retryLater
+            default: break
             }
         }
-        let error =
-            phase == .running || phase == .cancelling
-            ? AMQPError.consumerChannelClosed(queue: consumption.queue, reply)
-            : AMQPError.refused(
-                .consume(queue: consumption.queue, consumerTag: "", arguments: consumption.arguments),
-                reply
-            )
         end(error)
         return .ended
     }
 
-    /// The arguments with which to register; a stream's consumer goes on where it was.
-    private var arguments: FieldTable {
-        streamOffset.map { StreamPosition.arguments(consumption.arguments, from: $0) } ?? consumption.arguments
+    /// Handles the close of the connection by the broker because it could not register this consumer.
+    ///
+    /// Returns whether the consumer should be registered again, at ``resumesAt``; one that was never registered ends.
+    mutating func refusedWithConnection(_ reply: BrokerReply, now: ContinuousClock.Instant) -> Bool {
+        let error = AMQPError.refused(start, reply)
+        guard isRecovering, error.isRetriable else {
+            end(error)
+            return false
+        }
+        suspend(until: now + backoff.next())
+        return true
+    }
+
+    private mutating func suspend(until instant: ContinuousClock.Instant) {
+        source.setRegistered(false)
+        phase = .suspended
+        resumesAt = instant
+    }
+
+    private var start: OutboundMethod {
+        var options = consumption.options
+        // A stream's consumer goes on where it was.
+        if let streamOffset { options.arguments = StreamPosition.arguments(options.arguments, from: streamOffset) }
+        return .consume(queue: consumption.queue, options)
     }
 
     /// Handles the loss of the connection; a new one is being made.
@@ -184,28 +208,38 @@ struct ConsumerChannel {
             end()
             return false
         }
-        stream.setRegistered(false)
+        source.setRegistered(false)
         phase = .suspended
         return true
     }
 
-    /// Ends the consumer, with an error unless the user closed it.
+    /// Ends the consumer, with an error unless the user cancelled it.
     mutating func end(_ error: AMQPError? = nil) {
         phase = .ended
-        stream.finish(throwing: error)
-        started.finish(error.map(Result.failure) ?? .failure(AMQPError(.channelClosed, "The consumer was closed.")))
+        source.finish(throwing: error)
+        started.finish(error.map(Result.failure) ?? .failure(AMQPError(.channelClosed, "The consumer was cancelled.")))
         for reply in cancelled { reply.finish(.success(())) }
         cancelled = []
     }
 }
 
-/// A reference to the channel of a delivery stream.
-///
-/// The channel is opened after the stream is created, and replaced by another on recovery.
-final class ConsumerChannelRef: Sendable {
-    private let channel = Mutex<ChannelID?>(nil)
+/// The place of a delivery stream's consumer: its connection and channel, which recovery replaces.
+final class ConsumerRef: Sendable {
+    private struct State {
+        weak var connection: Connection?
+        var channel: ChannelID?
+    }
 
-    var id: ChannelID? { channel.withLock(\.self) }
+    private let state = Mutex(State())
 
-    func set(_ id: ChannelID) { channel.withLock { $0 = id } }
+    /// The connection that has the consumer now; `nil` once it is gone.
+    var connection: Connection? {
+        get { state.withLock(\.connection) }
+        set { state.withLock { $0 = State(connection: newValue) } }
+    }
+
+    var channel: ChannelID? {
+        get { state.withLock(\.channel) }
+        set { state.withLock { $0.channel = newValue } }
+    }
 }

@@ -19,6 +19,9 @@ struct SettlementTracker {
 
     init() {}
 
+    /// True if no delivery is unsettled, and no settlement waits to be sent.
+    var isEmpty: Bool { entries.isEmpty }
+
     /// True if settlements wait to be sent.
     var hasWork: Bool { !askedTags.isEmpty }
 

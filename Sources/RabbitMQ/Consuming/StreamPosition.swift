@@ -18,6 +18,9 @@ struct StreamPosition {
 
     init() {}
 
+    /// True if the deliveries come from a stream.
+    var isKnown: Bool { isStream && last != nil }
+
     /// Records a delivery.
     ///
     /// - Parameters:

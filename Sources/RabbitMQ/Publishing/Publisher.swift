@@ -24,7 +24,7 @@ struct Publisher {
 
     /// The number of times that a publish is sent if the broker closes the connection for an error each time that it is
     /// the only one under way.
-    private static let sendsDespiteFaults = 3
+    private static let sendsDespiteFaults = 2
     /// The time for which a publish's fault is remembered.
     private static let faultMemory = Duration.seconds(1)
     /// The number of faults that are remembered.
@@ -62,6 +62,8 @@ struct Publisher {
     /// The faults that publishes had within the last second, and when each is forgotten.
     private var knownFaults: [(fault: PublishFault, until: ContinuousClock.Instant)] = []
     private var exchanges = ConfirmedExchanges()
+    /// Publishes that wait until what they need has been declared again.
+    private var withheld: [Waiting] = []
     /// True while a suspect is under way, with which nothing else is sent.
     private var isSuspectUnderWay = false
     /// True if the channel has messages under way that nobody waits for any more.
@@ -89,7 +91,7 @@ struct Publisher {
         Status(
             unconfirmedCount: unconfirmedCount,
             isReadyToSend: isReadyToSend,
-            hasWork: hasWaiting || unconfirmedCount > 0,
+            hasWork: hasWaiting || unconfirmedCount > 0 || !withheld.isEmpty,
             nextDeadline: nextDeadline
         )
     }
@@ -135,10 +137,19 @@ struct Publisher {
     /// Returns the next message to send and its channel; `nil` if there is none to send now.
     ///
     /// The message waits for its confirm from now on.
-    mutating func next() -> (publish: PendingPublish, channel: UInt16)? {
+    ///
+    /// - Parameter isMissing: Tells destinations that are being declared again, for which messages wait; `nil` if there
+    ///   are none.
+    mutating func next(
+        unless isMissing: (@Sendable (Destination) -> Bool)? = nil
+    ) -> (publish: PendingPublish, channel: UInt16)? {
         guard let channel = readyChannel else { return nil }
         while let waiting = outgoing.popFirst() {
             if waiting.publish.isDone { continue }
+            if let isMissing, isMissing(waiting.publish.destination) {
+                withheld.append(waiting)
+                continue
+            }
             if !knownFaults.isEmpty, let fault = knownFault(of: waiting.publish) {
                 refuse(waiting, fault.reply)
                 continue
@@ -149,6 +160,12 @@ struct Publisher {
             return (waiting.publish, channel)
         }
         return nil
+    }
+
+    /// Sends the messages that were withheld because their destination was being declared again.
+    mutating func release() {
+        outgoing.prepend(contentsOf: withheld)
+        withheld = []
     }
 
     /// Handles the broker's request to pause or to go on (`channel.flow`).
@@ -206,9 +223,8 @@ struct Publisher {
             check(waiting.publish) { $0.failUnconfirmed() }
             return true
         }
-        for waiting in outgoing {
-            check(waiting.publish) { fail(unsent: $0) }
-        }
+        for waiting in outgoing { check(waiting.publish) { fail(unsent: $0) } }
+        for waiting in withheld { check(waiting.publish) { fail(unsent: $0) } }
         // Each scan looks at everything, so that many spread deadlines are looked at together, a little late.
         self.nextDeadline = next.map { max($0, now + min(.microseconds(scanned), .milliseconds(100))) }
         // Otherwise expired publishes would accumulate during a long outage of the broker.
@@ -218,6 +234,7 @@ struct Publisher {
         }
         if unconfirmedCount == 0 { isSuspectUnderWay = false }
         outgoing.removeAll { $0.publish.isDone }
+        withheld.removeAll { $0.publish.isDone }
     }
 
     private func fail(unsent publish: PendingPublish) {
@@ -328,14 +345,18 @@ struct Publisher {
     /// Handles the loss of the connection; a new one is being made, and unconfirmed publishes will be sent again first.
     ///
     /// Returns the number of publishes to be sent again.
-    mutating func connectionLost(_ error: AMQPError) -> Int {
+    ///
+    /// - Parameters:
+    ///   - error: The error with which it was lost.
+    ///   - method: The number of the method because of which the broker closed it, if it named one.
+    mutating func connectionLost(_ error: AMQPError, by method: UInt32 = 0) -> Int {
         phase = .disconnected
         connectionError = error
         blockedReason = nil
-        let isFault = error.reply?.isFault == true
+        let isFault = error.reply?.isFault == true && (method == 0 || method == InboundMethod.publishNumber)
         var (sent, culprit) = takeSent()
         if isFault, var culprit {
-            culprit.faults += 1
+            culprit.faults = method == 0 ? culprit.faults + 1 : Self.sendsDespiteFaults
             sent = [culprit]
             if culprit.faults >= Self.sendsDespiteFaults { culprit.publish.failLost(error) }
         }
@@ -351,7 +372,7 @@ struct Publisher {
     /// known one.
     mutating func end(_ error: AMQPError) {
         for waiting in unconfirmed.takeAll() { waiting.publish.failLost(error) }
-        for waiting in outgoing {
+        for waiting in outgoing + withheld {
             if waiting.publish.wasSent {
                 waiting.publish.failLost(error)
             } else {
@@ -397,10 +418,4 @@ private struct ConfirmedExchanges {
     }
 
     func mayContain(_ exchange: String) -> Bool { names.count > Self.limit || names.contains(exchange) }
-}
-
-extension BrokerReply {
-    /// True if the broker closed the connection because of an error, perhaps ours, and not at its operator's request
-    /// (320).
-    fileprivate var isFault: Bool { code >= 400 }
 }

@@ -13,6 +13,7 @@ final class ConnectionStates: Sendable {
         var newest: [ConnectionPurpose: Int] = [:]
         var watchers: [Int: AsyncStream<TransportHealth>.Continuation] = [:]
         var nextWatcher = 0
+        var isFinished = false
 
         var health: TransportHealth { TransportHealth(publishing: publishing, consuming: consuming) }
     }
@@ -43,7 +44,16 @@ final class ConnectionStates: Sendable {
         }
     }
 
-    /// Returns a stream of the present states and each later change, until the watching task ends.
+    /// Ends all streams: there will be no more changes.
+    func finish() {
+        let watchers = state.withLock { state in
+            state.isFinished = true
+            return Array(state.watchers.values)
+        }
+        for watcher in watchers { watcher.finish() }
+    }
+
+    /// Returns a stream of the present states and each later change, until the watching task or the client ends.
     func watch() -> AsyncStream<TransportHealth> {
         let (stream, continuation) = AsyncStream.makeStream(
             of: TransportHealth.self,
@@ -53,6 +63,7 @@ final class ConnectionStates: Sendable {
             state.nextWatcher += 1
             state.watchers[state.nextWatcher] = continuation
             continuation.yield(state.health)
+            if state.isFinished { continuation.finish() }
             return state.nextWatcher
         }
         continuation.onTermination = { [weak self] _ in

@@ -1,4 +1,5 @@
 import AMQP
+import Synchronization
 
 /// The exchanges, queues and bindings that this client has declared, to be declared again after a lost connection.
 ///
@@ -28,8 +29,8 @@ struct DeclaredTopology {
         case .declareQueue(let queue, passive: false) where !queue.name.isEmpty: add(.queue(queue.name), method)
         case .bind(let binding): add(.binding(binding), method)
         case .unbind(let binding): methods[.binding(binding)] = nil
-        case .deleteExchange(let name): remove(.exchange(name)) { $0.touches(exchange: name) }
-        case .deleteQueue(let name): remove(.queue(name)) { $0.target == .queue(name) }
+        case .deleteExchange(let name, _): remove(.exchange(name)) { $0.touches(exchange: name) }
+        case .deleteQueue(let name, _, _): remove(.queue(name)) { $0.target == .queue(name) }
         default: break
         }
     }
@@ -89,5 +90,57 @@ extension Binding.Target {
         case .queue(let name): .queue(name)
         case .exchange(let name): .exchange(name)
         }
+    }
+}
+
+/// The exchanges and queues that a client has lost with its consuming connection and not yet declared again.
+///
+/// Messages for them wait so long: on a publishing connection that recovers first they would find no exchange or no
+/// queue. All other messages go on.
+final class TransientTopology: Sendable {
+    private struct Names {
+        var exchanges: Set<String> = []
+        var queues: Set<String> = []
+    }
+
+    private let names = Mutex<Names?>(nil)
+    private let waiter = Mutex<(@Sendable () -> Void)?>(nil)
+
+    init() {}
+
+    /// Sets the function to call when what was missing is declared again.
+    func onRestored(_ waiter: @escaping @Sendable () -> Void) { self.waiter.withLock { $0 = waiter } }
+
+    /// Tells the destinations that messages can't reach now; `nil` if there are none.
+    var missing: (@Sendable (Destination) -> Bool)? {
+        guard names.withLock({ $0 != nil }) else { return nil }
+        return { [self] destination in
+            names.withLock { names in
+                guard let names else { return false }
+                return destination.exchange.isEmpty
+                    ? names.queues.contains(destination.routingKey) : names.exchanges.contains(destination.exchange)
+            }
+        }
+    }
+
+    /// Records the loss of what doesn't outlive its connection or the broker, and of the ways to it.
+    func lost(_ declared: DeclaredTopology) {
+        var lost = Names()
+        for method in declared.transient {
+            switch method {
+            case .declareExchange(let exchange, _): lost.exchanges.insert(exchange.name)
+            case .declareQueue(let queue, _): lost.queues.insert(queue.name)
+            case .bind(let binding): lost.exchanges.insert(binding.source)
+            default: break
+            }
+        }
+        guard !lost.exchanges.isEmpty || !lost.queues.isEmpty else { return }
+        names.withLock { $0 = lost }
+    }
+
+    /// Records that all has been declared again, as far as the broker allows it.
+    func restored() {
+        let wasMissing = names.withLock { $0.take() != nil }
+        if wasMissing { waiter.withLock(\.self)?() }
     }
 }

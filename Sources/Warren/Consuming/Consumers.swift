@@ -63,7 +63,7 @@ final class Consumers: Sendable {
     /// Ends all streams with their channels: the broker requeues what is unsettled.
     func closeAll() async {
         await withDiscardingTaskGroup { group in
-            for stream in open { group.addTask { await stream.close() } }
+            for stream in open { group.addTask { await stream.cancel(requeuesUnsettled: true) } }
         }
     }
 

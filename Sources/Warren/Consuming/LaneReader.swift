@@ -41,12 +41,17 @@ struct LaneReader: Sendable {
     private func read(_ retired: inout DiscardingTaskGroup) async throws(AMQPError) {
         let declaresTopology = queue.worker.settings.declaresTopology
         var backoff = Backoff(from: .milliseconds(200), to: .seconds(1))
+        // Each attempt costs the broker a connection, so an unavailable queue is tried less and less often.
+        var patientBackoff = Backoff(from: .seconds(1), to: .seconds(30))
         var mustDeclare = declaresTopology
         while !queue.consumers.isStopping {
             do throws(AMQPError) {
                 if mustDeclare { try await queue.declarer.declare(queue.name) }
                 mustDeclare = false
-                try await consume(&retired) { backoff.reset() }
+                try await consume(&retired) {
+                    backoff.reset()
+                    patientBackoff.reset()
+                }
                 return
             } catch {
                 // Deliveries waiting for a slot came from the lost consumer: running them would only run them twice.
@@ -54,7 +59,7 @@ struct LaneReader: Sendable {
                 if queue.consumers.isStopping { return }
                 // A missing queue can be declared, unless that is not this worker's business.
                 guard error.isRetriable || (error.code == .notFound && declaresTopology) else { throw error }
-                let pause = backoff.next()
+                let pause = error.code == .unavailable ? patientBackoff.next() : backoff.next()
                 warn(error, pause)
                 queue.worker.counters.consumersLost.add(1, ordering: .relaxed)
                 if await queue.consumers.stopping.wait(for: pause, clock: queue.worker.clock) { return }
@@ -97,7 +102,7 @@ struct LaneReader: Sendable {
         await lease.finished.wait(or: queue.consumers.stopping)
         guard lease.finished.isOpen, !queue.consumers.isStopping, let (id, stream) = lease.retired else { return }
         queue.consumers.remove(id)
-        await stream.close()
+        await stream.cancel(requeuesUnsettled: true)
     }
 
     /// Consumes until the worker stops, the circuit breaker's permit ends, or the consumer turns out to be stale.
@@ -109,7 +114,9 @@ struct LaneReader: Sendable {
         _ onDelivery: () -> Void
     ) async throws(AMQPError) {
         let stream = try await queue.worker.transport.consume(queue: name, prefetch: prefetch, arguments: [:])
-        guard let id = queue.consumers.add(stream, of: name) else { return await stream.close() }
+        guard let id = queue.consumers.add(stream, of: name) else {
+            return await stream.cancel(requeuesUnsettled: true)
+        }
         monitor.watch(stream)
         defer {
             monitor.stopWatching()
@@ -130,10 +137,10 @@ struct LaneReader: Sendable {
             for item in queue.deliveries.removeAll(lane: index) { item.delivery.nack(requeue: true) }
             if let lease { return lease.retire(id, stream) }
             queue.consumers.remove(id)
-            await stream.close()
+            await stream.cancel(requeuesUnsettled: true)
         } catch {
             queue.consumers.remove(id)
-            await stream.close()
+            await stream.cancel(requeuesUnsettled: true)
             throw error
         }
     }

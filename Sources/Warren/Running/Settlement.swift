@@ -168,7 +168,7 @@ struct Settlement: Sendable {
             "A job's copy could not be published, so the job returns to its queue",
             metadata: [LogKey.outcome: "\(copy)", LogKey.error: "\(error)"]
         )
-        if error.isRetriable || error.code == .cancelled {
+        if error.isRetriable || error.code == .cancelled || error.code == .closed {
             delivery.nack(requeue: true)
         } else {
             delivery.reject(requeue: true)

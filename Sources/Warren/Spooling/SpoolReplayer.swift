@@ -266,7 +266,7 @@ struct SpoolReplay: Sendable {
     private static func isFinal(_ error: WarrenError) -> Bool {
         guard let broker = error.broker else { return true }
         let connectionErrors: Set<AMQPError.Code> = [
-            .invalidURL, .tlsFailed, .authenticationFailed, .virtualHostRefused, .cancelled,
+            .invalidURL, .tlsFailed, .authenticationFailed, .virtualHostRefused, .cancelled, .closed,
         ]
         return !broker.isRetriable && !connectionErrors.contains(broker.code)
     }

@@ -22,7 +22,7 @@ struct SpoolingPublisher: JobPublisher {
             do {
                 return try await broker.publish(message, along: route, deadline: deadline - reserve)
             } catch let error as WarrenError {
-                guard let broker = error.broker, broker.isRetriable else { throw error }
+                guard let broker = error.broker, broker.isRetriable || broker.code == .closed else { throw error }
                 cause = broker
             }
         }

@@ -8,8 +8,8 @@ struct ClientWorkload {
     let count: Int
     let queue = "warren-load-client"
 
-    init(_ url: String, _ count: Int) {
-        client = RabbitMQClient(url: url)
+    init(_ url: String, _ count: Int) throws {
+        client = try RabbitMQClient(url: url)
         self.count = count
     }
 
@@ -44,8 +44,7 @@ struct ClientWorkload {
         let end = Stopwatch()
         // A quorum queue may lose acknowledgements that a channel still buffers when it closes; a cancel waits for
         // them.
-        await deliveries.cancel()
-        await deliveries.close()
+        await deliveries.cancel(requeuesUnsettled: true)
         let status = try await client.status(ofQueue: queue)
         guard status.messageCount == 0, left == 0 else {
             throw LoadError("\(status.messageCount) messages came back to the queue, and \(left) never came.")

@@ -18,9 +18,19 @@ struct BasicPropertiesWireTests {
         #expect(try BasicProperties(decoding: bytes) == properties)
     }
 
+    private var none: BasicProperties {
+        var properties = BasicProperties()
+        properties.deliveryMode = nil
+        return properties
+    }
+
     @Test func `Properties of which none is set are two zero bytes`() throws {
-        #expect(try BasicProperties().encoded() == [0, 0])
-        #expect(try BasicProperties(decoding: [0, 0]) == BasicProperties())
+        #expect(try none.encoded() == [0, 0])
+        #expect(try BasicProperties(decoding: [0, 0]) == none)
+    }
+
+    @Test func `A message is persistent unless it is said otherwise`() throws {
+        #expect(try BasicProperties(decoding: Message("A").properties.encoded()).deliveryMode == .persistent)
     }
 
     @Test func `An empty header table differs from none`() throws {
@@ -30,7 +40,7 @@ struct BasicPropertiesWireTests {
     }
 
     @Test func `A cluster-id is skipped`() throws {
-        #expect(try BasicProperties(decoding: [0, 0b0000_0100, 1, 0x63]) == BasicProperties())
+        #expect(try BasicProperties(decoding: [0, 0b0000_0100, 1, 0x63]) == none)
     }
 
     @Test(arguments: [1, 2] as [UInt8])

@@ -72,7 +72,7 @@ extension Conformance {
             case .consumerLost:
                 let consumer = try await broker.consume(queue, prefetch: 1)
                 _ = try await consumer.next()
-                await consumer.stream.close()
+                await consumer.stream.cancel(requeuesUnsettled: true)
             }
             switch end {
             case .nack: try await broker.get(queue).nack(requeue: false)

@@ -153,7 +153,7 @@ extension Conformance {
             let consumer = try await broker.consume(queue, prefetch: 2)
             for _ in 0..<2 { _ = try await consumer.next() }
             try await broker.publish(["c", "d"], to: queue)
-            await consumer.stream.close()
+            await consumer.stream.cancel(requeuesUnsettled: true)
             try await broker.eventually("both died") { try await broker.ready(dead) == 2 }
             let isReversed = kind == .quorum && broker.features.deadLettersSurplusInReverse
             try await broker.expect(dead, holds: isReversed ? ["b", "a"] : ["a", "b"])

@@ -15,7 +15,7 @@ struct RandomSequencePropertyTests {
 
     @Test func `The embedded broker does what RabbitMQ does`() async throws {
         let url = try #require(TestBroker.url)
-        let client = RabbitMQClient(url: url, connectionName: "random sequences")
+        let client = try RabbitMQClient(url: url, connectionName: "random sequences")
         let version = try await client.broker().version
         await client.close()
         let comparison = SequenceComparison(url: url, version: version)

@@ -33,7 +33,7 @@ struct SequenceComparison {
         let url = url
         return await withDiscardingTaskGroup { group in
             let rabbitMQ = SequencePlayer(names: names) {
-                RabbitMQClient(url: url, connectionName: "random sequences")
+                rabbitMQClient(url, name: "random sequences")
             }
             let embedded = SequencePlayer(names: names) { broker.connect(name: "random sequences") }
             await rabbitMQ.begin()

@@ -57,7 +57,7 @@ final class SequencePlayer {
 
     /// Closes all connections and deletes everything that was declared.
     func end() async {
-        for consumer in consumers.values { await consumer.stream.close() }
+        for consumer in consumers.values { await consumer.stream.cancel(requeuesUnsettled: true) }
         await consuming.close()
         for number in 0...Operation.lastQueue { _ = try? await declaring.deleteQueue(names.queue(number)) }
         for number in 0..<Operation.exchanges { try? await declaring.deleteExchange(names.exchange(number)) }
@@ -84,7 +84,7 @@ final class SequencePlayer {
             return try await consume(number, target, prefetch, &group)
         case .cancel(let number): await consumers[number]?.stream.cancel()
         case .close(let number):
-            await consumers[number]?.stream.close()
+            await consumers[number]?.stream.cancel(requeuesUnsettled: true)
             consumers[number]?.unsettled = []
         case .settle(let number, let index, let settlement): return settle(number, index, settlement)
         case .purge(let number): return "\(try await declaring.purgeQueue(names.queue(number)))"

@@ -67,7 +67,7 @@ struct RabbitMQControl: BrokerControl {
     /// A case tried to disturb a shared broker.
     struct IsShared: Error {}
 
-    func connect() -> any Transport { RabbitMQClient(url: url, connectionName: "conformance tests") }
+    func connect() -> any Transport { rabbitMQClient(url, name: "conformance tests") }
 
     // Real time.
     func pass(_ time: Duration) async throws { try await ContinuousClock().sleep(for: time) }
@@ -113,4 +113,12 @@ struct PrivateBrokerTrait: SuiteTrait, TestScoping {
         try await broker.remove()
         try result.get()
     }
+}
+
+/// A client of the tests' broker, whose URL is known to be valid.
+func rabbitMQClient(_ url: String, name: String) -> RabbitMQClient {
+    guard let client = try? RabbitMQClient(url: url, connectionName: name) else {
+        preconditionFailure("'\(url)' is not a broker's URL.")
+    }
+    return client
 }

@@ -67,7 +67,7 @@ final class Consumer {
 
     func cancel() async { await stream.cancel() }
 
-    func close() async { await stream.close() }
+    func close() async { await stream.cancel(requeuesUnsettled: true) }
 }
 
 extension DeliveryStream {

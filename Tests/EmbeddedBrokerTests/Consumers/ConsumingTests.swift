@@ -43,7 +43,7 @@ import Testing
         let two = try await broker.consume(queue: "q", prefetch: 1)
         await one.cancel()
         #expect(broker.queueNames == ["q"])
-        await two.close()
+        await two.cancel(requeuesUnsettled: true)
         #expect(broker.queueNames.isEmpty)
     }
 
@@ -105,7 +105,7 @@ import Testing
                 texts.append(delivery.message.text)
                 delivery.ack()
             }
-            await stream.close()
+            await stream.cancel(requeuesUnsettled: true)
             return texts
         }
         #expect(try await read("next") == ["end"])

@@ -92,7 +92,7 @@ import Testing
         let stream = try await broker.consume(queue: "q", prefetch: 1)
         harness.clock.advance(by: .seconds(60))
         #expect(broker.queueNames == ["q"])
-        await stream.close()
+        await stream.cancel(requeuesUnsettled: true)
         harness.clock.advance(by: .seconds(10))
         #expect(broker.queueNames.isEmpty)
     }

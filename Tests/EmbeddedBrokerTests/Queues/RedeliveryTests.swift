@@ -38,7 +38,7 @@ import Testing
         let stream = try await harness.broker.consume(queue: "q", prefetch: 2)
         let held = try await stream.nextBatch()
         #expect(held.count == 2 && held.allSatisfy { !$0.isLost })
-        await stream.close()
+        await stream.cancel(requeuesUnsettled: true)
         #expect(held.allSatisfy { $0.isLost })
         held[0].ack()
         #expect(harness.ready("q") == ["A", "B", "C"])

@@ -27,7 +27,7 @@ struct ClientConsumingTests {
             first.ack()
             let third = try #require(try await reader.next())
             #expect([first, second, third].map(\.message.body) == [[0], [1], [2]])
-            await deliveries.close()
+            await deliveries.cancel(requeuesUnsettled: true)
             try await waitForReady(4, in: queue, client)
         }
     }
@@ -46,7 +46,7 @@ struct ClientConsumingTests {
             let third = try #require(try await reader.next())
             third.ack()
             third.ack()
-            await deliveries.close()
+            await deliveries.cancel(requeuesUnsettled: true)
             try await waitForReady(0, in: queue, client)
         }
     }
@@ -79,7 +79,7 @@ struct ClientConsumingTests {
             var rest: [Delivery] = []
             while let delivery = try await reader.next() { rest.append(delivery) }
             for delivery in [first] + rest { delivery.ack() }
-            await deliveries.close()
+            await deliveries.cancel(requeuesUnsettled: true)
             try await waitForReady(0, in: queue, client)
             #expect(rest.count == 2)
         }
@@ -97,7 +97,7 @@ struct ClientConsumingTests {
             #expect(error.message.contains(queue))
             #expect(error.isRetriable)
             first.ack()
-            await deliveries.close()
+            await deliveries.cancel(requeuesUnsettled: true)
         }
     }
 
@@ -110,18 +110,22 @@ struct ClientConsumingTests {
     }
 
     @Test func `A stream and a client may be closed by several tasks at once`() async throws {
-        try await withQueue { client, queue in
-            let deliveries = try await client.consume(queue: queue, prefetch: 1)
-            await withDiscardingTaskGroup { group in
-                for _ in 0..<4 {
-                    group.addTask { await deliveries.cancel() }
-                    group.addTask { await deliveries.close() }
-                }
+        try await withQueue { _, queue in
+            try await withClient { client in try await closeByManyTasks(client, queue) }
+        }
+    }
+
+    private func closeByManyTasks(_ client: RabbitMQClient, _ queue: String) async throws {
+        let deliveries = try await client.consume(queue: queue, prefetch: 1)
+        await withDiscardingTaskGroup { group in
+            for _ in 0..<4 {
+                group.addTask { await deliveries.cancel() }
+                group.addTask { await deliveries.cancel(requeuesUnsettled: true) }
             }
-            _ = try await client.consume(queue: queue, prefetch: 1)
-            await withDiscardingTaskGroup { group in
-                for _ in 0..<4 { group.addTask { await client.close() } }
-            }
+        }
+        _ = try await client.consume(queue: queue, prefetch: 1)
+        await withDiscardingTaskGroup { group in
+            for _ in 0..<4 { group.addTask { await client.close() } }
         }
     }
 
@@ -140,7 +144,7 @@ struct ClientConsumingTests {
             }
             reading.cancel()
             try await reading.value
-            await deliveries.close()
+            await deliveries.cancel(requeuesUnsettled: true)
         }
     }
 
@@ -151,7 +155,7 @@ struct ClientConsumingTests {
                 return try await group.reduce(into: []) { $0.append($1) }
             }
             #expect(try await client.status(ofQueue: queue).consumerCount == 100)
-            for consumer in consumers { await consumer.close() }
+            for consumer in consumers { await consumer.cancel(requeuesUnsettled: true) }
             #expect(try await client.status(ofQueue: queue).consumerCount == 0)
         }
     }

@@ -20,7 +20,7 @@ struct ClientPublishingTests {
                 delivery.ack()
                 if seen.count == 2000 { break }
             }
-            await deliveries.close()
+            await deliveries.cancel(requeuesUnsettled: true)
             #expect(seen.count == 2000)
         }
     }
@@ -150,6 +150,31 @@ struct ClientPublishingTests {
             }
             publishing.cancel()
             await #expect(throws: AMQPError.self) { try await publishing.value }
+        }
+    }
+
+    @Test func `One task publishes many at a time, and gets the result of each in order`() async throws {
+        try await withQueue { client, queue in
+            var taken = 0
+            let messages = sequence(state: 0) { (number: inout Int) -> Message? in
+                number += 1
+                taken = number
+                return number > 5000 ? nil : Message("\(number)")
+            }
+            var results = 0
+            for await result in client.publish(contentsOf: messages, to: .queue(queue), window: 100) {
+                try result.get()
+                results += 1
+                #expect(taken <= results + 100)
+            }
+            #expect(results == 5000)
+            #expect(try await client.status(ofQueue: queue).messageCount == 5000)
+            var codes: [AMQPError.Code?] = []
+            let large = Message([UInt8](repeating: 1, count: Message.maximumBodySize + 1))
+            for await result in client.publish(contentsOf: [Message("A"), large, Message("B")], to: .queue(queue)) {
+                if case .failure(let error) = result { codes.append(error.code) } else { codes.append(nil) }
+            }
+            #expect(codes == [nil, .messageTooLarge, nil])
         }
     }
 }

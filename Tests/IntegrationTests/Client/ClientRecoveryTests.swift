@@ -66,7 +66,7 @@ struct ClientRecoveryTests {
                     return
                 }
                 while let health = await states.next(), health.consuming != .open {}
-                await stream.close()
+                await stream.cancel(requeuesUnsettled: true)
             }
         }
     }

@@ -8,8 +8,12 @@ import Testing
     .timeLimit(.minutes(1))
 )
 struct DeclarationMismatchOnBrokerTests {
-    let client = RabbitMQClient(url: ProcessInfo.processInfo.environment["WARREN_BROKER_URL"] ?? "")
+    let client: RabbitMQClient
     let name = "mismatch's 'name' \(UInt64.random(in: 0 ... .max))"
+
+    init() throws {
+        client = try RabbitMQClient(url: ProcessInfo.processInfo.environment["WARREN_BROKER_URL"] ?? "")
+    }
 
     /// Declares until the broker agrees, and gives the differences that were found on the way.
     func differences(_ declaration: QueueDeclaration) async throws -> [DeclarationMismatch] {

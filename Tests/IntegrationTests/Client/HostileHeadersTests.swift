@@ -54,7 +54,7 @@ import FoundationNetworking
             #expect(second.message.body == [2])
             first.ack()
             second.ack()
-            await deliveries.close()
+            await deliveries.cancel(requeuesUnsettled: true)
         }
     }
 

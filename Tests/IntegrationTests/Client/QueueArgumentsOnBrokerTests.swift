@@ -8,8 +8,12 @@ import Testing
     .timeLimit(.minutes(1))
 )
 struct QueueArgumentsOnBrokerTests {
-    let client = RabbitMQClient(url: ProcessInfo.processInfo.environment["WARREN_BROKER_URL"] ?? "")
+    let client: RabbitMQClient
     let name = "arguments \(UInt64.random(in: 0 ... .max))"
+
+    init() throws {
+        client = try RabbitMQClient(url: ProcessInfo.processInfo.environment["WARREN_BROKER_URL"] ?? "")
+    }
 
     /// Typed arguments that `validate()` refuses, sent without validation.
     static let refused: [(QueueKind, FieldTable)] = [

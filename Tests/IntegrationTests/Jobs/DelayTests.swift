@@ -44,7 +44,7 @@ import Warren
             }
             #expect(arrived.sorted() == delays.sorted())
             #expect(try await application.ready(other) == 0)
-            await stream.close()
+            await stream.cancel(requeuesUnsettled: true)
         }
     }
 

@@ -53,7 +53,7 @@ struct EnqueueingOnBrokerTests {
             let retried = envelope.retried(after: .zero, error: JobFailure.permanent("no"), worker: "w", now: due)
             #expect(retried.properties.headers?["x-death"] == nil)
             delivery.ack()
-            await deliveries.close()
+            await deliveries.cancel(requeuesUnsettled: true)
         }
     }
 
@@ -127,7 +127,7 @@ struct EnqueueingOnBrokerTests {
     }
 
     @Test func `Without a broker, enqueueing fails with a retriable error`() async throws {
-        let jobs = JobClient(RabbitMQClient(url: "amqp://guest:guest@127.0.0.1:1/"))
+        let jobs = JobClient(try RabbitMQClient(url: "amqp://guest:guest@127.0.0.1:1/"))
         let error = await #expect(throws: WarrenError.self) {
             // Nothing listens, which is known at once: no deadline ends this.
             try await jobs.enqueue(job, queue: "nowhere", timeout: .seconds(3_600))

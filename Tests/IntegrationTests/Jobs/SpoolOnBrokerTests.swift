@@ -70,7 +70,7 @@ import SystemPackage
             try await within { path in
                 let count = 4_000
                 let spool = try Spool(at: path, limit: 64 << 20, logger: .quiet)
-                let nowhere = RabbitMQClient(url: "amqp://127.0.0.1:1")
+                let nowhere = try RabbitMQClient(url: "amqp://127.0.0.1:1")
                 let jobs = JobClient(nowhere, topology: application.topology, spool: spool, logger: .quiet)
                 let spooled = try await withThrowingTaskGroup(of: String.self) { group in
                     for number in 0..<count {

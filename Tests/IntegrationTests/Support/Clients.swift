@@ -23,7 +23,7 @@ func withClient<Value: Sendable>(
     url: String? = TestBroker.url,
     _ body: (RabbitMQClient) async throws -> Value
 ) async throws -> Value {
-    let client = RabbitMQClient(url: try #require(url), connectionName: "integration tests")
+    let client = try RabbitMQClient(url: try #require(url), connectionName: "integration tests")
     do {
         let value = try await body(client)
         await client.close()

@@ -52,17 +52,18 @@ final class ScriptedBroker: Sendable {
         Thread.detachNewThread { [connections] in
             while true {
                 let client = accept(descriptor, nil, nil)
-                guard client >= 0 else { return }
+                guard client >= 0 else {
+                    // Here, so that no other broker has the number while this thread still uses it.
+                    close(descriptor)
+                    return
+                }
                 let number = connections.next()
                 Thread.detachNewThread { Self.serve(client, number, channelMax, frameMax, script) }
             }
         }
     }
 
-    deinit {
-        shutdown(descriptor, Int32(SHUT_RDWR))
-        close(descriptor)
-    }
+    deinit { shutdown(descriptor, Int32(SHUT_RDWR)) }
 
     private static func serve(
         _ client: Int32,

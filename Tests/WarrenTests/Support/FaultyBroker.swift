@@ -105,9 +105,9 @@ final class FaultyBroker: Transport {
         try await embedded.publish(message, to: destination, mandatory: mandatory, deadline: never)
     }
 
-    func consume(queue: String, prefetch: UInt16, arguments: FieldTable) async throws(AMQPError) -> DeliveryStream {
+    func consume(queue: String, prefetch: UInt16, options: ConsumeOptions) async throws(AMQPError) -> DeliveryStream {
         try note(\.consuming) { $0.consumed.append(.init(queue: queue, prefetch: prefetch)) }
-        let stream = try await embedded.consume(queue: queue, prefetch: prefetch, arguments: arguments)
+        let stream = try await embedded.consume(queue: queue, prefetch: prefetch, options: options)
         return state.withLock { $0.faults.deafConsumer.take() }?.takePlace(of: stream) ?? stream
     }
 
@@ -115,8 +115,12 @@ final class FaultyBroker: Transport {
 
     func broker() async throws(AMQPError) -> BrokerIdentity { try await embedded.broker() }
     func unbind(_ binding: Binding) async throws(AMQPError) { try await embedded.unbind(binding) }
-    func deleteExchange(_ name: String) async throws(AMQPError) { try await embedded.deleteExchange(name) }
-    func deleteQueue(_ name: String) async throws(AMQPError) -> Int { try await embedded.deleteQueue(name) }
+    func deleteExchange(_ name: String, ifUnused: Bool) async throws(AMQPError) {
+        try await embedded.deleteExchange(name, ifUnused: ifUnused)
+    }
+    func deleteQueue(_ name: String, ifUnused: Bool, ifEmpty: Bool) async throws(AMQPError) -> Int {
+        try await embedded.deleteQueue(name, ifUnused: ifUnused, ifEmpty: ifEmpty)
+    }
     func purgeQueue(_ name: String) async throws(AMQPError) -> Int { try await embedded.purgeQueue(name) }
     func status(ofQueue name: String) async throws(AMQPError) -> QueueStatus {
         try await embedded.status(ofQueue: name)
@@ -154,23 +158,20 @@ struct Faults: Sendable {
 /// A consumer that is registered at its broker and gets deliveries that never arrive: see
 /// ``BrokerFeatures/mayKeepDeadConsumers``.
 final class DeafConsumer: Sendable {
-    private let streams = Mutex<(broker: DeliveryStream, reader: DeliveryStream)?>(nil)
+    private let streams = Mutex<(broker: DeliveryStream, reader: DeliveryStream.Source)?>(nil)
 
     /// Replaces a broker's stream, and returns the stream for its reader.
     func takePlace(of stream: DeliveryStream) -> DeliveryStream {
         let reader = DeliveryStream(
             control: DeliveryStream.Control(
-                cancel: {
-                    await stream.cancel()
+                cancel: { requeuesUnsettled in
+                    await stream.cancel(requeuesUnsettled: requeuesUnsettled)
                     self.streams.withLock(\.self)?.reader.finish()
-                },
-                close: {
-                    await stream.close()
-                    self.streams.withLock { $0.take() }?.reader.finish()
+                    if requeuesUnsettled { self.streams.withLock { $0 = nil } }
                 }
             )
         )
-        streams.withLock { $0 = (stream, reader) }
+        streams.withLock { $0 = (stream, reader.source) }
         return reader
     }
 

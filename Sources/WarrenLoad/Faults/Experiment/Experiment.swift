@@ -42,7 +42,7 @@ final class Experiment: Sendable {
     let enqueuer: FaultEnqueuer
     private let state = Mutex(State())
 
-    private init(_ name: String, _ context: FaultContext, _ setup: Setup) {
+    private init(_ name: String, _ context: FaultContext, _ setup: Setup) throws {
         self.name = name
         self.context = context
         self.setup = setup
@@ -50,8 +50,8 @@ final class Experiment: Sendable {
         topology = Topology(application: "faults-\(name)")
         queue = QueueName("faults-\(name)")
         let logger = Logger(label: "faults") { _ in SwiftLogNoOpLogHandler() }
-        observer = RabbitMQClient(url: setup.broker, connectionName: "observer of \(name)", logger: logger)
-        client = RabbitMQClient(url: url, connectionName: "caller of \(name)", logger: logger)
+        observer = try RabbitMQClient(url: setup.broker, connectionName: "observer of \(name)", logger: logger)
+        client = try RabbitMQClient(url: url, connectionName: "caller of \(name)", logger: logger)
         jobs = JobClient(client, topology: topology, logger: logger)
         ledger = SharedLedger(folder: context.folder)
         pool = WorkerPool(
@@ -110,7 +110,7 @@ final class Experiment: Sendable {
         script: (Experiment) async throws -> Void,
         verify: (Experiment, Ledger) -> Void = { _, _ in }
     ) async throws -> FaultReport {
-        let experiment = Experiment(name, context, setup)
+        let experiment = try Experiment(name, context, setup)
         let result: Result<FaultReport, any Error>
         do {
             result = .success(try await experiment.perform(script, verify))

@@ -26,7 +26,7 @@ struct FaultWorkerCommand: AsyncParsableCommand {
     func run() async throws {
         Self.endWithParent()
         let events = try EventLogWriter(path: eventLog)
-        let client = RabbitMQClient(url: url, connectionName: name)
+        let client = try RabbitMQClient(url: url, connectionName: name)
         let worker = Worker(
             client,
             queues: [WorkerQueue(QueueName(queue), concurrency: concurrency)],
