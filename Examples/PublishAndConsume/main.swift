@@ -14,17 +14,16 @@ let client = try RabbitMQClient(url: url, connectionName: "publish-and-consume")
 try await client.declare(QueueDeclaration("greetings", arguments: QueueArguments(.quorum)))
 for name in ["Ada", "Grace", "Katherine"] {
     // Returns when the broker has the message on disk; throws if no queue takes it.
-    try await client.publish(Message(body: Array("Hello, \(name)!".utf8)), to: .queue("greetings"))
+    try await client.publish(Message("Hello, \(name)!"), to: .queue("greetings"))
 }
 
-let deliveries = try await client.consume(queue: "greetings", prefetch: 10)
 var remaining = 3
-for try await delivery in deliveries {
-    print(String(decoding: delivery.message.body, as: UTF8.self))
+// The consumer ends when the loop is left.
+for try await delivery in try await client.consume(queue: "greetings", prefetch: 10) {
+    print(delivery.message.text ?? "(not text)")
     delivery.ack()
     remaining -= 1
     if remaining == 0 { break }
 }
-await deliveries.cancel()
 try await client.deleteQueue("greetings")
 await client.close()

@@ -87,9 +87,11 @@ import Testing
     @Test func `A recovering consumer whose queue has no leader rests on a separate connection`() async throws {
         let isUnavailable = Mutex(false)
         let registrations = Counter()
+        let attempts = Counter()
         let broker = ScriptedBroker { _, frame in
             guard frame.method == Method.consume else { return [] }
             if Self.queue(of: frame) == "leaderless", isUnavailable.withLock(\.self) {
+                attempts.next()
                 let text = "INTERNAL_ERROR - queue 'leaderless' in vhost '/' timeout occurred during consume operation"
                 return [.close(541, text, method: Method.consume, channel: 0)]
             }
@@ -104,9 +106,9 @@ import Testing
         isUnavailable.withLock { $0 = true }
         _ = try? await client.consume(queue: "trigger", prefetch: 1, timeout: .milliseconds(500))
         try await until { healthy.allSatisfy(\.isRegistered) && !troubled.isRegistered }
-        // Long enough for several attempts.
         let before = registrations.value
-        try await Task.sleep(for: .seconds(4))
+        let earlier = attempts.value
+        try await until { attempts.value >= earlier + 2 }
         #expect(registrations.value == before)
         isUnavailable.withLock { $0 = false }
         try await until { troubled.isRegistered }
@@ -300,16 +302,22 @@ import Testing
     }
 
     @Test func `Closing waits for the confirms that are due`() async throws {
+        let (hasPublish, mayConfirm) = (Counter(), DispatchSemaphore(value: 0))
         let broker = ScriptedBroker { _, frame in
-            if frame.method == 0x000A_0032 || frame.method != 0x003C_0028 { return [] }
-            usleep(200_000)
+            guard frame.method == Method.publish else { return [] }
+            hasPublish.next()
+            mayConfirm.wait()
             return [.ack(1, channel: frame.channel)]
         }
         let client = try RabbitMQClient(url: broker.url)
         async let publish: Void = client.publish(Message("A"), to: .queue("q"))
-        try await until { client.health.publishing == .open }
-        await client.close()
+        try await until { hasPublish.value == 1 }
+        async let close: Void = client.close()
+        // Consumers are on another connection.
+        while await error({ try await client.consume(queue: "q", prefetch: 1).cancel() })?.code != .closed {}
+        mayConfirm.signal()
         try await publish
+        await close
     }
 
     @Test func `A client that is let go ends its readers`() async throws {

@@ -7,7 +7,7 @@ import Darwin
 import Glibc
 #endif
 
-/// The only thread that may touch a connection: a serial executor that also drains a mailbox and polls a socket.
+/// The thread that runs a connection: a serial executor that also drains a mailbox and polls a socket.
 ///
 /// Two kinds of work arrive: jobs (calls into the connection's actor) and the mailbox's contents (publishes and
 /// settlements, too numerous for an actor hop each). Both are behind one lock, together with the flag that says whether
@@ -20,6 +20,10 @@ import Glibc
 ///   once.
 ///
 /// So no wake-up is lost, and none is sent to a thread that is awake.
+///
+/// A publish that finds the thread asleep needn't wake it: the poster takes the connection for as long as it sends
+/// (``sendHere()``), which saves a change of threads. What librabbitmq needs is exclusion, not one thread; the lock
+/// ``turn`` excludes them from each other.
 final class ConnectionThread: SerialExecutor {
     /// The conditions under which the thread may sleep after an iteration.
     ///
@@ -35,16 +39,16 @@ final class ConnectionThread: SerialExecutor {
         var coalescesSettlements = false
         /// True if the broker is busy with earlier publishes: later ones may wait briefly, or until its next confirm.
         var coalescesPublishes = false
-        /// True if a publish is likely to follow at once, as when one task awaits each of its publishes in turn.
-        var expectsPublish = false
+        /// True if a poster may send while the thread sleeps: sending then neither blocks nor connects.
+        var lends = false
         /// True if callers wait for publishes, so that the watchdog must go on watching their deadlines.
         var hasPendingPublishes = false
     }
 
     /// The longest time that the mailbox may wait for more to be sent with it; the shortest that `poll()` can wait.
     private static let coalescingTime = Duration.milliseconds(1)
-    /// The time to spin for an expected publish before sleeping: about what falling asleep and waking up would take.
-    private static let spinTime = Duration.microseconds(50)
+    /// The number of times in a row that a poster sends what others have posted meanwhile.
+    private static let lentTurns = 4
     /// The number of times in a row that the thread doesn't poll the socket because a job may have left work.
     private static let skippedPollLimit = 4
     /// The number of waiting publishes that ends coalescing.
@@ -52,6 +56,8 @@ final class ConnectionThread: SerialExecutor {
 
     /// One iteration of the connection's run loop.
     typealias Iteration = @Sendable (consuming Mailbox, _ isReadable: Bool) -> SleepPlan
+    /// Sends publishes in place of the thread, on the thread of a poster.
+    typealias Sending = @Sendable (consuming [PendingPublish]) -> SleepPlan
     /// Fails the publishes whose deadlines have passed; called from the watchdog's thread while this one is stuck.
     typealias Expiry = @Sendable (ContinuousClock.Instant) -> Void
 
@@ -63,6 +69,7 @@ final class ConnectionThread: SerialExecutor {
 
     private struct State {
         var iteration: Iteration?
+        var sending: Sending?
         var expiry: Expiry?
         var jobs: [UnownedJob] = []
         /// Jobs of tasks that prefer this thread: see ``PublishingExecutor``.
@@ -78,6 +85,9 @@ final class ConnectionThread: SerialExecutor {
         var hasPendingPublishes = false
         /// True from the moment the thread decides to sleep until it wakes or somebody undertakes to wake it.
         var isSleeping = false
+        /// The end of the sleep, at the latest; `nil` if it has none.
+        var sleepEnd: ContinuousClock.Instant?
+        var lends = false
         var coalescesSettlements = false
         var coalescesPublishes = false
         var isStopped = false
@@ -101,6 +111,31 @@ final class ConnectionThread: SerialExecutor {
             mailbox.isUrgent = true
             return requestWakeUp()
         }
+
+        /// Begins a poster's turn with the publishes in the mailbox; `nil` if there is work that only the thread does.
+        mutating func takePublishes() -> (Sending, [PendingPublish])? {
+            let hasOnlyPublishes = mailbox.settlements.isEmpty && mailbox.calls.isEmpty
+            guard hasOnlyPublishes, jobs.isEmpty, taskJobs.isEmpty, !isStopped, let sending else { return nil }
+            busySince = .now
+            defer { mailbox = Mailbox() }
+            return (sending, mailbox.publishes)
+        }
+
+        /// Ends a poster's turn, and lets the thread sleep on if its sleep suits what has been sent.
+        mutating func end(lentTurnWith plan: SleepPlan) -> LentTurnEnd {
+            lastWork = busySince ?? lastWork
+            busySince = nil
+            hasPendingPublishes = plan.hasPendingPublishes
+            let mayOversleep = plan.timeout.map { timeout in sleepEnd.map { $0 > .now + timeout } ?? true } ?? false
+            guard plan.lends, !plan.awaitsWritability, !mayOversleep else { return .mustWake }
+            isSleeping = isEmpty
+            return isSleeping ? .sleeps : .hasMore
+        }
+    }
+
+    /// The state in which a poster leaves the connection that it had borrowed.
+    private enum LentTurnEnd {
+        case sleeps, hasMore, mustWake
     }
 
     /// The longest iteration that doesn't concern the watchdog.
@@ -110,7 +145,10 @@ final class ConnectionThread: SerialExecutor {
 
     private let state = Mutex(State())
     private let wakeUp: WakeUp
+    /// The thread that runs the connection now.
     private let identity = Atomic<UInt>(0)
+    /// Held by whoever runs the connection.
+    private let turn = Mutex<Void>(())
     /// The open socket, for the watchdog; the lock keeps it open while the watchdog uses it.
     private let socket = Mutex<Int32?>(nil)
     private let callTimeout: Duration
@@ -134,11 +172,13 @@ final class ConnectionThread: SerialExecutor {
     ///
     /// - Parameters:
     ///   - expiry: Fails publishes that are past their deadlines.
+    ///   - sending: Sends publishes while the thread sleeps.
     ///   - iteration: Takes the mailbox's contents and whether the socket is readable; returns how long the thread may
     ///     sleep.
-    func begin(expiry: @escaping Expiry, _ iteration: @escaping Iteration) {
+    func begin(expiry: @escaping Expiry, sending: Sending? = nil, _ iteration: @escaping Iteration) {
         state.withLock { state in
             state.iteration = iteration
+            state.sending = sending
             state.expiry = expiry
         }
     }
@@ -161,16 +201,37 @@ final class ConnectionThread: SerialExecutor {
     /// It is sent at once unless the broker is busy with many. Then it waits for the next confirm, which wakes the
     /// thread, or for a millisecond, so that one wake-up sends many.
     func post(_ publish: PendingPublish) {
-        let (wasSleeping, needsWatch) = state.withLock { state in
+        let (wasSleeping, lends, needsWatch) = state.withLock { state in
             state.mailbox.publishes.append(publish)
             let needsWatch = state.beginWatch()
             if state.coalescesPublishes && state.mailbox.publishes.count < Self.largestPublishBatch {
-                return (false, needsWatch)
+                return (false, false, needsWatch)
             }
-            return (state.requestUrgentWakeUp(), needsWatch)
+            return (state.requestUrgentWakeUp(), state.lends, needsWatch)
         }
-        if wasSleeping { wakeUp.signal() }
+        if wasSleeping, !lends || !sendHere() { wakeUp.signal() }
         if needsWatch { Watchdog.shared?.watch(self) }
+    }
+
+    /// Sends the publishes in the mailbox on the calling thread, in place of the sleeping one.
+    ///
+    /// The caller has undertaken to wake that thread. Returns false if it still must.
+    private func sendHere() -> Bool {
+        turn.withLockIfAvailable { _ in
+            let owner = identity.load(ordering: .acquiring)
+            identity.store(Self.currentThread, ordering: .releasing)
+            defer { identity.store(owner, ordering: .releasing) }
+            for _ in 1...Self.lentTurns {
+                guard let (sending, publishes) = state.withLock({ $0.takePublishes() }) else { return false }
+                let plan = sending(publishes)
+                switch state.withLock({ $0.end(lentTurnWith: plan) }) {
+                case .sleeps: return true
+                case .mustWake: return false
+                case .hasMore: continue
+                }
+            }
+            return false
+        } ?? false
     }
 
     /// Puts a settlement into the mailbox.
@@ -248,12 +309,14 @@ final class ConnectionThread: SerialExecutor {
             // A task's own calls keep their order: a job was enqueued after everything its task had posted, and both
             // were taken under one lock. The mailbox goes first, so what a task settled or published before it closes
             // something is sent before the close.
-            let plan = iteration?(mailbox, isReadable) ?? SleepPlan()
-            for job in jobs { unsafe job.runSynchronously(on: asUnownedSerialExecutor()) }
-            for task in taskJobs { unsafe task.job.runSynchronously(on: task.executor.asUnownedTaskExecutor()) }
+            let plan = turn.withLock { _ in
+                let plan = iteration?(mailbox, isReadable) ?? SleepPlan()
+                for job in jobs { unsafe job.runSynchronously(on: asUnownedSerialExecutor()) }
+                for task in taskJobs { unsafe task.job.runSynchronously(on: task.executor.asUnownedTaskExecutor()) }
+                return plan
+            }
             let hasRunJobs = !jobs.isEmpty || !taskJobs.isEmpty
             if isStopped && !hasRunJobs { return }
-            if plan.expectsPublish && !hasRunJobs { spinForWork() }
             // Never asleep while work is pending: the plan doesn't know what jobs did or what was posted since, so the
             // thread sleeps only if it ran no job and finds nothing new, or only what may wait for more. It decides
             // and sets `isSleeping` in one critical section, so whoever posts later sees the mark and signals.
@@ -265,6 +328,8 @@ final class ConnectionThread: SerialExecutor {
                     !hasRunJobs && state.jobs.isEmpty && state.taskJobs.isEmpty && mayMailboxWait && !state.isStopped
                 state.coalescesSettlements = plan.coalescesSettlements
                 state.coalescesPublishes = plan.coalescesPublishes
+                state.lends = plan.lends
+                state.sleepEnd = plan.timeout.map { ContinuousClock.now + $0 }
                 state.lastWork = state.busySince ?? state.lastWork
                 state.busySince = nil
                 state.hasPendingPublishes = plan.hasPendingPublishes
@@ -289,12 +354,6 @@ final class ConnectionThread: SerialExecutor {
             // Woken by the socket or the timeout, the mark is still set; nobody needs to signal any more.
             if maySleep { state.withLock { $0.isSleeping = false } }
         }
-    }
-
-    /// Waits for work without sleeping, for as long as that is cheaper.
-    private func spinForWork() {
-        let end = ContinuousClock.now + Self.spinTime
-        while state.withLock({ $0.isEmpty }) && ContinuousClock.now < end { sched_yield() }
     }
 
     /// The calling thread's identity; never 0, which stands for "not started".

@@ -101,7 +101,11 @@ actor Connection {
             }
         }
         let expire: ConnectionThread.Expiry = { [weak self] now in self?.publisher.withLock { $0.expire(now: now) } }
-        thread.begin(expiry: expire) { [weak self] mailbox, isReadable in
+        let send: ConnectionThread.Sending = { [weak self] publishes in
+            guard let self else { return ConnectionThread.SleepPlan() }
+            return self.assumeIsolated { $0.sendWhileThreadSleeps(publishes) }
+        }
+        thread.begin(expiry: expire, sending: send) { [weak self] mailbox, isReadable in
             guard let self else { return ConnectionThread.SleepPlan() }
             return self.assumeIsolated { $0.runLoopIteration(mailbox, isReadable: isReadable) }
         }
@@ -139,7 +143,6 @@ actor Connection {
         // First, because the watchdog enforces the deadlines of the publishes that the publisher knows, even if a later
         // step of this iteration is stuck in a call.
         enqueue(mailbox.publishes)
-        let unconfirmedBefore = publisher.withLock(\.unconfirmedCount)
         if isReadable {
             noteReceived(at: now)
             socket?.noteReadable()
@@ -149,7 +152,6 @@ actor Connection {
         let coalescesSettlements = !mailbox.settlements.isEmpty
         // Both before the calls: one of them may close the channel or connection that these need.
         settle(mailbox.settlements, now)
-        let isAllConfirmed = unconfirmedBefore > 0 && publisher.withLock(\.unconfirmedCount) == 0
         sendPublishes(isBatch: mailbox.publishes.count > 1, now)
         for call in mailbox.calls { call(self) }
         expireRequests(now)
@@ -158,8 +160,22 @@ actor Connection {
         // Near the end, because connecting may block for seconds.
         if socket == nil { connectIfDue() } else { resumeConsumers(now) }
         flush(now)
-        // The plan is made from what is left after all steps: without a timeout only if nothing has a deadline, with a
-        // timeout of zero if this iteration stopped before its work was done.
+        return sleepPlan(coalescesSettlements: coalescesSettlements)
+    }
+
+    /// Sends publishes, on the thread of a poster and while the connection's own thread sleeps: neither reads nor
+    /// connects.
+    private func sendWhileThreadSleeps(_ publishes: [PendingPublish]) -> ConnectionThread.SleepPlan {
+        let now = ContinuousClock.now
+        enqueue(publishes)
+        sendPublishes(isBatch: false, now)
+        flush(now)
+        return sleepPlan(coalescesSettlements: false)
+    }
+
+    /// The conditions for the thread's sleep, made from what is left to do: without a timeout only if nothing has a
+    /// deadline, with a timeout of zero if an iteration stopped before its work was done.
+    private func sleepPlan(coalescesSettlements: Bool) -> ConnectionThread.SleepPlan {
         let publishing = publisher.withLock(\.status)
         let nextWork = earliest(publishing.nextDeadline, nextOtherWork)
         let isBusy = hasMoreToRead || publishing.isReadyToSend && canEncode
@@ -169,7 +185,7 @@ actor Connection {
             timeout: isBusy ? .zero : nextWork.map { max(.zero, ContinuousClock.now.duration(to: $0)) },
             coalescesSettlements: coalescesSettlements && !isBusy,
             coalescesPublishes: publishing.unconfirmedCount >= Self.coalescingThreshold && !isBusy,
-            expectsPublish: isAllConfirmed && publishing.unconfirmedCount == 0,
+            lends: socket?.mayBlock == false && unsentByteCount == 0 && closingDeadline == nil && !isBusy,
             hasPendingPublishes: publishing.hasWork
         )
     }
