@@ -289,7 +289,13 @@ public final class RabbitMQClient: Sendable {
     ) throws(AMQPError) -> PendingPublish {
         if Task.isCancelled { throw .publishCancelled(to: destination, wasSent: false) }
         let message = try validated(message, for: destination, mandatory: mandatory)
-        let pending = PendingPublish(message, to: destination, mandatory: mandatory, deadline: deadline)
+        let pending = PendingPublish(
+            message,
+            properties: try message.properties.encoded(),
+            to: destination,
+            mandatory: mandatory,
+            deadline: deadline
+        )
         try connection(.publishing).thread.post(pending)
         return pending
     }

@@ -352,6 +352,7 @@ import Testing
         func pending(_ exchange: String) -> PendingPublish {
             PendingPublish(
                 Message("A"),
+                properties: [],
                 to: Destination(exchange: exchange, routingKey: ""),
                 mandatory: false,
                 deadline: .now + .seconds(30)

@@ -20,7 +20,13 @@ import Testing
         thread.begin(expiry: { _ in }, { _, _ in ConnectionThread.SleepPlan() })
         // From here on it is watched.
         thread.post(
-            PendingPublish(Message(body: []), to: .queue("nobody's"), mandatory: false, deadline: .now + .seconds(30))
+            PendingPublish(
+                Message(body: []),
+                properties: [],
+                to: .queue("nobody's"),
+                mandatory: false,
+                deadline: .now + .seconds(30)
+            )
         )
         thread.stop()
         return WeakReference(thread: thread)

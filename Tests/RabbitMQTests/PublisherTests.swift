@@ -18,6 +18,7 @@ struct PublisherTests {
         properties.messageID = id
         return PendingPublish(
             Message(properties: properties, body: [UInt8](repeating: 0, count: size)),
+            properties: [],
             to: destination,
             mandatory: mandatory,
             deadline: start + .seconds(seconds)
@@ -230,6 +231,7 @@ struct PublisherTests {
         properties.userID = "bob"
         let asBob = PendingPublish(
             Message(properties: properties, body: []),
+            properties: [],
             to: .queue("q"),
             mandatory: false,
             deadline: start + .seconds(10)
@@ -238,6 +240,7 @@ struct PublisherTests {
         properties.headers = ["CC": "not an array"]
         let malformed = PendingPublish(
             Message(properties: properties, body: []),
+            properties: [],
             to: .queue("q"),
             mandatory: false,
             deadline: start + .seconds(10)
@@ -357,6 +360,7 @@ struct PublisherTests {
         let late = (1...5).map { number in
             PendingPublish(
                 publishes[0].message,
+                properties: [],
                 to: .queue("q"),
                 mandatory: false,
                 deadline: start + .seconds(1) + .milliseconds(number)
@@ -366,7 +370,13 @@ struct PublisherTests {
         publisher.blockedReason = "disk"
         _ = publisher.enqueue(
             publishes.map {
-                PendingPublish($0.message, to: .queue("q"), mandatory: false, deadline: start + .seconds(60))
+                PendingPublish(
+                    $0.message,
+                    properties: [],
+                    to: .queue("q"),
+                    mandatory: false,
+                    deadline: start + .seconds(60)
+                )
             } + late
         )
         publisher.expire(now: late[0].deadline)

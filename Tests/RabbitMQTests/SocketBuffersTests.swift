@@ -92,13 +92,12 @@ import Glibc
         _ properties: BasicProperties = BasicProperties(),
         key: String = "queue",
         to buffer: inout OutboundBuffer
-    ) throws(EncodingFailure) {
+    ) throws {
         var arena = EncodingArena()
-        var encoded = unsafe arena.properties(properties)
         var method = unsafe amqp_basic_publish_t()
         unsafe method.exchange = arena.bytes("")
         unsafe method.routing_key = arena.bytes(key)
-        try unsafe buffer.append(&method, &encoded, body: body, channel: 5)
+        try unsafe buffer.append(&method, properties: properties.encoded(), body: body, channel: 5)
     }
 }
 

@@ -42,7 +42,9 @@ struct FigureTests {
         #expect(median.rate == 20)
         #expect(median.cpu == 20)
         #expect(median.p50 == nil)
+        #expect(median.spread == 1)
         #expect(Figure.median([4, 1, 3, 2]) == 2.5)
+        #expect(Figure.spread([4]) == nil)
         #expect(throws: LoadError.self) { try Figure(medianOf: []) }
     }
 

@@ -3,37 +3,109 @@
 /// All are optional on the wire. The broker interprets ``deliveryMode``, ``priority``, ``expiration`` and ``userID``;
 /// the rest is for the applications. Short strings hold at most 255 bytes of UTF-8.
 public struct BasicProperties: Sendable, Hashable {
+    /// The properties, in an array of one: copies share it until one of them changes.
+    ///
+    /// A message passes through many hands on its way; thirteen values would be copied each time.
+    private var storage: [Values]
+
+    /// The properties by themselves.
+    package struct Values: Sendable, Hashable {
+        package var contentType: String?
+        package var contentEncoding: String?
+        package var headers: FieldTable?
+        package var deliveryMode: DeliveryMode?
+        package var priority: UInt8?
+        package var correlationID: String?
+        package var replyTo: String?
+        package var expiration: String?
+        package var messageID: String?
+        package var timestamp: UInt64?
+        package var type: String?
+        package var userID: String?
+        package var appID: String?
+
+        package init() {}
+    }
+
+    private static let persistent: [Values] = {
+        var values = Values()
+        values.deliveryMode = .persistent
+        return [values]
+    }()
+
+    /// Creates properties of which only ``deliveryMode`` is set.
+    public init() { storage = Self.persistent }
+
+    /// Creates properties with these values.
+    package init(_ values: Values) { storage = [values] }
+
     /// The body's MIME type, such as `application/json`.
-    public var contentType: String?
+    public var contentType: String? {
+        get { storage[0].contentType }
+        set { storage[0].contentType = newValue }
+    }
     /// The body's encoding, such as `utf-8`.
-    public var contentEncoding: String?
+    public var contentEncoding: String? {
+        get { storage[0].contentEncoding }
+        set { storage[0].contentEncoding = newValue }
+    }
     /// Named values that the application defines.
-    public var headers: FieldTable?
+    public var headers: FieldTable? {
+        get { storage[0].headers }
+        set { storage[0].headers = newValue }
+    }
     /// Whether the message survives a restart of the broker: ``DeliveryMode/persistent`` unless set otherwise.
     ///
     /// In a received message it is `nil` if the sender set none, which the broker takes as transient.
-    public var deliveryMode: DeliveryMode? = .persistent
+    public var deliveryMode: DeliveryMode? {
+        get { storage[0].deliveryMode }
+        set { storage[0].deliveryMode = newValue }
+    }
     /// The message's priority, in queues that support priorities.
-    public var priority: UInt8?
+    public var priority: UInt8? {
+        get { storage[0].priority }
+        set { storage[0].priority = newValue }
+    }
     /// The id of the request that the message answers.
-    public var correlationID: String?
+    public var correlationID: String? {
+        get { storage[0].correlationID }
+        set { storage[0].correlationID = newValue }
+    }
     /// The address for an answer, usually the name of a queue.
-    public var replyTo: String?
+    public var replyTo: String? {
+        get { storage[0].replyTo }
+        set { storage[0].replyTo = newValue }
+    }
     /// The message's time to live in a queue: a decimal number of milliseconds, as text.
-    public var expiration: String?
+    public var expiration: String? {
+        get { storage[0].expiration }
+        set { storage[0].expiration = newValue }
+    }
     /// The message's id.
-    public var messageID: String?
+    public var messageID: String? {
+        get { storage[0].messageID }
+        set { storage[0].messageID = newValue }
+    }
     /// The time at which the message was created, in whole seconds since 1970.
-    public var timestamp: UInt64?
+    public var timestamp: UInt64? {
+        get { storage[0].timestamp }
+        set { storage[0].timestamp = newValue }
+    }
     /// The type of the message, as the application names it.
-    public var type: String?
+    public var type: String? {
+        get { storage[0].type }
+        set { storage[0].type = newValue }
+    }
     /// The publishing user; the broker refuses any name other than the connection's user.
-    public var userID: String?
+    public var userID: String? {
+        get { storage[0].userID }
+        set { storage[0].userID = newValue }
+    }
     /// The publishing application.
-    public var appID: String?
-
-    /// Creates properties of which only ``deliveryMode`` is set.
-    public init() {}
+    public var appID: String? {
+        get { storage[0].appID }
+        set { storage[0].appID = newValue }
+    }
 }
 
 /// The durability of a message: whether it survives a restart of the broker.
@@ -91,7 +163,7 @@ extension BasicProperties {
     /// - Throws: `invalidArgument`, naming the property, if a text is longer than 255 bytes or the headers exceed
     ///   `limits`.
     package func encoded(limits: WireLimits = .standard) throws(AMQPError) -> [UInt8] {
-        var writer = WireWriter(capacity: 128 + 32 * (headers?.count ?? 0))
+        var writer = WireWriter(capacity: 160 + (headers?.wireSize ?? 0))
         try writer.write(self, limits: limits)
         return writer.bytes
     }
@@ -162,7 +234,7 @@ extension WireReader {
         guard flags.isSubset(of: .all) else {
             throw WireFault("has flags \(String(flags.rawValue, radix: 2)), some of which class basic doesn't define.")
         }
-        var properties = BasicProperties()
+        var properties = BasicProperties.Values()
         properties.contentType = try shortString(flags, .contentType, "content-type")
         properties.contentEncoding = try shortString(flags, .contentEncoding, "content-encoding")
         if flags.contains(.headers) {
@@ -182,7 +254,7 @@ extension WireReader {
         properties.userID = try shortString(flags, .userID, "user-id")
         properties.appID = try shortString(flags, .appID, "app-id")
         _ = try shortString(flags, .clusterID, "cluster-id")
-        return properties
+        return BasicProperties(properties)
     }
 
     private mutating func shortString(

@@ -2,48 +2,76 @@
 ///
 /// Entries keep the order in which they were set, which is the order on the wire. Two tables are equal when they hold
 /// the same names and values in any order. Tables are small (tens of entries), so a lookup scans them, which is faster
-/// than hashing.
+/// than hashing. A received table is decoded on access.
 public struct FieldTable: Sendable {
-    @usableFromInline var entries: [(name: String, value: FieldValue)]
+    private enum Form {
+        case entries([Element])
+        case encoded(EncodedTable)
+    }
+
+    private var form: Form
 
     /// An empty table.
-    public init() { entries = [] }
+    public init() { form = .entries([]) }
 
     /// A table with room for `capacity` entries.
     public init(minimumCapacity capacity: Int) {
-        entries = []
+        var entries: [Element] = []
         entries.reserveCapacity(capacity)
+        form = .entries(entries)
+    }
+
+    /// A table from its entries on the wire, without the length in front of them.
+    ///
+    /// Returns `nil` if they can't be read. Also if a table among them is unusual, with a name that isn't ASCII or is
+    /// there twice, or with more than 128 entries: then decode them.
+    package init?(entries bytes: [UInt8], limits: WireLimits = .standard) {
+        guard let table = EncodedTable(bytes, within: limits) else { return nil }
+        form = .encoded(table)
     }
 
     /// The value of the entry with this name.
     ///
     /// Setting `nil` removes the entry; setting a value keeps an existing entry's place.
-    @inlinable
     public subscript(name: String) -> FieldValue? {
         get {
-            for entry in entries where entry.name == name { return entry.value }
-            return nil
+            // Only names in ASCII are equal to them octet by octet, since text is compared by its characters.
+            if case .encoded(let table) = form, name.utf8.allSatisfy({ $0 < 128 }) { return table.value(named: name) }
+            return first { $0.name == name }?.value
         }
         set {
-            let index = entries.firstIndex { $0.name == name }
-            switch (index, newValue) {
-            case (let index?, let value?): entries[index].value = value
-            case (let index?, nil): entries.remove(at: index)
-            case (nil, let value?): entries.append((name, value))
-            case (nil, nil): break
+            changeEntries { entries in
+                let index = entries.firstIndex { $0.name == name }
+                switch (index, newValue) {
+                case (let index?, let value?): entries[index].value = value
+                case (let index?, nil): entries.remove(at: index)
+                case (nil, let value?): entries.append((name, value))
+                case (nil, nil): break
+                }
             }
         }
     }
 
     /// Appends an entry whose name the caller knows to be new, without looking for a duplicate.
-    @inlinable
     package mutating func append(_ value: FieldValue, uniqueName name: String) {
-        entries.append((name, value))
+        changeEntries { $0.append((name, value)) }
     }
 
     /// Removes every entry for which `condition` is true.
     public mutating func removeAll(where condition: (_ name: String, _ value: FieldValue) -> Bool) {
-        entries.removeAll { condition($0.name, $0.value) }
+        changeEntries { entries in entries.removeAll { condition($0.name, $0.value) } }
+    }
+
+    private mutating func changeEntries(_ change: (inout [Element]) -> Void) {
+        var entries =
+            switch form {
+            case .entries(let entries): entries
+            case .encoded: Array(self)
+            }
+        // So that `entries` is the only reference to its memory.
+        form = .entries([])
+        change(&entries)
+        form = .entries(entries)
     }
 
     /// This table with the entries of `other` set over its own.
@@ -54,13 +82,71 @@ public struct FieldTable: Sendable {
     }
 }
 
-extension FieldTable: RandomAccessCollection {
+extension FieldTable: Collection {
+    /// A name and its value.
+    public typealias Element = (name: String, value: FieldValue)
+
+    /// The position of an entry.
+    public struct Index: Comparable, Sendable {
+        /// The number of the entry, or its offset on the wire.
+        fileprivate var place: Int
+
+        /// True if the first position is before the second.
+        public static func < (one: Index, other: Index) -> Bool { one.place < other.place }
+    }
+
     /// The position of the first entry.
-    @inlinable public var startIndex: Int { 0 }
+    public var startIndex: Index { Index(place: 0) }
+
     /// The position after the last entry.
-    @inlinable public var endIndex: Int { entries.count }
+    public var endIndex: Index {
+        switch form {
+        case .entries(let entries): Index(place: entries.count)
+        case .encoded(let table): Index(place: table.bytes.count)
+        }
+    }
+
+    /// The position after another.
+    public func index(after index: Index) -> Index {
+        switch form {
+        case .entries: Index(place: index.place + 1)
+        case .encoded(let table): Index(place: table.offset(after: index.place))
+        }
+    }
+
     /// The entry at a position.
-    @inlinable public subscript(position: Int) -> (name: String, value: FieldValue) { entries[position] }
+    public subscript(position: Index) -> Element {
+        switch form {
+        case .entries(let entries): entries[position.place]
+        case .encoded(let table): table.entry(at: position.place)
+        }
+    }
+
+    /// The number of entries.
+    public var count: Int {
+        switch form {
+        case .entries(let entries): entries.count
+        case .encoded(let table): table.count
+        }
+    }
+}
+
+extension FieldTable {
+    /// The number of bytes that the table takes on the wire.
+    package var wireSize: Int {
+        switch form {
+        case .entries(let entries): entries.reduce(4) { $0 + 1 + $1.name.utf8.count + $1.value.wireSize }
+        case .encoded(let table): 4 + table.bytes.count
+        }
+    }
+
+    /// Returns whether tables and arrays are nested in it for more than `levels`, itself the first.
+    package func isDeeper(than levels: Int) -> Bool {
+        switch form {
+        case .entries(let entries): levels == 0 || entries.contains { $0.value.isDeeper(than: levels - 1) }
+        case .encoded(let table): table.extent.depth > levels
+        }
+    }
 }
 
 extension FieldTable: ExpressibleByDictionaryLiteral {
@@ -79,7 +165,7 @@ extension FieldTable: Hashable {
 
     /// Feeds the entries into `hasher` sorted by name, so that equal tables have equal hashes.
     public func hash(into hasher: inout Hasher) {
-        for entry in entries.sorted(by: { $0.name < $1.name }) {
+        for entry in sorted(by: { $0.name < $1.name }) {
             hasher.combine(entry.name)
             hasher.combine(entry.value)
         }
@@ -113,8 +199,9 @@ extension FieldTable {
     }
 
     private func validate(_ room: inout WireLimits) throws(WireFault) {
+        if case .encoded(let table) = form, !table.mayHoldInfinity, room.takes(table.extent) { return }
         try room.enter()
-        for (name, value) in entries {
+        for (name, value) in self {
             do throws(WireFault) {
                 try room.count()
                 guard name.utf8.count <= ShortString.maximumLength else {
@@ -150,6 +237,30 @@ extension FieldTable {
 }
 
 extension FieldTable {
+    /// A table from its entries on the wire, without those from the first that can't be read.
+    init(decodingEntries bytes: [UInt8]) {
+        var reader = WireReader(bytes)
+        self.init()
+        while let (name, value) = try? reader.entry() {
+            if self[name] == nil { append(value, uniqueName: name) }
+        }
+    }
+
+    /// The number of entries and array elements on all levels, if it is known.
+    fileprivate var valueCount: Int {
+        switch form {
+        case .entries: 0
+        case .encoded(let table): table.extent.values
+        }
+    }
+
+    /// Writes the table as it was received, and returns true, if it still is.
+    fileprivate func write(to writer: inout WireWriter, within room: inout WireLimits) throws(WireFault) -> Bool {
+        guard case .encoded(let table) = form, room.takes(table.extent) else { return false }
+        try writer.write(long: table.bytes)
+        return true
+    }
+
     /// Encodes the table as AMQP does: its length in four bytes, then the entries.
     ///
     /// - Throws: `invalidArgument` if a name is longer than 255 bytes or the table exceeds `limits`.
@@ -188,6 +299,21 @@ extension WireReader {
     mutating func table(_ room: inout WireLimits) throws(WireFault) -> FieldTable {
         try room.enter()
         let outer = try narrow()
+        defer { widen(to: outer) }
+        if let table = FieldTable(entries: Array(rest), limits: WireLimits(depth: room.depth + 1, values: room.values))
+        {
+            room.values -= table.valueCount
+            skipRest()
+            room.leave()
+            return table
+        }
+        let table = try entries(&room)
+        room.leave()
+        return table
+    }
+
+    /// Reads entries to the end, one by one; of two with the same name the first wins.
+    fileprivate mutating func entries(_ room: inout WireLimits) throws(WireFault) -> FieldTable {
         var table = FieldTable(minimumCapacity: Swift.min(remaining / 8, 32))
         var names = SeenNames()
         while remaining > 0 {
@@ -199,9 +325,18 @@ extension WireReader {
                 if names.isNew(name, in: table) { table.append(value, uniqueName: name) }
             } catch { throw error.inside(name) }
         }
-        widen(to: outer)
-        room.leave()
         return table
+    }
+
+    /// Reads an entry of a table.
+    mutating func entry() throws(WireFault) -> (name: String, value: FieldValue) {
+        (try shortString(), try value())
+    }
+
+    /// Reads a value, its tag first.
+    mutating func value() throws(WireFault) -> FieldValue {
+        var room = WireLimits.standard
+        return try field(&room)
     }
 
     private mutating func array(_ room: inout WireLimits) throws(WireFault) -> [FieldValue] {
@@ -265,10 +400,11 @@ extension WireWriter {
     }
 
     mutating func write(table: FieldTable, _ room: inout WireLimits) throws(WireFault) {
+        if try table.write(to: &self, within: &room) { return }
         try room.enter()
         let start = bytes.count
         write(UInt32(0))
-        for (name, value) in table.entries {
+        for (name, value) in table {
             do throws(WireFault) {
                 try room.count()
                 try write(short: name)
@@ -293,7 +429,7 @@ extension WireWriter {
         room.leave()
     }
 
-    private mutating func write(field value: FieldValue, _ room: inout WireLimits) throws(WireFault) {
+    mutating func write(field value: FieldValue, _ room: inout WireLimits) throws(WireFault) {
         switch value {
         case .bool(let truth): write(FieldTag.bool, UInt8(truth ? 1 : 0))
         case .int8(let number): write(FieldTag.int8, number)

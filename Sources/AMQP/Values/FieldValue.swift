@@ -142,4 +142,50 @@ enum FieldTag {
     static let array = UInt8(ascii: "A")
     static let table = UInt8(ascii: "F")
     static let void = UInt8(ascii: "V")
+
+    /// The offset behind the value that begins at `start` and has this tag; `nil` if AMQP doesn't define the tag, or
+    /// the bytes end before the value's length does.
+    static func end(of tag: UInt8, from start: Int, in bytes: Span<UInt8>) -> Int? {
+        switch tag {
+        case void: return start
+        case bool, int8, uint8: return start + 1
+        case int16, uint16: return start + 2
+        case int32, uint32, float: return start + 4
+        case decimal: return start + 5
+        case int64, otherInt64, double, timestamp: return start + 8
+        case string, self.bytes, array, table:
+            guard start + 4 <= bytes.count else { return nil }
+            var length = 0
+            for place in start..<start + 4 { length = length << 8 | Int(bytes[place]) }
+            return start + 4 + length
+        default: return nil
+        }
+    }
+}
+
+extension FieldValue {
+    /// The number of bytes that the value takes on the wire, with the letter of its type.
+    package var wireSize: Int {
+        switch self {
+        case .void: 1
+        case .bool, .int8, .uint8: 2
+        case .int16, .uint16: 3
+        case .int32, .uint32, .float: 5
+        case .decimal: 6
+        case .int64, .double, .timestamp: 9
+        case .string(let text): 5 + text.utf8.count
+        case .bytes(let bytes): 5 + bytes.count
+        case .array(let elements): elements.reduce(5) { $0 + $1.wireSize }
+        case .table(let table): 1 + table.wireSize
+        }
+    }
+
+    /// Returns whether tables and arrays are nested in it for more than `levels`, which bounds the recursion too.
+    func isDeeper(than levels: Int) -> Bool {
+        switch self {
+        case .array(let elements): levels == 0 || elements.contains { $0.isDeeper(than: levels - 1) }
+        case .table(let table): levels == 0 || table.isDeeper(than: levels)
+        default: false
+        }
+    }
 }

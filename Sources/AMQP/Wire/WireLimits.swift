@@ -24,6 +24,13 @@ package struct WireLimits: Sendable, Hashable {
 
     mutating func leave() { depth += 1 }
 
+    /// Takes the values of a table away, and returns true, if the table is within what is left.
+    mutating func takes(_ extent: WireLimits) -> Bool {
+        guard extent.depth <= depth, extent.values <= values else { return false }
+        values -= extent.values
+        return true
+    }
+
     mutating func count() throws(WireFault) {
         guard values > 0 else { throw WireFault("exceeds the number of values that the limit allows.") }
         values -= 1

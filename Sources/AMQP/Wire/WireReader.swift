@@ -80,6 +80,11 @@ package struct WireReader: Sendable {
 
     mutating func widen(to outer: Int) { end = outer }
 
+    /// The bytes left to read.
+    var rest: ArraySlice<UInt8> { bytes[position..<end] }
+
+    mutating func skipRest() { position = end }
+
     private mutating func take(_ count: Int) throws(WireFault) -> ArraySlice<UInt8> {
         guard count <= remaining else { throw WireFault("needs \(count) bytes, and \(remaining) are left.") }
         let start = position

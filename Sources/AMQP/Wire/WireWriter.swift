@@ -39,6 +39,8 @@ package struct WireWriter: Sendable {
     @usableFromInline
     mutating func append(_ octet: UInt8) { bytes.append(octet) }
 
+    mutating func append(_ octets: some Collection<UInt8>) { bytes.append(contentsOf: octets) }
+
     mutating func write(short text: String) throws(WireFault) {
         let utf8 = text.utf8
         guard let length = UInt8(exactly: utf8.count) else {

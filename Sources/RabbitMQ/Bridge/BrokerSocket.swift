@@ -301,38 +301,43 @@ import Glibc
     /// Encodes a message for ``flush(_:)``; over TLS, sends it.
     ///
     /// - Throws: ``SendError``.
-    mutating func publish(
-        _ message: Message,
-        to destination: Destination,
-        mandatory: Bool,
-        channel: UInt16
-    ) throws(SendError) {
+    mutating func publish(_ publish: PendingPublish, channel: UInt16) throws(SendError) {
         defer { arena.reset() }
-        var properties = unsafe arena.properties(message.properties)
         var method = unsafe amqp_basic_publish_t()
-        unsafe method.exchange = arena.bytes(destination.exchange)
-        unsafe method.routing_key = arena.bytes(destination.routingKey)
-        unsafe method.mandatory = mandatory ? 1 : 0
+        unsafe method.exchange = arena.bytes(publish.destination.exchange)
+        unsafe method.routing_key = arena.bytes(publish.destination.routingKey)
+        unsafe method.mandatory = publish.mandatory ? 1 : 0
         do throws(EncodingFailure) {
             if usesTLS {
                 // librabbitmq would notice only after it had sent the method, and then the connection would be useless.
-                try unsafe outbound.checkEncodable(&method, &properties)
+                try outbound.checkHeader(publish.properties)
             } else {
-                return try unsafe outbound.append(&method, &properties, body: message.body, channel: channel)
+                return try unsafe outbound.append(
+                    &method,
+                    properties: publish.properties,
+                    body: publish.message.body,
+                    channel: channel
+                )
             }
         } catch {
-            throw .unencodable(error.explained(by: message.properties, frameSize: frameSize))
+            throw .unencodable(error)
         }
-        try unsafe publishOverTLS(method, &properties, message.body, channel)
+        try unsafe publishOverTLS(method, publish, channel)
     }
 
-    private func publishOverTLS(
+    private mutating func publishOverTLS(
         _ method: amqp_basic_publish_t,
-        _ properties: inout amqp_basic_properties_t,
-        _ body: [UInt8],
+        _ publish: PendingPublish,
         _ channel: UInt16
     ) throws(SendError) {
-        let status = unsafe body.withUnsafeBytes { body in
+        var pool = unsafe amqp_pool_t()
+        unsafe init_amqp_pool(&pool, 4096)
+        defer { unsafe empty_amqp_pool(&pool) }
+        var decoded: UnsafeMutableRawPointer?
+        let properties = unsafe arena.bytes(publish.properties)
+        let decoding = unsafe amqp_decode_properties(UInt16(AMQP_BASIC_CLASS), &pool, properties, &decoded)
+        guard decoding >= 0 else { throw .unencodable(EncodingFailure(status: decoding)) }
+        let status = unsafe publish.message.body.withUnsafeBytes { body in
             // The library only reads the body, although the parameter's type is mutable.
             let bytes = unsafe amqp_bytes_t(len: body.count, bytes: UnsafeMutableRawPointer(mutating: body.baseAddress))
             return unsafe amqp_basic_publish(
@@ -342,7 +347,7 @@ import Glibc
                 method.routing_key,
                 method.mandatory,
                 0,
-                &properties,
+                decoded?.assumingMemoryBound(to: amqp_basic_properties_t.self),
                 bytes
             )
         }

@@ -8,6 +8,35 @@ extension FieldTable {
         self = unsafe copying.topLevel(table)
     }
 
+    /// The headers of a message, which contain ``omittedHeaders`` if something was left out.
+    ///
+    /// They stay as they are on the wire until somebody reads them. Unusual ones are copied from librabbitmq's.
+    ///
+    /// - Parameters:
+    ///   - properties: The message's properties, which have headers.
+    ///   - raw: The bytes from which librabbitmq decoded them.
+    init(copyingHeaders properties: amqp_basic_properties_t, from raw: amqp_bytes_t) {
+        if let entries = unsafe Self.entries(of: properties, in: raw), let table = FieldTable(entries: entries) {
+            self = table
+        } else {
+            self = unsafe FieldTable(copyingHeaders: properties.headers)
+        }
+    }
+
+    /// The headers' entries: behind the two bytes of flags, the content type and the content encoding.
+    private static func entries(of properties: amqp_basic_properties_t, in raw: amqp_bytes_t) -> [UInt8]? {
+        let bytes = unsafe UnsafeRawBufferPointer(start: raw.bytes, count: raw.len)
+        let flags = unsafe Int32(bitPattern: properties._flags)
+        var start = 2
+        if flags & AMQP_BASIC_CONTENT_TYPE_FLAG != 0 { unsafe start += 1 + properties.content_type.len }
+        if flags & AMQP_BASIC_CONTENT_ENCODING_FLAG != 0 { unsafe start += 1 + properties.content_encoding.len }
+        // The lowest bit announces more flags, which nobody sends.
+        guard start + 4 <= bytes.count, unsafe bytes[1] & 1 == 0 else { return nil }
+        let length = unsafe Int(UInt32(bigEndian: bytes.loadUnaligned(fromByteOffset: start, as: UInt32.self)))
+        guard length <= bytes.count - start - 4 else { return nil }
+        return unsafe Array(bytes[(start + 4)..<(start + 4 + length)])
+    }
+
     /// A copy of a message's headers, which contains ``omittedHeaders`` if something was left out.
     init(copyingHeaders table: amqp_table_t, limits: WireLimits = .standard) {
         var copying = Copying(remaining: limits)

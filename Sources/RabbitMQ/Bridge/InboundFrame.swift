@@ -95,7 +95,10 @@ extension InboundFrame {
             else { return nil }
             self = unsafe .header(
                 bodySize: Int(clamping: frame.payload.properties.body_size),
-                BasicProperties(copying: decoded.assumingMemoryBound(to: amqp_basic_properties_t.self))
+                BasicProperties(
+                    copying: decoded.assumingMemoryBound(to: amqp_basic_properties_t.self),
+                    from: frame.payload.properties.raw
+                )
             )
         case AMQP_FRAME_BODY:
             self = unsafe .body([UInt8](copying: frame.payload.body_fragment))
@@ -232,6 +235,14 @@ extension String {
         self = unsafe String(decoding: UnsafeRawBufferPointer(start: start, count: bytes.len), as: UTF8.self)
     }
 
+    /// Text from librabbitmq's bytes, without memory for it if it is likely to be, and is, the same as another.
+    init(copying bytes: amqp_bytes_t, orSharing other: String) {
+        let isEqual =
+            unsafe bytes.len > 0 && bytes.len == other.utf8.count
+            && other.utf8.elementsEqual(UnsafeRawBufferPointer(start: bytes.bytes, count: bytes.len))
+        self = unsafe isEqual ? other : String(copying: bytes)
+    }
+
     /// Text from librabbitmq's bytes, if they are UTF-8.
     init?(validating bytes: amqp_bytes_t) {
         guard let start = unsafe bytes.bytes, unsafe bytes.len > 0 else {
@@ -261,29 +272,42 @@ extension [UInt8] {
 
 extension BasicProperties {
     /// A copy of librabbitmq's properties.
-    fileprivate init(copying source: UnsafePointer<amqp_basic_properties_t>) {
-        self.init()
-        deliveryMode = nil
+    ///
+    /// - Parameters:
+    ///   - source: The properties.
+    ///   - raw: The bytes from which librabbitmq decoded them.
+    fileprivate init(copying source: UnsafePointer<amqp_basic_properties_t>, from raw: amqp_bytes_t) {
+        var values = BasicProperties.Values()
         let flags = unsafe Int32(bitPattern: source.pointee._flags)
         func isSet(_ flag: Int32) -> Bool { flags & flag != 0 }
-        if isSet(AMQP_BASIC_CONTENT_TYPE_FLAG) { contentType = unsafe String(copying: source.pointee.content_type) }
+        if isSet(AMQP_BASIC_CONTENT_TYPE_FLAG) {
+            values.contentType = unsafe String(copying: source.pointee.content_type, orSharing: Self.json)
+        }
         if isSet(AMQP_BASIC_CONTENT_ENCODING_FLAG) {
-            contentEncoding = unsafe String(copying: source.pointee.content_encoding)
+            values.contentEncoding = unsafe String(copying: source.pointee.content_encoding)
         }
-        if isSet(AMQP_BASIC_HEADERS_FLAG) { headers = unsafe FieldTable(copyingHeaders: source.pointee.headers) }
+        if isSet(AMQP_BASIC_HEADERS_FLAG) {
+            values.headers = unsafe FieldTable(copyingHeaders: source.pointee, from: raw)
+        }
         if isSet(AMQP_BASIC_DELIVERY_MODE_FLAG) {
-            deliveryMode = unsafe DeliveryMode(rawValue: source.pointee.delivery_mode)
+            values.deliveryMode = unsafe DeliveryMode(rawValue: source.pointee.delivery_mode)
         }
-        if isSet(AMQP_BASIC_PRIORITY_FLAG) { priority = unsafe source.pointee.priority }
+        if isSet(AMQP_BASIC_PRIORITY_FLAG) { values.priority = unsafe source.pointee.priority }
         if isSet(AMQP_BASIC_CORRELATION_ID_FLAG) {
-            correlationID = unsafe String(copying: source.pointee.correlation_id)
+            values.correlationID = unsafe String(copying: source.pointee.correlation_id)
         }
-        if isSet(AMQP_BASIC_REPLY_TO_FLAG) { replyTo = unsafe String(copying: source.pointee.reply_to) }
-        if isSet(AMQP_BASIC_EXPIRATION_FLAG) { expiration = unsafe String(copying: source.pointee.expiration) }
-        if isSet(AMQP_BASIC_MESSAGE_ID_FLAG) { messageID = unsafe String(copying: source.pointee.message_id) }
-        if isSet(AMQP_BASIC_TIMESTAMP_FLAG) { timestamp = unsafe source.pointee.timestamp }
-        if isSet(AMQP_BASIC_TYPE_FLAG) { type = unsafe String(copying: source.pointee.type) }
-        if isSet(AMQP_BASIC_USER_ID_FLAG) { userID = unsafe String(copying: source.pointee.user_id) }
-        if isSet(AMQP_BASIC_APP_ID_FLAG) { appID = unsafe String(copying: source.pointee.app_id) }
+        if isSet(AMQP_BASIC_REPLY_TO_FLAG) { values.replyTo = unsafe String(copying: source.pointee.reply_to) }
+        if isSet(AMQP_BASIC_EXPIRATION_FLAG) { values.expiration = unsafe String(copying: source.pointee.expiration) }
+        if isSet(AMQP_BASIC_MESSAGE_ID_FLAG) {
+            // Celery's clients and Warren send the same id twice.
+            values.messageID = unsafe String(copying: source.pointee.message_id, orSharing: values.correlationID ?? "")
+        }
+        if isSet(AMQP_BASIC_TIMESTAMP_FLAG) { values.timestamp = unsafe source.pointee.timestamp }
+        if isSet(AMQP_BASIC_TYPE_FLAG) { values.type = unsafe String(copying: source.pointee.type) }
+        if isSet(AMQP_BASIC_USER_ID_FLAG) { values.userID = unsafe String(copying: source.pointee.user_id) }
+        if isSet(AMQP_BASIC_APP_ID_FLAG) { values.appID = unsafe String(copying: source.pointee.app_id) }
+        self.init(values)
     }
+
+    private static let json = "application/json"
 }

@@ -15,6 +15,8 @@ import Glibc
 @safe struct OutboundBuffer: ~Copyable {
     /// The size of a frame without its payload: type, channel, length and end mark.
     private static let frameOverhead = 8
+    /// The size of a header frame's payload without the properties: class, weight and the body's size.
+    private static let headerFields = 12
     /// The capacity that is kept while nothing waits; a large message borrows more.
     private static let usualCapacity = 512 * 1024
 
@@ -58,60 +60,57 @@ import Glibc
 
     /// Appends a message: a method, a header, and a body in as many frames as it takes.
     ///
-    /// - Throws: `EncodingFailure` if AMQP can't express it or its header doesn't fit into a frame; then nothing is
-    ///   appended.
+    /// - Parameters:
+    ///   - publish: The method's fields.
+    ///   - properties: The properties as they are on the wire.
+    ///   - body: The body.
+    ///   - channel: The channel.
+    /// - Throws: `EncodingFailure` if AMQP can't express the method or the properties don't fit into a frame; then
+    ///   nothing is appended.
     mutating func append(
         _ publish: inout amqp_basic_publish_t,
-        _ properties: inout amqp_basic_properties_t,
+        properties: [UInt8],
         body: [UInt8],
         channel: UInt16
     ) throws(EncodingFailure) {
-        let start = count
+        try checkHeader(properties)
         try unsafe append(warren_basic_publish, channel: channel, &publish)
-        do throws(EncodingFailure) {
-            try unsafe appendHeader(&properties, bodySize: body.count, channel: channel)
-        } catch {
-            tail = head + start
-            throw error
-        }
+        appendHeader(properties, bodySize: body.count, channel: channel)
         var rest = body[...]
         while !rest.isEmpty {
             let piece = rest.prefix(largestPayload)
             reserve(Self.frameOverhead + piece.count)
-            unsafe piece.withUnsafeBytes { bytes in
-                unsafe UnsafeMutableRawBufferPointer(rebasing: memory[(tail + 7)...]).copyMemory(from: bytes)
-            }
+            copy(piece, at: tail + 7)
             endFrame(type: UInt8(AMQP_FRAME_BODY), channel: channel, payload: piece.count)
             rest = rest.dropFirst(piece.count)
         }
     }
 
-    /// Throws `EncodingFailure` where ``append(_:_:body:channel:)`` would.
-    mutating func checkEncodable(
-        _ publish: inout amqp_basic_publish_t,
-        _ properties: inout amqp_basic_properties_t
-    ) throws(EncodingFailure) {
-        let start = count
-        try unsafe append(&publish, &properties, body: [], channel: 0)
-        tail = head + start
+    /// Throws `EncodingFailure` if properties don't fit into a frame.
+    func checkHeader(_ properties: [UInt8]) throws(EncodingFailure) {
+        let size = Self.headerFields + properties.count
+        guard size > largestPayload else { return }
+        throw EncodingFailure(headerSize: Self.frameOverhead + size, limit: Self.frameOverhead + largestPayload)
     }
 
-    private mutating func appendHeader(
-        _ properties: inout amqp_basic_properties_t,
-        bodySize: Int,
-        channel: UInt16
-    ) throws(EncodingFailure) {
-        reserve(Self.frameOverhead + largestPayload)
-        let payload = unsafe memory.baseAddress.map { unsafe $0 + tail + 7 }
+    private mutating func appendHeader(_ properties: [UInt8], bodySize: Int, channel: UInt16) {
+        let size = Self.headerFields + properties.count
+        reserve(Self.frameOverhead + size)
         // The class, and a weight that the protocol has reserved.
-        unsafe payload?.storeBytes(of: UInt32(AMQP_BASIC_CLASS << 16).bigEndian, as: UInt32.self)
-        unsafe payload?.storeBytes(of: UInt64(bodySize).bigEndian, toByteOffset: 4, as: UInt64.self)
-        let encoded = unsafe amqp_bytes_t(len: largestPayload - 12, bytes: payload.map { unsafe $0 + 12 })
-        let size = unsafe withUnsafeMutablePointer(to: &properties) {
-            unsafe amqp_encode_properties(UInt16(AMQP_BASIC_CLASS), $0, encoded)
+        unsafe memory.storeBytes(
+            of: UInt32(AMQP_BASIC_CLASS << 16).bigEndian,
+            toByteOffset: tail + 7,
+            as: UInt32.self
+        )
+        unsafe memory.storeBytes(of: UInt64(bodySize).bigEndian, toByteOffset: tail + 11, as: UInt64.self)
+        copy(properties[...], at: tail + 7 + Self.headerFields)
+        endFrame(type: UInt8(AMQP_FRAME_HEADER), channel: channel, payload: size)
+    }
+
+    private func copy(_ bytes: ArraySlice<UInt8>, at offset: Int) {
+        unsafe bytes.withUnsafeBytes { bytes in
+            unsafe UnsafeMutableRawBufferPointer(rebasing: memory[offset...]).copyMemory(from: bytes)
         }
-        guard size >= 0 else { throw EncodingFailure(status: size) }
-        endFrame(type: UInt8(AMQP_FRAME_HEADER), channel: channel, payload: 12 + Int(size))
     }
 
     /// Appends a heartbeat.
@@ -186,13 +185,10 @@ struct EncodingFailure: Error {
 
     init(status: Int32) { self.status = status }
 
-    /// The failure to encode a message, with the size of its header if that doesn't fit into a frame.
-    func explained(by properties: BasicProperties, frameSize: Int) -> EncodingFailure {
-        // Type, channel, length and end mark; class, weight and the body's size.
-        guard let encoded = try? properties.encoded().count, encoded + 8 + 12 > frameSize else { return self }
-        var failure = self
-        failure.header = (encoded + 8 + 12, frameSize)
-        return failure
+    /// The failure to put a message's properties into a frame; sizes are those of the frames.
+    init(headerSize: Int, limit: Int) {
+        status = AMQP_STATUS_TABLE_TOO_BIG.rawValue
+        header = (headerSize, limit)
     }
 
     /// The error for the caller whose method or message it was.

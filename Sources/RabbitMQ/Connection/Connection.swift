@@ -252,12 +252,7 @@ actor Connection {
         for _ in 0..<Self.publishesPerIteration {
             guard canEncode, let (publish, channel) = publisher.withLock({ $0.next(unless: isMissing) }) else { return }
             do throws(SendError) {
-                try socket?.publish(
-                    publish.message,
-                    to: publish.destination,
-                    mandatory: publish.mandatory,
-                    channel: channel
-                )
+                try socket?.publish(publish, channel: channel)
             } catch {
                 switch error {
                 case .unencodable(let failure):

@@ -5,14 +5,24 @@ import Synchronization
 /// A publish on its way to its confirm, and the slot for the outcome for which its caller waits.
 final class PendingPublish: Sendable {
     let message: Message
+    /// The message's properties as they are on the wire: its caller encodes them, not the connection's thread.
+    let properties: [UInt8]
     let destination: Destination
     let mandatory: Bool
     let deadline: ContinuousClock.Instant
     private let slot = ReplySlot<Void>()
     private let sent = Atomic(false)
 
-    init(_ message: Message, to destination: Destination, mandatory: Bool, deadline: ContinuousClock.Instant) {
+    /// Creates a publish of a message that is valid and whose properties have been encoded.
+    init(
+        _ message: Message,
+        properties: [UInt8],
+        to destination: Destination,
+        mandatory: Bool,
+        deadline: ContinuousClock.Instant
+    ) {
         self.message = message
+        self.properties = properties
         self.destination = destination
         self.mandatory = mandatory
         self.deadline = deadline

@@ -82,53 +82,24 @@ public struct Envelope: Sendable {
     ///
     /// - Throws: ``EnvelopeError``.
     public init(decoding message: Message) throws(EnvelopeError) {
-        var fields = Fields()
-        if let headers = message.properties.headers {
-            try Envelope.checkSize(of: headers)
-            for (name, value) in headers { fields.collect(name, value) }
-        }
-        let name = try Envelope.text(fields.task, EnvelopeHeader.task, orElse: .missingTask)
-        let id = try Envelope.text(fields.id, EnvelopeHeader.id, orElse: .missingID)
-        try Envelope.checkContent(message, compression: fields.compression)
+        let headers = message.properties.headers ?? FieldTable()
+        try Envelope.checkSize(of: headers)
+        let name = try Envelope.text(headers[EnvelopeHeader.task], EnvelopeHeader.task, orElse: .missingTask)
+        let id = try Envelope.text(headers[EnvelopeHeader.id], EnvelopeHeader.id, orElse: .missingID)
+        try Envelope.checkContent(message, compression: headers[EnvelopeHeader.compression])
         self.init(
             id: id,
             name: name,
-            retries: try Envelope.retries(fields.retries),
-            eta: try Envelope.time(fields.eta, EnvelopeHeader.eta, orElse: .invalidETA),
-            expires: try Envelope.time(fields.expires, EnvelopeHeader.expires, orElse: .invalidExpires),
-            timeLimits: TimeLimits(wire: fields.timeLimits),
+            retries: try Envelope.retries(headers[EnvelopeHeader.retries]),
+            eta: try Envelope.time(headers[EnvelopeHeader.eta], EnvelopeHeader.eta, orElse: .invalidETA),
+            expires: try Envelope.time(
+                headers[EnvelopeHeader.expires],
+                EnvelopeHeader.expires,
+                orElse: .invalidExpires
+            ),
+            timeLimits: TimeLimits(wire: headers[EnvelopeHeader.timeLimit]),
             message: message
         )
-    }
-
-    /// The headers that decide about a job, collected in one pass over all headers.
-    private struct Fields {
-        var task: FieldValue?
-        var id: FieldValue?
-        var retries: FieldValue?
-        var eta: FieldValue?
-        var expires: FieldValue?
-        var timeLimits: FieldValue?
-        var compression: FieldValue?
-
-        /// Compares the name's length first: comparing every name with every wanted one would be most of the work of
-        /// decoding.
-        mutating func collect(_ name: String, _ value: FieldValue) {
-            switch name.utf8.count {
-            case 2: if name == EnvelopeHeader.id { id = value }
-            case 3: if name == EnvelopeHeader.eta { eta = value }
-            case 4: if name == EnvelopeHeader.task { task = value }
-            case 7:
-                if name == EnvelopeHeader.retries {
-                    retries = value
-                } else if name == EnvelopeHeader.expires {
-                    expires = value
-                }
-            case 9: if name == EnvelopeHeader.timeLimit { timeLimits = value }
-            case 11: if name == EnvelopeHeader.compression { compression = value }
-            default: break
-            }
-        }
     }
 
     private static func text(

@@ -19,7 +19,7 @@ extension Envelope {
         if let reason = headers[FieldTable.omittedHeaders] {
             throw EnvelopeError(.tooDeep, (reason.stringValue ?? "Headers were left out.").truncated(toBytes: 400))
         }
-        guard !headers.contains(where: { $0.value.isDeeper(than: WireLimits.standard.depth - 1) }) else {
+        guard !headers.isDeeper(than: WireLimits.standard.depth) else {
             throw EnvelopeError(
                 .tooDeep,
                 "The message's headers are nested more than \(WireLimits.standard.depth) levels deep."
@@ -31,17 +31,6 @@ extension Envelope {
                 .headersTooLarge,
                 "The message's headers take \(size) bytes; at most \(HeaderLimits.maximumSize) are read."
             )
-        }
-    }
-}
-
-extension FieldValue {
-    /// Returns whether tables and arrays are nested in it for more than `levels`, which bounds the recursion too.
-    fileprivate func isDeeper(than levels: Int) -> Bool {
-        switch self {
-        case .array(let elements): levels == 0 || elements.contains { $0.isDeeper(than: levels - 1) }
-        case .table(let table): levels == 0 || table.contains { $0.value.isDeeper(than: levels - 1) }
-        default: false
         }
     }
 }
@@ -91,28 +80,5 @@ enum HeaderLimits {
 
     private static func isKept(_ name: String, _ value: FieldValue) -> Bool {
         (name.hasPrefix("warren-") || essential.contains(name)) && value.wireSize <= largestOwnHeader
-    }
-}
-
-extension FieldTable {
-    /// The number of bytes that the table takes on the wire.
-    var wireSize: Int { reduce(4) { $0 + 1 + $1.name.utf8.count + $1.value.wireSize } }
-}
-
-extension FieldValue {
-    /// The number of bytes that the value takes on the wire, with the letter of its type.
-    var wireSize: Int {
-        switch self {
-        case .void: 1
-        case .bool, .int8, .uint8: 2
-        case .int16, .uint16: 3
-        case .int32, .uint32, .float: 5
-        case .decimal: 6
-        case .int64, .double, .timestamp: 9
-        case .string(let text): 5 + text.utf8.count
-        case .bytes(let bytes): 5 + bytes.count
-        case .array(let elements): elements.reduce(5) { $0 + $1.wireSize }
-        case .table(let table): 1 + table.wireSize
-        }
     }
 }

@@ -72,7 +72,7 @@ struct EnvelopeWriter: Sendable {
                 """
             )
         }
-        var properties = BasicProperties()
+        var properties = BasicProperties.Values()
         properties.contentType = "application/json"
         properties.contentEncoding = "utf-8"
         properties.headers = try headers(for: request, now: now)
@@ -80,40 +80,53 @@ struct EnvelopeWriter: Sendable {
         properties.correlationID = request.id
         properties.messageID = request.id
         properties.timestamp = UInt64(clamping: WireTime.microseconds(now) / 1_000_000)
-        return Message(properties: properties, body: EnvelopeBody.make(payload: request.payload))
+        return Message(properties: BasicProperties(properties), body: EnvelopeBody.make(payload: request.payload))
     }
 
     private func headers(for request: EnqueueRequest, now: Date) throws(WarrenError) -> FieldTable {
-        let id = FieldValue.string(request.id)
-        var table = FieldTable(minimumCapacity: 22)
-        table.append("swift", uniqueName: EnvelopeHeader.lang)
-        table.append(.string(request.name), uniqueName: EnvelopeHeader.task)
-        table.append(id, uniqueName: EnvelopeHeader.id)
-        table.append(.void, uniqueName: EnvelopeHeader.shadow)
-        table.append(time(request.dueAt), uniqueName: EnvelopeHeader.eta)
-        table.append(time(request.expiresAt), uniqueName: EnvelopeHeader.expires)
-        table.append(.void, uniqueName: EnvelopeHeader.group)
-        table.append(.void, uniqueName: EnvelopeHeader.groupIndex)
-        table.append(.int32(0), uniqueName: EnvelopeHeader.retries)
+        var headers = FieldTableWriter(capacity: 768)
+        headers.write(EnvelopeHeader.lang, "swift")
+        headers.write(EnvelopeHeader.task, request.name)
+        headers.write(EnvelopeHeader.id, request.id)
+        headers.write(EnvelopeHeader.shadow, .void)
+        headers.write(EnvelopeHeader.eta, time(request.dueAt))
+        headers.write(EnvelopeHeader.expires, time(request.expiresAt))
+        headers.write(EnvelopeWriter.noGroup)
         let limits = request.timeLimits.isNone ? EnvelopeWriter.noLimits : request.timeLimits.wire
-        table.append(limits, uniqueName: EnvelopeHeader.timeLimit)
-        table.append(request.rootID.map(FieldValue.string) ?? id, uniqueName: EnvelopeHeader.rootID)
-        table.append(request.parentID.map(FieldValue.string) ?? .void, uniqueName: EnvelopeHeader.parentID)
-        table.append("()", uniqueName: EnvelopeHeader.argsRepr)
-        table.append(.string(representation(of: request.payload)), uniqueName: EnvelopeHeader.kwargsRepr)
-        table.append(.string(EnvelopeWriter.origin), uniqueName: EnvelopeHeader.origin)
-        table.append(.bool(true), uniqueName: EnvelopeHeader.ignoreResult)
-        table.append(.int32(0), uniqueName: EnvelopeHeader.replacedTaskNesting)
-        table.append(.void, uniqueName: EnvelopeHeader.stampedHeaders)
-        table.append(EnvelopeWriter.noStamps, uniqueName: EnvelopeHeader.stamps)
-        table.append(.int64(WireTime.microseconds(now)), uniqueName: EnvelopeHeader.enqueuedAt)
-        if request.lane != .normal { table.append(.string(request.lane.name), uniqueName: EnvelopeHeader.lane) }
+        headers.write(EnvelopeHeader.timeLimit, limits)
+        headers.write(EnvelopeHeader.rootID, request.rootID ?? request.id)
+        headers.write(EnvelopeHeader.parentID, request.parentID.map(FieldValue.string) ?? .void)
+        headers.write(EnvelopeHeader.argsRepr, "()")
+        headers.write(EnvelopeHeader.kwargsRepr, representation(of: request.payload))
+        headers.write(EnvelopeWriter.noResult)
+        headers.write(EnvelopeHeader.enqueuedAt, .int64(WireTime.microseconds(now)))
+        if request.lane != .normal { headers.write(EnvelopeHeader.lane, request.lane.name) }
+        var table = headers.table
         if !request.headers.isEmpty { try add(request.headers, to: &table, job: request.name) }
         return table
     }
 
+    /// The headers of a job that is in no group and was never retried.
+    private static let noGroup: FieldTableWriter = {
+        var headers = FieldTableWriter(capacity: 64)
+        headers.write(EnvelopeHeader.group, .void)
+        headers.write(EnvelopeHeader.groupIndex, .void)
+        headers.write(EnvelopeHeader.retries, .int32(0))
+        return headers
+    }()
+
+    /// The headers of a job without a result or stamps.
+    private static let noResult: FieldTableWriter = {
+        var headers = FieldTableWriter(capacity: 256)
+        headers.write(EnvelopeHeader.origin, EnvelopeWriter.origin)
+        headers.write(EnvelopeHeader.ignoreResult, .bool(true))
+        headers.write(EnvelopeHeader.replacedTaskNesting, .int32(0))
+        headers.write(EnvelopeHeader.stampedHeaders, .void)
+        headers.write(EnvelopeHeader.stamps, .table(FieldTable()))
+        return headers
+    }()
+
     private static let noLimits: FieldValue = .array([.void, .void])
-    private static let noStamps: FieldValue = .table(FieldTable())
 
     private func time(_ date: Date?) -> FieldValue { date.map { .string(WireTime.text($0)) } ?? .void }
 

@@ -1,4 +1,5 @@
 import AMQP
+import Synchronization
 
 #if canImport(FoundationEssentials)
 import FoundationEssentials
@@ -192,16 +193,44 @@ enum JobName {
 enum JobID {
     static let maximumLength = 255
 
+    private static let tail = Mutex(RandomTail())
+
     /// A new id.
     static func make(now: Date) -> String {
         var generator = SystemRandomNumberGenerator()
-        return make(now: now, using: &generator)
+        return tail.withLock { make(now: now, &$0, using: &generator) }
     }
 
-    static func make(now: Date, using generator: inout some RandomNumberGenerator) -> String {
+    static func make(now: Date, _ tail: inout RandomTail, using generator: inout some RandomNumberGenerator) -> String {
         let milliseconds = UInt64(clamping: WireTime.microseconds(now) / 1_000)
-        let high = milliseconds << 16 | 0x7000 | generator.next() & 0x0FFF
-        let low = 0x8000_0000_0000_0000 | generator.next() >> 2
+        return text(milliseconds, tail.next(milliseconds, using: &generator))
+    }
+
+    /// The random part of the ids: drawn for each millisecond, and counted up within it (RFC 9562, section 6.2, method
+    /// 2), because each draw is a system call.
+    struct RandomTail {
+        private var milliseconds: UInt64?
+        /// 74 bits: 12 and 62.
+        private var bits: (high: UInt64, low: UInt64) = (0, 0)
+
+        /// The part of the next id, which is made in this millisecond.
+        mutating func next(
+            _ milliseconds: UInt64,
+            using generator: inout some RandomNumberGenerator
+        ) -> (high: UInt64, low: UInt64) {
+            if milliseconds == self.milliseconds, bits.low < UInt64.max >> 2 {
+                bits.low += 1
+            } else {
+                self.milliseconds = milliseconds
+                bits = (generator.next() & 0x0FFF, generator.next() >> 2)
+            }
+            return bits
+        }
+    }
+
+    private static func text(_ milliseconds: UInt64, _ random: (high: UInt64, low: UInt64)) -> String {
+        let high = milliseconds << 16 | 0x7000 | random.high
+        let low = 0x8000_0000_0000_0000 | random.low
         var bytes: [UInt8] = []
         bytes.reserveCapacity(36)
         for digit in 0..<32 {

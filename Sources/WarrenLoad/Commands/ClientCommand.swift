@@ -17,6 +17,7 @@ struct ClientCommand: ParsableCommand {
 
             rate    messages per second, from the first to the last one processed
             CPU     user and system time of the client's process per message, in microseconds
+            noise   the difference between the best and the worst repetition, in percent of the median
             ratio   Warren's median divided by C's. Goals: publish at least 1.2 of C's rate with at most its CPU, \
             publish-serial at least 0.97 with at most 1.5 times its CPU, consume at least 0.9 of the rate of C's \
             consume-multiple.

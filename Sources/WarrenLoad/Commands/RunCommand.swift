@@ -18,6 +18,8 @@ struct RunCommand: AsyncParsableCommand {
             switch work {
             case .publish, .publishOnExecutor:
                 try await ClientWorkload(url, count).publish(work, inFlight: Load.inFlight)
+            case .publishHundred:
+                try await ClientWorkload(url, count).publish(work, inFlight: Load.callers)
             case .publishSerial, .publishSerialOnExecutor:
                 try await ClientWorkload(url, count).publish(work, inFlight: 1)
             case .consume: try await ClientWorkload(url, count).consume(prefetch: Load.prefetch)

@@ -16,9 +16,11 @@ struct Figure: Codable {
     var p99: Double?
     /// The total time, where that is the figure.
     var seconds: Double?
+    /// The noise: the difference between the best and the worst repetition, as a share of the median.
+    var spread: Double?
 
     enum CodingKeys: String, CodingKey {
-        case work, queue, count, rate, seconds
+        case work, queue, count, rate, seconds, spread
         case implementation = "who"
         case cpu = "cpu_us"
         case p50 = "p50_ms"
@@ -83,11 +85,18 @@ extension Figure {
             median[keyPath: figure] = Self.median(repetitions.compactMap { $0[keyPath: figure] })
         }
         self = median
+        spread = Self.spread(repetitions.compactMap { $0.rate ?? $0.p50 ?? $0.seconds })
     }
 
     private static let figures: [any WritableKeyPath<Figure, Double?> & Sendable] = [
         \.rate, \.cpu, \.p50, \.p99, \.seconds,
     ]
+
+    /// The difference between the largest and the smallest number, as a share of the median; `nil` for fewer than two.
+    static func spread(_ numbers: [Double]) -> Double? {
+        guard numbers.count > 1, let median = median(numbers), median > 0 else { return nil }
+        return rounded(((numbers.max() ?? 0) - (numbers.min() ?? 0)) / median, to: 0.001)
+    }
 
     /// The middle number, or the mean of the middle two.
     static func median(_ numbers: [Double]) -> Double? {

@@ -6,6 +6,7 @@ struct FigureTable {
     private struct Column: Sendable {
         let title: String
         let digits: Int
+        var isComparable = true
         let figure: @Sendable (Figure) -> Double?
     }
 
@@ -15,6 +16,7 @@ struct FigureTable {
         Column(title: "p50 ms", digits: 2, figure: \.p50),
         Column(title: "p99 ms", digits: 2, figure: \.p99),
         Column(title: "seconds", digits: 3, figure: \.seconds),
+        Column(title: "noise %", digits: 0, isComparable: false) { $0.spread.map { $0 * 100 } },
     ]
 
     private var comparisons: [[Figure]] = []
@@ -45,7 +47,8 @@ struct FigureTable {
         let ratios = results.filter { $0.implementation == .warren }.flatMap { warren in
             yardsticks.map { c in
                 let title = warren.work == c.work ? "ratio" : "ratio to \(c.work.rawValue)"
-                return [warren.work.rawValue, title] + columns.map { ratio($0.figure(warren), $0.figure(c)) }
+                return [warren.work.rawValue, title]
+                    + columns.map { $0.isComparable ? ratio($0.figure(warren), $0.figure(c)) : "" }
             }
         }
         return figures + ratios

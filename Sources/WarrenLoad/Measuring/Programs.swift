@@ -23,21 +23,30 @@ struct Programs {
 
     /// Makes one measurement in a separate process.
     func run(_ entry: Comparison.Entry, url: String, count: Int) throws -> Figure {
-        let common = [entry.work.rawValue, "--url", url, "--count", String(count)]
+        let common = ["--url", url, "--count", String(count)]
         let output =
             switch entry.implementation {
-            case .warren: try warren.output(of: ["run"] + common)
-            case .c: try c.output(of: common + Self.sizes)
+            case .warren: try warren.output(of: ["run", entry.work.rawValue] + common)
+            case .c: try c.output(of: Self.arguments(of: entry.work) + common)
             }
         guard let line = output.split(separator: UInt8(ascii: "\n")).last else {
             throw LoadError("\(entry.work.rawValue) by \(entry.implementation.rawValue) printed nothing.")
         }
-        return try JSONDecoder().decode(Figure.self, from: Data(line))
+        var figure = try JSONDecoder().decode(Figure.self, from: Data(line))
+        figure.work = entry.work
+        return figure
     }
 
-    private static let sizes = [
-        "--window", String(Load.inFlight), "--prefetch", String(Load.prefetch), "--rate", String(Load.jobsPerSecond),
-    ]
+    /// The arguments of the C program for a kind of work, with the sizes that Warren uses.
+    private static func arguments(of work: Work) -> [String] {
+        let isSmall = work == .publishHundred
+        return [
+            isSmall ? Work.publish.rawValue : work.rawValue,
+            "--window", String(isSmall ? Load.callers : Load.inFlight),
+            "--prefetch", String(Load.prefetch),
+            "--rate", String(Load.jobsPerSecond),
+        ]
+    }
 
     /// `swift run warren-load` builds this program only, so the C program may be missing.
     private static func build(_ program: Program) throws {

@@ -4,6 +4,8 @@ import ArgumentParser
 enum Work: String, Codable, CaseIterable, ExpressibleByArgument {
     case publish
     case publishSerial = "publish-serial"
+    /// As ``publish``, with as many messages in flight as ``enqueue`` has.
+    case publishHundred = "publish-100"
     /// As ``publish``, by tasks that prefer the connection's thread.
     case publishOnExecutor = "publish-on-executor"
     /// As ``publishSerial``, by a task that prefers the connection's thread.
@@ -20,7 +22,7 @@ enum Work: String, Codable, CaseIterable, ExpressibleByArgument {
     /// The number of messages or jobs that the measurement takes if `count` were requested.
     func count(of count: Int) -> Int {
         switch self {
-        case .publish, .publishOnExecutor, .consume, .consumeMultiple, .enqueue, .execute: count
+        case .publish, .publishHundred, .publishOnExecutor, .consume, .consumeMultiple, .enqueue, .execute: count
         case .publishSerial, .publishSerialOnExecutor: count / 50
         case .latency: min(count / 100, 1000)
         case .start, .firstJob: 1
