@@ -44,7 +44,8 @@ extension Envelope {
     /// Decodes with JSON5, which has the numbers that Python's `json` writes and JSON doesn't have.
     private func lenientPayload<Payload: Decodable>(as type: Payload.Type) throws(EnvelopeError) -> Payload {
         let notJSON = EnvelopeError(.notJSON, "The body is not JSON.")
-        guard EnvelopeBody.mayHoldPythonNumbers(message.body) else { throw notJSON }
+        // Foundation's decoder of JSON5 traps on bytes that aren't UTF-8 (seen with Swift 6.3.1).
+        guard EnvelopeBody.mayHoldPythonNumbers(message.body), message.text != nil else { throw notJSON }
         do {
             return try PayloadDecoding.lenientDecoder
                 .decode(EnvelopeBody.Parts<Payload>.self, from: Data(message.body)).kwargs

@@ -103,6 +103,13 @@ import Testing
         #expect(error.code == .notJSON || error.code == .payloadMismatch)
     }
 
+    @Test(arguments: [[0xC3, 0x28], [0xF8], [0xFF], [0xE2, 0x82], [0xED, 0xA0, 0x80]] as [[UInt8]])
+    func `Nor are they with the numbers that only Python writes`(bytes: [UInt8]) throws {
+        let body = Array("[[],{\"to\":NaN,".utf8) + bytes + Array(":1},{}]".utf8)
+        let error = try #require(throws: EnvelopeError.self) { try envelope(body).payload(as: SendEmail.self) }
+        #expect(error.code == .notJSON)
+    }
+
     @Test func `JSON that is nested a hundred thousand deep is refused`() throws {
         let body =
             "[[]," + String(repeating: #"{"a":"#, count: 100_000) + "1" + String(repeating: "}", count: 100_000)
