@@ -15,8 +15,7 @@ struct WarrenLoad: AsyncParsableCommand {
             """,
         subcommands: [
             ClientCommand.self, JobsCommand.self, EmbeddedCommand.self, FaultsCommand.self, FuzzCommand.self,
-            RunCommand.self,
-            FaultWorkerCommand.self,
+            SoakCommand.self, RunCommand.self, FaultWorkerCommand.self,
         ]
     )
 }

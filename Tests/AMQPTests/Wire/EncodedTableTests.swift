@@ -53,14 +53,14 @@ struct EncodedTableTests {
         #expect(try FieldTable(decoding: many.encoded()) == many)
     }
 
-    @Test func `Names whose hashes meet are told apart`() throws {
+    @Test func `Names with equal hashes are different names`() throws {
         var table = FieldTable()
         for number in 0..<128 { table["name-\(number)"] = .int32(Int32(number)) }
         let received = try #require(try FieldTable(entries: entries(of: table)))
         for number in 0..<128 { #expect(received["name-\(number)"] == .int32(Int32(number))) }
     }
 
-    @Test func `What can't be read, or is beyond the limits, is no table`() throws {
+    @Test func `Bytes that can't be read or are beyond the limits make no table`() throws {
         let bytes = try entries(of: table)
         for count in bytes.indices.dropFirst() {
             if let part = FieldTable(entries: Array(bytes[..<count])) { #expect(part.count < 5) }

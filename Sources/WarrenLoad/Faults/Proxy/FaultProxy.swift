@@ -11,6 +11,9 @@ final class FaultProxy: Sendable {
 
     private struct State: Sendable {
         var mode = ProxyMode.pass
+        /// The number of bytes after which the next connection is reset; `nil` for none.
+        var nextCut: Int?
+        var cutCount = 0
         var connections: [ObjectIdentifier: ProxyConnection] = [:]
     }
 
@@ -50,6 +53,14 @@ final class FaultProxy: Sendable {
         if mode == .refuse { resetAll() }
     }
 
+    /// Resets the next connection after it has carried this number of bytes, of both directions together.
+    func cutNext(after byteCount: Int) { state.withLock { $0.nextCut = byteCount } }
+
+    /// The number of connections that were reset because of ``cutNext(after:)``.
+    var cutCount: Int { state.withLock(\.cutCount) }
+
+    func noteCut() { state.withLock { $0.cutCount += 1 } }
+
     /// Closes all connections immediately, with a FIN to both sides.
     func cutAll() { for connection in connections { connection.end(.cut) } }
 
@@ -73,7 +84,8 @@ final class FaultProxy: Sendable {
         try await withThrowingDiscardingTaskGroup { group in
             while true {
                 let client = try await listener.accept()
-                let connection = ProxyConnection(client, self)
+                let cut = state.withLock { $0.nextCut.take() }
+                let connection = ProxyConnection(client, self, cutAfter: cut)
                 group.addTask {
                     self.state.withLock { $0.connections[ObjectIdentifier(connection)] = connection }
                     await connection.run()

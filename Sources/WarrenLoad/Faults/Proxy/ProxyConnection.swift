@@ -21,6 +21,8 @@ final class ProxyConnection: Sendable {
     private struct State: Sendable {
         var disturbance: Disturbance?
         var deliveringChannels: Set<UInt16> = []
+        /// The number of bytes that may still pass; `nil` if any number may.
+        var bytesToCut: Int?
     }
 
     private let client: AsyncSocket
@@ -29,9 +31,10 @@ final class ProxyConnection: Sendable {
     private let terminations: AsyncStream<Termination>
     private let terminator: AsyncStream<Termination>.Continuation
 
-    init(_ client: AsyncSocket, _ proxy: FaultProxy) {
+    init(_ client: AsyncSocket, _ proxy: FaultProxy, cutAfter byteCount: Int? = nil) {
         self.client = client
         self.proxy = proxy
+        state.withLock { $0.bytesToCut = byteCount }
         (terminations, terminator) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(1))
     }
 
@@ -78,6 +81,17 @@ final class ProxyConnection: Sendable {
             return (disturbance, state.deliveringChannels)
         }
     }
+
+    /// Returns how many of the next bytes may pass before the connection is to be reset; `nil` for all.
+    func bytesBeforeCut(of count: Int) -> Int? {
+        state.withLock { state in
+            guard let left = state.bytesToCut else { return nil }
+            state.bytesToCut = max(0, left - count)
+            return left <= count ? left : nil
+        }
+    }
+
+    func noteCut() { proxy.noteCut() }
 
     func note(deliveringChannels: Set<UInt16>) { state.withLock { $0.deliveringChannels = deliveringChannels } }
 
@@ -150,6 +164,11 @@ private final class ProxyPump: Sendable {
         while let bytes = try? await source.read(atMost: 65_536) {
             isDropping = isDropping || connection.mode.drops(direction)
             if isDropping { continue }
+            if let left = connection.bytesBeforeCut(of: bytes.count) {
+                feed.yield(.bytes(Array(bytes.prefix(left)), due: .now))
+                connection.noteCut()
+                return feed.yield(.end(.reset)).ignore()
+            }
             guard let passed = disturb(bytes, &tracker) else { return feed.yield(.end(.reset)).ignore() }
             let due = ContinuousClock.now + connection.mode.latency
             inFlight.add(passed.count, ordering: .relaxed)
