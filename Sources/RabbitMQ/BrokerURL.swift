@@ -40,7 +40,9 @@ public struct BrokerURL: Sendable, Hashable {
         guard let parts = URLComponents(string: text, encodingInvalidCharacters: false),
             let scheme = parts.scheme?.lowercased()
         else {
-            throw Self.invalid("it isn't a URL")
+            throw Self.hasBarePercent(text)
+                ? Self.invalid("it has a '%' without two hexadecimal digits behind it; write '%' itself as %25")
+                : Self.invalid("it isn't a URL; write whatever isn't a letter or digit as '%' and its code")
         }
         guard scheme == "amqp" || scheme == "amqps" else {
             throw Self.invalid("its scheme is '\(scheme)' and must be amqp or amqps")
@@ -116,12 +118,25 @@ public struct BrokerURL: Sendable, Hashable {
         return decoded
     }
 
-    /// True if the text has an '@' in its path, or a '#': an unescaped '/' or '#' in a user name or password makes the
-    /// rest of it look like another part.
+    /// True if a user name or password seems to hold a '/', '?', '#' or '@' that isn't escaped, so that the rest of it
+    /// looks like another part of the URL, which an error would show.
     private static func hasUnescapedMark(_ text: String) -> Bool {
         guard let start = text.firstRange(of: "://")?.upperBound else { return false }
-        let beforeQuery = text[start...].prefix { $0 != "?" }
-        return text.contains("#") || beforeQuery.drop { $0 != "/" }.contains("@")
+        let authority = text[start...].prefix { $0 != "/" && $0 != "?" }
+        let rest = text[authority.endIndex...]
+        let path = rest.prefix { $0 != "?" }
+        if text.contains("#") || path.contains("@") || authority.count(where: { $0 == "@" }) > 1 { return true }
+        return rest[path.endIndex...].dropFirst().split(separator: "&").contains { item in
+            let isFile = ["cacertfile=", "certfile=", "keyfile="].contains { item.hasPrefix($0) }
+            return item.contains("@") && !(isFile && authority.contains("@"))
+        }
+    }
+
+    /// True if the text has a '%' that doesn't begin an escape.
+    private static func hasBarePercent(_ text: String) -> Bool {
+        text.split(separator: "%", omittingEmptySubsequences: false).dropFirst().contains { rest in
+            !(rest.prefix(2).count == 2 && rest.prefix(2).allSatisfy(\.isHexDigit))
+        }
     }
 
     /// Throws unless the client can use the settings, which may have been changed since the URL was parsed.
@@ -144,9 +159,7 @@ public struct BrokerURL: Sendable, Hashable {
 
     private mutating func apply(_ item: URLQueryItem) throws(AMQPError) {
         guard let value = item.value else {
-            throw item.name.contains("@")
-                ? Self.unescapedMark
-                : Self.invalid("its parameter '\(item.name)' has no value, or one that isn't percent-encoded UTF-8")
+            throw Self.invalid("its parameter '\(item.name)' has no value, or one that isn't percent-encoded UTF-8")
         }
         switch item.name {
         case "heartbeat":
@@ -166,8 +179,6 @@ public struct BrokerURL: Sendable, Hashable {
             case "plain": break
             default: throw Self.invalid("its auth_mechanism '\(value)' is neither plain nor external")
             }
-        // Part of a password, if the password has a '?' that isn't escaped.
-        case let name where name.contains("@"): throw Self.unescapedMark
         default: throw Self.invalid("its parameter '\(item.name)' isn't known")
         }
     }

@@ -46,7 +46,8 @@ struct BrokerURLTests {
     @Test(arguments: [
         ("", "isn't a URL"), ("localhost:5672", "scheme"), ("http://h", "scheme"), ("amqp://", "no host"),
         ("amqp://h:99999", "port"), ("amqp://h:0", "port"), ("amqp://h/a/b", "more than one part"),
-        ("amqp://h/%zz", "isn't a URL"),
+        ("amqp://h/%zz", "write '%' itself as %25"), ("amqp://ada:50%off@h", "write '%' itself as %25"),
+        ("amqp://ada:a b@h", "its code"),
         ("amqp://h?heartbeat=often", "heartbeat"), ("amqp://h?hearbeat=3", "isn't known"),
         ("amqp://h?cacertfile=/ca.pem", "isn't amqps"), ("amqps://h?verify=maybe", "verify"),
         ("amqps://h?auth_mechanism=magic", "auth_mechanism"), ("amqp://h?connection_timeout=0", "connection_timeout"),
@@ -63,7 +64,9 @@ struct BrokerURLTests {
         ("amqp://h/%ff", "virtual host isn't percent-encoded"), ("amqp://ada:p%00q@h", "zero byte"),
         ("amqp://ada:12/secret@h", "%2F"), ("amqp://ada:one/secret@h", "%2F"), ("amqp://ada:/secret@h/jobs", "%2F"),
         ("amqp://ada:12?secret@h", "%3F"), ("amqp://ada:12?secret@h=1", "%3F"), ("amqp://ada:12#secret@h", "%23"),
-        ("amqp://h/night@jobs", "%40"), ("amqps://h?cacertfile=%ff", "cacertfile"),
+        ("amqp://ada:12?x9secret@h/", "%3F"), ("amqp://ada:12?x=secret@h", "%3F"), ("amqp://ada:12?secret=x@h", "%3F"),
+        ("amqp://ada:one@secret?secret=x@h", "%40"), ("amqp://ada:one@secret@h", "%40"), ("amqp://h/night@jobs", "%40"),
+        ("amqps://h?cacertfile=%ff", "cacertfile"),
     ])
     func `A URL that would be misread is refused, and the password isn't shown`(text: String, part: String) {
         let error = #expect(throws: AMQPError.self) { try BrokerURL(text) }

@@ -25,11 +25,12 @@ struct SoakCommand: AsyncParsableCommand {
     @Option(help: "The number of messages.") var messages: Int?
     @Option(help: "The number of minutes, instead of a number of messages.") var minutes: Double?
     @Flag(help: "Cut connections.") var cuts = false
+    @Option(help: "The longest time between two cuts, in seconds.") var pause = 1.0
     @Option(help: "The seed of the random cuts.") var seed: UInt64 = 1
 
     func validate() throws {
-        guard (messages ?? 1) > 0, (minutes ?? 1) > 0, messages == nil || minutes == nil else {
-            throw ValidationError("Give --messages or --minutes, and more than 0.")
+        guard (messages ?? 1) > 0, (minutes ?? 1) > 0, pause > 0, messages == nil || minutes == nil else {
+            throw ValidationError("Give --messages or --minutes; numbers must be more than 0.")
         }
     }
 
@@ -37,7 +38,7 @@ struct SoakCommand: AsyncParsableCommand {
         let end: Soak.End = minutes.map { .after(.seconds($0 * 60)) } ?? .messages(messages ?? 1_000_000)
         let report =
             if cuts {
-                try await CutSoak(url: url, seed: seed).run(until: end)
+                try await CutSoak(url: url, seed: seed, pause: .seconds(pause)).run(until: end)
             } else {
                 try await Soak(url: url).run(until: end)
             }

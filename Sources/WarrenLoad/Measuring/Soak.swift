@@ -191,6 +191,8 @@ struct CutSoak {
 
     let url: String
     let seed: UInt64
+    /// The longest time between two cuts.
+    let pause: Duration
 
     func run(until end: Soak.End) async throws -> Soak.Report {
         guard let address = URLComponents(string: url), let port = address.port.flatMap(UInt16.init(exactly:)) else {
@@ -208,7 +210,7 @@ struct CutSoak {
                 group.addTask {
                     var random = SplitMix64(seed: seed, index: 0)
                     while true {
-                        try await Task.sleep(for: .milliseconds(Int.random(in: 20...1000, using: &random)))
+                        try await Task.sleep(for: pause * Double.random(in: 0.02...1, using: &random))
                         switch Int.random(in: 0..<4, using: &random) {
                         case 0: proxy.cutAll()
                         case 1: proxy.resetAll()
