@@ -14,6 +14,7 @@ package enum LogKey {
     package static let error = "error"
     package static let difference = "difference"
     package static let count = "count"
+    package static let leftOut = "left-out"
     package static let failures = "failures"
     package static let delay = "delay"
     package static let duration = "duration"

@@ -5,7 +5,10 @@ import Testing
 @Suite struct SupervisorMachineTests {
     private func working(_ count: Int = 2) -> SupervisorMachine {
         var machine = SupervisorMachine(children: count, stopTimeout: .seconds(37))
-        for index in 0..<count { _ = machine.handle(.started(index)) }
+        for index in 0..<count {
+            _ = machine.handle(.started(index))
+            _ = machine.handle(.cameUp(index))
+        }
         return machine
     }
 
@@ -41,9 +44,27 @@ import Testing
         #expect(soon <= .seconds(1))
     }
 
+    @Test func `A child that asks to be replaced as soon as it has started waits as one that fails`() {
+        var machine = working()
+        #expect(pause(machine.handle(.ended(1, .exited(WorkerExit.recycled), ran: .seconds(9)))) != nil)
+    }
+
+    @Test func `A supervisor none of whose children ever came up ends with an error`() {
+        var machine = SupervisorMachine(children: 2, stopTimeout: .seconds(37))
+        for _ in 1..<SupervisorMachine.mostStarts {
+            for child in 0...1 {
+                _ = machine.handle(.started(child))
+                #expect(pause(machine.handle(.ended(child, .exited(1), ran: .seconds(9)))) != nil)
+                #expect(machine.handle(.pauseEnded(child)) == [.start(child)])
+            }
+        }
+        #expect(pause(machine.handle(.ended(0, .exited(1), ran: .seconds(9)))) != nil)
+        #expect(machine.handle(.ended(1, .exited(1), ran: .seconds(9))) == [.giveUp, .wait(.seconds(37)), .finish(1)])
+    }
+
     @Test func `A child that asks to be replaced is replaced without a pause`() {
         var machine = working()
-        #expect(machine.handle(.ended(1, .exited(WorkerExit.recycled), ran: .seconds(1))) == [.start(1)])
+        #expect(machine.handle(.ended(1, .exited(WorkerExit.recycled), ran: .seconds(11))) == [.start(1)])
     }
 
     @Test func `A child that can't be started is retried`() {

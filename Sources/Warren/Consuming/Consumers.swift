@@ -7,6 +7,8 @@ final class Consumers: Sendable {
         var streams: [Int: (stream: DeliveryStream, queue: String)] = [:]
         /// The broker's queues that are deliberately not consumed.
         var paused: Set<String> = []
+        /// The reasons why some of the broker's queues can't be consumed.
+        var problems: [String: String] = [:]
         var nextID = 0
         var isStopping = false
     }
@@ -41,10 +43,18 @@ final class Consumers: Sendable {
         }
     }
 
-    /// The broker's queues whose consumers are registered, and those that are deliberately not consumed.
-    func health() -> (registered: Set<String>, paused: Set<String>) {
-        let (streams, paused) = state.withLock { ($0.streams.values.map { ($0.stream, $0.queue) }, $0.paused) }
-        return (Set(streams.filter { $0.0.isRegistered }.map(\.1)), paused)
+    /// Notes why one of the broker's queues can't be consumed; `nil` once it can.
+    func setProblem(_ problem: String?, queue: String) {
+        state.withLock { $0.problems[queue] = problem }
+    }
+
+    /// The broker's queues whose consumers are registered, those that are deliberately not consumed, and the reasons
+    /// why others can't be.
+    func health() -> (registered: Set<String>, paused: Set<String>, problems: [String: String]) {
+        let (streams, paused, problems) = state.withLock { state in
+            (state.streams.values.map { ($0.stream, $0.queue) }, state.paused, state.problems)
+        }
+        return (Set(streams.filter { $0.0.isRegistered }.map(\.1)), paused, problems)
     }
 
     /// Begins to stop: from now on no stream can be added.

@@ -21,32 +21,26 @@ struct LaneReader: Sendable {
     /// The lane's queue at the broker.
     private var name: String { lane.queue(of: queue.name) }
 
+    private var isQuarantine: Bool { lane == .quarantine }
+
     /// Reads until the worker stops.
-    ///
-    /// - Throws: An error that consuming again can't overcome.
-    func run() async throws(AMQPError) {
-        // The group's children: a task for each consumer that the circuit breaker ended and whose last jobs still need
-        // its channel.
-        let result = await withDiscardingTaskGroup { group -> Result<Void, AMQPError> in
-            do throws(AMQPError) {
-                return .success(try await read(&group))
-            } catch {
-                group.cancelAll()
-                return .failure(error)
-            }
+    func run() async {
+        // The group's children: a task for each consumer that has ended and whose last jobs still need its channel.
+        await withDiscardingTaskGroup { group in
+            if isQuarantine { await queue.quarantineExists.wait(or: queue.consumers.stopping) }
+            await read(&group)
         }
-        try result.get()
     }
 
-    private func read(_ retired: inout DiscardingTaskGroup) async throws(AMQPError) {
+    private func read(_ retired: inout DiscardingTaskGroup) async {
         let declaresTopology = queue.worker.settings.declaresTopology
         var backoff = Backoff(from: .milliseconds(200), to: .seconds(1))
-        // Each attempt costs the broker a connection, so an unavailable queue is tried less and less often.
+        // For what lasts. Each attempt at an unavailable queue costs the broker a connection.
         var patientBackoff = Backoff(from: .seconds(1), to: .seconds(30))
         var mustDeclare = declaresTopology
         while !queue.consumers.isStopping {
             do throws(AMQPError) {
-                if mustDeclare { try await queue.declarer.declare(queue.name) }
+                if mustDeclare { try await declare() }
                 mustDeclare = false
                 try await consume(&retired) {
                     backoff.reset()
@@ -54,13 +48,12 @@ struct LaneReader: Sendable {
                 }
                 return
             } catch {
-                // Deliveries waiting for a slot came from the lost consumer: running them would only run them twice.
-                for item in queue.deliveries.removeAll(lane: index) { item.delivery.nack(requeue: true) }
                 if queue.consumers.isStopping { return }
                 // A missing queue can be declared, unless that is not this worker's business.
-                guard error.isRetriable || (error.code == .notFound && declaresTopology) else { throw error }
-                let pause = error.code == .unavailable ? patientBackoff.next() : backoff.next()
-                warn(error, pause)
+                let canBeDeclared = error.code == .notFound && declaresTopology
+                let passesSoon = error.isRetriable && error.code != .unavailable || canBeDeclared
+                let pause = passesSoon ? backoff.next() : patientBackoff.next()
+                report(error, pause, isLasting: !error.isRetriable && !canBeDeclared)
                 queue.worker.counters.consumersLost.add(1, ordering: .relaxed)
                 if await queue.consumers.stopping.wait(for: pause, clock: queue.worker.clock) { return }
                 // Consuming waits for declarations only if it must, because a cluster that has lost a node answers them
@@ -75,27 +68,37 @@ struct LaneReader: Sendable {
         }
     }
 
-    /// Consumes until the worker stops; if the queue has a circuit breaker, as it permits.
-    private func consume(_ retired: inout DiscardingTaskGroup, _ onDelivery: () -> Void) async throws(AMQPError) {
-        guard let breaker = queue.breaker else {
-            repeat {
-                try await consume(prefetch: queue.prefetch, nil, onDelivery)
-            } while !queue.consumers.isStopping
-            return
-        }
-        while true {
-            // An open breaker leaves the queue alone on purpose, which is not a health problem.
-            queue.consumers.setPaused(true, queue: name)
-            let permit = await breaker.permit(unless: queue.consumers.stopping)
-            queue.consumers.setPaused(false, queue: name)
-            guard let permit else { return }
-            let lease = ConsumerLease(permit)
-            try await consume(prefetch: permit.isProbe ? 1 : queue.prefetch, lease, onDelivery)
-            retired.addTask { await close(lease) }
+    private func declare() async throws(AMQPError) {
+        if isQuarantine {
+            try await queue.declarer.declareQuarantine(of: queue.name)
+        } else {
+            try await queue.declarer.declare(queue.name)
         }
     }
 
-    /// Closes a consumer that the circuit breaker ended, once its last job is settled.
+    /// Consumes until the worker stops; if the queue has a circuit breaker, as it permits.
+    private func consume(_ retired: inout DiscardingTaskGroup, _ onDelivery: () -> Void) async throws(AMQPError) {
+        let prefetch = isQuarantine ? 1 : queue.prefetch
+        repeat {
+            var permit: QueueBreaker.Permit?
+            if let breaker = queue.breaker {
+                // An open breaker leaves the queue alone on purpose, which is not a health problem.
+                queue.consumers.setPaused(true, queue: name)
+                permit = await breaker.permit(unless: queue.consumers.stopping)
+                queue.consumers.setPaused(false, queue: name)
+                if permit == nil { return }
+            }
+            let lease = ConsumerLease(permit)
+            let isProbe = permit?.isProbe ?? false
+            let result = await consume(prefetch: isProbe ? 1 : prefetch, lease, onDelivery)
+            // Even if the consumer is lost, its jobs may still run and need its channel: the broker may have cancelled
+            // it for one of them, or because the queue was deleted.
+            if lease.retired != nil { retired.addTask { await close(lease) } }
+            try result.get()
+        } while !queue.consumers.isStopping
+    }
+
+    /// Closes a consumer that has ended, once its last job is settled.
     ///
     /// At shutdown the session closes it.
     private func close(_ lease: ConsumerLease) async {
@@ -107,48 +110,58 @@ struct LaneReader: Sendable {
 
     /// Consumes until the worker stops, the circuit breaker's permit ends, or the consumer turns out to be stale.
     ///
-    /// A consumer whose permit ended is retired with its channel open.
+    /// The consumer is then retired, with its channel open.
     private func consume(
         prefetch: UInt16,
-        _ lease: ConsumerLease?,
+        _ lease: ConsumerLease,
         _ onDelivery: () -> Void
-    ) async throws(AMQPError) {
-        let stream = try await queue.worker.transport.consume(queue: name, prefetch: prefetch, arguments: [:])
-        guard let id = queue.consumers.add(stream, of: name) else {
-            return await stream.cancel(requeuesUnsettled: true)
-        }
-        monitor.watch(stream)
-        defer {
-            monitor.stopWatching()
-            lease?.ended.open()
-        }
+    ) async -> Result<Void, AMQPError> {
         do throws(AMQPError) {
-            if let breaker = queue.breaker, let lease, !breaker.began(stream, lane: index, lease.permit) {
+            let stream: DeliveryStream
+            if let replacement = monitor.takeReplacement() {
+                stream = replacement
+            } else {
+                stream = try await queue.worker.transport.consume(queue: name, prefetch: prefetch)
+            }
+            guard let id = queue.consumers.add(stream, of: name) else {
+                await stream.cancel(requeuesUnsettled: true)
+                return .success(())
+            }
+            queue.consumers.setProblem(nil, queue: name)
+            monitor.watch(stream) { () throws(AMQPError) in
+                try await queue.worker.transport.consume(queue: name, prefetch: prefetch)
+            }
+            defer {
+                monitor.stopWatching()
+                lease.ended.open()
+                // Deliveries waiting for a slot came from this consumer: if it was lost, running them would only run
+                // them twice. At shutdown the session requeues them.
+                if !queue.consumers.isStopping {
+                    for item in queue.deliveries.removeAll(lane: index) { item.delivery.nack(requeue: true) }
+                }
+                lease.retire(id, stream)
+            }
+            if let breaker = queue.breaker, let permit = lease.permit, !breaker.began(stream, lane: index, permit) {
                 await stream.cancel()
             }
             try await offerDeliveries(of: stream, lease, onDelivery)
             // At shutdown the channel is still needed to settle running jobs.
-            if queue.consumers.isStopping { return }
+            if queue.consumers.isStopping { return .success(()) }
             let hasLostPermit =
-                if let breaker = queue.breaker, let lease { !breaker.isValid(lease.permit) } else { false }
+                if let breaker = queue.breaker, let permit = lease.permit { !breaker.isValid(permit) } else { false }
             guard hasLostPermit || monitor.isStale else {
                 throw AMQPError(.consumerCancelled, "The consumer of queue '\(name)' ended.")
             }
-            for item in queue.deliveries.removeAll(lane: index) { item.delivery.nack(requeue: true) }
-            if let lease { return lease.retire(id, stream) }
-            queue.consumers.remove(id)
-            await stream.cancel(requeuesUnsettled: true)
+            return .success(())
         } catch {
-            queue.consumers.remove(id)
-            await stream.cancel(requeuesUnsettled: true)
-            throw error
+            return .failure(error)
         }
     }
 
     /// Offers deliveries to the queue's slots until the stream ends.
     private func offerDeliveries(
         of stream: DeliveryStream,
-        _ lease: ConsumerLease?,
+        _ lease: ConsumerLease,
         _ onDelivery: () -> Void
     ) async throws(AMQPError) {
         while true {
@@ -165,9 +178,15 @@ struct LaneReader: Sendable {
         }
     }
 
-    private func warn(_ error: AMQPError, _ pause: Duration) {
-        queue.logger.warning(
-            "Consumer lost; consuming again",
+    /// Logs why the consumer was lost: once a minute for each kind of reason, since a queue may stay away for long.
+    private func report(_ error: AMQPError, _ pause: Duration, isLasting: Bool) {
+        queue.consumers.setProblem(error.message, queue: name)
+        guard queue.throttle.leftOut("consumer \(name) \(error.code)") != nil else { return }
+        queue.logger.log(
+            level: isLasting ? .error : .warning,
+            isLasting
+                ? "The queue can't be consumed; trying again, and working on the others"
+                : "Consumer lost; consuming again",
             metadata: [LogKey.lane: "\(lane)", LogKey.reason: "\(error)", LogKey.delay: "\(pause)"]
         )
     }
@@ -182,6 +201,9 @@ final class StaleConsumerMonitor: Sendable {
 
     private struct State: Sendable {
         var stream: DeliveryStream?
+        /// Opens another consumer like this one.
+        var open: (@Sendable () async throws(AMQPError) -> DeliveryStream)?
+        var replacement: DeliveryStream?
         var isIdle = false
         var isStale = false
     }
@@ -191,23 +213,41 @@ final class StaleConsumerMonitor: Sendable {
     /// True while a stale consumer is being ended: what it still delivers is to be requeued.
     var isStale: Bool { state.withLock { $0.isStale } }
 
-    func watch(_ stream: DeliveryStream) { state.withLock { $0 = State(stream: stream) } }
+    func watch(_ stream: DeliveryStream, open: @escaping @Sendable () async throws(AMQPError) -> DeliveryStream) {
+        state.withLock { $0 = State(stream: stream, open: open) }
+    }
 
-    func stopWatching() { state.withLock { $0 = State() } }
+    func stopWatching() { state.withLock { $0 = State(replacement: $0.replacement) } }
 
     func noteDelivery() { state.withLock { $0.isIdle = false } }
 
-    /// Ends the consumer if it has delivered nothing since the last check.
+    /// The consumer that replaces the stale one, if there was one.
+    func takeReplacement() -> DeliveryStream? { state.withLock { $0.replacement.take() } }
+
+    /// Ends the consumer if it has delivered nothing since the last check, with another one in its place.
+    ///
+    /// That one is opened first, because the broker deletes an auto-delete queue with its last consumer.
     func check() async {
-        let stale: DeliveryStream? = state.withLock { state in
+        let open: (@Sendable () async throws(AMQPError) -> DeliveryStream)? = state.withLock { state in
             guard state.isIdle, !state.isStale, state.stream != nil else {
                 state.isIdle = true
                 return nil
             }
+            return state.open
+        }
+        // A queue that can't be consumed now is left to the consumer that it has.
+        guard let open, let replacement = try? await open() else { return }
+        let stale: DeliveryStream? = state.withLock { state in
+            guard state.isIdle, state.stream != nil else { return nil }
             state.isStale = true
+            state.replacement = replacement
             return state.stream
         }
-        await stale?.cancel()
+        if let stale {
+            await stale.cancel()
+        } else {
+            await replacement.cancel(requeuesUnsettled: true)
+        }
     }
 
     /// Starts over, because a busy worker's consumer may well have nothing to deliver.

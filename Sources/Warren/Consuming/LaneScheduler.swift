@@ -6,8 +6,8 @@ import Synchronization
 struct LaneDelivery: Sendable {
     let delivery: Delivery
     let lane: Lane
-    /// The consumer it came from, if the queue has a circuit breaker.
-    var lease: ConsumerLease?
+    /// The consumer it came from.
+    let lease: ConsumerLease
 }
 
 /// Decides which waiting delivery is next: strictly by lane, or by weight.

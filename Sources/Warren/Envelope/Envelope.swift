@@ -208,6 +208,16 @@ public struct Envelope: Sendable {
         }
     }
 
+    /// The message for the quarantine: as delivered, with its origin and its queue in its headers and without the
+    /// headers that a broker added.
+    static func quarantined(_ message: Message, from destination: Destination, queue: String) -> Message {
+        republished(message) { headers in
+            headers[EnvelopeHeader.originalExchange] = .string(destination.exchange.truncated(toBytes: 255))
+            headers[EnvelopeHeader.originalRoutingKey] = .string(destination.routingKey.truncated(toBytes: 255))
+            headers[EnvelopeHeader.quarantinedFrom] = .string(queue.truncated(toBytes: 255))
+        }
+    }
+
     /// The message that replays a dead letter or a parked job with all its attempts: without the record, and with
     /// `retries` at 0.
     ///
@@ -255,7 +265,7 @@ enum BrokerHeaders {
     static func contains(_ name: String) -> Bool {
         if name == "CC" || name == "BCC" { return true }
         guard name.utf8.first == UInt8(ascii: "x") else { return false }
-        return name == "x-death" || name == EnvelopeHeader.deliveryCount || name == "x-acquired-count"
+        return name == "x-death" || name == EnvelopeHeader.deliveryCount || name == EnvelopeHeader.acquiredCount
             || name.hasPrefix("x-first-death-") || name.hasPrefix("x-last-death-")
     }
 }

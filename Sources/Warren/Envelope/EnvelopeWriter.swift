@@ -289,6 +289,8 @@ package enum EnvelopeHeader {
 
     /// The broker's count of earlier deliveries, on quorum queues.
     package static let deliveryCount = "x-delivery-count"
+    /// The broker's count of earlier deliveries of any kind, on quorum queues since RabbitMQ 4.3.
+    package static let acquiredCount = "x-acquired-count"
 
     /// The time at which the job was first enqueued: microseconds since 1970.
     package static let enqueuedAt = "warren-enqueued-at"
@@ -318,12 +320,20 @@ package enum EnvelopeHeader {
     package static let originalExchange = "warren-original-exchange"
     /// The routing key with which the job came to its queue.
     package static let originalRoutingKey = "warren-original-routing-key"
-    /// In a crash record: the job's id.
+    /// The queue that the job was in before it was quarantined: that of a lane.
+    static let quarantinedFrom = "warren-quarantined-from"
+    /// In a record of a start: what happened.
+    static let startEvent = "warren-start-event"
+    /// In a record of a start: the job, by queue and id.
     static let startedJob = "warren-started-job"
-    /// In a crash record: the worker that started the job.
+    /// In a record of a start: the name of the worker.
     static let startedBy = "warren-started-by"
-    /// In a crash record: the time of the start, ISO 8601.
+    /// In a record of a start: the run of the worker.
+    static let startedIn = "warren-started-in"
+    /// In a record of a start: its time, ISO 8601.
     static let startedAt = "warren-started-at"
+    /// In a record of a start: whether it was from quarantine.
+    static let startedFromQuarantine = "warren-started-from-quarantine"
     /// The names of headers that were removed so that the others fit into one frame.
     package static let droppedHeaders = "warren-dropped-headers"
 }

@@ -31,8 +31,8 @@ public protocol Job: Codable, Sendable {
     static var name: String { get }
     /// The queue the job goes to unless the caller of `enqueue` names another.
     static var queue: QueueName { get }
-    /// The policy for failures. Default: 8 attempts, with growing random delays of up to 1 second, 2, 4, … at most 10
-    /// minutes.
+    /// The policy for failures. Default: 20 attempts, with growing random delays of up to 15 seconds, 30, 60, … at most
+    /// an hour.
     static var retry: RetryPolicy { get }
     /// The lane the job goes to unless the caller names another. Default: ``Lane/normal``.
     static var lane: Lane { get }
@@ -45,7 +45,7 @@ public protocol Job: Codable, Sendable {
 }
 
 extension Job {
-    /// 8 attempts, with growing random delays.
+    /// 20 attempts, with growing random delays.
     public static var retry: RetryPolicy { .standard }
     /// The normal lane.
     public static var lane: Lane { .normal }

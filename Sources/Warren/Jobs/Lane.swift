@@ -18,6 +18,9 @@ public struct Lane: Sendable, Hashable, Codable, CustomStringConvertible {
     /// All lanes, the most urgent first.
     public static let all: [Lane] = [.high, .normal, .low]
 
+    /// The jobs that may have crashed a worker, of which each worker runs one at a time.
+    static let quarantine = Lane("quarantine")
+
     /// The lane of this name, as a command line gives it; `nil` if there is none.
     public init?(named name: String) {
         guard let lane = Lane.all.first(where: { $0.name == name }) else { return nil }

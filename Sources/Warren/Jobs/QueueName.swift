@@ -1,9 +1,9 @@
 /// The name of a job queue, such as `emails` or `eu.orders`.
 ///
 /// A name is 1 to 199 bytes of ASCII letters, digits, `-`, `_`, `:` and `.`; dots separate words, none of which is
-/// empty. The delay ladder leaves 199 of a routing key's 255 bytes. Names that end in `.dead`, `.parked`, `.high` or
-/// `.low`, contain `.suspect.`, or begin with `amq.` or `warren.delay.` are reserved: for a queue's companions, the
-/// broker, and the ladder.
+/// empty. The delay ladder leaves 199 of a routing key's 255 bytes. Names that end in `.dead`, `.parked`,
+/// `.quarantine`, `.starts`, `.high` or `.low`, or begin with `amq.` or `warren.delay.` are reserved: for a queue's or
+/// an application's companions, the broker, and the ladder.
 public struct QueueName: RawRepresentable, Sendable, Hashable, Comparable, Codable, CustomStringConvertible {
     /// The longest name, in bytes.
     public static let maximumLength = 199
@@ -23,8 +23,8 @@ public struct QueueName: RawRepresentable, Sendable, Hashable, Comparable, Codab
     /// The parked queue (a *parking-lot queue*): the jobs whose names no running worker knows.
     public var parked: String { rawValue + ".parked" }
 
-    /// The queue of the crash records of one job that may be poison.
-    func crashRecords(_ hash: String) -> String { rawValue + QueueName.crashRecordInfix + hash }
+    /// The quarantine: the jobs that may have crashed a worker, of which each worker runs one at a time.
+    public var quarantine: String { rawValue + ".quarantine" }
 
     /// The name.
     public var description: String { rawValue }
@@ -41,8 +41,7 @@ public struct QueueName: RawRepresentable, Sendable, Hashable, Comparable, Codab
         }
     }
 
-    private static let reservedSuffixes = [".dead", ".parked", ".high", ".low"]
-    private static let crashRecordInfix = ".suspect."
+    private static let reservedSuffixes = [".dead", ".parked", ".quarantine", ".starts", ".high", ".low"]
     private static let reservedPrefixes = ["amq.", "warren.delay."]
 
     private static func problem(in name: String) -> String? {
@@ -56,9 +55,6 @@ public struct QueueName: RawRepresentable, Sendable, Hashable, Comparable, Codab
         }
         if let suffix = reservedSuffixes.first(where: name.hasSuffix) {
             return "ends in '\(suffix)', which is reserved for the companions of a queue"
-        }
-        if name.contains(crashRecordInfix) {
-            return "contains '\(crashRecordInfix)', which is reserved for the companions of a queue"
         }
         if let prefix = reservedPrefixes.first(where: name.hasPrefix) {
             return "begins with '\(prefix)', which is reserved"

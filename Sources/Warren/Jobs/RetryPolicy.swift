@@ -16,8 +16,10 @@ public struct RetryPolicy: Sendable {
         self.decide = decide
     }
 
-    /// The default policy: 8 attempts, with random delays of up to 1 second, 2, 4, … at most 10 minutes.
-    public static let standard = RetryPolicy.exponential(from: .seconds(1), to: .seconds(600), attempts: 8)
+    /// The default policy: 20 attempts, with random delays of up to 15 seconds, 30, 60, … at most an hour.
+    ///
+    /// So it outlives an outage of hours: the last attempt comes about 6 hours after the first, 12 at most.
+    public static let standard = RetryPolicy.exponential(from: .seconds(15), to: .seconds(3_600), attempts: 20)
 
     /// A single attempt: a job that fails is dead.
     public static let none = RetryPolicy(attempts: 1, backoff: .fixed(.zero))

@@ -1,8 +1,9 @@
 import AMQP
 public import Logging
 
-/// Logs each job: enqueued or spooled (debug), started (debug), and its outcome (info; warning if it failed or is
-/// dead).
+/// Logs each job: enqueued or spooled (debug), started (debug), thrown an error (debug), and its outcome (info).
+///
+/// A worker logs by itself which jobs are retried, dead, parked or quarantined.
 ///
 /// Messages below the logger's level cost next to nothing. Names, ids and errors are logged, never a payload.
 public struct LoggingMiddleware: JobMiddleware, EnqueueMiddleware {
@@ -19,7 +20,7 @@ public struct LoggingMiddleware: JobMiddleware, EnqueueMiddleware {
         do {
             try await next(context)
         } catch {
-            log(.warning, "Job failed", context, [LogKey.error: "\(ErrorDescription(error).message)"])
+            log(.debug, "Job failed", context, [LogKey.error: "\(ErrorDescription(error).message)"])
             throw error
         }
     }
@@ -28,7 +29,7 @@ public struct LoggingMiddleware: JobMiddleware, EnqueueMiddleware {
     public func settled(_ context: JobContext, outcome: Outcome) {
         switch outcome.kind {
         case .dead(let reason):
-            log(.warning, "Job settled", context, [LogKey.outcome: "\(outcome.name)", LogKey.reason: "\(reason)"])
+            log(.info, "Job settled", context, [LogKey.outcome: "\(outcome.name)", LogKey.reason: "\(reason)"])
         case .retry(let delay):
             log(.info, "Job settled", context, [LogKey.outcome: "\(outcome.name)", LogKey.delay: "\(delay)"])
         default:

@@ -2,132 +2,161 @@ import AMQP
 import Logging
 import Synchronization
 
-/// Guards a worker against poison jobs, which take down the process that runs them.
+/// Guards workers against poison jobs, which take down the process that runs them, at no cost to other jobs.
 ///
-/// A job that may be poison starts alone (see ``IsolationGate``), and each start is recorded at the broker (see
-/// ``CrashRecords``) until the job has ended. A job whose records show too many starts that never ended is quarantined.
+/// A job that was returned too often to be above suspicion (``Delivery/mayBePoison``) runs as any other, with its start
+/// and end on record (``StartLog``). Only if one of its starts has no end does it move to the queue's quarantine, of
+/// which each worker runs one job at a time, in one of its slots. A job is dead once it was started from quarantine too
+/// often without an end.
 final class PoisonGuard: Sendable {
     /// The decision about a job that may be poison.
-    enum Verdict {
-        /// Start it. The start is on record, if records can be kept.
-        case start
+    enum Verdict: Sendable {
+        /// Start it. The start is on record, if records can be kept; ``PoisonGuard/end(_:isSettled:)`` has to follow.
+        case start(JobStart?)
+        /// Move it to quarantine: a start of it has no end.
+        case quarantine
         /// Never start it again.
-        case quarantine(CrashHistory)
-        /// The broker can't be asked now: requeue it.
-        case requeue
+        case dead(CrashHistory)
+        /// The worker is stopping, or the delivery was lost: give it back.
+        case giveBack
     }
 
-    private enum Current {
-        case started(CrashRecord, CrashRecords)
-        case quarantined(CrashRecords)
-    }
-
-    /// The number of times the broker is asked before the job is requeued.
-    private static let attempts = 5
+    /// The time that a worker has to come back from a lost connection and record the end of its start, before a job is
+    /// dead for it.
+    private static let grace = Duration.seconds(10)
 
     private let queue: QueueContext
-    private let kind: QueueKind
-    /// The one job that has the process to itself.
-    private let current = Mutex<Current?>(nil)
+    private var log: StartLog { queue.starts }
     private let canKeepRecords = Atomic(true)
+    /// The starts of this queue's running jobs, by their ids.
+    private let running = Mutex<[String: JobStart]>([:])
 
-    init(_ queue: QueueContext) {
-        self.queue = queue
-        kind = queue.worker.topology.configuration(of: queue.name).kind
-    }
+    init(_ queue: QueueContext) { self.queue = queue }
 
-    /// Judges a job that has just been admitted alone, and records its start.
-    ///
-    /// ``end(isSettled:)`` has to follow, whatever the verdict is.
-    func begin(_ jobID: String) async -> Verdict {
-        guard queue.worker.settings.declaresTopology else {
-            stopKeepingRecords(because: "this worker declares nothing")
-            return .start
-        }
-        let records = CrashRecords(queue: queue.name, jobID: jobID, kind: kind, transport: queue.worker.transport)
-        var backoff = Backoff(from: .milliseconds(100), to: .seconds(2))
-        for attempt in 1...Self.attempts where canKeepRecords.load(ordering: .relaxed) {
+    /// Judges a job, after recording its start.
+    func judge(_ delivery: Delivery, jobID: String, isQuarantined: Bool) async -> Verdict {
+        let start = JobStart(
+            id: JobID.make(now: queue.worker.now()),
+            job: "\(queue.name)/\(jobID)".truncated(toBytes: ErrorDescription.nameLimit),
+            worker: queue.worker.settings.name,
+            run: log.run,
+            time: queue.worker.now(),
+            isQuarantined: isQuarantined
+        )
+        var backoff = Backoff(from: .milliseconds(100), to: .seconds(5))
+        while canKeepRecords.load(ordering: .relaxed) {
             do throws(AMQPError) {
-                return try await judge(jobID, records)
+                guard let earlier = try await log.begin(start), !delivery.isLost else { break }
+                let verdict = await judge(start, earlier)
+                if case .quarantine = verdict { try await makeQuarantine() }
+                return verdict
             } catch {
-                // The queue of the records can vanish between two steps: then it is declared again.
+                // The stream can vanish between two steps: then it is declared again.
                 guard error.isRetriable || error.code == .notFound || error.code == .unroutable else {
-                    if error.code == .cancelled { return .requeue }
-                    stopKeepingRecords(because: "\(error)")
-                    break
+                    if error.code == .cancelled { break }
+                    stopKeepingRecords(because: error)
+                    return .start(nil)
                 }
-                if attempt == Self.attempts || queue.gate.isClosed { return .requeue }
-            }
-            try? await queue.worker.clock.sleep(for: backoff.next())
-        }
-        return .start
-    }
-
-    private func judge(_ jobID: String, _ records: CrashRecords) async throws(AMQPError) -> Verdict {
-        let starts = try await records.open()
-        if starts.count >= max(1, queue.worker.settings.crashLimit) {
-            current.withLock { $0 = .quarantined(records) }
-            return .quarantine(CrashHistory(crashes: starts.map { .init(worker: $0.worker, startedAt: $0.time) }))
-        }
-        let record = CrashRecord(jobID: jobID, worker: queue.worker.settings.name, now: queue.worker.now())
-        // Noted before it is published: if the publish's outcome is unknown, the record has to be looked for at the
-        // end.
-        current.withLock { $0 = .started(record, records) }
-        try await records.add(record)
-        queue.logger.info(
-            "A job may have crashed its worker; it runs alone",
-            metadata: [LogKey.jobID: "\(jobID.truncated(toBytes: 80))", LogKey.crashes: "\(starts.count)"]
-        )
-        return .start
-    }
-
-    /// Removes the records of the job that had the process to itself: all of them if the job is settled, else the one
-    /// of this start.
-    func end(isSettled: Bool) async {
-        guard let current = current.withLock({ $0.take() }) else { return }
-        // A shield: shutdown cancels jobs, and a record that stays would count as a crash.
-        let failure = await Task { () async -> AMQPError? in
-            do throws(AMQPError) {
-                switch current {
-                case .started(_, let records) where isSettled: try await records.removeAll()
-                case .quarantined(let records) where isSettled: try await records.removeAll()
-                case .started(let record, let records): try await records.remove(record)
-                case .quarantined: break
+                if error.code == .notFound, !queue.worker.settings.declaresTopology {
+                    stopKeepingRecords(because: error)
+                    return .start(nil)
                 }
-                return nil
-            } catch {
-                return error
+                if delivery.isLost { break }
+                if await queue.closed.wait(for: backoff.next(), clock: queue.worker.clock) { break }
             }
-        }.value
-        guard let failure else { return }
-        queue.logger.warning(
-            "The start record of a job could not be removed; if the job is delivered again, this start counts as a crash",
-            metadata: [LogKey.reason: "\(failure)"]
-        )
+        }
+        guard canKeepRecords.load(ordering: .relaxed) else { return .start(nil) }
+        await log.end(start)
+        return .giveBack
     }
 
-    private func stopKeepingRecords(because reason: String) {
+    /// Declares the quarantine, and lets this worker consume it.
+    private func makeQuarantine() async throws(AMQPError) {
+        if queue.quarantineExists.isOpen { return }
+        if queue.worker.settings.declaresTopology {
+            try await queue.declarer.declareQuarantine(of: queue.name)
+        } else {
+            _ = try await queue.worker.transport.status(ofQueue: queue.name.quarantine)
+        }
+        queue.quarantineExists.open()
+    }
+
+    private func judge(_ start: JobStart, _ earlier: [JobStart]) async -> Verdict {
+        guard start.isQuarantined else {
+            if earlier.isEmpty { return begin(start) }
+            await log.end(start)
+            return .quarantine
+        }
+        var crashes = earlier.filter(\.isQuarantined)
+        if crashes.count >= queue.worker.settings.crashLimit {
+            if await queue.closed.wait(for: Self.grace, clock: queue.worker.clock) {
+                await log.end(start)
+                return .giveBack
+            }
+            crashes = log.unended(before: start).filter(\.isQuarantined)
+        }
+        guard crashes.count >= queue.worker.settings.crashLimit else { return begin(start) }
+        await log.end(start)
+        return .dead(CrashHistory(crashes: crashes.map { .init(worker: $0.worker, startedAt: $0.time) }))
+    }
+
+    private func begin(_ start: JobStart) -> Verdict {
+        running.withLock { $0[start.id] = start }
+        return .start(start)
+    }
+
+    /// Records the end of a start.
+    ///
+    /// - Parameter isSettled: Whether the job is settled, rather than requeued.
+    func end(_ start: JobStart, isSettled: Bool) async {
+        guard running.withLock({ $0.removeValue(forKey: start.id) }) != nil else { return }
+        await log.end(start, isSettled: isSettled)
+    }
+
+    /// Records the end of a start once the broker has taken its delivery back: its handler may still run, but no crash
+    /// is to blame.
+    ///
+    /// Returns then, or when the task is cancelled.
+    func endWhenLost(_ start: JobStart, _ delivery: Delivery) async {
+        while !delivery.isLost {
+            do { try await queue.worker.clock.sleep(for: .seconds(1)) } catch { return }
+        }
+        await end(start, isSettled: false)
+    }
+
+    /// Records the end of all starts, as at the end of the worker.
+    func endAllStarts() async {
+        let left = running.withLock { running in
+            defer { running = [:] }
+            return Array(running.values)
+        }
+        for start in left { await log.end(start) }
+    }
+
+    private func stopKeepingRecords(because error: AMQPError) {
         guard canKeepRecords.exchange(false, ordering: .relaxed) else { return }
-        queue.logger.warning(
+        queue.logger.error(
             """
-            Jobs that may be poison run alone, but their starts can't be recorded at the broker: only the broker's delivery limit stops a \
-            job that crashes its worker again and again. Allow this user to declare queues named '<queue>.suspect.<hash>'.
+            The starts of jobs that may be poison can't be recorded, so only the queue's delivery limit stops a job that crashes its \
+            worker again and again: let this user declare, write and read the stream '\(log.name)' and the queue \
+            '\(queue.name.quarantine)', or declare them with 'warren topology apply --quarantine'
             """,
-            metadata: [LogKey.reason: "\(reason)"]
+            metadata: [LogKey.reason: "\(error)"]
         )
     }
 }
 
 extension Delivery {
-    /// True if the job may have crashed a process, so that it should run alone.
+    /// True if the job was returned unsettled so often that it may have crashed its workers.
     ///
-    /// This isn't proof: the count also rises for innocent jobs that waited or ran beside a poison job, whose
-    /// connection was lost, or that were requeued often at a broker that counts this. A quorum queue counts deliveries
-    /// in `x-delivery-count`, on every supported version also those whose consumer died: the second return raises the
-    /// suspicion. A classic queue only says that there was one.
+    /// This isn't proof: the count also rises for innocent jobs that were requeued, whose connection was lost, or that
+    /// waited beside a poison job. A quorum queue counts deliveries in `x-delivery-count`: the second return raises the
+    /// suspicion. From RabbitMQ 4.3 on it leaves out those that a worker gave back by `nack`, which only
+    /// `x-acquired-count` has. A classic queue only says that there was one.
     var mayBePoison: Bool {
         guard isRedelivered else { return false }
-        guard let count = message.properties.headers?[EnvelopeHeader.deliveryCount]?.integerValue else { return true }
-        return count >= 2
+        let headers = message.properties.headers
+        if let count = headers?[EnvelopeHeader.deliveryCount]?.integerValue { return count >= 2 }
+        return headers?[EnvelopeHeader.acquiredCount] == nil
     }
 }

@@ -17,29 +17,29 @@ import Foundation
 /// ```
 ///
 /// Each step either hands the job on or has finished with its delivery. The types behind the steps are small:
-/// ``IsolationGate`` and ``PoisonGuard`` admit, ``Attempt`` runs the handler, ``Outcome`` decides, ``Settlement`` makes
+/// ``PoisonGuard`` admits, ``Attempt`` runs the handler, ``Outcome`` decides, ``Settlement`` makes
 /// the outcome durable and acknowledges.
 struct JobRunner: Sendable {
     /// A delivery on its way, with everything that the steps need to know about it.
     private struct Run: Sendable {
         let item: LaneDelivery
+        /// The item's delivery; if it came from quarantine, as it was before.
+        let delivery: Delivery
         let slot: Slot
         let envelope: Envelope
         /// `nil` if no handler of this worker has the job's name.
         let registration: JobRegistration?
         let context: JobContext
-
-        var delivery: Delivery { item.delivery }
     }
 
     /// Leave to run a job, which ``leave(_:settled:)`` gives up.
     private enum Admission: Sendable {
-        /// The job runs beside others.
-        case shared
-        /// The job may be poison, so it runs alone in this process, with its start on record at the broker.
-        case exclusive
-        /// The job has taken down too many processes and must not start again.
-        case quarantined(CrashHistory)
+        /// The job runs.
+        case ordinary
+        /// The job may be poison: its start is on record.
+        case recorded(JobStart)
+        /// The job has taken down too many workers and must not start again.
+        case dead(CrashHistory)
     }
 
     let queue: QueueContext
@@ -74,7 +74,7 @@ struct JobRunner: Sendable {
 
     /// Reads the message as a job; a message that can't be read becomes a dead letter.
     private func decode(_ item: LaneDelivery, _ slot: Slot) async -> Run? {
-        let delivery = item.delivery
+        let delivery = item.lane == .quarantine ? item.delivery.beforeQuarantine(of: queue) : item.delivery
         if isLost(delivery) { return nil }
         if delivery.isRedelivered { queue.worker.counters.redelivered.add(1, ordering: .relaxed) }
         let envelope: Envelope
@@ -88,13 +88,14 @@ struct JobRunner: Sendable {
         let registration = queue.registry[envelope.name]
         return Run(
             item: item,
+            delivery: delivery,
             slot: slot,
             envelope: envelope,
             registration: registration,
             context: JobContext(
                 envelope: envelope,
                 queue: queue.name,
-                lane: item.lane,
+                lane: queue.lanes.first { $0.queue(of: queue.name) == delivery.queue } ?? .normal,
                 worker: queue.worker.settings.name,
                 isRedelivered: delivery.isRedelivered,
                 maximumAttempts: (registration?.retry ?? .none).attempts,
@@ -130,57 +131,44 @@ struct JobRunner: Sendable {
 
     // MARK: Admit
 
-    /// Waits until the job may start: beside others, or alone if it may be poison.
+    /// Decides whether the job may start; one that may be poison is judged first.
     ///
-    /// Returns `nil` if the worker is stopping or the broker has taken the delivery back.
+    /// Returns `nil` if it was quarantined, the worker is stopping, or the broker has taken the delivery back.
     private func admit(_ run: Run) async -> Admission? {
-        if run.delivery.mayBePoison, run.registration != nil { return await admitExclusively(run) }
-        guard await queue.gate.enter() else {
-            settlement.requeue(run.delivery)
-            return nil
+        let isQuarantined = run.item.lane == .quarantine
+        guard isQuarantined || run.delivery.mayBePoison, run.registration != nil else { return .ordinary }
+        switch await poison.judge(run.delivery, jobID: run.envelope.id, isQuarantined: isQuarantined) {
+        case .start(nil): return .ordinary
+        case .start(let start?): return .recorded(start)
+        case .dead(let history): return .dead(history)
+        case .quarantine: await settlement.quarantine(run.delivery, run.envelope)
+        case .giveBack: settlement.requeue(run.delivery)
         }
-        guard isLost(run.delivery) else { return .shared }
-        queue.gate.leave()
-        return nil
-    }
-
-    private func admitExclusively(_ run: Run) async -> Admission? {
-        guard await queue.gate.enterExclusively() else {
-            settlement.requeue(run.delivery)
-            return nil
-        }
-        if !isLost(run.delivery) {
-            switch await poison.begin(run.envelope.id) {
-            case .start: return .exclusive
-            case .quarantine(let history): return .quarantined(history)
-            case .requeue:
-                settlement.requeue(run.delivery)
-                await poison.end(isSettled: false)
-            }
-        }
-        queue.gate.leaveExclusively()
         return nil
     }
 
     private func leave(_ admission: Admission, settled outcome: Outcome?) async {
-        switch admission {
-        case .shared: queue.gate.leave()
-        case .exclusive, .quarantined:
-            await poison.end(isSettled: outcome.map { $0 != .requeued } ?? false)
-            queue.gate.leaveExclusively()
-        }
+        guard case .recorded(let start) = admission else { return }
+        await poison.end(start, isSettled: outcome.map { $0 != .requeued } ?? false)
     }
 
     // MARK: Attempt
 
-    /// Runs the handler, unless the job has expired, is quarantined or has no handler here.
+    /// Runs the handler, unless the job has expired, has crashed too many workers or has no handler here.
     ///
     /// Returns `nil` if the delivery was revoked while the handler ran: then somebody else has settled it.
     private func attempt(_ run: Run, _ admission: Admission) async -> AttemptResult? {
         if run.envelope.expires != nil, run.envelope.isExpired(at: queue.worker.now()) { return .expired }
-        if case .quarantined(let history) = admission { return .crashedTooOften(history) }
+        if case .dead(let history) = admission { return .crashedTooOften(history) }
         guard let registration = run.registration else { return .unknownName }
         run.slot.begin(run.delivery)
+        let watch: Task<Void, Never>? =
+            if case .recorded(let start) = admission {
+                Task { await poison.endWhenLost(start, run.delivery) }
+            } else {
+                nil
+            }
+        defer { watch?.cancel() }
         let attempt = Attempt(registration, run.context, middleware: queue.worker.middleware)
         let limits = registration.timeLimits.replaced(by: run.envelope.timeLimits)
         let result =
@@ -240,8 +228,28 @@ struct JobRunner: Sendable {
     /// Reports the outcome to the middleware, and the result to the queue's circuit breaker.
     private func report(_ run: Run, _ outcome: Outcome, _ result: AttemptResult?) async {
         for layer in queue.worker.middleware { layer.settled(run.context, outcome: outcome) }
-        if let result, let breaker = queue.breaker, let lease = run.item.lease {
-            await breaker.record(result, lease.permit)
+        if let result, let breaker = queue.breaker, let permit = run.item.lease.permit {
+            await breaker.record(result, permit)
         }
+    }
+}
+
+extension Delivery {
+    /// A delivery from quarantine as it was before it went there.
+    fileprivate func beforeQuarantine(of context: QueueContext) -> Delivery {
+        var delivery = self
+        let headers = message.properties.headers
+        let lanes = context.lanes.map { $0.queue(of: context.name) }
+        let from = headers?[EnvelopeHeader.quarantinedFrom]?.stringValue
+        delivery.queue = lanes.first { $0 == from } ?? context.name.rawValue
+        delivery.destination = Destination(
+            exchange: headers?[EnvelopeHeader.originalExchange]?.stringValue ?? context.worker.topology.exchange,
+            routingKey: headers?[EnvelopeHeader.originalRoutingKey]?.stringValue ?? delivery.queue
+        )
+        delivery.message.properties.headers?.removeAll { name, _ in
+            name == EnvelopeHeader.quarantinedFrom || name == EnvelopeHeader.originalExchange
+                || name == EnvelopeHeader.originalRoutingKey
+        }
+        return delivery
     }
 }

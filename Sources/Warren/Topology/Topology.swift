@@ -23,6 +23,9 @@ public struct Topology: Sendable, Hashable {
     /// The exchange to which dead letters are published, with the queue as the routing key.
     public var deadExchange: String { application + ".dead" }
 
+    /// The stream in which workers record the starts of jobs that may be poison.
+    package var startLog: String { application + ".starts" }
+
     /// The configuration of a queue: the one in ``queues``, else the default.
     public func configuration(of queue: QueueName) -> QueueConfiguration {
         queues.first { $0.name == queue } ?? QueueConfiguration(queue)
@@ -108,6 +111,30 @@ public struct Topology: Sendable, Hashable {
                 $0.maxPriority = configuration.maxPriority
             }
         }
+    }
+
+    // MARK: - At first need
+
+    /// The queue of jobs that may have crashed a worker, which is declared when the first is to be quarantined.
+    ///
+    /// Its delivery limit is the net under the crash limit, as in the job's own queue.
+    package func quarantineDeclaration(of queue: QueueName) -> QueueDeclaration {
+        let configuration = QueueConfiguration(queue, deliveryLimit: configuration(of: queue).deliveryLimit)
+        return QueueDeclaration(queue.quarantine, arguments: jobArguments(configuration))
+    }
+
+    /// The declaration of ``startLog``.
+    ///
+    /// Bounded to a day and some ten thousand starts: a start that has no end by then is forgotten.
+    package var startLogDeclaration: QueueDeclaration {
+        QueueDeclaration(
+            startLog,
+            arguments: QueueArguments(.stream) {
+                $0.maxAge = .seconds(24 * 3_600)
+                $0.maxLengthBytes = 16 << 20
+                $0.streamMaxSegmentSizeBytes = 2 << 20
+            }
+        )
     }
 
     /// Browsing dead letters requeues them, which counts as a delivery; so the dead queue has no delivery limit.

@@ -26,6 +26,7 @@ public struct TopologyPlan: Sendable, Hashable {
 
     /// The declarations, each after those that it refers to.
     public private(set) var steps: [Step] = []
+    private var known: Set<Step> = []
 
     /// Creates an empty plan.
     public init() {}
@@ -43,7 +44,14 @@ public struct TopologyPlan: Sendable, Hashable {
     }
 
     private mutating func add(_ step: Step) {
-        if !steps.contains(step) { steps.append(step) }
+        if known.insert(step).inserted { steps.append(step) }
+    }
+
+    /// The plan without the declarations of another one.
+    func without(_ other: TopologyPlan) -> TopologyPlan {
+        var plan = TopologyPlan()
+        for step in steps where !other.known.contains(step) { plan.add(step) }
+        return plan
     }
 
     /// The names of the exchanges in the plan.

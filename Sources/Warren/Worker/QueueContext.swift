@@ -7,7 +7,7 @@ struct RunContext: Sendable {
     let registry: JobRegistry
     let declarer: TopologyDeclarer
     let consumers: Consumers
-    let gate: IsolationGate
+    let starts: StartLog
     let failure: WorkerFailure
 }
 
@@ -15,6 +15,7 @@ struct RunContext: Sendable {
 /// share.
 final class QueueContext: Sendable {
     let name: QueueName
+    /// The lanes from which its jobs come, the quarantine first: it never has more than one job here.
     let lanes: [Lane]
     /// The number of jobs that run at once.
     let concurrency: Int
@@ -26,7 +27,7 @@ final class QueueContext: Sendable {
     let registry: JobRegistry
     let declarer: TopologyDeclarer
     let consumers: Consumers
-    let gate: IsolationGate
+    let starts: StartLog
     let failure: WorkerFailure
     /// The worker's logger, with the queue as metadata.
     let logger: Logger
@@ -35,6 +36,14 @@ final class QueueContext: Sendable {
     let deliveries: LaneQueue<LaneDelivery>
     /// Deliveries waiting here for the rest of a second until they are due.
     let delayed: DelayedDeliveries
+    /// The outcomes that can't be stored at present.
+    let unstored = UnstoredOutcomes()
+    /// Limits what is logged about jobs.
+    let throttle = LogThrottle()
+    /// Opens when the queue's quarantine is known to exist.
+    let quarantineExists = Latch()
+    /// Opens when no job may start any more.
+    let closed = Latch()
     /// `nil` for a queue without a circuit breaker.
     let breaker: QueueBreaker?
 
@@ -43,10 +52,10 @@ final class QueueContext: Sendable {
         registry = run.registry
         declarer = run.declarer
         consumers = run.consumers
-        gate = run.gate
+        starts = run.starts
         failure = run.failure
         name = queue.name
-        lanes = worker.topology.configuration(of: queue.name).lanes
+        lanes = [.quarantine] + worker.topology.configuration(of: queue.name).lanes
         concurrency = queue.slots(default: worker.concurrency)
         prefetch = queue.prefetch(default: worker.concurrency)
         var logger = worker.logger

@@ -25,16 +25,23 @@ struct QueueSession: Sendable {
 
     /// The health of each lane's consumer.
     var consumerHealth: [ConsumerHealth] {
-        let (registered, paused) = queue.consumers.health()
-        return queue.lanes.map { lane in
+        let (registered, paused, problems) = queue.consumers.health()
+        return queue.lanes.compactMap { lane in
+            if lane == .quarantine, !queue.quarantineExists.isOpen { return nil }
             let name = lane.queue(of: queue.name)
             return ConsumerHealth(
                 queue: queue.name,
                 lane: lane.name,
                 isRegistered: registered.contains(name),
-                isPaused: paused.contains(name)
+                isPaused: paused.contains(name),
+                problem: problems[name]
             )
         }
+    }
+
+    /// The reason why an outcome of a job can't be stored; `nil` if all can.
+    var unstoredOutcome: String? {
+        queue.unstored.reason.map { "An outcome of a job of the queue '\(queue.name)' can't be stored: \($0)" }
     }
 
     /// A reader for each lane.
@@ -45,15 +52,22 @@ struct QueueSession: Sendable {
     /// Runs one job after another in a slot, until the queue is closed.
     func work(in slot: Slot) async {
         while !slot.isClosed, let item = await queue.deliveries.next() {
-            if let breaker = queue.breaker, let lease = item.lease, !breaker.isValid(lease.permit) {
+            if let breaker = queue.breaker, let permit = item.lease.permit, !breaker.isValid(permit) {
                 // Requeued before its consumer has ended, it would be delivered there again.
-                await lease.ended.wait()
+                await item.lease.ended.wait()
                 item.delivery.nack(requeue: true)
                 continue
             }
-            item.lease?.jobBegan()
-            await runner.run(item, in: slot)
-            item.lease?.jobEnded()
+            item.lease.jobBegan()
+            slot.take()
+            if !queue.unstored.isEmpty { await queue.unstored.wait(or: queue.closed) }
+            if queue.closed.isOpen {
+                runner.settlement.requeue(item.delivery)
+            } else {
+                await runner.run(item, in: slot)
+            }
+            slot.release()
+            item.lease.jobEnded()
         }
         slot.close()
     }
@@ -78,15 +92,16 @@ struct QueueSession: Sendable {
             // While the broker is away there is nothing to check.
             guard let broker = try? await queue.worker.transport.broker() else { continue }
             guard BrokerFeatures(broker.version).mayKeepDeadConsumers else { return }
-            let isIdle = runningJobs == 0 && queue.delayed.waiting == 0
+            let isIdle = slots.allSatisfy(\.isFree) && queue.delayed.waiting == 0
             for monitor in monitors {
                 if isIdle { await monitor.check() } else { monitor.reset() }
             }
         } while !(await stopping.wait(for: StaleConsumerMonitor.interval, clock: queue.worker.clock))
     }
 
-    /// Returns parked jobs whose names this worker knows to their queue, now and periodically.
-    func unpark(until stopping: Latch) async {
+    /// Looks at the queue's companions, now and periodically: returns parked jobs whose names this worker knows to
+    /// their queue, and consumes the quarantine once another worker has made it.
+    func tendCompanions(until stopping: Latch) async {
         let worker = queue.worker
         let parking = Parking(queue: queue.name, topology: worker.topology, transport: worker.transport)
         let shortest = worker.settings.unparkingInterval
@@ -102,18 +117,31 @@ struct QueueSession: Sendable {
                     metadata: [LogKey.reason: "\(error)"]
                 )
             }
+            await lookForQuarantine()
             if await stopping.wait(for: pause, clock: worker.clock) { return }
+        }
+    }
+
+    private func lookForQuarantine() async {
+        guard !queue.quarantineExists.isOpen else { return }
+        do throws(AMQPError) {
+            _ = try await queue.worker.transport.status(ofQueue: queue.name.quarantine)
+            queue.quarantineExists.open()
+        } catch {
+            guard error.code != .notFound else { return }
+            queue.logger.warning("The quarantine could not be looked for", metadata: [LogKey.reason: "\(error)"])
         }
     }
 
     /// Requeues deliveries that wait for a slot or until they are due; slots without a job end.
     func requeueWaiting() {
+        queue.closed.open()
         for item in queue.deliveries.close() { runner.settlement.requeue(item.delivery) }
         queue.delayed.finish()
     }
 
-    /// Removes the start record of a job that was requeued while its handler still ran.
-    func removeStartRecord() async { await runner.poison.end(isSettled: false) }
+    /// Records the end of the starts of jobs that were requeued while their handlers still ran.
+    func endStarts() async { await runner.poison.endAllStarts() }
 
     /// Requeues the jobs whose handlers don't return.
     func abandonRunning() {
@@ -133,6 +161,8 @@ struct QueueSession: Sendable {
 /// handler never returns.
 final class Slot: Sendable {
     private struct State: Sendable {
+        /// True from the time a delivery is taken until it is settled.
+        var isTaken = false
         var current: Delivery?
         var isClosed = false
     }
@@ -148,6 +178,13 @@ final class Slot: Sendable {
 
     /// True while a handler runs whose delivery is this slot's to settle.
     var isBusy: Bool { state.withLock { $0.current != nil } }
+
+    /// True while no delivery is in it, also none that is being settled.
+    var isFree: Bool { state.withLock { !$0.isTaken } }
+
+    func take() { state.withLock { $0.isTaken = true } }
+
+    func release() { state.withLock { $0.isTaken = false } }
 
     /// True if no job may start here any more.
     var isClosed: Bool { state.withLock { $0.isClosed } }

@@ -41,7 +41,6 @@ public final class Worker: Service {
     let now: @Sendable () -> Date
     let counters = WorkerCounters()
     private let life = Mutex(Life.waiting)
-    private let liveness = Mutex(Liveness())
 
     /// Creates a worker; nothing happens until ``run()``.
     ///
@@ -89,10 +88,12 @@ public final class Worker: Service {
     ///
     /// Cancellation is the impatient way: running jobs are cancelled at once.
     ///
-    /// - Throws: ``WarrenError``: at the start, if queues or handlers make no sense; later, if a queue can't be
-    ///   consumed for a reason that won't pass by itself, after a graceful shutdown. If a job doesn't end at its hard
-    ///   time limit, the error is `hardTimeLimit`; the job's handler may still be running then, and ends only with the
-    ///   process.
+    /// A queue that can't be consumed, for whatever reason, is tried again, is logged and makes the worker's
+    /// ``health(at:)`` not ready; the other queues are worked on.
+    ///
+    /// - Throws: ``WarrenError``: at the start, if queues or handlers make no sense. If a job doesn't end at its hard
+    ///   time limit, the error is `hardTimeLimit`, after a graceful shutdown; the job's handler may still be running
+    ///   then, and ends only with the process.
     public func run() async throws {
         let session = try WorkerSession(self)
         life.withLock { $0 = .running(session) }
@@ -159,8 +160,7 @@ extension Worker {
 
     /// The worker's health now.
     ///
-    /// It is found locally, without a question to the broker. Each call is remembered for `isLive`, so call it every
-    /// few seconds, as a health file or a probe does.
+    /// It is found locally, without a question to the broker.
     ///
     /// - Parameter now: The present.
     public func health(at now: ContinuousClock.Instant = .now) -> WorkerHealth {
@@ -168,15 +168,15 @@ extension Worker {
         let phase = life.phase
         let transport = transport.health
         let consumers = life.session?.consumerHealth ?? []
-        let isHealthy = transport.isAlive(at: now) && !consumers.isEmpty && consumers.allSatisfy(\.isHealthy)
-        let isLive = liveness.withLock { $0.note(isHealthy: isHealthy, at: now, grace: settings.livenessGrace) }
-        let problems = phase == .working ? Self.problems(transport, consumers, at: now) : [phase.sentence]
+        let problems =
+            phase == .working
+            ? Self.problems(transport, consumers, at: now) + (life.session?.unstoredOutcomes ?? []) : [phase.sentence]
         return WorkerHealth(
             worker: settings.name,
             at: self.now(),
             phase: phase,
             isReady: phase == .working && problems.isEmpty,
-            isLive: phase == .working ? isLive : phase != .failed,
+            isLive: phase != .failed,
             problems: problems,
             publishing: "\(transport.publishing)",
             consuming: "\(transport.consuming)",
@@ -198,7 +198,10 @@ extension Worker {
             problems.append("The broker has sent nothing for \(received.duration(to: now)).")
         }
         for consumer in consumers where !consumer.isHealthy {
-            problems.append("The lane '\(consumer.lane)' of the queue '\(consumer.queue)' is not being consumed.")
+            let reason = consumer.problem.map { ": \($0)" } ?? "."
+            problems.append(
+                "The lane '\(consumer.lane)' of the queue '\(consumer.queue)' is not being consumed\(reason)"
+            )
         }
         return problems
     }

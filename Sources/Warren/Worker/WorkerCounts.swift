@@ -10,12 +10,14 @@ public struct WorkerCounts: Sendable, Hashable, Codable {
     public var dead = 0
     /// Jobs moved to the parked queue.
     public var parked = 0
+    /// Jobs moved to quarantine, because they may have crashed a worker.
+    public var quarantined = 0
     /// Jobs moved from the parked queue back to their own, because this worker knows their names.
     public var unparked = 0
     /// Jobs removed because they had expired and their ``ExpiryPolicy`` is to discard them; expired jobs that are kept
     /// count as ``dead``.
     public var expired = 0
-    /// Jobs returned to their queue: at shutdown, or because a retry or dead letter could not be published.
+    /// Jobs returned to their queue at shutdown.
     public var requeued = 0
     /// Jobs sent to the delay ladder because they were not due yet.
     public var postponed = 0
@@ -37,6 +39,7 @@ final class WorkerCounters: Sendable {
     let retried = Atomic(0)
     let dead = Atomic(0)
     let parked = Atomic(0)
+    let quarantined = Atomic(0)
     let unparked = Atomic(0)
     let expired = Atomic(0)
     let requeued = Atomic(0)
@@ -64,6 +67,7 @@ final class WorkerCounters: Sendable {
             retried: retried.load(ordering: .relaxed),
             dead: dead.load(ordering: .relaxed),
             parked: parked.load(ordering: .relaxed),
+            quarantined: quarantined.load(ordering: .relaxed),
             unparked: unparked.load(ordering: .relaxed),
             expired: expired.load(ordering: .relaxed),
             requeued: requeued.load(ordering: .relaxed),

@@ -41,10 +41,10 @@ public struct WorkerHealth: Sendable, Hashable, Codable {
     public var phase: Phase
     /// True if it takes jobs: connected, consuming from all its queues, and not stopping.
     public var isReady: Bool
-    /// True if it should be left running: within ``WorkerSettings/livenessGrace`` it has heard from the broker and was
-    /// consuming, or has started or begun to stop.
+    /// True if it should be left running: its process works, and it has not ended because it could not continue.
     ///
-    /// A worker that isn't live should be restarted.
+    /// The broker has no part in it: a restart would mend nothing there, and would interrupt jobs that still run. A
+    /// process that hangs shows in an old ``at``, or in no answer to a probe.
     public var isLive: Bool
     /// The reasons why it isn't ready, one sentence each; empty if it is.
     public var problems: [String]
@@ -71,23 +71,9 @@ public struct ConsumerHealth: Sendable, Hashable, Codable {
     public var isRegistered: Bool
     /// True if the worker deliberately doesn't consume, which is not a problem.
     public var isPaused: Bool
+    /// The reason why it could not be registered the last time; `nil` if it could.
+    public var problem: String?
 
     /// True if the consumer is registered or deliberately paused.
     public var isHealthy: Bool { isRegistered || isPaused }
-}
-
-/// Remembers when a worker was last healthy, and decides whether it still counts as live.
-struct Liveness: Sendable {
-    private var lastHealthy: ContinuousClock.Instant?
-
-    /// Notes the worker's health and returns whether it counts as live.
-    ///
-    /// The first call counts as the start.
-    mutating func note(isHealthy: Bool, at now: ContinuousClock.Instant, grace: Duration) -> Bool {
-        guard !isHealthy, let last = lastHealthy else {
-            lastHealthy = max(lastHealthy ?? now, now)
-            return true
-        }
-        return last.duration(to: now) <= grace
-    }
 }

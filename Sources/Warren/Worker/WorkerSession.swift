@@ -9,7 +9,7 @@ final class WorkerSession: Sendable {
     private let worker: Worker
     private let queues: [QueueSession]
     private let consumers: Consumers
-    private let gate = IsolationGate()
+    private let starts: StartLog
     private let declarer: TopologyDeclarer
     private let failure: WorkerFailure
     /// Follows every task that shutdown waits for.
@@ -32,12 +32,13 @@ final class WorkerSession: Sendable {
         declarer = TopologyDeclarer(worker)
         consumers = Consumers()
         failure = WorkerFailure(consumers)
+        starts = StartLog(worker)
         let run = RunContext(
             worker: worker,
             registry: registry,
             declarer: declarer,
             consumers: consumers,
-            gate: gate,
+            starts: starts,
             failure: failure
         )
         queues = worker.queues.map { [tracker] in QueueSession(QueueContext($0, in: run), tracker: tracker) }
@@ -67,6 +68,8 @@ final class WorkerSession: Sendable {
 
     var consumerHealth: [ConsumerHealth] { queues.flatMap(\.consumerHealth) }
 
+    var unstoredOutcomes: [String] { queues.compactMap(\.unstoredOutcome) }
+
     /// Begins to stop.
     ///
     /// - Parameter isImpatient: Whether running jobs are cancelled at once instead of at the shutdown timeout.
@@ -75,43 +78,70 @@ final class WorkerSession: Sendable {
         consumers.stop()
     }
 
-    /// Works until ``stop(isImpatient:)`` is called or a queue can't be consumed any more.
+    /// Works until ``stop(isImpatient:)`` is called or a job doesn't end at its hard time limit.
+    ///
+    /// From then on everything has to end within ``WorkerSettings/shutdownTimeout``, also if the broker answers
+    /// nothing.
     func run() async throws {
         // Unstructured, because a handler may ignore its cancellation and never return, and structured concurrency
         // would wait for it. Everything but such handlers is awaited below, within the settings' limits; what is left
         // is requeued and abandoned.
         let work = Task { await self.work() }
         await consumers.stopping.wait()
+        let settings = worker.settings
+        let jobsMustEnd = Latch()
+        let timer = Task {
+            try? await worker.clock.sleep(for: settings.timeForRunningJobs)
+            jobsMustEnd.open()
+        }
         declarer.stop()
-        await consumers.cancelAll()
-        // Only now: jobs turned away at the gate return to the broker, which would deliver them again to a live
-        // consumer.
-        gate.close()
+        await perform(until: jobsMustEnd) { await self.consumers.cancelAll() }
+        // Only now: the broker would deliver them again to a live consumer.
         for queue in queues { queue.requeueWaiting() }
-        await finish(work)
-        for queue in queues { await queue.removeStartRecord() }
-        await consumers.closeAll()
+        await finish(work, jobsMustEnd)
+        timer.cancel()
+        let mustEnd = Latch()
+        let lastTimer = Task {
+            try? await worker.clock.sleep(for: WorkerSettings.timeForClosing)
+            mustEnd.open()
+        }
+        await perform(until: mustEnd) {
+            for queue in self.queues { await queue.endStarts() }
+            await self.consumers.closeAll()
+            await self.starts.close()
+        }
+        lastTimer.cancel()
         if let error = failure.error { throw error }
+    }
+
+    /// Runs a step of the shutdown, and goes on without its end once the latch opens.
+    private func perform(until limit: Latch, _ step: @escaping @Sendable () async -> Void) async {
+        let done = Latch()
+        Task {
+            await step()
+            done.open()
+        }
+        await done.wait(or: limit)
     }
 
     private func work() async {
         let stopping = consumers.stopping
         await withDiscardingTaskGroup { group in
             if worker.settings.declaresTopology {
-                add(to: &group) { await self.attempt { try await self.declarer.keepDeclared(until: stopping) } }
+                add(to: &group) { await self.declarer.keepDeclared(until: stopping) }
             } else {
                 declarer.ladderIsReady.open()
             }
             for queue in queues {
                 for reader in queue.readers {
-                    add(to: &group) { await self.attempt { try await reader.run() } }
+                    add(to: &group) { await reader.run() }
                 }
                 for slot in queue.slots {
                     group.addTask { await queue.work(in: slot) }
                 }
                 add(to: &group) { await queue.releaseDelayed(until: stopping) }
                 add(to: &group) { await queue.replaceStaleConsumers(until: stopping) }
-                add(to: &group) { await queue.unpark(until: stopping) }
+                add(to: &group) { await queue.tendCompanions(until: stopping) }
             }
         }
     }
@@ -125,23 +155,21 @@ final class WorkerSession: Sendable {
         }
     }
 
-    /// Runs a part of the work that the worker can't do without: if it fails, the whole worker stops.
-    private func attempt(_ part: () async throws -> Void) async {
-        do {
-            try await part()
-        } catch {
-            failure.fail(WarrenError(.workerFailed, "The worker can't continue and stops.", underlying: error))
-        }
-    }
-
-    /// Waits for the work to end, cancels what has not ended by the shutdown timeout, and requeues what ignores its
+    /// Waits for the work to end, cancels what has not ended when jobs must, and requeues what ignores its
     /// cancellation.
-    private func finish(_ work: Task<Void, Never>) async {
+    private func finish(_ work: Task<Void, Never>, _ jobsMustEnd: Latch) async {
         let settings = worker.settings
         // Even if every task has left: a handler that was given up at its hard time limit still runs.
         defer { work.cancel() }
-        let isDone = await tracker.done.wait(for: settings.shutdownTimeout, clock: worker.clock, unless: impatience)
-        if isDone { return }
+        let isOver = Task { await jobsMustEnd.wait(or: impatience) }
+        await withTaskGroup { group in
+            group.addTask { await self.tracker.done.wait() }
+            group.addTask { await isOver.value }
+            await group.next()
+            isOver.cancel()
+            group.cancelAll()
+        }
+        if tracker.done.isOpen { return }
         work.cancel()
         let grace = impatience.isOpen ? min(settings.cancellationGrace, Self.shortGrace) : settings.cancellationGrace
         if await tracker.done.wait(for: grace, clock: worker.clock) { return }

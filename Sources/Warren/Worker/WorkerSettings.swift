@@ -10,7 +10,10 @@ public struct WorkerSettings: Sendable, Hashable {
     public var name: String
     /// True if the worker declares its queues and the delay ladder when it starts, and again after a queue was deleted.
     public var declaresTopology: Bool
-    /// The time that running jobs may take to finish after shutdown has begun; then they are cancelled.
+    /// The time from the beginning of shutdown to the end of ``Worker/run()``, whatever jobs and broker do.
+    ///
+    /// Running jobs may take it to finish, less ``cancellationGrace`` and a second for closing; then they are
+    /// cancelled. The default, 25 s, is below the 30 s after which Kubernetes and ECS kill a process.
     public var shutdownTimeout: Duration
     /// The time that cancelled jobs have to end; then they are requeued, and the worker ends without them.
     ///
@@ -27,27 +30,20 @@ public struct WorkerSettings: Sendable, Hashable {
     ///
     /// RabbitMQ's default is 30 minutes (`consumer_timeout` in rabbitmq.conf, in milliseconds).
     public var consumerTimeout: Duration?
-    /// The time the worker may be without its broker or a consumer and still count as live: see
-    /// ``WorkerHealth/isLive``.
-    public var livenessGrace: Duration
-    /// The number of processes that a job may take down, running alone in each, before it is quarantined: it goes to
-    /// the dead queue with the reason ``DeadReason/crashed``.
+    /// The number of workers that a job may take down from quarantine before it is dead, with the reason
+    /// ``DeadReason/crashed``.
     ///
-    /// At least 1.
-    ///
-    /// A job runs alone when it may be poison: when it was returned unsettled for the second time (on a classic queue,
-    /// for the first time). Crashes before that aren't counted, because other jobs ran beside it.
+    /// At least 1. Crashes before it was quarantined aren't counted, because many jobs ran beside it.
     public var crashLimit: Int
 
     /// The standard settings: the worker is named after its host and process id.
     public init(
         name: String? = nil,
         declaresTopology: Bool = true,
-        shutdownTimeout: Duration = .seconds(30),
+        shutdownTimeout: Duration = .seconds(25),
         cancellationGrace: Duration = .seconds(2),
         unparkingInterval: Duration = .seconds(30),
         consumerTimeout: Duration? = .seconds(1_800),
-        livenessGrace: Duration = .seconds(60),
         crashLimit: Int = 3
     ) {
         self.name = name ?? Self.nameOfThisProcess
@@ -56,9 +52,14 @@ public struct WorkerSettings: Sendable, Hashable {
         self.cancellationGrace = cancellationGrace
         self.unparkingInterval = unparkingInterval
         self.consumerTimeout = consumerTimeout
-        self.livenessGrace = livenessGrace
         self.crashLimit = max(1, crashLimit)
     }
+
+    /// The time for which running jobs may continue after shutdown has begun.
+    var timeForRunningJobs: Duration { max(.zero, shutdownTimeout - cancellationGrace - Self.timeForClosing) }
+
+    /// The time for closing consumers when all jobs have ended or were given up.
+    static let timeForClosing = Duration.seconds(1)
 
     /// The host name and process id, which tell the workers of one cluster apart.
     private static let nameOfThisProcess: String = {

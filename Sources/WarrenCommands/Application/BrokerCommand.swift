@@ -51,23 +51,41 @@ public struct BrokerOptions: ParsableArguments {
     /// Opens the broker that the options name, runs `body` with it, and closes it, also when `body` throws.
     ///
     /// - Parameter name: The name of the connection, shown to the broker's operator.
+    /// - Parameter closingTime: The time for closing the broker, after which this returns without waiting for its
+    ///   answer; `nil` for as long as the broker's transport takes.
     /// - Parameter application: The application whose ``WarrenApplication/openBroker(at:name:)`` opens the broker.
     /// - Parameter body: The work to do with the broker.
     public func withBroker<Value>(
         as name: String,
         of application: any WarrenApplication.Type,
+        closingWithin closingTime: Duration? = nil,
         _ body: (any Transport) async throws -> Value
     ) async throws -> Value {
         let location = BrokerLocation(option: url, environment: ConfigReader(provider: EnvironmentVariablesProvider()))
         let broker = try await application.openBroker(at: location.text, name: name)
         do {
             let value = try await body(broker)
-            await broker.close()
+            await close(broker, within: closingTime)
             return value
         } catch {
-            await broker.close()
+            await close(broker, within: closingTime)
             throw error
         }
+    }
+
+    private func close(_ broker: any Transport, within limit: Duration?) async {
+        guard let limit else { return await broker.close() }
+        let (ends, end) = AsyncStream.makeStream(of: Void.self)
+        Task {
+            await broker.close()
+            end.yield()
+        }
+        let timer = Task {
+            try await Task.sleep(for: limit)
+            end.yield()
+        }
+        for await _ in ends { break }
+        timer.cancel()
     }
 
     private static func level(_ name: String) throws -> Logger.Level {

@@ -63,10 +63,15 @@ struct Supervisor: Sendable {
             group.addTask {
                 let start = ContinuousClock.now
                 let child = children[index]
+                let cameUp = Task {
+                    try await Task.sleep(for: SupervisorMachine.upAfter)
+                    feed.yield(.cameUp(index))
+                }
                 let ending = await child.run {
                     logger.info("Worker process started", metadata: metadata(child))
                     feed.yield(.started(index))
                 }
+                cameUp.cancel()
                 feed.yield(.ended(index, ending, ran: start.duration(to: .now)))
             }
         case .pause(let index, let pause):
@@ -79,6 +84,11 @@ struct Supervisor: Sendable {
         case .kill(let index):
             logger.warning("Worker process did not end in time; killing it", metadata: metadata(children[index]))
             children[index].kill()
+        case .giveUp:
+            logger.critical(
+                "No worker process ever came up, so the supervisor ends: see their own messages above",
+                metadata: ["starts": "\(SupervisorMachine.mostStarts)"]
+            )
         case .finish: break
         }
     }

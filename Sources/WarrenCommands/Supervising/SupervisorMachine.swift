@@ -8,6 +8,8 @@ struct SupervisorMachine: Sendable {
     enum Event: Sendable, Equatable {
         /// A child's process was started.
         case started(Int)
+        /// A child's process has run for ``SupervisorMachine/upAfter``.
+        case cameUp(Int)
         /// A child's process ended, after running for this time.
         case ended(Int, ChildEnding, ran: Duration)
         /// The pause before a start has passed.
@@ -30,6 +32,8 @@ struct SupervisorMachine: Sendable {
         case kill(Int)
         /// Report ``Event/stopTimeoutElapsed`` after this time.
         case wait(Duration)
+        /// Report that no child ever came up.
+        case giveUp
         /// All children have ended: exit with this code.
         case finish(Int32)
     }
@@ -46,6 +50,10 @@ struct SupervisorMachine: Sendable {
 
     /// The running time after which a child counts as healthy, so that its next pause is short.
     static let stableAfter: Duration = .seconds(30)
+    /// The running time after which a child counts as having come up.
+    static let upAfter: Duration = .seconds(10)
+    /// The number of times that each child is started before the supervisor ends because none ever came up.
+    static let mostStarts = 4
     /// The time for which children may run after they were asked to stop at once.
     static let immediateStopTimeout: Duration = .seconds(5)
 
@@ -53,6 +61,9 @@ struct SupervisorMachine: Sendable {
     private var phase = Phase.working
     private var children: [ChildState]
     private var backoffs: [Backoff]
+    /// The number of times that each child has ended before any came up.
+    private var vainStarts: [Int]
+    private var hasAnyComeUp = false
     private var exitCode: Int32 = 0
 
     /// Creates the machine for a number of children.
@@ -61,6 +72,7 @@ struct SupervisorMachine: Sendable {
     init(children count: Int, stopTimeout: Duration) {
         self.stopTimeout = stopTimeout
         children = Array(repeating: .starting, count: count)
+        vainStarts = Array(repeating: 0, count: count)
         backoffs = Array(repeating: Backoff(from: .seconds(1), to: .seconds(30)), count: count)
     }
 
@@ -71,6 +83,9 @@ struct SupervisorMachine: Sendable {
     mutating func handle(_ event: Event) -> [Action] {
         switch event {
         case .started(let index): return started(index)
+        case .cameUp:
+            hasAnyComeUp = true
+            return []
         case .ended(let index, let ending, let ran): return ended(index, ending, ran)
         case .pauseEnded(let index):
             guard phase == .working, children[index] == .pausing else { return [] }
@@ -94,7 +109,8 @@ struct SupervisorMachine: Sendable {
             if !ending.isClean { exitCode = 1 }
             return finishIfOver()
         }
-        if ending == .exited(WorkerExit.recycled) {
+        if ran >= Self.upAfter { hasAnyComeUp = true }
+        if ending == .exited(WorkerExit.recycled), ran >= Self.upAfter {
             backoffs[index].reset()
             children[index] = .starting
             return [.start(index)]
@@ -102,6 +118,11 @@ struct SupervisorMachine: Sendable {
         if ending == .exited(WorkerExit.usage) {
             exitCode = WorkerExit.usage
             return enter(.stopping)
+        }
+        vainStarts[index] += 1
+        if !hasAnyComeUp, vainStarts.allSatisfy({ $0 >= Self.mostStarts }) {
+            exitCode = 1
+            return [.giveUp] + enter(.stopping)
         }
         if ran >= Self.stableAfter { backoffs[index].reset() }
         children[index] = .pausing

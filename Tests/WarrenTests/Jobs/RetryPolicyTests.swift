@@ -46,7 +46,7 @@ import Warren
     @Test func `A policy has at least one attempt`() {
         #expect(RetryPolicy.none.attempts == 1)
         #expect(RetryPolicy.fixed(.zero, attempts: -3).attempts == 1)
-        #expect(RetryPolicy.standard.attempts == 8)
+        #expect(RetryPolicy.standard.attempts == 20)
     }
 
     @Test func `A policy by error asks its closure, and a failure with its own decision isn't asked about`() {

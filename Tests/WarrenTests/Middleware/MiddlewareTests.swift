@@ -98,7 +98,7 @@ import Testing
         layer.settled(context, outcome: .retry(after: .seconds(2)))
         #expect(steps.all.count == 3)
         #expect(steps.all[0].contains("Job started"))
-        #expect(steps.all[1].contains("it did not work") && steps.all[1].hasPrefix("warning"))
+        #expect(steps.all[1].contains("it did not work") && steps.all[1].hasPrefix("debug"))
         #expect(steps.all[2].contains("retried") && steps.all[2].hasPrefix("info"))
         #expect(steps.all.allSatisfy { $0.contains("emails.send") && !$0.contains("secret") })
     }

@@ -76,6 +76,12 @@ struct WorkerHarness: Sendable {
         }
     }
 
+    /// Moves to the next event, once the worker is quiet.
+    func passOne() async throws {
+        try await untilQuiet()
+        clock.advanceToNextEvent()
+    }
+
     /// Waits until the worker is quiet: each of its tasks waits for the clock, for a message or for the test.
     ///
     /// That shows in what no longer changes. Tasks take turns, so one that can run has run, and moved a message, a

@@ -44,29 +44,21 @@ import Testing
         #expect(worker.health().isLive)
     }
 
-    @Test func `A worker whose queue can't be consumed is not ready, and after the grace not live`() async throws {
+    @Test func `A worker whose queue can't be consumed is not ready, says why, and stays live`() async throws {
         let harness = try await WorkerHarness()
-        harness.broker.fail { $0.consuming.always = AMQPError(.notFound, "It is gone.") }
+        harness.broker.fail { $0.consuming.always = AMQPError(.accessRefused, "It is forbidden.") }
         let worker = harness.worker { Handler(Probe.self) { _, _ in } }
         try await harness.run(worker) {
-            try await until { worker.health().phase == .working }
-            let start = ContinuousClock.now
-            let first = worker.health(at: start)
-            #expect(!first.isReady)
-            #expect(first.isLive)
-            #expect(first.problems == ["The lane 'normal' of the queue 'probes' is not being consumed."])
-            #expect(!worker.health(at: start + .seconds(120)).isLive)
+            try await until { !(worker.health().consumers.first?.problem ?? "").isEmpty }
+            let health = worker.health(at: .now + .seconds(3_600))
+            #expect(!health.isReady)
+            #expect(health.isLive)
+            #expect(
+                health.problems == [
+                    "The lane 'normal' of the queue 'probes' is not being consumed: It is forbidden."
+                ]
+            )
         }
-    }
-
-    @Test func `A worker counts as live for its grace period`() {
-        var liveness = Liveness()
-        let start = ContinuousClock.now
-        let looks = [(0, false), (60, false), (61, false), (62, true), (100, false), (123, false)]
-        let answers = looks.map { seconds, isHealthy in
-            liveness.note(isHealthy: isHealthy, at: start + .seconds(seconds), grace: .seconds(60))
-        }
-        #expect(answers == [true, true, false, true, true, false])
     }
 
     @Test func `A queue that is paused on purpose counts as healthy`() {

@@ -153,14 +153,19 @@ import Testing
         #expect(harness.broker.requests.consumed.count == 4)
     }
 
-    @Test func `A permanent error ends the worker cleanly`() async throws {
+    @Test func `A queue that can't be consumed is tried again, and ends nothing else`() async throws {
         let harness = try await WorkerHarness(lanes: [.high, .normal])
-        harness.broker.fail { $0.consuming.next = [AMQPError(.accessRefused, "Not allowed.")] }
-        let worker = harness.worker { Handler(Probe.self) { _, _ in } }
-        let error = await #expect(throws: WarrenError.self) { try await worker.run() }
-        #expect(error?.code == .workerFailed)
-        #expect(error?.broker?.code == .accessRefused)
-        #expect(harness.consumers("probes") + harness.consumers("probes.high") == 0)
+        harness.broker.fail {
+            $0.consuming.next = Array(repeating: AMQPError(.accessRefused, "Not allowed."), count: 5)
+        }
+        let recorder = Recorder<Int>()
+        let worker = harness.worker { Handler(Probe.self) { job, _ in recorder.record(job.number) } }
+        try await harness.enqueue(1, lane: .high)
+        try await harness.enqueue(2)
+        try await harness.run(worker) {
+            try await harness.pass { harness.acknowledged == 2 }
+            #expect(await recorder.next(2).sorted() == [1, 2])
+        }
     }
 
     @Test func `A job whose delivery is lost while it waits isn't started, and one that is running isn't settled`()
@@ -209,24 +214,91 @@ import Testing
         #expect(worker.counts.retried == 1)
     }
 
-    @Test func `A retry that can't be published leaves the job in its queue, and isn't acknowledged`() async throws {
+    @Test func `A retry that can never be stored goes the broker's way to the dead queue, after one run`()
+        async throws
+    {
         let harness = try await WorkerHarness()
-        let recorder = Recorder<Bool>()
+        let recorder = Recorder<Int>()
         let worker = harness.worker {
-            Handler(Probe.self) { _, context in
-                recorder.record(context.isRedelivered)
-                if !context.isRedelivered { throw ProbeError() }
+            Handler(Probe.self) { job, _ in
+                recorder.record(job.number)
+                throw ProbeError()
+            }
+        }
+        harness.broker.fail { $0.publishing.always = AMQPError(.messageTooLarge, "Too large.") }
+        try await harness.run(worker) {
+            // Only now, when the worker has declared the queue and knows where rejected jobs go.
+            try await until { harness.consumers("probes") == 1 }
+            try await harness.enqueue(1)
+            try await until { !harness.deadLetters.isEmpty }
+        }
+        #expect(await recorder.next(1) == [1])
+        #expect(harness.deadLetters.map(\.record.reason) == [DeadReason(rawValue: "broker-rejected")])
+        #expect(worker.counts.dead == 1)
+        #expect(worker.counts.requeued == 0)
+    }
+
+    @Test func `A dead letter that may not be published keeps its slot, and the handler runs once`() async throws {
+        let harness = try await WorkerHarness()
+        let recorder = Recorder<Int>()
+        let worker = harness.worker(
+            concurrency: 2,
+            settings: WorkerSettings(name: "tester", declaresTopology: false)
+        ) {
+            Handler(Probe.self) { job, _ in
+                recorder.record(job.number)
+                throw JobFailure.permanent("No.")
             }
         }
         try await harness.enqueue(1)
-        harness.broker.fail { $0.publishing.next = [AMQPError(.messageTooLarge, "Too large.")] }
+        harness.broker.fail { $0.publishing.always = AMQPError(.accessRefused, "Not allowed.") }
         try await harness.run(worker) {
-            #expect(await recorder.next(2) == [false, true])
-            try await until { harness.acknowledged == 1 }
+            #expect(await recorder.next(1) == [1])
+            try await until { worker.health().problems.contains { $0.contains("Not allowed.") } }
+            try await harness.enqueue(2)
+            for _ in 0..<20 { try await harness.passOne() }
+            #expect(harness.unsettled == 2)
+            #expect(worker.counts.requeued == 0)
+            harness.broker.fail { $0.publishing.always = nil }
+            try await harness.pass { harness.deadLetters.count == 2 }
+            #expect(await recorder.next(1) == [2])
         }
-        #expect(harness.requeued == 1)
-        #expect(worker.counts.requeued == 1)
-        #expect(worker.counts.succeeded == 1)
+        #expect(worker.counts.dead == 2)
+    }
+
+    @Test func `A retry into a full queue waits at the broker, and the handler doesn't run again before`()
+        async throws
+    {
+        let harness = try await WorkerHarness()
+        let recorder = Recorder<Int>()
+        let worker = harness.worker {
+            Handler(Probe.self) { _, context in
+                recorder.record(context.attempt)
+                if context.attempt == 1 { throw JobFailure.retry(after: .milliseconds(10)) }
+            }
+        }
+        harness.broker.fail { $0.publishing.next = [AMQPError(.nacked, "It is full.")] }
+        try await harness.enqueue(1)
+        try await harness.run(worker) {
+            #expect(await recorder.next(1) == [1])
+            try await until { harness.ready("warren.delay.v1.level-00").count == 1 }
+            try await harness.pass { worker.counts.succeeded == 1 }
+            #expect(await recorder.next(1) == [2])
+        }
+        #expect(worker.counts.retried == 1)
+    }
+
+    @Test func `A job that fails after its queue was deleted is kept`() async throws {
+        let harness = try await WorkerHarness()
+        let worker = harness.worker {
+            Handler(Probe.self) { _, _ in
+                try await harness.broker.embedded.deleteQueue("probes")
+                throw JobFailure.permanent("No.")
+            }
+        }
+        try await harness.enqueue(1)
+        try await harness.run(worker) { try await harness.pass { !harness.deadLetters.isEmpty } }
+        #expect(harness.deadLetters.count == 1)
     }
 
     @Test func `A dead queue that is missing is declared again for the dead letter`() async throws {

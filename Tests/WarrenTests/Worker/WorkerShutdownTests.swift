@@ -35,7 +35,7 @@ import Testing
     @Test func `A job cancelled at the deadline is requeued, and no failure is counted`() async throws {
         let harness = try await WorkerHarness()
         let recorder = Recorder<Int>()
-        let worker = harness.worker(settings: WorkerSettings(name: "tester", shutdownTimeout: .seconds(20))) {
+        let worker = harness.worker(settings: WorkerSettings(name: "tester", shutdownTimeout: .seconds(23))) {
             Handler(Probe.self) { job, _ in
                 recorder.record(job.number)
                 await Latch().wait()
@@ -66,7 +66,7 @@ import Testing
         let never = Gate()
         let settings = WorkerSettings(
             name: "tester",
-            shutdownTimeout: .seconds(20),
+            shutdownTimeout: .seconds(24),
             cancellationGrace: .seconds(3)
         )
         let worker = harness.worker(settings: settings) {

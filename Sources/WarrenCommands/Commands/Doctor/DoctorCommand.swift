@@ -51,7 +51,7 @@ public struct DoctorCommand<App: WarrenApplication>: BrokerCommand {
     var consumerTimeout: DurationArgument?
 
     @Option(help: ArgumentHelp("The --shutdown-timeout of the workers.", valueName: "duration"))
-    var shutdownTimeout = DurationArgument(.seconds(30))
+    var shutdownTimeout = DurationArgument(.seconds(25))
 
     @OptionGroup var output: OutputOptions
     /// The broker and the log level.

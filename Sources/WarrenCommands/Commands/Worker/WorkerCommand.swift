@@ -65,8 +65,13 @@ public struct WorkerCommand<App: WarrenApplication>: BrokerCommand {
     )
     var breaker: Int?
 
-    @Option(help: ArgumentHelp("The time for which running jobs may continue after SIGTERM.", valueName: "duration"))
-    var shutdownTimeout = DurationArgument(.seconds(30))
+    @Option(
+        help: ArgumentHelp(
+            "The time from SIGTERM to the end of the process; running jobs may continue for 5 seconds less.",
+            valueName: "duration"
+        )
+    )
+    var shutdownTimeout = DurationArgument(.seconds(25))
 
     @Option(
         help: ArgumentHelp(
@@ -112,6 +117,9 @@ public struct WorkerCommand<App: WarrenApplication>: BrokerCommand {
     /// The broker and the log level.
     @OptionGroup public var brokerOptions: BrokerOptions
 
+    /// The part of the shutdown timeout for closing the connections.
+    private static var closingTime: Duration { .seconds(2) }
+
     /// Creates the command, for its parser.
     public init() {}
 
@@ -139,11 +147,15 @@ public struct WorkerCommand<App: WarrenApplication>: BrokerCommand {
         let settings = WorkerSettings(
             name: name,
             declaresTopology: declaresTopology,
-            shutdownTimeout: shutdownTimeout.duration,
+            shutdownTimeout: max(.zero, shutdownTimeout.duration - Self.closingTime),
             consumerTimeout: consumerTimeout.duration
         )
         do {
-            let isRecycled = try await brokerOptions.withBroker(as: "worker \(settings.name)", of: App.self) { broker in
+            let isRecycled = try await brokerOptions.withBroker(
+                as: "worker \(settings.name)",
+                of: App.self,
+                closingWithin: Self.closingTime
+            ) { broker in
                 try await work(on: queues, of: topology, settings, broker)
             }
             if isRecycled, supervised { throw ExitCode(WorkerExit.recycled) }
@@ -156,7 +168,7 @@ public struct WorkerCommand<App: WarrenApplication>: BrokerCommand {
     private func supervise(_ processes: Int) async throws {
         // Errors that need no broker are reported once, here, rather than by each child at each restart.
         _ = try target.queues(target.topology())
-        let settings = WorkerSettings(name: name, shutdownTimeout: shutdownTimeout.duration)
+        let settings = WorkerSettings(name: name)
         let supervisor = Supervisor(
             processes: processes,
             arguments: ChildArguments(
@@ -165,7 +177,7 @@ public struct WorkerCommand<App: WarrenApplication>: BrokerCommand {
                 healthPort: health.port,
                 healthFile: health.file
             ),
-            stopTimeout: settings.shutdownTimeout + settings.cancellationGrace + .seconds(5),
+            stopTimeout: shutdownTimeout.duration + .seconds(2),
             logger: Logger(label: "warren.supervisor")
         )
         let code = await supervisor.run()

@@ -52,7 +52,7 @@ struct DoctorAssumptions: Sendable {
     /// The `consumer_timeout` in the broker's `rabbitmq.conf`; `nil` for the version's default.
     var consumerTimeout: Duration?
     /// The shutdown timeout of the workers.
-    var shutdownTimeout: Duration = .seconds(30)
+    var shutdownTimeout: Duration = .seconds(25)
 }
 
 /// The result of publishing a test message to a temporary queue.
