@@ -19,7 +19,8 @@ import Synchronization
 /// unsettled deliveries of earlier calls.
 ///
 /// A consumer that makes the broker close the connection, as that of a stream without a replica on its node, gets a
-/// connection for itself from then on, so that it can't take the others down with it again.
+/// connection for itself from then on, so that it can't take the others down with it again; one with
+/// `ConsumeOptions.isIsolated` has it from the beginning.
 ///
 /// All methods may be called concurrently from any task. Call ``close()`` at the end, or ``run()`` the client in a
 /// `ServiceGroup`, which does: from then on every call throws `closed`.
@@ -63,7 +64,7 @@ public final class RabbitMQClient: Sendable {
     private struct Connections {
         private var publishing: Connection?
         private var consuming: Connection?
-        /// Those of the consumers that made the broker close a connection.
+        /// Those of consumers that asked for their own, or may have made the broker close a connection.
         var isolated: [Connection] = []
         /// The queues that could not be consumed recently, and because of which the broker closed a connection.
         var troubledQueues: Set<String> = []
@@ -218,8 +219,8 @@ public final class RabbitMQClient: Sendable {
 
     // MARK: Isolated consumers
 
-    /// Moves a consumer that made the broker close its connection to a separate one; returns false if the client is
-    /// closed.
+    /// Moves a consumer that may have made the broker close its connection to a separate one; returns false if the
+    /// client is closed.
     private func isolate(_ consumer: ConsumerChannel) -> Bool {
         guard let connection = try? isolatedConnection() else { return false }
         consumer.ref.connection = connection
@@ -245,9 +246,9 @@ public final class RabbitMQClient: Sendable {
     }
 
     /// Returns the connection for a new consumer of a queue.
-    private func connection(toConsume queue: String) throws(AMQPError) -> Connection {
-        let isTroubled = connections.withLock { $0.troubledQueues.contains(queue) }
-        return isTroubled ? try isolatedConnection() : try connection(.consuming)
+    private func connection(toConsume queue: String, isIsolated: Bool) throws(AMQPError) -> Connection {
+        let isIsolated = isIsolated || connections.withLock { $0.troubledQueues.contains(queue) }
+        return isIsolated ? try isolatedConnection() : try connection(.consuming)
     }
 
     /// Remembers whether a queue made the broker close a connection when it was to be consumed.
@@ -372,7 +373,8 @@ extension RabbitMQClient {
     ) async throws(AMQPError) -> DeliveryStream {
         try options.validate(for: queue)
         do throws(AMQPError) {
-            let stream = try await connection(toConsume: queue).consume(
+            let connection = try connection(toConsume: queue, isIsolated: options.isIsolated)
+            let stream = try await connection.consume(
                 ConsumerChannel.Consumption(queue: queue, prefetch: prefetch, options: options),
                 deadline: deadline(timeout)
             )

@@ -62,11 +62,36 @@ import Testing
         #expect(broker.connectionCount == 2)
     }
 
-    @Test func `A new consumer that makes the broker close the connection fails with its words`() async throws {
+    /// The ways in which RabbitMQ refuses to consume a queue without a leader.
+    enum Refusal: CaseIterable {
+        /// That of 3.10 and 4.0.
+        case silent
+        /// That of 4.3.
+        case naming
+
+        fileprivate var frame: ScriptedBroker.Frame {
+            switch self {
+            case .silent: .close(541, "INTERNAL_ERROR", method: 0, channel: 0)
+            case .naming:
+                .close(
+                    541,
+                    "INTERNAL_ERROR - failed consuming from quorum queue 'leaderless' in vhost '/': nodedown",
+                    method: Method.consume,
+                    channel: 0
+                )
+            }
+        }
+    }
+
+    @Test(arguments: Refusal.allCases)
+    func `A new consumer that makes the broker close the connection fails with its words`(
+        refusal: Refusal
+    )
+        async throws
+    {
         let broker = ScriptedBroker { _, frame in
             guard frame.method == Method.consume, Self.queue(of: frame) == "leaderless" else { return [] }
-            let text = "INTERNAL_ERROR - queue 'leaderless' in vhost '/' timeout occurred during consume operation"
-            return [.close(541, text, method: Method.consume, channel: 0)]
+            return [refusal.frame]
         }
         let client = try RabbitMQClient(url: broker.url)
         var healthy: [DeliveryStream] = []
@@ -84,7 +109,74 @@ import Testing
         #expect(client.statistics.reconnects == 1)
     }
 
-    @Test func `A recovering consumer whose queue has no leader rests on a separate connection`() async throws {
+    @Test(arguments: Refusal.allCases)
+    func `New consumers are registered beside one whose queue has no leader`(
+        refusal: Refusal
+    )
+        async throws
+    {
+        let broker = ScriptedBroker { _, frame in
+            guard frame.method == Method.consume, Self.queue(of: frame) == "leaderless" else { return [] }
+            return [refusal.frame]
+        }
+        let client = try RabbitMQClient(url: broker.url)
+        let codes = await withTaskGroup(of: (String, AMQPError.Code?).self) { group in
+            for queue in ["leaderless"] + (1...9).map({ "healthy-\($0)" }) {
+                group.addTask {
+                    let failure = await error { try await client.withConsumer(queue: queue, prefetch: 1) { _ in } }
+                    return (queue, failure?.code)
+                }
+            }
+            return await group.reduce(into: [:]) { $0[$1.0] = $1.1 }
+        }
+        #expect(codes == ["leaderless": .unavailable])
+    }
+
+    @Test(arguments: Refusal.allCases)
+    func `An isolated consumer that makes the broker close its connection harms no other`(
+        refusal: Refusal
+    )
+        async throws
+    {
+        let broker = ScriptedBroker { _, frame in
+            guard frame.method == Method.consume, Self.queue(of: frame) == "leaderless" else { return [] }
+            return [refusal.frame]
+        }
+        let client = try RabbitMQClient(url: broker.url)
+        let options = ConsumeOptions(isIsolated: true)
+        let own = try await client.consume(queue: "healthy", prefetch: 1, options: options)
+        let shared = try await client.consume(queue: "healthy", prefetch: 1)
+        for attempt in 1...5 {
+            let failure = await error {
+                _ = try await client.consume(queue: "leaderless", prefetch: 1, options: options)
+            }
+            #expect(failure?.code == .unavailable)
+            #expect(broker.connectionCount == 2 + attempt)
+        }
+        #expect(own.isRegistered && shared.isRegistered)
+        #expect(client.statistics.reconnects == 0)
+    }
+
+    @Test func `The connection of an isolated consumer closes itself if nobody waits for it any more`() async throws {
+        let (logIn, sawClose) = (DispatchSemaphore(value: 0), Counter())
+        let broker = ScriptedBroker { _, frame in
+            if frame.method == 0x000A_000B { logIn.wait() }
+            if frame.method == 0x000A_0032 { sawClose.next() }
+            return []
+        }
+        let client = try RabbitMQClient(url: broker.url)
+        let options = ConsumeOptions(isIsolated: true)
+        let late = await error {
+            _ = try await client.consume(queue: "q", prefetch: 1, options: options, timeout: .milliseconds(20))
+        }
+        #expect(late?.code == .deadlineExceeded)
+        logIn.signal()
+        try await until { sawClose.value == 1 }
+    }
+
+    @Test(arguments: Refusal.allCases)
+    func `A recovering consumer whose queue has no leader rests on a separate connection`(refusal: Refusal) async throws
+    {
         let isUnavailable = Mutex(false)
         let registrations = Counter()
         let attempts = Counter()
@@ -92,8 +184,7 @@ import Testing
             guard frame.method == Method.consume else { return [] }
             if Self.queue(of: frame) == "leaderless", isUnavailable.withLock(\.self) {
                 attempts.next()
-                let text = "INTERNAL_ERROR - queue 'leaderless' in vhost '/' timeout occurred during consume operation"
-                return [.close(541, text, method: Method.consume, channel: 0)]
+                return [refusal.frame]
             }
             if Self.queue(of: frame).hasPrefix("healthy") { _ = registrations.next() }
             if Self.queue(of: frame) == "trigger" { return [.close(320, "CONNECTION_FORCED", method: 0, channel: 0)] }

@@ -156,7 +156,7 @@ struct RequestChannelTests {
             #expect(sent(channel.opened(1)) == .purgeQueue("stream"))
             channel.connectionLost(BrokerReply(code: 541, text: "INTERNAL_ERROR"), by: 0)
         }
-        #expect(await failure(of: suspect) == .refused)
+        #expect(await failure(of: suspect) == .unavailable)
     }
 
     @Test func `A request outlives any number of connections that others have broken`() {

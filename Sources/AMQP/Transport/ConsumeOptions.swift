@@ -14,18 +14,27 @@ public struct ConsumeOptions: Sendable, Hashable {
     /// prefetch has no effect, so what the program hasn't read yet waits in its memory without a bound. Streams refuse
     /// it.
     public var isAutomaticallyAcknowledged: Bool
+    /// True if the consumer gets a separate connection.
+    ///
+    /// A broker may close the connection of a consumer that it can't register, as RabbitMQ does for a quorum queue
+    /// without a leader, and then redelivers what all consumers of that connection hold. One with a separate connection
+    /// harms nobody. It costs the broker a connection and the program a thread, and can't consume this client's
+    /// exclusive queues.
+    public var isIsolated: Bool
 
     /// Creates options; by default none is set.
     public init(
         arguments: FieldTable = FieldTable(),
         consumerTag: String = "",
         isExclusive: Bool = false,
-        isAutomaticallyAcknowledged: Bool = false
+        isAutomaticallyAcknowledged: Bool = false,
+        isIsolated: Bool = false
     ) {
         self.arguments = arguments
         self.consumerTag = consumerTag
         self.isExclusive = isExclusive
         self.isAutomaticallyAcknowledged = isAutomaticallyAcknowledged
+        self.isIsolated = isIsolated
     }
 
     /// Throws if AMQP can't send the options.

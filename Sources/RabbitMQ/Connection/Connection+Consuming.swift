@@ -200,6 +200,7 @@ extension Connection {
             }
         }
         suspendedConsumers += waiting
+        retireIfUnused()
     }
 
     /// Handles the close of a consumer's channel by the broker: the queue may have to be declared again, or may be free
@@ -221,19 +222,21 @@ extension Connection {
     ///   - fault: The broker's reason, if it closed the connection for an error.
     ///   - method: The number of the method that was the cause, if the broker named one.
     func suspendConsumers(_ fault: BrokerReply?, by method: UInt32) {
-        let culprits = culprits(fault, by: method)
+        let suspects = suspects(fault, by: method)
         for channel in channels.open {
             channel.settler?.invalidate()
             switch channel.role {
             case .consuming(var consumer):
                 let offset = channel.stream.next(firstUnsettled: channel.settlements.firstUnsettledTag)
-                if let fault, culprits.contains(channel.id.number) {
-                    guard consumer.refusedWithConnection(fault, now: .now) else { break }
-                    // It would take all others down with it again and again.
-                    if isolate?(consumer) != true { suspendedConsumers.append(consumer) }
-                } else if consumer.connectionLost(streamOffset: offset) {
-                    suspendedConsumers.append(consumer)
-                }
+                let isSuspect = suspects.channels.contains(channel.id.number)
+                let resumes =
+                    if let fault, isSuspect, suspects.areCulprits {
+                        consumer.refusedWithConnection(fault, now: .now)
+                    } else {
+                        consumer.connectionLost(streamOffset: offset)
+                    }
+                // A culprit would take all others down with it again and again.
+                if resumes, !isSuspect || isolate?(consumer) != true { suspendedConsumers.append(consumer) }
                 for waiter in channel.closeWaiters { waiter.finish(.success(())) }
             case .closing(let waiters):
                 for waiter in waiters { waiter.finish(.success(())) }
@@ -243,15 +246,20 @@ extension Connection {
         closings = [:]
     }
 
-    /// The channels of the consumers because of which the broker closed the connection: those whose queue it names, or
-    /// the only one that was being registered.
-    private func culprits(_ fault: BrokerReply?, by method: UInt32) -> Set<UInt16> {
-        guard let fault, method == OutboundMethod.consume(queue: "", ConsumeOptions()).number else { return [] }
+    /// The channels of the consumers because of which the broker may have closed the connection, and whether it did
+    /// because of each of them.
+    ///
+    /// Those are the ones whose queue it names, or the only one that was being registered. RabbitMQ 3.10 and 4.0 name
+    /// neither method nor queue if the queue has no leader: then each that was being registered may be the cause.
+    private func suspects(_ fault: BrokerReply?, by method: UInt32) -> (channels: Set<UInt16>, areCulprits: Bool) {
+        let isConsume = method == OutboundMethod.consume(queue: "", ConsumeOptions()).number
+        guard let fault, isConsume || method == 0 else { return ([], false) }
         let starting = channels.open.compactMap { channel -> (number: UInt16, queue: String)? in
             guard case .consuming(let consumer) = channel.role, consumer.isStarting else { return nil }
             return (channel.id.number, consumer.consumption.queue)
         }
         let named = starting.filter { fault.text.contains("queue '\($0.queue)' in vhost") }
-        return Set((named.isEmpty && starting.count == 1 ? starting : named).map(\.number))
+        let isAlone = starting.count == 1 && (isConsume || isIsolated)
+        return (Set((named.isEmpty ? starting : named).map(\.number)), !named.isEmpty || isAlone)
     }
 }

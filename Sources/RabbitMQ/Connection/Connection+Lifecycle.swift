@@ -255,7 +255,7 @@ extension Connection {
         send(.connectionClose, channel: 0)
     }
 
-    /// Closes a connection that was made for troubled consumers, once it has none any more.
+    /// Closes a connection that was made for one consumer, once that has ended.
     func retireIfUnused() {
         guard isIsolated, closeError == nil, suspendedConsumers.isEmpty else { return }
         let isUsed = channels.open.contains { channel in

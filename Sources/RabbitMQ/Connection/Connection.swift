@@ -22,7 +22,7 @@ actor Connection {
     /// The connection's number among those of its client and purpose; 0 for an isolated one, whose state isn't
     /// reported.
     let number: Int
-    /// Moves a consumer that made the broker close this connection to a separate connection; `nil` if this is one.
+    /// Moves a consumer that may have made the broker close this connection to a separate one; `nil` if this is one.
     ///
     /// Returns false if the client doesn't take it any more.
     let isolate: (@Sendable (ConsumerChannel) -> Bool)?
