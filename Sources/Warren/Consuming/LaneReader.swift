@@ -121,16 +121,14 @@ struct LaneReader: Sendable {
             if let replacement = monitor.takeReplacement() {
                 stream = replacement
             } else {
-                stream = try await queue.worker.transport.consume(queue: name, prefetch: prefetch)
+                stream = try await open(prefetch: prefetch)
             }
             guard let id = queue.consumers.add(stream, of: name) else {
                 await stream.cancel(requeuesUnsettled: true)
                 return .success(())
             }
             queue.consumers.setProblem(nil, queue: name)
-            monitor.watch(stream) { () throws(AMQPError) in
-                try await queue.worker.transport.consume(queue: name, prefetch: prefetch)
-            }
+            monitor.watch(stream) { () throws(AMQPError) in try await open(prefetch: prefetch) }
             defer {
                 monitor.stopWatching()
                 lease.ended.open()
@@ -156,6 +154,14 @@ struct LaneReader: Sendable {
         } catch {
             return .failure(error)
         }
+    }
+
+    private func open(prefetch: UInt16) async throws(AMQPError) -> DeliveryStream {
+        try await queue.worker.transport.consume(
+            queue: name,
+            prefetch: prefetch,
+            options: ConsumeOptions(isIsolated: queue.isolatesConsumers)
+        )
     }
 
     /// Offers deliveries to the queue's slots until the stream ends.

@@ -9,6 +9,16 @@ struct RunContext: Sendable {
     let consumers: Consumers
     let starts: StartLog
     let failure: WorkerFailure
+
+    /// The most consumers that get a connection each.
+    private static let mostIsolatedConsumers = 16
+
+    /// True if each consumer gets a separate connection: if there are several, one for each lane of each queue, and not
+    /// so many that their connections are a burden to the broker.
+    var isolatesConsumers: Bool {
+        let count = worker.queues.reduce(0) { $0 + worker.topology.configuration(of: $1.name).lanes.count }
+        return (2...Self.mostIsolatedConsumers).contains(count)
+    }
 }
 
 /// One queue in one run of a worker: its settings, and the parts that its readers, its slots and its running jobs
@@ -21,6 +31,10 @@ final class QueueContext: Sendable {
     let concurrency: Int
     /// The number of unsettled deliveries of a lane that the broker may have outstanding with this worker.
     let prefetch: UInt16
+
+    /// True if each consumer gets a separate connection, so that a queue that can't be consumed has no effect on the
+    /// worker's other queues and lanes.
+    let isolatesConsumers: Bool
 
     /// The worker, for its settings, transport, topology, clocks, middleware and counters.
     let worker: Worker
@@ -58,6 +72,7 @@ final class QueueContext: Sendable {
         lanes = [.quarantine] + worker.topology.configuration(of: queue.name).lanes
         concurrency = queue.slots(default: worker.concurrency)
         prefetch = queue.prefetch(default: worker.concurrency)
+        isolatesConsumers = run.isolatesConsumers
         var logger = worker.logger
         logger[metadataKey: LogKey.queue] = "\(queue.name)"
         self.logger = logger

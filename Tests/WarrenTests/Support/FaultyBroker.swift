@@ -18,6 +18,7 @@ final class FaultyBroker: Transport {
         struct Consume: Sendable, Hashable {
             var queue: String
             var prefetch: UInt16
+            var isIsolated: Bool
         }
 
         var published: [Publish] = []
@@ -106,7 +107,9 @@ final class FaultyBroker: Transport {
     }
 
     func consume(queue: String, prefetch: UInt16, options: ConsumeOptions) async throws(AMQPError) -> DeliveryStream {
-        try note(\.consuming) { $0.consumed.append(.init(queue: queue, prefetch: prefetch)) }
+        try note(\.consuming) {
+            $0.consumed.append(.init(queue: queue, prefetch: prefetch, isIsolated: options.isIsolated))
+        }
         let stream = try await embedded.consume(queue: queue, prefetch: prefetch, options: options)
         return state.withLock { $0.faults.deafConsumer.take() }?.takePlace(of: stream) ?? stream
     }

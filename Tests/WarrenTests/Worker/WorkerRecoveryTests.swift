@@ -153,6 +153,16 @@ import Testing
         #expect(harness.broker.requests.consumed.count == 4)
     }
 
+    @Test(arguments: [([Lane.normal], false), ([.high, .normal], true)])
+    func `A worker with several consumers isolates each`(lanes: [Lane], isIsolated: Bool) async throws {
+        let harness = try await WorkerHarness(lanes: lanes)
+        let worker = harness.worker { Handler(Probe.self) { _, _ in } }
+        try await harness.run(worker) {
+            try await until { harness.broker.requests.consumed.count == lanes.count }
+        }
+        #expect(harness.broker.requests.consumed.map(\.isIsolated) == lanes.map { _ in isIsolated })
+    }
+
     @Test func `A queue that can't be consumed is tried again, and ends nothing else`() async throws {
         let harness = try await WorkerHarness(lanes: [.high, .normal])
         harness.broker.fail {
