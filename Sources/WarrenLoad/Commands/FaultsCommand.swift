@@ -21,6 +21,8 @@ struct FaultsCommand: AsyncParsableCommand {
             nowhere else
             discarded    jobs that were in a queue when the operator deleted it
             slowest_worker_s  from the end of the last fault until every worker has completed a job
+            per_s_…      jobs done per second in a phase of the fault
+            redelivered  jobs that began after the broker had delivered them before, where that must be 0
             late_ms      the time by which the slowest enqueue overran its deadline
 
             The exit code is 1 if a fault lost a job or missed another requirement; "broken" in its line says which.

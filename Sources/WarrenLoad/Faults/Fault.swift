@@ -34,6 +34,6 @@ enum FaultCatalogue {
         NetworkLatency(), NetworkBlackHole(), NetworkReset(), NetworkOneWay(),
         Alarm.memory, Alarm.disk,
         QueueDeleted(), ConsumerTimeout(), ChannelError(), PoisonJob(), HostileBytes(),
-        BrokerRestarted(), BrokerKilled(), BrokerAway(), EnqueueDeadline(), NodeKilled(),
+        BrokerRestarted(), BrokerKilled(), BrokerAway(), EnqueueDeadline(), QueueUnavailable(), NodeKilled(),
     ]
 }

@@ -62,6 +62,23 @@ import Testing
         #expect(ledger.begun["w"] == ["b"])
     }
 
+    @Test func `Redeliveries are counted, if wanted only of jobs enqueued since a time`() {
+        var ledger = ledger(enqueued: ["a", "b"], done: [])
+        ledger.record(EventLogEntry(event: .begun, time: 5, id: "a"), by: "w")
+        for id in ["a", "a", "b"] {
+            ledger.record(EventLogEntry(event: .begunAgain, time: 6, id: id), by: "w")
+        }
+        #expect(ledger.redelivered() == 3)
+        #expect(ledger.redelivered(enqueuedSince: 1) == 1)
+        #expect(ledger.begun["w"] == ["a", "b"])
+    }
+
+    @Test func `The rate of a period counts its completions`() {
+        let ledger = ledger(enqueued: [], done: ["a", "b", "c", "d", "e"])
+        #expect(ledger.rate(from: 1_000_000, to: 3_000_000) == 1)
+        #expect(ledger.rate(from: 10_000_000, to: 11_000_000) == 0)
+    }
+
     @Test func `Recovery is the time to the first completion after the mark, of new jobs only if required`() {
         var ledger = Ledger()
         ledger.recordConfirmed("old", begunAt: 1_000_000)

@@ -5,8 +5,8 @@ import RabbitMQ
 import Synchronization
 import Warren
 
-/// One experiment: a separate application with one queue, worker processes, callers that enqueue, and a ledger of all
-/// jobs.
+/// One experiment: a separate application with one queue or several, worker processes, callers that enqueue, and a
+/// ledger of all jobs.
 final class Experiment: Sendable {
     /// The setup of an experiment.
     struct Setup: Sendable {
@@ -15,7 +15,12 @@ final class Experiment: Sendable {
         /// The URLs for workers and callers, separated by commas, if they differ from the observer's.
         var url: String?
         var load: JobLoad
+        /// The number of queues, to which the load goes in turn.
+        var queues = 1
+        /// Another queue that the workers consume, to which only the script enqueues.
+        var otherQueue: QueueName?
         var workers = 3
+        /// The number of jobs that a worker runs at a time, for each queue.
         var concurrency = 16
         /// True if workers may end by themselves.
         var mayCrash = false
@@ -32,7 +37,8 @@ final class Experiment: Sendable {
     private let context: FaultContext
     let setup: Setup
     let topology: Topology
-    let queue: QueueName
+    /// The queues to which the load goes.
+    let queues: [QueueName]
     /// A client that only faults of the broker itself affect.
     let observer: RabbitMQClient
     private let client: RabbitMQClient
@@ -48,7 +54,7 @@ final class Experiment: Sendable {
         self.setup = setup
         let url = setup.url ?? setup.broker
         topology = Topology(application: "faults-\(name)")
-        queue = QueueName("faults-\(name)")
+        queues = (1...setup.queues).map { QueueName("faults-\(name)" + ($0 == 1 ? "" : "-\($0)")) }
         let logger = Logger(label: "faults") { _ in SwiftLogNoOpLogHandler() }
         observer = try RabbitMQClient(url: setup.broker, connectionName: "observer of \(name)", logger: logger)
         client = try RabbitMQClient(url: url, connectionName: "caller of \(name)", logger: logger)
@@ -58,13 +64,18 @@ final class Experiment: Sendable {
             WorkerConfiguration(
                 url: url,
                 application: topology.application,
-                queue: queue.rawValue,
+                queues: (queues + [setup.otherQueue].compactMap(\.self)).map(\.rawValue),
                 folder: context.folder,
                 concurrency: setup.concurrency
             )
         )
-        enqueuer = FaultEnqueuer(jobs, queue: queue, load: setup.load, ledger: ledger)
+        enqueuer = FaultEnqueuer(jobs, queues: queues, load: setup.load, ledger: ledger)
     }
+
+    /// The first of the queues.
+    var queue: QueueName { queues[0] }
+    /// The queues that the workers consume.
+    private var consumedQueues: [QueueName] { queues + [setup.otherQueue].compactMap(\.self) }
 
     // MARK: Called by a script
 
@@ -99,6 +110,15 @@ final class Experiment: Sendable {
         try await waitUntil("\(count) more jobs are done", within: limit) { self.completed >= goal }
     }
 
+    /// Waits until each of these queues has a consumer in every one of `workers` workers.
+    func waitUntilConsumed(_ queues: [QueueName], by workers: Int, within limit: Duration) async throws {
+        for queue in queues {
+            try await waitUntil("\(workers) workers consume '\(queue)'", within: limit) {
+                try await observer.status(ofQueue: queue.rawValue).consumerCount == workers
+            }
+        }
+    }
+
     // MARK: Running
 
     /// Runs an experiment: `script` injects the faults while workers run and jobs are enqueued; then all jobs are
@@ -127,15 +147,13 @@ final class Experiment: Sendable {
         _ script: (Experiment) async throws -> Void,
         _ verify: (Experiment, Ledger) -> Void
     ) async throws -> FaultReport {
-        let plan = topology.plan(for: [queue], delays: false, broker: try await observer.broker().version)
+        let plan = topology.plan(for: consumedQueues, delays: false, broker: try await observer.broker().version)
         _ = try await plan.apply(to: observer)
         for _ in 0..<setup.workers { try pool.start() }
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await self.followEventLogs() }
             group.addTask { try await self.pool.restartCrashed() }
-            try await waitUntil("all workers consume '\(queue)'", within: .seconds(30)) {
-                try await observer.status(ofQueue: queue.rawValue).consumerCount == setup.workers
-            }
+            try await waitUntilConsumed(consumedQueues, by: setup.workers, within: .seconds(30))
             group.addTask { await self.enqueuer.run() }
             do {
                 try await script(self)
@@ -194,23 +212,38 @@ final class Experiment: Sendable {
         try? await waitUntil("all jobs are settled", within: context.size(short: .seconds(30), long: .seconds(120))) {
             let open = ledger.with { ledger in ledger.open.subtracting(ledger.waived).count }
             if open == 0 { return true }
-            return (try? await observer.status(ofQueue: queue.dead).messageCount).map { $0 >= open } ?? false
+            return await deadCount.map { $0 >= open } ?? false
         }
         try Task.checkCancellation()
     }
 
+    /// The number of dead jobs; `nil` if the broker doesn't answer.
+    private var deadCount: Int? {
+        get async {
+            var count = 0
+            for queue in consumedQueues {
+                guard let status = try? await observer.status(ofQueue: queue.dead) else { return nil }
+                count += status.messageCount
+            }
+            return count
+        }
+    }
+
     /// Moves the messages left in the queues into the ledger.
     private func recordLeftovers() async throws {
-        for name in [queue.rawValue, queue.parked] {
-            try await drain(name) { id, _, ledger in ledger.recordQueued(id) }
-        }
-        try await drain(queue.dead) { id, letter, ledger in
-            ledger.recordDead(id, reason: letter.record.reason?.rawValue ?? Self.deathReason(letter.message))
+        for queue in consumedQueues {
+            for name in [queue.rawValue, queue.parked] {
+                try await drain(name, of: queue) { id, _, ledger in ledger.recordQueued(id) }
+            }
+            try await drain(queue.dead, of: queue) { id, letter, ledger in
+                ledger.recordDead(id, reason: letter.record.reason?.rawValue ?? Self.deathReason(letter.message))
+            }
         }
     }
 
     private func drain(
         _ name: String,
+        of queue: QueueName,
         _ body: @escaping @Sendable (String, DeadLetter, inout Ledger) -> Void
     ) async throws {
         while let delivery = try await observer.get(queue: name) {
@@ -229,7 +262,9 @@ final class Experiment: Sendable {
     }
 
     private func deleteTopology() async throws {
-        for name in [queue.rawValue, queue.dead, queue.parked] { try await observer.deleteQueue(name) }
+        for queue in consumedQueues {
+            for name in [queue.rawValue, queue.dead, queue.parked] { try await observer.deleteQueue(name) }
+        }
         for name in [topology.exchange, topology.deadExchange] { try await observer.deleteExchange(name) }
     }
 

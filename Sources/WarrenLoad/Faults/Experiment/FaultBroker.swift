@@ -38,6 +38,9 @@ struct FaultBroker: Sendable {
     /// Stops the broker cleanly.
     func stop() async throws { _ = try await runScript("stop") }
 
+    /// Stops one node cleanly.
+    func stop(node: Int) async throws { _ = try await runScript("stop", "--node", String(node)) }
+
     /// Stops the broker and deletes its data.
     func wipe() async throws { _ = try await runScript("stop", "--wipe") }
 

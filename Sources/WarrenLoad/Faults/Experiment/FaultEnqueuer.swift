@@ -19,14 +19,14 @@ final class FaultEnqueuer: Sendable {
     }
 
     private let jobs: JobClient
-    private let queue: QueueName
+    private let queues: [QueueName]
     private let load: JobLoad
     private let ledger: SharedLedger
     private let state = Mutex(State())
 
-    init(_ jobs: JobClient, queue: QueueName, load: JobLoad, ledger: SharedLedger) {
+    init(_ jobs: JobClient, queues: [QueueName], load: JobLoad, ledger: SharedLedger) {
         self.jobs = jobs
-        self.queue = queue
+        self.queues = queues
         self.load = load
         self.ledger = ledger
     }
@@ -103,6 +103,7 @@ final class FaultEnqueuer: Sendable {
     /// A job whose outcome is unknown is not repeated; another takes its place.
     private func enqueue(_ number: Int) async {
         let job = load.job(number)
+        let queue = queues[number % queues.count]
         var copies = 0
         while !Task.isCancelled {
             let id = "job-\(number)" + (copies == 0 ? "" : ".\(copies)")

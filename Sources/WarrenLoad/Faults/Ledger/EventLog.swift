@@ -11,6 +11,8 @@ struct EventLogEntry: Sendable, Hashable {
     /// The kind of event.
     enum Event: String, Sendable {
         case begun = "b"
+        /// It began a job that the broker may have delivered before.
+        case begunAgain = "r"
         case done = "d"
     }
 

@@ -19,6 +19,8 @@ struct Ledger: Sendable {
     private(set) var queued: Set<String> = []
     /// Jobs that may be missing because their queue was deleted.
     private(set) var waived: Set<String> = []
+    /// The number of times that each job began after a redelivery.
+    private(set) var redeliveries: [String: Int] = [:]
     private var timesCompleted: [String: Int] = [:]
 
     /// The completion of a job by a worker.
@@ -39,8 +41,9 @@ struct Ledger: Sendable {
     /// Records an entry of a worker's event log.
     mutating func record(_ entry: EventLogEntry, by worker: String) {
         switch entry.event {
-        case .begun:
+        case .begun, .begunAgain:
             begun[worker, default: []].insert(entry.id)
+            if entry.event == .begunAgain { redeliveries[entry.id, default: 0] += 1 }
         case .done:
             begun[worker]?.remove(entry.id)
             completions.append(Completion(id: entry.id, worker: worker, time: entry.time))
@@ -70,6 +73,16 @@ struct Ledger: Sendable {
 
     /// The confirmed jobs without a trace.
     var missing: Set<String> { open.filter { dead[$0] == nil && !queued.contains($0) } }
+
+    /// The number of times that jobs began after a redelivery, of the jobs whose enqueue began at `time` or later.
+    func redelivered(enqueuedSince time: Int64 = .min) -> Int {
+        redeliveries.reduce(0) { $0 + ((confirmed[$1.key] ?? .min) >= time ? $1.value : 0) }
+    }
+
+    /// The number of completions per second in a period.
+    func rate(from start: Int64, to end: Int64) -> Double {
+        Double(completions.count { (start..<end).contains($0.time) }) / (Double(end - start) / 1e6)
+    }
 
     /// The sums to report.
     var balance: Balance {

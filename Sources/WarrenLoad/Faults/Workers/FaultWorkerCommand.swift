@@ -18,7 +18,8 @@ struct FaultWorkerCommand: AsyncParsableCommand {
 
     @Option var url: String
     @Option var application: String
-    @Option var queue: String
+    /// The names of the queues, separated by commas.
+    @Option var queues: String
     @Option var eventLog: String
     @Option var name: String
     @Option var concurrency: Int
@@ -29,14 +30,16 @@ struct FaultWorkerCommand: AsyncParsableCommand {
         let client = try RabbitMQClient(url: url, connectionName: name)
         let worker = Worker(
             client,
-            queues: [WorkerQueue(QueueName(queue), concurrency: concurrency)],
+            queues: queues.split(separator: ",").map {
+                WorkerQueue(QueueName(String($0)), concurrency: concurrency)
+            },
             topology: Topology(application: application),
             settings: WorkerSettings(name: name, shutdownTimeout: .seconds(20)),
             logger: Logger(label: "fault-worker") { StreamLogHandler.standardError(label: $0) }
         ) {
             Handler(FaultJob.self) { job, context in
                 let id = context.headers[Self.idHeader]?.stringValue ?? context.id
-                try events.write(.begun, id)
+                try events.write(context.isRedelivered ? .begunAgain : .begun, id)
                 if job.crashes == true { fatalError("This job crashes its process for the experiment.") }
                 let pause = context.isRedelivered ? job.milliseconds : job.firstMilliseconds ?? job.milliseconds
                 if pause > 0 { try await Task.sleep(for: .milliseconds(pause), tolerance: .zero) }

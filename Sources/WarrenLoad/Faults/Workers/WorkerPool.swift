@@ -124,8 +124,8 @@ struct WorkerProcess: Sendable {
         input = Pipe()
         process.executableURL = try Programs.own.url
         process.arguments = [
-            "fault-worker", "--url", configuration.url, "--application", configuration.application, "--queue",
-            configuration.queue,
+            "fault-worker", "--url", configuration.url, "--application", configuration.application, "--queues",
+            configuration.queues.joined(separator: ","),
             "--event-log", configuration.folder.appending(path: name + EventLogReader.suffix).path, "--name", name,
             "--concurrency", String(configuration.concurrency),
         ]
@@ -154,7 +154,7 @@ struct WorkerProcess: Sendable {
 struct WorkerConfiguration: Sendable {
     var url: String
     var application: String
-    var queue: String
+    var queues: [String]
     var folder: URL
     var concurrency: Int
 }
