@@ -141,43 +141,6 @@ static inline void warren_end_check(amqp_socket_t *socket) {
     if (context && set_callback) set_callback(context, NULL, NULL);
 }
 
-// OpenSSL calls this at several points of the handshake. At its start, before the first message is written, the name to
-// send is set.
-static inline void warren_set_server_name(const void *connection, int event, int value) {
-    void *(*context)(const void *) = WARREN_OPENSSL(void *, "SSL_get_SSL_CTX", const void *);
-    void *(*data)(const void *, int) = WARREN_OPENSSL(void *, "SSL_CTX_get_ex_data", const void *, int);
-    long (*control)(void *, int, long, void *) = WARREN_OPENSSL(long, "SSL_ctrl", void *, int, long, void *);
-    (void)value;
-    if (!(event & 0x10) || !context || !data || !control) return;  // SSL_CB_HANDSHAKE_START
-    void *name = data(context(connection), 0);
-    if (name) control((void *)connection, 55, 0, name);  // SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name
-}
-
-// Has OpenSSL send `name` as the server's name, whatever librabbitmq sets. `name` must last until
-// warren_end_server_name. Returns 0 if OpenSSL can't be asked.
-static inline int warren_begin_server_name(amqp_socket_t *socket, const char *name) {
-    typedef void (*callback)(const void *, int, int);
-    void (*set_callback)(void *, callback) = WARREN_OPENSSL(void, "SSL_CTX_set_info_callback", void *, callback);
-    int (*set_data)(void *, int, void *) = WARREN_OPENSSL(int, "SSL_CTX_set_ex_data", void *, int, void *);
-    void *context = amqp_ssl_socket_get_context(socket);
-    if (!context || !set_callback || !set_data || !warren_openssl("SSL_get_SSL_CTX") || !warren_openssl("SSL_CTX_get_ex_data") ||
-        !warren_openssl("SSL_ctrl"))
-        return 0;
-    if (set_data(context, 0, (void *)name) != 1) return 0;  // the application's own data, which librabbitmq has none of
-    set_callback(context, warren_set_server_name);
-    return 1;
-}
-
-// Lets OpenSSL forget the name.
-static inline void warren_end_server_name(amqp_socket_t *socket) {
-    typedef void (*callback)(const void *, int, int);
-    void (*set_callback)(void *, callback) = WARREN_OPENSSL(void, "SSL_CTX_set_info_callback", void *, callback);
-    int (*set_data)(void *, int, void *) = WARREN_OPENSSL(int, "SSL_CTX_set_ex_data", void *, int, void *);
-    void *context = amqp_ssl_socket_get_context(socket);
-    if (context && set_callback) set_callback(context, NULL);
-    if (context && set_data) set_data(context, 0, NULL);
-}
-
 // The last of the faults that OpenSSL noted on this thread; 0 is none.
 static inline unsigned long warren_last_tls_fault(void) {
     unsigned long (*peek)(void) = WARREN_OPENSSL(unsigned long, "ERR_peek_last_error", void);

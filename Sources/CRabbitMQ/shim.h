@@ -16,6 +16,7 @@
 #include <amqp_tcp_socket.h>
 #endif
 #include "certificate_check.h"
+#include "tls_stream.h"
 
 static inline amqp_rpc_reply_t warren_login_plain(
     amqp_connection_state_t state, const char *virtual_host, int channel_max, int frame_max, int heartbeat,

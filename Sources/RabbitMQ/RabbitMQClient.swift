@@ -39,6 +39,8 @@ public final class RabbitMQClient: Sendable {
         public var maximumBodySize = Message.maximumBodySize
         /// See ``ConnectionConfiguration``; set only in tests.
         var failsSend: (@Sendable () -> Bool)?
+        /// See ``ConnectionConfiguration``; set only in tests.
+        var leavesTLSToLibrary = false
 
         /// Creates a configuration for a broker.
         ///
@@ -587,6 +589,7 @@ extension RabbitMQClient.Configuration {
             tls: url.tls,
             heartbeat: url.heartbeat,
             connectTimeout: url.connectTimeout,
+            leavesTLSToLibrary: leavesTLSToLibrary,
             failsSend: failsSend,
             name: "\(connectionName) (\(purpose.rawValue))"
         )

@@ -16,7 +16,7 @@ import Glibc
         var buffer = OutboundBuffer(frameSize: 4096)
         let body = (0..<10_000).map { UInt8(truncatingIfNeeded: $0) }
         try append(body, to: &buffer)
-        try buffer.write(to: pipe.near)
+        try buffer.write(to: ByteStream(socket: pipe.near))
         #expect(buffer.count == 0)
         let frames = try Frame.all(in: pipe.received())
         #expect(frames.map(\.type) == [1, 2, 3, 3, 3])
@@ -32,7 +32,7 @@ import Glibc
         let pipe = SocketPair()
         var buffer = OutboundBuffer(frameSize: 4096)
         try append([], to: &buffer)
-        try buffer.write(to: pipe.near)
+        try buffer.write(to: ByteStream(socket: pipe.near))
         #expect(try Frame.all(in: pipe.received()).map(\.type) == [1, 2])
     }
 
@@ -46,7 +46,7 @@ import Glibc
         #expect(throws: EncodingFailure.self) { try append([2], properties, to: &buffer) }
         #expect(buffer.count == count)
         try append([3], to: &buffer)
-        try buffer.write(to: pipe.near)
+        try buffer.write(to: ByteStream(socket: pipe.near))
         #expect(try Frame.all(in: pipe.received()).filter { $0.type == 3 }.map(\.payload) == [[1], [3]])
     }
 
@@ -64,12 +64,12 @@ import Glibc
         for number in 0..<200 {
             try append([UInt8](repeating: UInt8(number), count: 5000), to: &buffer)
             if number.isMultiple(of: 10) {
-                try buffer.write(to: pipe.near)
+                try buffer.write(to: ByteStream(socket: pipe.near))
                 received += pipe.received()
             }
         }
         while buffer.count > 0 {
-            try buffer.write(to: pipe.near)
+            try buffer.write(to: ByteStream(socket: pipe.near))
             received += pipe.received()
             calls += 1
         }
@@ -83,7 +83,7 @@ import Glibc
         pipe.closeFar()
         var buffer = OutboundBuffer(frameSize: 4096)
         buffer.appendHeartbeat()
-        let error = #expect(throws: AMQPError.self) { try buffer.write(to: pipe.near) }
+        let error = #expect(throws: AMQPError.self) { try buffer.write(to: ByteStream(socket: pipe.near)) }
         #expect(error?.code == .connectionLost)
     }
 

@@ -8,8 +8,10 @@ import Glibc
 #endif
 
 extension BrokerSocket {
-    /// Opens the socket, with TLS if the configuration has it.
-    func openSocket(_ configuration: ConnectionConfiguration) throws(AMQPError) {
+    /// Opens the socket, with TLS if the configuration has it, and returns its bytes.
+    ///
+    /// Returns `nil` if only librabbitmq can read and write them.
+    func openSocket(_ configuration: ConnectionConfiguration) throws(AMQPError) -> ByteStream? {
         let endpoint = configuration.endpoint
         let socket = unsafe configuration.tls == nil ? amqp_tcp_socket_new(state) : amqp_ssl_socket_new(state)
         guard let socket = unsafe socket else { throw Self.noMemory(endpoint) }
@@ -18,9 +20,9 @@ extension BrokerSocket {
             throw Self.openError(AMQP_STATUS_HOSTNAME_RESOLUTION_FAILED.rawValue, endpoint, configuration.tls)
         }
         if let tls = configuration.tls {
-            try unsafe openWithTLS(socket, tls, addresses, configuration)
+            return try unsafe openWithTLS(socket, tls, addresses, configuration)
         } else {
-            try unsafe openPlain(socket, addresses, configuration)
+            return try unsafe openPlain(socket, addresses, configuration)
         }
     }
 
@@ -28,7 +30,7 @@ extension BrokerSocket {
         _ socket: OpaquePointer,
         _ addresses: [HostAddress],
         _ configuration: ConnectionConfiguration
-    ) throws(AMQPError) {
+    ) throws(AMQPError) -> ByteStream {
         var failures: [String] = []
         let descriptor = HostAddress.tryEach(addresses, within: configuration.connectTimeout) { address, limit in
             switch address.connect(within: limit) {
@@ -42,6 +44,7 @@ extension BrokerSocket {
             throw Self.nothingAnswers(at: configuration.endpoint, nil, failures.joined(separator: ", "))
         }
         unsafe amqp_tcp_socket_set_sockfd(socket, descriptor)
+        return ByteStream(socket: descriptor)
     }
 
     private func openWithTLS(
@@ -49,20 +52,23 @@ extension BrokerSocket {
         _ tls: TLSConfiguration,
         _ addresses: [HostAddress],
         _ configuration: ConnectionConfiguration
-    ) throws(AMQPError) {
+    ) throws(AMQPError) -> ByteStream? {
         let endpoint = configuration.endpoint
         let trustFile = try unsafe configure(socket, tls, endpoint)
         let check = unsafe CertificateCheck(socket, tls, host: endpoint.host)
         TLSFault.clear()
-        let status: Int32
-        if addresses.count > 1, let name = unsafe ServerName(socket, tls, check, host: endpoint.host) {
-            status = unsafe Self.openEach(socket, addresses, configuration)
-            name.end()
-        } else {
-            status = unsafe Self.open(socket, endpoint.host, endpoint.port, configuration.connectTimeout)
-        }
+        var handshake = unsafe TLSHandshake(socket)
+        let triesEach = addresses.count > 1 && handshake?.send(name: endpoint.host, tls, check) == true
+        let status =
+            unsafe triesEach
+            ? Self.openEach(socket, addresses, configuration)
+            : Self.open(socket, endpoint.host, endpoint.port, configuration.connectTimeout)
+        let stream = unsafe handshake.take()?.end()
         let fault = check.end()
-        guard status != AMQP_STATUS_OK.rawValue else { return }
+        guard status != AMQP_STATUS_OK.rawValue else {
+            guard let stream = unsafe stream, !configuration.leavesTLSToLibrary else { return nil }
+            return unsafe ByteStream(stream, socket: descriptor)
+        }
         if let fault { throw AMQPError(.tlsFailed, fault.message(endpoint, authorityFile: trustFile)) }
         throw Self.openError(status, endpoint, tls)
     }

@@ -9,20 +9,21 @@ import Glibc
 
 /// One connection of librabbitmq: its state, its socket, and the memory for its calls.
 ///
-/// librabbitmq connects, logs in, and encodes and decodes frames. Over plain TCP, this type reads and writes the socket
-/// itself, so that no call blocks and one call carries many frames; nothing but this type may then send, since a frame
-/// of librabbitmq's would land in the middle of a half-written one. Over TLS, librabbitmq reads and writes, and a call
-/// blocks while the peer accepts no bytes.
+/// librabbitmq connects, logs in, and encodes and decodes frames. This type reads and writes them itself, so that no
+/// call blocks and one call carries many frames; nothing else may then send, since a frame of librabbitmq's would land
+/// in the middle of a half-written one. Only over TLS whose OpenSSL can't be asked does librabbitmq read and write, and
+/// then a call blocks while the peer accepts no bytes.
 ///
 /// Not copyable, so that it has one owner: a connection's actor, whose executor is the only thread that may call it.
 /// No pointer leaves this folder.
 @safe struct BrokerSocket: ~Copyable {
     let state: amqp_connection_state_t
-    private let usesTLS: Bool
+    /// The bytes of the open connection; `nil` if librabbitmq reads and writes them.
+    private var stream: ByteStream?
     private var arena = EncodingArena()
     private var outbound = OutboundBuffer(frameSize: ConnectionConfiguration.frameSize)
     private var inbound = InboundBuffer()
-    /// The last time that bytes went out; over TLS, librabbitmq keeps it.
+    /// The last time that bytes went out; librabbitmq keeps that of the bytes it writes.
     private var lastSent = ContinuousClock.now
     private var lastReceived = ContinuousClock.now
     private var mayLibraryHoldFrames = true
@@ -35,12 +36,8 @@ import Glibc
         guard let state = unsafe amqp_new_connection() else {
             throw AMQPError(.connectionFailed, "Not enough memory for a connection to \(configuration.endpoint).")
         }
-        var socket = unsafe BrokerSocket(
-            state: state,
-            usesTLS: configuration.tls != nil,
-            failsSend: configuration.failsSend
-        )
-        try socket.openSocket(configuration)
+        var socket = unsafe BrokerSocket(state: state, failsSend: configuration.failsSend)
+        socket.stream = try socket.openSocket(configuration)
         try socket.logIn(configuration)
         guard socket.frameSize >= ConnectionConfiguration.smallestFrameSize else {
             throw .framesTooSmall(socket.frameSize, configuration.endpoint)
@@ -57,8 +54,7 @@ import Glibc
         return socket
     }
 
-    private init(state: amqp_connection_state_t, usesTLS: Bool, failsSend: (@Sendable () -> Bool)?) {
-        self.usesTLS = usesTLS
+    private init(state: amqp_connection_state_t, failsSend: (@Sendable () -> Bool)?) {
         self.failsSend = failsSend
         unsafe self.state = unsafe state
     }
@@ -110,7 +106,7 @@ import Glibc
     mutating func nextFrame() throws(AMQPError) -> (channel: UInt16, frame: InboundFrame)? {
         var frame = unsafe amqp_frame_t()
         while true {
-            guard try unsafe usesTLS ? receiveByLibrary(&frame) : receive(&frame) else { return nil }
+            guard try unsafe receive(&frame) else { return nil }
             let copy = unsafe InboundFrame(copying: frame)
             let channel = unsafe frame.channel
             // All of it has been copied, so librabbitmq's memory for it is free.
@@ -120,10 +116,11 @@ import Glibc
     }
 
     private mutating func receive(_ frame: inout amqp_frame_t) throws(AMQPError) -> Bool {
+        guard let stream else { return try unsafe receiveByLibrary(&frame) }
         if try unsafe receiveWhatLogInRead(&frame) { return true }
         while true {
             if inbound.isEmpty {
-                guard try inbound.read(from: descriptor) else { return false }
+                guard try inbound.read(from: stream) else { return false }
                 lastReceived = .now
             }
             let status = unsafe inbound.decode(state, &frame)
@@ -154,13 +151,14 @@ import Glibc
     /// before have yet to be decoded.
     var hasBufferedFrames: Bool {
         // OpenSSL decrypts whole records, so poll() doesn't see what it still holds.
-        usesTLS || !inbound.isEmpty
+        guard let stream else { return true }
+        return !inbound.isEmpty || !stream.emptiesAtOnce && inbound.mayHaveMore
     }
 
     // MARK: Sending
 
-    /// True if sending blocks while the peer accepts no bytes, as over TLS.
-    var mayBlock: Bool { usesTLS }
+    /// True if sending blocks while the peer accepts no bytes.
+    var mayBlock: Bool { stream == nil }
 
     /// The number of bytes that wait for the peer to accept them.
     var unsentByteCount: Int { outbound.count }
@@ -168,36 +166,36 @@ import Glibc
     /// Writes what has been encoded, as much as the socket accepts without blocking.
     mutating func flush(_ now: ContinuousClock.Instant) throws(AMQPError) {
         let before = outbound.count
-        guard before > 0 else { return }
-        try outbound.write(to: descriptor)
+        guard before > 0, let stream else { return }
+        try outbound.write(to: stream)
         if outbound.count < before { lastSent = now }
     }
 
     /// Sends a heartbeat if nothing has been sent for half the interval, and throws if the broker has been silent for
     /// two (<https://www.rabbitmq.com/docs/heartbeats>).
     ///
-    /// Over TLS, librabbitmq does both in ``nextFrame()``.
+    /// If librabbitmq reads and writes, it does both in ``nextFrame()``.
     mutating func keepAlive(_ now: ContinuousClock.Instant) throws(AMQPError) {
-        guard !usesTLS, heartbeat > .zero else { return }
+        guard !mayBlock, heartbeat > .zero else { return }
         // Nothing is added to a frame that the peer doesn't accept: its first byte keeps the connection alive.
         if lastSent + sendInterval <= now && outbound.count == 0 { outbound.appendHeartbeat() }
         guard lastReceived + heartbeat * 2 <= now else { return }
         throw AMQPError(.connectionLost, "The connection was lost: no heartbeat within \(heartbeat * 2).")
     }
 
-    /// Corks or uncorks a TLS connection: while it is corked, the system sends only full segments, so that the small
-    /// frames of one message become few packets.
+    /// Corks or uncorks a connection that librabbitmq writes: while it is corked, the system sends only full segments,
+    /// so that the small frames of one message become few packets.
     ///
     /// Not on macOS, where uncorking sends nothing.
     func cork(_ isCorked: Bool) {
         #if !canImport(Darwin)
-        guard usesTLS else { return }
+        guard mayBlock else { return }
         var value: Int32 = isCorked ? 1 : 0
         _ = unsafe setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_CORK, &value, socklen_t(MemoryLayout<Int32>.size))
         #endif
     }
 
-    /// Encodes a method for ``flush(_:)``; over TLS, sends it.
+    /// Encodes a method for ``flush(_:)``, or has librabbitmq send it.
     ///
     /// - Throws: ``SendError``.
     mutating func send(_ method: OutboundMethod, channel: UInt16) throws(SendError) {
@@ -298,7 +296,7 @@ import Glibc
         }
     }
 
-    /// Encodes a message for ``flush(_:)``; over TLS, sends it.
+    /// Encodes a message for ``flush(_:)``, or has librabbitmq send it.
     ///
     /// - Throws: ``SendError``.
     mutating func publish(_ publish: PendingPublish, channel: UInt16) throws(SendError) {
@@ -308,7 +306,7 @@ import Glibc
         unsafe method.routing_key = arena.bytes(publish.destination.routingKey)
         unsafe method.mandatory = publish.mandatory ? 1 : 0
         do throws(EncodingFailure) {
-            if usesTLS {
+            if mayBlock {
                 // librabbitmq would notice only after it had sent the method, and then the connection would be useless.
                 try outbound.checkHeader(publish.properties)
             } else {
@@ -322,10 +320,10 @@ import Glibc
         } catch {
             throw .unencodable(error)
         }
-        try unsafe publishOverTLS(method, publish, channel)
+        try unsafe publishByLibrary(method, publish, channel)
     }
 
-    private mutating func publishOverTLS(
+    private mutating func publishByLibrary(
         _ method: amqp_basic_publish_t,
         _ publish: PendingPublish,
         _ channel: UInt16
@@ -397,7 +395,7 @@ import Glibc
         channel: UInt16,
         _ fields: inout Fields
     ) throws(SendError) {
-        if usesTLS {
+        if mayBlock {
             let status = unsafe withUnsafeMutablePointer(to: &fields) { fields in
                 unsafe amqp_send_method(state, channel, method, fields)
             }

@@ -46,33 +46,53 @@ import Glibc
     }
 }
 
-/// The name that OpenSSL sends to the broker in the handshake (SNI) while librabbitmq connects to an IP address.
+/// A handshake by OpenSSL inside librabbitmq's socket: finds the TLS connection, and chooses the name that is sent to
+/// the broker (SNI).
 ///
 /// librabbitmq takes one text for three purposes: the address to connect to, the name to send, and the name to compare
 /// with the certificate. To choose one of a host's addresses, the other two must come from here: OpenSSL compares the
 /// certificate with the host in ``CertificateCheck``, and this replaces the name.
-@safe struct ServerName: ~Copyable {
+@safe struct TLSHandshake: ~Copyable {
     private let socket: OpaquePointer
     /// Allocated separately, since OpenSSL keeps the address from `init` to ``end()``.
-    private let name: UnsafeMutablePointer<CChar>
+    private let handshake: UnsafeMutablePointer<warren_handshake>
+    private var name: UnsafeMutablePointer<CChar>?
 
-    /// Installs the name on a socket that isn't open yet; `nil` if that can't be done, or if then nothing would compare
-    /// the certificate with the host.
-    init?(_ socket: OpaquePointer, _ tls: TLSConfiguration, _ check: borrowing CertificateCheck, host: String) {
-        guard !tls.verification.checksHost || check.isHostChecked, let name = unsafe strdup(host) else { return nil }
-        guard unsafe warren_begin_server_name(socket, name) != 0 else {
-            unsafe free(name)
+    /// Observes the handshake of a socket that isn't open yet; `nil` if that can't be done.
+    init?(_ socket: OpaquePointer) {
+        let handshake = UnsafeMutablePointer<warren_handshake>.allocate(capacity: 1)
+        unsafe handshake.initialize(to: warren_handshake())
+        guard unsafe warren_begin_handshake(socket, handshake) != 0 else {
+            unsafe handshake.deallocate()
             return nil
         }
         unsafe self.socket = unsafe socket
-        unsafe self.name = unsafe name
-        unsafe amqp_ssl_socket_set_verify_hostname(socket, 0)
+        unsafe self.handshake = unsafe handshake
     }
 
-    /// Removes the name from the socket.
-    consuming func end() { unsafe warren_end_server_name(socket) }
+    /// Sends the host's name to whatever address the socket is opened.
+    ///
+    /// Returns false if that can't be done, or if then nothing would compare the certificate with the host.
+    mutating func send(name host: String, _ tls: TLSConfiguration, _ check: borrowing CertificateCheck) -> Bool {
+        guard !tls.verification.checksHost || check.isHostChecked, let name = unsafe strdup(host) else { return false }
+        unsafe self.name = unsafe name
+        unsafe handshake.pointee.server_name = unsafe UnsafePointer(name)
+        unsafe amqp_ssl_socket_set_verify_hostname(socket, 0)
+        return true
+    }
 
-    deinit { unsafe free(name) }
+    /// Stops observing, and returns the TLS connection of the last handshake; `nil` if it can't be used.
+    consuming func end() -> warren_tls_stream? {
+        unsafe warren_end_handshake(socket)
+        var stream = unsafe warren_tls_stream()
+        guard unsafe warren_begin_stream(handshake.pointee.connection, &stream) != 0 else { return nil }
+        return unsafe stream
+    }
+
+    deinit {
+        unsafe free(name)
+        unsafe handshake.deallocate()
+    }
 }
 
 extension CertificateFault {

@@ -7,8 +7,7 @@ import Darwin
 import Glibc
 #endif
 
-/// Frames on their way to a broker over plain TCP: encoded by librabbitmq, and written many at a time by calls that
-/// never block.
+/// Frames on their way to a broker: encoded by librabbitmq, and written many at a time by calls that never block.
 ///
 /// librabbitmq itself would write a message in three blocking calls. Here a batch of messages takes one, the rest of a
 /// batch that the peer doesn't accept waits in this memory, and a message that can't be encoded leaves no trace.
@@ -147,27 +146,14 @@ import Glibc
 
     // MARK: Writing
 
-    /// Writes as much as the socket accepts at once; the rest waits for the next call.
+    /// Writes as much as is accepted at once; the rest waits for the next call.
     ///
     /// - Throws: `connectionLost`.
-    mutating func write(to socket: Int32) throws(AMQPError) {
-        #if canImport(Darwin)
-        let flags = MSG_DONTWAIT
-        #else
-        let flags = Int32(MSG_DONTWAIT | MSG_NOSIGNAL)
-        #endif
+    mutating func write(to stream: ByteStream) throws(AMQPError) {
         while head < tail {
-            let sent = unsafe send(socket, memory.baseAddress.map { unsafe $0 + head }, count, flags)
-            if sent > 0 {
-                head += sent
-                continue
-            }
-            if errno == EINTR { continue }
-            if errno == EAGAIN || errno == EWOULDBLOCK { return }
-            throw AMQPError(
-                .connectionLost,
-                "The connection was lost while sending: \(unsafe String(cString: strerror(errno)))."
-            )
+            let sent = try unsafe stream.write(UnsafeRawBufferPointer(rebasing: memory[head..<tail]))
+            guard sent > 0 else { return }
+            head += sent
         }
         head = 0
         tail = 0
@@ -212,12 +198,12 @@ struct EncodingFailure: Error {
     }
 }
 
-/// Bytes from a broker over plain TCP that librabbitmq has yet to decode.
+/// Bytes from a broker that librabbitmq has yet to decode.
 @safe struct InboundBuffer: ~Copyable {
     private let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: 128 * 1024, alignment: 16)
     private var next = 0
     private var end = 0
-    /// True if the last read filled less than the memory, so that the socket is empty.
+    /// True if the last read emptied the stream.
     private var hasReadAll = false
 
     init() {}
@@ -227,27 +213,24 @@ struct EncodingFailure: Error {
     /// True if everything that was read has been decoded.
     var isEmpty: Bool { next == end }
 
-    /// Reads what the socket holds, without blocking; returns false if that is nothing.
+    /// True if ``read(from:)`` may find more although `poll()` doesn't report the socket as readable.
+    var mayHaveMore: Bool { !hasReadAll }
+
+    /// Reads what the stream holds, without blocking; returns false if that is nothing.
     ///
     /// - Throws: `connectionLost`.
-    mutating func read(from socket: Int32) throws(AMQPError) -> Bool {
+    mutating func read(from stream: ByteStream) throws(AMQPError) -> Bool {
         // One more call would only find the socket empty.
         if hasReadAll { return false }
-        while true {
-            let count = unsafe recv(socket, memory.baseAddress, memory.count, Int32(MSG_DONTWAIT))
-            if count > 0 {
-                next = 0
-                end = count
-                hasReadAll = unsafe count < memory.count
-                return true
-            }
-            if count == 0 {
-                throw AMQPError(.connectionLost, "The connection was lost: the broker or a proxy closed it.")
-            }
-            if errno == EINTR { continue }
-            if errno == EAGAIN || errno == EWOULDBLOCK { return false }
-            throw AMQPError(.connectionLost, "The connection was lost: \(unsafe String(cString: strerror(errno))).")
+        let count = try unsafe stream.read(into: memory)
+        guard count > 0 else {
+            hasReadAll = true
+            return false
         }
+        next = 0
+        end = count
+        hasReadAll = unsafe stream.emptiesAtOnce && count < memory.count
+        return true
     }
 
     /// Records that `poll()` reports the socket as readable.

@@ -17,6 +17,8 @@ struct ConnectionConfiguration: Sendable {
     var connectTimeout: Duration
     /// Finds the host's addresses; another function only in tests.
     var resolve: @Sendable (BrokerEndpoint) -> [HostAddress] = HostAddress.all
+    /// True if librabbitmq is to read and write TLS, as it must where OpenSSL can't be asked; set only in tests.
+    var leavesTLSToLibrary = false
     /// Decides whether the next method to be sent finds the connection lost; set only in tests.
     var failsSend: (@Sendable () -> Bool)?
     /// The name under which the broker's operator sees the connection.

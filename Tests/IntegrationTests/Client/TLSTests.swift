@@ -201,11 +201,13 @@ import Testing
         #expect(broker.product == "RabbitMQ")
     }
 
-    /// Connects to the first of two addresses of a host that answers, which is the second.
+    /// Connects to the first of two addresses of a host that answers, which is the second; returns whether calls for
+    /// the connection may block.
+    @discardableResult
     private func connectToSecondAddress(
         of host: String,
         _ verification: TLSConfiguration.Verification
-    ) throws(AMQPError) {
+    ) throws(AMQPError) -> Bool {
         let parsed = try BrokerURL(TestBroker.tlsURL ?? "")
         let addresses = ["127.0.0.2", "127.0.0.1"].flatMap {
             HostAddress.all(of: BrokerEndpoint(host: $0, port: parsed.endpoint.port))
@@ -220,19 +222,37 @@ import Testing
             resolve: { _ in addresses },
             name: "test"
         )
-        _ = try BrokerSocket.connect(configuration).descriptor
+        return try BrokerSocket.connect(configuration).mayBlock
     }
 
     @Test func `A host's second address is tried, and its certificate is compared with the host's name`() throws {
-        try connectToSecondAddress(of: "localhost", .full)
+        #expect(try !connectToSecondAddress(of: "localhost", .full))
         let error = #expect(throws: AMQPError.self) { try connectToSecondAddress(of: "broker.example", .full) }
         #expect(error?.code == .tlsFailed)
         #expect(error?.message.contains("isn't for the host 'broker.example'") == true)
         try connectToSecondAddress(of: "broker.example", .authorityOnly)
     }
 
-    @Test func `Headers that do not fit into a frame fail alone over TLS`() async throws {
-        try await withClient(url: try url()) { client in
+    /// Runs `body` with a client that reads and writes TLS itself, or leaves that to librabbitmq.
+    private func withTLSClient(
+        leavesTLSToLibrary: Bool,
+        _ body: (RabbitMQClient) async throws -> Void
+    ) async throws {
+        var configuration = RabbitMQClient.Configuration(url: try BrokerURL(try url()))
+        configuration.leavesTLSToLibrary = leavesTLSToLibrary
+        let client = try RabbitMQClient(configuration)
+        do {
+            try await body(client)
+            await client.close()
+        } catch {
+            await client.close()
+            throw error
+        }
+    }
+
+    @Test(arguments: [false, true])
+    func `Headers that do not fit into a frame fail alone over TLS`(leavesTLSToLibrary: Bool) async throws {
+        try await withTLSClient(leavesTLSToLibrary: leavesTLSToLibrary) { client in
             let queue = TestBroker.uniqueName("queue")
             try await client.declare(QueueDeclaration(queue, isExclusive: true))
             var large = Message(body: [1])
@@ -242,6 +262,36 @@ import Testing
             #expect(error.code == .messageTooLarge)
             #expect(error.message.contains("131072"))
             try await other
+            #expect(client.statistics.reconnects == 0)
+        }
+    }
+
+    @Test(arguments: [false, true])
+    func `Many large messages go both ways over TLS and arrive as they were sent`(
+        leavesTLSToLibrary: Bool
+    ) async throws {
+        try await withTLSClient(leavesTLSToLibrary: leavesTLSToLibrary) { client in
+            let queue = TestBroker.uniqueName("queue")
+            try await client.declare(QueueDeclaration(queue, isExclusive: true))
+            func body(_ number: Int) -> [UInt8] {
+                (0..<150_000 + number).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ number) }
+            }
+            async let publishing: Void = {
+                let messages = (0..<100).lazy.map { Message(body: body($0)) }
+                for await result in client.publish(contentsOf: messages, to: .queue(queue), window: 50) {
+                    try result.get()
+                }
+            }()
+            var received = 0
+            try await client.withConsumer(queue: queue, prefetch: 20) { stream in
+                for try await delivery in stream {
+                    #expect(delivery.message.body == body(received))
+                    delivery.ack()
+                    received += 1
+                    if received == 100 { break }
+                }
+            }
+            try await publishing
             #expect(client.statistics.reconnects == 0)
         }
     }
