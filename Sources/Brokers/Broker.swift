@@ -1,7 +1,8 @@
 public import AMQP
 import EmbeddedBroker
 public import Logging
-import RabbitMQ
+public import RabbitMQ
+@_documentation(visibility: internal) @_exported public import struct RabbitMQ.Credentials
 
 /// The one way to open a broker, by its URL: RabbitMQ, or a broker inside this process.
 ///
@@ -11,6 +12,16 @@ import RabbitMQ
 /// let worker = Worker(broker, queues: ["emails"], concurrency: 16) { … }
 /// …
 /// await broker.close()
+/// ```
+///
+/// With `credentials`, a closure supplies the user and the password or token, for passwords that are rotated and tokens
+/// that expire:
+///
+/// ```swift
+/// let broker = try await Broker.open("amqps://broker.example", credentials: {
+///     let token = try await identityProvider.token()
+///     return .plain(user: "", password: token.text, expiresAt: .now + .seconds(token.expiresIn))
+/// })
 /// ```
 ///
 /// Whoever opens a broker closes it; clients and workers share it and leave it open.
@@ -28,11 +39,14 @@ public enum Broker {
     /// - Parameters:
     ///   - url: One of the URLs above.
     ///   - name: The connection's name in RabbitMQ's management interface.
+    ///   - credentials: The source of RabbitMQ's credentials, for passwords that are rotated and tokens that expire; by
+    ///     default they are those of the URL.
     ///   - logger: Logs lost and recovered connections.
     /// - Throws: `invalidURL`.
     public static func open(
         _ url: String,
         name: String = "warren",
+        credentials: CredentialsSource? = nil,
         logger: Logger = Logger(label: "warren.rabbitmq")
     ) async throws(AMQPError) -> any Transport {
         if url == "memory://" { return EmbeddedBroker() }
@@ -51,9 +65,6 @@ public enum Broker {
                 """
             )
         }
-        return try RabbitMQClient(
-            RabbitMQClient.Configuration(urls: try BrokerURL.list(url), connectionName: name),
-            logger: logger
-        )
+        return try RabbitMQClient(url: url, connectionName: name, credentials: credentials, logger: logger)
     }
 }

@@ -35,6 +35,9 @@ static inline amqp_rpc_reply_t warren_login_external(
 
 static const amqp_method_number_t warren_connection_close = AMQP_CONNECTION_CLOSE_METHOD;
 static const amqp_method_number_t warren_connection_close_ok = AMQP_CONNECTION_CLOSE_OK_METHOD;
+// RabbitMQ's extension, which librabbitmq 0.11 doesn't know.
+static const amqp_method_number_t warren_connection_update_secret = (amqp_method_number_t)0x000A0046;
+static const amqp_method_number_t warren_connection_update_secret_ok = (amqp_method_number_t)0x000A0047;
 static const amqp_method_number_t warren_connection_blocked = AMQP_CONNECTION_BLOCKED_METHOD;
 static const amqp_method_number_t warren_connection_unblocked = AMQP_CONNECTION_UNBLOCKED_METHOD;
 static const amqp_method_number_t warren_channel_open = AMQP_CHANNEL_OPEN_METHOD;

@@ -147,11 +147,10 @@ public struct BrokerURL: Sendable, Hashable {
         guard connectTimeout > .zero, connectTimeout <= .milliseconds(Int(UInt32.max)) else {
             throw Self.invalid("its limit of \(connectTimeout) for connecting is not from a millisecond to 49 days")
         }
-        var texts = [(virtualHost, "virtual host"), (endpoint.host, "host")]
-        if let (user, password) = credentials.userAndPassword {
-            texts += [(user, "user name"), (password, "password")]
+        for (text, part) in [(virtualHost, "virtual host"), (endpoint.host, "host")] where text.utf8.contains(0) {
+            throw Self.invalid("its \(part) contains a zero byte")
         }
-        for (text, part) in texts where text.utf8.contains(0) { throw Self.invalid("its \(part) contains a zero byte") }
+        if let fault = credentials.fault { throw Self.invalid(fault) }
         guard virtualHost.utf8.count <= 255 else {
             throw Self.invalid("its virtual host has \(virtualHost.utf8.count) bytes; AMQP allows 255")
         }
@@ -233,37 +232,4 @@ public struct BrokerEndpoint: Sendable, Hashable, CustomStringConvertible {
 
     /// The address as `host:port`.
     public var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
-}
-
-/// The identity with which a client logs in to the broker.
-public struct Credentials: Sendable, Hashable, CustomStringConvertible {
-    /// The SASL mechanism and what it needs.
-    enum Mechanism: Hashable {
-        case plain(user: String, password: String)
-        case external
-    }
-
-    let mechanism: Mechanism
-
-    /// A user name and a password.
-    public static func plain(user: String, password: String) -> Credentials {
-        Credentials(mechanism: .plain(user: user, password: password))
-    }
-
-    /// The user that the broker derives from the client's TLS certificate.
-    public static let external = Credentials(mechanism: .external)
-
-    /// The user name and password; `nil` without a password.
-    package var userAndPassword: (user: String, password: String)? {
-        guard case .plain(let user, let password) = mechanism else { return nil }
-        return (user, password)
-    }
-
-    /// The identity, without the password.
-    public var description: String {
-        switch mechanism {
-        case .plain(let user, _): "user '\(user)'"
-        case .external: "the client certificate's user"
-        }
-    }
 }

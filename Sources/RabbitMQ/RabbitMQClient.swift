@@ -33,6 +33,9 @@ public final class RabbitMQClient: Sendable {
         public var urls: [BrokerURL]
         /// The name under which the broker's operator sees the connections.
         public var connectionName: String
+        /// The source of the credentials, for passwords that are rotated and tokens that expire; by default `nil`, and
+        /// the credentials are those of ``urls``.
+        public var credentials: CredentialsSource?
         /// The longest time that the broker may take to answer a request, such as a declaration or a get.
         public var requestTimeout: Duration = .seconds(30)
         /// The largest body that the client sends, in bytes.
@@ -117,14 +120,17 @@ public final class RabbitMQClient: Sendable {
     /// - Parameters:
     ///   - url: The broker's URL, or those of a cluster's nodes, separated by commas.
     ///   - connectionName: The name under which the broker's operator sees the connections.
+    ///   - credentials: The source of the credentials, if they aren't those of the URL.
     ///   - logger: Logs the loss and recovery of connections.
     /// - Throws: `invalidURL`, with the fault.
     public convenience init(
         url: String,
         connectionName: String = "warren",
+        credentials: CredentialsSource? = nil,
         logger: Logger = Logger(label: "warren.rabbitmq")
     ) throws(AMQPError) {
-        let configuration = Configuration(urls: try BrokerURL.list(url), connectionName: connectionName)
+        var configuration = Configuration(urls: try BrokerURL.list(url), connectionName: connectionName)
+        configuration.credentials = credentials
         try self.init(configuration, logger: logger)
     }
 
@@ -586,6 +592,7 @@ extension RabbitMQClient.Configuration {
             endpoint: url.endpoint,
             virtualHost: url.virtualHost,
             credentials: url.credentials,
+            credentialsSource: credentials,
             tls: url.tls,
             heartbeat: url.heartbeat,
             connectTimeout: url.connectTimeout,

@@ -87,6 +87,36 @@ import Glibc
         #expect(error?.code == .connectionLost)
     }
 
+    @Test func `The answer to a new secret is read between other frames, in whatever pieces it comes`() throws {
+        let secretOk: [UInt8] = [1, 0, 0, 0, 0, 0, 4, 0, 10, 0, 71, 0xCE]
+        let unblocked: [UInt8] = [1, 0, 0, 0, 0, 0, 4, 0, 10, 0, 61, 0xCE]
+        let heartbeat: [UInt8] = [8, 0, 0, 0, 0, 0, 0, 0xCE]
+        let opened: [UInt8] = [1, 0, 1, 0, 0, 0, 8, 0, 20, 0, 11, 0, 0, 0, 0, 0xCE]
+        let bytes = unblocked + secretOk + secretOk + opened + secretOk + heartbeat + unblocked
+        for size in 1...bytes.count {
+            let pipe = SocketPair()
+            let reader = try FrameReader(ByteStream(socket: pipe.near))
+            var methods: [UInt32] = []
+            for start in stride(from: 0, to: bytes.count, by: size) {
+                pipe.sendFromFar(bytes[start...].prefix(size))
+                methods += try reader.frames()
+            }
+            #expect(methods == [0x000A_003D, 0x000A_0047, 0x000A_0047, 0x0014_000B, 0x000A_0047, 0, 0x000A_003D])
+        }
+    }
+
+    @Test func `A method that librabbitmq doesn't know is encoded with the arguments that it is given`() throws {
+        let pipe = SocketPair()
+        var buffer = OutboundBuffer(frameSize: 4096)
+        try buffer.append(0x000A_0046, arguments: [0, 0, 0, 1, 7, 0], channel: 0)
+        #expect(throws: EncodingFailure.self) {
+            try buffer.append(0x000A_0046, arguments: [UInt8](repeating: 7, count: 4085), channel: 0)
+        }
+        try buffer.write(to: ByteStream(socket: pipe.near))
+        let frames = try Frame.all(in: pipe.received())
+        #expect(frames.map(\.payload) == [[0, 10, 0, 70, 0, 0, 0, 1, 7, 0]])
+    }
+
     private func append(
         _ body: [UInt8],
         _ properties: BasicProperties = BasicProperties(),
@@ -98,6 +128,34 @@ import Glibc
         unsafe method.exchange = arena.bytes("")
         unsafe method.routing_key = arena.bytes(key)
         try unsafe buffer.append(&method, properties: properties.encoded(), body: body, channel: 5)
+    }
+}
+
+/// Reads frames as a connection does.
+@safe private final class FrameReader {
+    private let state: amqp_connection_state_t
+    private let stream: ByteStream
+    private var buffer = InboundBuffer()
+
+    init(_ stream: ByteStream) throws {
+        unsafe state = try #require(unsafe amqp_new_connection())
+        self.stream = stream
+    }
+
+    deinit { unsafe amqp_destroy_connection(state) }
+
+    /// The methods' numbers of all frames that have arrived, 0 for other frames.
+    func frames() throws -> [UInt32] {
+        var methods: [UInt32] = []
+        var frame = unsafe amqp_frame_t()
+        buffer.noteReadable()
+        while true {
+            if buffer.needsMore { guard try buffer.read(from: stream) else { return methods } }
+            let status = unsafe buffer.decode(state, &frame)
+            try #require(status >= 0)
+            guard unsafe frame.frame_type != 0 else { continue }
+            unsafe methods.append(frame.frame_type == 1 ? frame.payload.method.id : 0)
+        }
     }
 }
 
@@ -153,6 +211,11 @@ private final class SocketPair {
     func closeFar() {
         close(far)
         far = -1
+    }
+
+    func sendFromFar(_ bytes: ArraySlice<UInt8>) {
+        let sent = unsafe bytes.withUnsafeBytes { unsafe send(far, $0.baseAddress, $0.count, 0) }
+        precondition(sent == bytes.count)
     }
 
     /// Everything that has arrived.

@@ -63,9 +63,10 @@ package struct PrivateBroker: Sendable {
         return String(value)
     }
 
-    /// Runs rabbitmqctl against the broker.
-    package func ctl(_ arguments: String...) async throws {
-        _ = try await Self.compose(["ctl", "--name", name] + arguments)
+    /// Runs rabbitmqctl against the broker, and returns what it says.
+    @discardableResult
+    package func ctl(_ arguments: String...) async throws -> String {
+        try await Self.compose(["ctl", "--name", name] + arguments)
     }
 
     /// Stops the broker cleanly, and keeps its data.

@@ -73,6 +73,8 @@ extension AMQPError {
         public static let tlsFailed = Code("tlsFailed")
         /// The broker refused user and password.
         public static let authenticationFailed = Code("authenticationFailed")
+        /// The program's source of credentials failed, or took too long.
+        public static let credentialsUnavailable = Code("credentialsUnavailable", retriable: true)
         /// The virtual host doesn't exist, or the user may not use it.
         public static let virtualHostRefused = Code("virtualHostRefused")
         /// A queue or exchange exists and differs from its declaration.

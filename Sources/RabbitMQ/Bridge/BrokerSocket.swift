@@ -119,7 +119,7 @@ import Glibc
         guard let stream else { return try unsafe receiveByLibrary(&frame) }
         if try unsafe receiveWhatLogInRead(&frame) { return true }
         while true {
-            if inbound.isEmpty {
+            if inbound.needsMore {
                 guard try inbound.read(from: stream) else { return false }
                 lastReceived = .now
             }
@@ -152,13 +152,17 @@ import Glibc
     var hasBufferedFrames: Bool {
         // OpenSSL decrypts whole records, so poll() doesn't see what it still holds.
         guard let stream else { return true }
-        return !inbound.isEmpty || !stream.emptiesAtOnce && inbound.mayHaveMore
+        return !inbound.needsMore || !stream.emptiesAtOnce && inbound.mayHaveMore
     }
 
     // MARK: Sending
 
     /// True if sending blocks while the peer accepts no bytes.
     var mayBlock: Bool { stream == nil }
+
+    /// True if the secret of the open connection can be replaced: librabbitmq 0.11 knows neither the method nor the
+    /// answer.
+    var canUpdateSecret: Bool { stream != nil }
 
     /// The number of bytes that wait for the peer to accept them.
     var unsentByteCount: Int { outbound.count }
@@ -209,6 +213,7 @@ import Glibc
         case .connectionCloseOk:
             var fields = amqp_connection_close_ok_t()
             try send(warren_connection_close_ok, channel: channel, &fields)
+        case .updateSecret(let credentials): try sendSecret(of: credentials, channel: channel)
         case .channelOpen:
             var fields = unsafe amqp_channel_open_t(out_of_band: arena.bytes(""))
             try unsafe send(warren_channel_open, channel: channel, &fields)
@@ -350,6 +355,29 @@ import Glibc
             )
         }
         try checkSent(status)
+    }
+
+    /// Encodes `connection.update-secret`.
+    ///
+    /// Source: <https://www.rabbitmq.com/amqp-0-9-1-reference#connection.update-secret>.
+    private mutating func sendSecret(of credentials: Credentials, channel: UInt16) throws(SendError) {
+        guard canUpdateSecret, let secret = credentials.userAndPassword?.password else {
+            throw .unencodable(EncodingFailure(status: AMQP_STATUS_UNKNOWN_METHOD.rawValue))
+        }
+        let arguments: [UInt8]
+        do throws(AMQPError) {
+            var writer = WireWriter(capacity: secret.utf8.count + 32)
+            try writer.write(longString: secret.utf8)
+            try writer.write(shortString: "renewed by the client")
+            arguments = writer.bytes
+        } catch {
+            throw .unencodable(EncodingFailure(status: AMQP_STATUS_BAD_AMQP_DATA.rawValue))
+        }
+        do throws(EncodingFailure) {
+            try outbound.append(warren_connection_update_secret, arguments: arguments, channel: channel)
+        } catch {
+            throw .unencodable(error)
+        }
     }
 
     private mutating func sendBind(_ binding: Binding, channel: UInt16) throws(SendError) {

@@ -13,6 +13,7 @@ enum InboundMethod: Sendable, Equatable {
     /// The broker closes the connection, because of a method of this client's or, if `method` is 0, of none.
     case connectionClose(BrokerReply, method: UInt32)
     case connectionCloseOk
+    case updateSecretOk
     case blocked(reason: String)
     case unblocked
     case channelOpenOk
@@ -48,6 +49,9 @@ enum InboundMethod: Sendable, Equatable {
 }
 
 extension OutboundMethod {
+    /// The number of `connection.update-secret`, by which the broker names a new secret as the cause of a close.
+    static var updateSecretNumber: UInt32 { warren_connection_update_secret }
+
     /// The method's class and id in one number, by which the broker names it as the cause of a close; 0 for the methods
     /// that cause none.
     var number: UInt32 {
@@ -214,6 +218,7 @@ extension InboundMethod {
                 method: UInt32(fields.class_id) << 16 | UInt32(fields.method_id)
             )
         case warren_connection_close_ok: self = .connectionCloseOk
+        case warren_connection_update_secret_ok: self = .updateSecretOk
         case warren_connection_blocked:
             guard let fields = unsafe fields(amqp_connection_blocked_t.self) else { return }
             self = unsafe .blocked(reason: String(copying: fields.reason))

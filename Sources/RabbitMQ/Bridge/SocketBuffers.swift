@@ -57,6 +57,22 @@ import Glibc
         endFrame(type: UInt8(AMQP_FRAME_METHOD), channel: channel, payload: 4 + Int(size))
     }
 
+    /// Appends a method whose arguments are encoded already.
+    ///
+    /// - Throws: `EncodingFailure` if it doesn't fit into a frame; then nothing is appended.
+    mutating func append(
+        _ method: amqp_method_number_t,
+        arguments: [UInt8],
+        channel: UInt16
+    ) throws(EncodingFailure) {
+        let size = 4 + arguments.count
+        guard size <= largestPayload else { throw EncodingFailure(status: AMQP_STATUS_TABLE_TOO_BIG.rawValue) }
+        reserve(Self.frameOverhead + size)
+        unsafe memory.storeBytes(of: method.bigEndian, toByteOffset: tail + 7, as: UInt32.self)
+        copy(arguments[...], at: tail + 11)
+        endFrame(type: UInt8(AMQP_FRAME_METHOD), channel: channel, payload: size)
+    }
+
     /// Appends a message: a method, a header, and a body in as many frames as it takes.
     ///
     /// - Parameters:
@@ -205,13 +221,22 @@ struct EncodingFailure: Error {
     private var end = 0
     /// True if the last read emptied the stream.
     private var hasReadAll = false
+    /// True if the next byte is the first of a frame.
+    private var isAtFrameStart = true
+    /// True if what is left may be the beginning of ``updateSecretOk``.
+    private var isIncomplete = false
+
+    /// The frame with which a broker answers `connection.update-secret`: librabbitmq 0.11 would refuse it.
+    ///
+    /// A method on channel 0, with a payload of 4 bytes: its class and number.
+    private static let updateSecretOk: [UInt8] = [1, 0, 0, 0, 0, 0, 4, 0, 10, 0, 71, UInt8(AMQP_FRAME_END)]
 
     init() {}
 
     deinit { unsafe memory.deallocate() }
 
-    /// True if everything that was read has been decoded.
-    var isEmpty: Bool { next == end }
+    /// True if ``decode(_:_:)`` needs more bytes than have been read.
+    var needsMore: Bool { next == end || isIncomplete }
 
     /// True if ``read(from:)`` may find more although `poll()` doesn't report the socket as readable.
     var mayHaveMore: Bool { !hasReadAll }
@@ -222,14 +247,18 @@ struct EncodingFailure: Error {
     mutating func read(from stream: ByteStream) throws(AMQPError) -> Bool {
         // One more call would only find the socket empty.
         if hasReadAll { return false }
-        let count = try unsafe stream.read(into: memory)
+        let left = end - next
+        unsafe memory.copyMemory(from: UnsafeRawBufferPointer(rebasing: memory[next..<end]))
+        (next, end) = (0, left)
+        let free = unsafe UnsafeMutableRawBufferPointer(rebasing: memory[left...])
+        let count = try unsafe stream.read(into: free)
         guard count > 0 else {
             hasReadAll = true
             return false
         }
-        next = 0
-        end = count
-        hasReadAll = unsafe stream.emptiesAtOnce && count < memory.count
+        end += count
+        isIncomplete = false
+        hasReadAll = stream.emptiesAtOnce && count < free.count
         return true
     }
 
@@ -240,9 +269,31 @@ struct EncodingFailure: Error {
     ///
     /// Returns a status of librabbitmq's that is negative for an error.
     mutating func decode(_ state: amqp_connection_state_t, _ frame: inout amqp_frame_t) -> Int32 {
+        if isAtFrameStart, beginsUpdateSecretOk() { return unsafe takeUpdateSecretOk(&frame) }
         let bytes = unsafe amqp_bytes_t(len: end - next, bytes: memory.baseAddress.map { unsafe $0 + next })
         let count = unsafe amqp_handle_input(state, bytes, &frame)
-        if count > 0 { next += Int(count) }
+        if count > 0 {
+            next += Int(count)
+            isAtFrameStart = unsafe frame.frame_type != 0
+        }
         return count
+    }
+
+    private func beginsUpdateSecretOk() -> Bool {
+        // Nearly all frames are of other channels.
+        if unsafe end - next > 2 && memory[next + 2] != 0 { return false }
+        let available = min(end - next, Self.updateSecretOk.count)
+        return unsafe memory[next..<next + available].elementsEqual(Self.updateSecretOk.prefix(available))
+    }
+
+    private mutating func takeUpdateSecretOk(_ frame: inout amqp_frame_t) -> Int32 {
+        unsafe frame.frame_type = 0
+        isIncomplete = end - next < Self.updateSecretOk.count
+        if isIncomplete { return 0 }
+        next += Self.updateSecretOk.count
+        unsafe frame.frame_type = UInt8(AMQP_FRAME_METHOD)
+        unsafe frame.channel = 0
+        unsafe frame.payload.method = amqp_method_t(id: warren_connection_update_secret_ok, decoded: nil)
+        return Int32(Self.updateSecretOk.count)
     }
 }

@@ -4,6 +4,8 @@ import AMQP
 enum OutboundMethod: Sendable, Equatable {
     case connectionClose
     case connectionCloseOk
+    /// Gives the broker the new password or token of the connection's user.
+    case updateSecret(Credentials)
     case channelOpen
     case channelFlowOk(active: Bool)
     case channelClose
@@ -31,6 +33,7 @@ extension OutboundMethod {
     var summary: String {
         switch self {
         case .connectionClose, .connectionCloseOk: "close the connection"
+        case .updateSecret: "renew the connection's secret"
         case .channelOpen: "open a channel"
         case .channelFlowOk: "answer a change of flow"
         case .channelClose, .channelCloseOk: "close a channel"

@@ -47,10 +47,12 @@ extension Connection {
         if isNeeded { schedule.demand(at: .now) }
         guard let attempt = schedule.nextAttempt, attempt <= .now else { return }
         report(schedule.state)
+        guard let configuration = configurationForLogIn() else { return }
         do throws(AMQPError) {
             let socket = try BrokerSocket.connect(configuration)
             opened(socket)
         } catch {
+            renewal.logInFailed(wasSeen: error.reply != nil)
             failed(error)
         }
     }
@@ -77,6 +79,7 @@ extension Connection {
             )
         }
         counters.noteConnected()
+        renewal.loggedIn(at: .now)
         schedule.opened(at: .now)
         report(.open)
         nextHeartbeat = .now
@@ -99,11 +102,17 @@ extension Connection {
         resumeConsumers(.now)
     }
 
-    private func failed(_ error: AMQPError) {
+    /// Handles a failed attempt to connect.
+    ///
+    /// - Parameters:
+    ///   - error: The reason.
+    ///   - endsRound: Whether it would fail at each endpoint.
+    func failed(_ error: AMQPError, endsRound: Bool = false) {
         let endpoint = configuration.endpoint
         let givesUp = schedule.failed(
             at: .now,
-            hasConnectedBefore: counters.hasConnected
+            hasConnectedBefore: counters.hasConnected,
+            endsRound: endsRound
         )
         report(schedule.state)
         if givesUp { return failWaiting(error) }
@@ -161,6 +170,7 @@ extension Connection {
         faultyMethod = 0
         isRedeclaring = false
         isRedeclaringAll = false
+        renewal.connectionLost()
         if purpose == .consuming { transientTopology?.lost(declared) }
         suspendConsumers(fault, by: method)
         channels = ChannelTable()
@@ -270,6 +280,7 @@ extension Connection {
             closeError = error
             deliverBatches()
             dropSocket()
+            asking?.cancel()
             if purpose == .consuming { transientTopology?.restored() }
             schedule.closed()
             report(.closed)
@@ -292,8 +303,15 @@ extension Connection {
             schedule.blocked(nil)
             report(schedule.state)
             logger.info("Broker unblocked publishers")
+        case .updateSecretOk: secretUpdated()
         case .connectionClose(let reply, let method):
             faultyMethod = method
+            if method == OutboundMethod.updateSecretNumber {
+                logger.warning(
+                    "Broker refused the new secret; logging in again",
+                    metadata: [LogKey.endpoint: "\(configuration.endpoint)", LogKey.reason: "\(reply.text)"]
+                )
+            }
             send(.connectionCloseOk, channel: 0)
             throw AMQPError(
                 .connectionClosed,

@@ -52,6 +52,9 @@ actor Connection {
     /// Callers that wait for the broker's properties.
     var serverPropertiesWaiters: [Reply<FieldTable>] = []
     var serverProperties: FieldTable?
+    var renewal: CredentialsRenewal
+    /// The question to the source of the credentials that is under way.
+    var asking: Task<Void, Never>?
     /// True if reading stopped with more to read.
     var hasMoreToRead = false
     /// The next time that the library must be called so that it sends its heartbeat.
@@ -93,6 +96,7 @@ actor Connection {
         logger[metadataKey: LogKey.connection] = "\(configurations[0].name)"
         self.logger = logger
         schedule = ReconnectSchedule(endpointCount: configurations.count)
+        renewal = CredentialsRenewal(limit: configurations[0].connectTimeout)
         let heartbeat = configurations[0].heartbeat
         thread = try ConnectionThread(callTimeout: heartbeat > .zero ? heartbeat : .seconds(30))
         if purpose == .publishing {
@@ -155,6 +159,7 @@ actor Connection {
         sendPublishes(isBatch: mailbox.publishes.count > 1, now)
         for call in mailbox.calls { call(self) }
         expireRequests(now)
+        perform(renewal.expire(at: now))
         closeSettledChannels(now)
         if closingDeadline != nil { sendCloseIfQuiet(now) }
         // Near the end, because connecting may block for seconds.
@@ -192,7 +197,9 @@ actor Connection {
 
     /// The next time that anything other than a publish is due.
     private var nextOtherWork: ContinuousClock.Instant? {
-        var next = earliest(socket == nil ? schedule.nextAttempt : nextHeartbeat, nextResumption)
+        let nextAttempt = renewal.holdsUpLogIn ? nil : schedule.nextAttempt
+        var next = earliest(socket == nil ? nextAttempt : nextHeartbeat, nextResumption)
+        next = earliest(next, renewal.nextDeadline)
         next = earliest(next, nextClosingStep)
         if !closings.isEmpty { next = earliest(next, closings.values.min()) }
         for channel in requests.values { next = earliest(next, channel.nextDeadline) }
@@ -328,7 +335,7 @@ actor Connection {
             publisher.withLock { $0.refused(tag, multiple: multiple) }
         case .channelClose(let reply, let method):
             send(.channelCloseOk, channel: number)
-            closed(number, reply, method)
+            closed(number, explained(reply), method)
         case .channelCloseOk:
             guard case .closing(let waiters)? = channels[number]?.role else { return }
             _ = channels.remove(number)

@@ -12,6 +12,8 @@ struct ConnectionConfiguration: Sendable {
     var endpoint: BrokerEndpoint
     var virtualHost: String
     var credentials: Credentials
+    /// Asked for the credentials before each log-in; `nil` if they don't change.
+    var credentialsSource: CredentialsSource?
     var tls: TLSConfiguration?
     var heartbeat: Duration
     var connectTimeout: Duration

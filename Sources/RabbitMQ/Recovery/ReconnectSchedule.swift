@@ -59,9 +59,14 @@ struct ReconnectSchedule {
     /// - Parameters:
     ///   - now: The present time.
     ///   - hasConnectedBefore: Whether any connection of this client has ever been open.
-    mutating func failed(at now: ContinuousClock.Instant, hasConnectedBefore: Bool) -> Bool {
+    ///   - endsRound: Whether the other endpoints needn't be tried before a pause.
+    mutating func failed(
+        at now: ContinuousClock.Instant,
+        hasConnectedBefore: Bool,
+        endsRound: Bool = false
+    ) -> Bool {
         endpoint = (endpoint + 1) % endpointCount
-        failuresInRound += 1
+        failuresInRound = endsRound ? endpointCount : failuresInRound + 1
         guard failuresInRound >= endpointCount else {
             nextAttempt = now
             return false

@@ -65,6 +65,14 @@ public protocol WarrenApplication: AsyncParsableCommand {
     /// }
     /// ```
     ///
+    /// An application whose passwords are rotated, or whose tokens expire, passes their source:
+    ///
+    /// ```swift
+    /// static func openBroker(at url: String, name: String) async throws -> any Transport {
+    ///     try await Broker.open(url, name: name, credentials: { try await identityProvider.credentials() })
+    /// }
+    /// ```
+    ///
     /// - Parameter url: The URL from `--broker` or `$WARREN_BROKER_URL`.
     /// - Parameter name: The name of the connection, shown to the broker's operator.
     static func openBroker(at url: String, name: String) async throws -> any Transport
