@@ -78,8 +78,8 @@ public struct Credentials: Sendable, Hashable, CustomStringConvertible, CustomRe
 /// }
 /// ```
 ///
-/// It may take as long as connecting may (``BrokerURL/connectTimeout``). After an error, or without an answer by then, a
-/// log-in fails with `credentialsUnavailable` and is tried again as any other; a renewal is tried again after pauses
+/// It may take as long as connecting may (``BrokerURL/connectTimeout``). After an error, or without an answer by then,
+/// a log-in fails with `credentialsUnavailable` and is tried again as any other; a renewal is tried again after pauses
 /// that grow to half a minute, and logged each time. Messages and logs show only the type of the error that it threw,
 /// whose text may hold a secret; the error itself is the `underlying` one.
 ///

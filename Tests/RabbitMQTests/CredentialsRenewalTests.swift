@@ -7,7 +7,11 @@ struct CredentialsRenewalTests {
     private let start = ContinuousClock.now
     private let limit = Duration.seconds(10)
 
-    private func password(_ text: String, expiresAfter life: Duration? = nil, from now: ContinuousClock.Instant? = nil)
+    private func password(
+        _ text: String,
+        expiresAfter life: Duration? = nil,
+        from now: ContinuousClock.Instant? = nil
+    )
         -> Credentials
     {
         .plain(user: "ada", password: text, expiresAt: life.map { (now ?? start) + $0 })
@@ -153,8 +157,9 @@ struct CredentialsRenewalTests {
         let credentials = password("hunter2")
         var dumped = ""
         dump(OutboundMethod.updateSecret(credentials), to: &dumped)
-        for text in ["\(credentials)", String(reflecting: credentials), "\(OutboundMethod.updateSecret(credentials))", dumped]
-        {
+        for text in [
+            "\(credentials)", String(reflecting: credentials), "\(OutboundMethod.updateSecret(credentials))", dumped,
+        ] {
             #expect(!text.contains("hunter2"))
         }
     }

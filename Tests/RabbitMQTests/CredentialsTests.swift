@@ -141,7 +141,8 @@ import Testing
         let description = "401 for client_secret=hunter2"
     }
 
-    @Test func `A source that fails is reported without its error's text, and asked again by the next call`() async throws
+    @Test func `A source that fails is reported without its error's text, and asked again by the next call`()
+        async throws
     {
         let broker = ScriptedBroker()
         let log = LogRecorder()

@@ -47,8 +47,10 @@ import Testing
             }
         }
         let client = try RabbitMQClient(url: broker.url)
+        // Connected before, so that the limit is one for the publish.
+        _ = try await client.broker()
         let error = await #expect(throws: AMQPError.self) {
-            try await client.publish(Message(body: [1]), to: .queue("letters"), timeout: .milliseconds(300))
+            try await client.publish(Message(body: [1]), to: .queue("letters"), timeout: .seconds(2))
         }
         #expect(error?.code == .blocked)
         #expect(error?.outcomeIsKnown == true)

@@ -3,8 +3,8 @@ import AMQP
 /// The credentials of one connection: when their source is asked, and when the broker gets its answer.
 ///
 /// A state machine: events in, actions out, no clock and no I/O. The source is asked before each log-in; its answer
-/// serves until the broker has seen it, or for a few seconds, so that a broker that doesn't answer isn't a reason to ask
-/// again and again. An answer that expires is renewed while the connection is open.
+/// serves until the broker has seen it, or for a few seconds, so that a broker that doesn't answer isn't a reason to
+/// ask again and again. An answer that expires is renewed while the connection is open.
 struct CredentialsRenewal {
     /// An action for the connection to perform.
     enum Action {

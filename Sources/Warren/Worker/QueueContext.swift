@@ -13,8 +13,7 @@ struct RunContext: Sendable {
     /// The most consumers that get a connection each.
     private static let mostIsolatedConsumers = 16
 
-    /// True if each consumer gets a separate connection: if there are several, one for each lane of each queue, and not
-    /// so many that their connections are a burden to the broker.
+    /// True if each consumer gets a separate connection: if there are several, but not too many for the broker.
     var isolatesConsumers: Bool {
         let count = worker.queues.reduce(0) { $0 + worker.topology.configuration(of: $1.name).lanes.count }
         return (2...Self.mostIsolatedConsumers).contains(count)

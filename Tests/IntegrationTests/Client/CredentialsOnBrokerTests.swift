@@ -186,9 +186,8 @@ struct ChangingCredentialsTests {
 
     private func refuses(_ token: String, _ broker: PrivateBroker) async -> Bool {
         do {
-            try await withClient(url: broker.url, source: { .plain(user: "", password: token) }) {
-                _ = try await $0.broker()
-            }
+            let source: CredentialsSource = { .plain(user: "", password: token) }
+            try await withClient(url: broker.url, source: source) { _ = try await $0.broker() }
             return false
         } catch {
             return (error as? AMQPError)?.code == .authenticationFailed
