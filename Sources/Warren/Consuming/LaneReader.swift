@@ -40,7 +40,7 @@ struct LaneReader: Sendable {
         var mustDeclare = declaresTopology
         while !queue.consumers.isStopping {
             do throws(AMQPError) {
-                if mustDeclare { try await declare() }
+                if mustDeclare { try await declareIfAllowed() }
                 mustDeclare = false
                 try await consume(&retired) {
                     backoff.reset()
@@ -65,6 +65,20 @@ struct LaneReader: Sendable {
                     queue.declarer.consumerWasLost()
                 }
             }
+        }
+    }
+
+    /// Declares the queue; if this user may not, it may exist all the same.
+    private func declareIfAllowed() async throws(AMQPError) {
+        do {
+            try await declare()
+        } catch {
+            guard error.code == .accessRefused else { throw error }
+            guard queue.throttle.leftOut("declaring \(name)") != nil else { return }
+            queue.logger.error(
+                "This user may not declare the queue with what belongs to it; it is consumed as it is",
+                metadata: [LogKey.lane: "\(lane)", LogKey.reason: "\(error)"]
+            )
         }
     }
 

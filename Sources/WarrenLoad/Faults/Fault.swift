@@ -1,3 +1,4 @@
+import AMQP
 import Foundation
 
 /// The context of an experiment: its size, its brokers and its folder.
@@ -30,7 +31,8 @@ protocol Fault: Sendable {
 /// All faults, in the order in which they run.
 enum FaultCatalogue {
     static let all: [any Fault] = [
-        WorkerKilled(), RollingRestart(), ConnectionsClosed(),
+        WorkerKilled(), RollingRestart(), RestartThroughput(kind: .quorum), RestartThroughput(kind: .classic),
+        ConnectionsClosed(), DeadExchangeForbidden(),
         NetworkLatency(), NetworkBlackHole(), NetworkReset(), NetworkOneWay(),
         Alarm.memory, Alarm.disk,
         QueueDeleted(), ConsumerTimeout(), ChannelError(), PoisonJob(), HostileBytes(),

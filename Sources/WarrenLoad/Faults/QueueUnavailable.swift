@@ -32,7 +32,7 @@ struct QueueUnavailable: Fault {
             let jobs = context.size(short: 20, long: 500)
             let period = context.size(short: Duration.seconds(8), long: .seconds(30))
             try await runJobs(jobs, named: "early", experiment)
-            let rateBefore = try await rate(over: period, experiment)
+            let rateBefore = try await experiment.rate(over: period)
 
             try await cluster.stop(node: home)
             for _ in 0..<setup.workers { try experiment.pool.start() }
@@ -41,12 +41,12 @@ struct QueueUnavailable: Fault {
                 by: 2 * setup.workers,
                 within: .seconds(30)
             )
-            let rateDuring = try await rate(over: period, experiment)
+            let rateDuring = try await experiment.rate(over: period)
             let redelivered = experiment.ledger.with { $0.redelivered() }
 
             try await closeConnections(named: "worker-1-0 (consume)", of: cluster)
             let closed = WallClock.now
-            let rateReconnected = try await rate(over: period, experiment)
+            let rateReconnected = try await experiment.rate(over: period)
             let redeliveredLater = experiment.ledger.with { $0.redelivered(enqueuedSince: closed) }
 
             try await cluster.start()
@@ -55,7 +55,7 @@ struct QueueUnavailable: Fault {
             try await runJobs(jobs, named: "late", experiment)
             experiment.figure("queue_back_s", Double(WallClock.now - returned) / 1e6)
             try await experiment.waitUntilConsumed([queue], by: 2 * setup.workers, within: .seconds(60))
-            let rateAfter = try await rate(over: period, experiment)
+            let rateAfter = try await experiment.rate(over: period)
 
             experiment.figure("redelivered", Double(redelivered))
             experiment.figure("redelivered_reconnected", Double(redeliveredLater))
@@ -125,14 +125,5 @@ struct QueueUnavailable: Fault {
         try await waitUntil("the jobs '\(prefix)' of '\(queue)' are done", within: .seconds(60)) {
             experiment.ledger.with { $0.open.isDisjoint(with: ids) }
         }
-    }
-
-    /// The number of jobs per second that are done in a period from now on.
-    private func rate(over period: Duration, _ experiment: Experiment) async throws -> Double {
-        let start = WallClock.now
-        try await Task.sleep(for: period)
-        let end = WallClock.now
-        try experiment.ledger.readEventLogs()
-        return experiment.ledger.with { $0.rate(from: start, to: end) }
     }
 }

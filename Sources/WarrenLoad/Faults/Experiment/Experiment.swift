@@ -14,9 +14,13 @@ final class Experiment: Sendable {
         var broker: String
         /// The URLs for workers and callers, separated by commas, if they differ from the observer's.
         var url: String?
+        /// The workers' URL, if it differs from the callers'.
+        var workerURL: String?
         var load: JobLoad
         /// The number of queues, to which the load goes in turn.
         var queues = 1
+        /// The kind of these queues.
+        var kind = QueueKind.quorum
         /// Another queue that the workers consume, to which only the script enqueues.
         var otherQueue: QueueName?
         var workers = 3
@@ -53,8 +57,11 @@ final class Experiment: Sendable {
         self.context = context
         self.setup = setup
         let url = setup.url ?? setup.broker
-        topology = Topology(application: "faults-\(name)")
         queues = (1...setup.queues).map { QueueName("faults-\(name)" + ($0 == 1 ? "" : "-\($0)")) }
+        topology = Topology(
+            application: "faults-\(name)",
+            queues: queues.map { QueueConfiguration($0, kind: setup.kind) }
+        )
         let logger = Logger(label: "faults") { _ in SwiftLogNoOpLogHandler() }
         observer = try RabbitMQClient(url: setup.broker, connectionName: "observer of \(name)", logger: logger)
         client = try RabbitMQClient(url: url, connectionName: "caller of \(name)", logger: logger)
@@ -62,9 +69,10 @@ final class Experiment: Sendable {
         ledger = SharedLedger(folder: context.folder)
         pool = WorkerPool(
             WorkerConfiguration(
-                url: url,
+                url: setup.workerURL ?? url,
                 application: topology.application,
                 queues: (queues + [setup.otherQueue].compactMap(\.self)).map(\.rawValue),
+                kind: setup.kind,
                 folder: context.folder,
                 concurrency: setup.concurrency
             )
@@ -117,6 +125,15 @@ final class Experiment: Sendable {
                 try await observer.status(ofQueue: queue.rawValue).consumerCount == workers
             }
         }
+    }
+
+    /// The number of jobs per second that are done in a period from now on.
+    func rate(over period: Duration) async throws -> Double {
+        let start = WallClock.now
+        try await Task.sleep(for: period)
+        let end = WallClock.now
+        try ledger.readEventLogs()
+        return ledger.with { $0.rate(from: start, to: end) }
     }
 
     // MARK: Running

@@ -23,17 +23,21 @@ struct FaultWorkerCommand: AsyncParsableCommand {
     @Option var eventLog: String
     @Option var name: String
     @Option var concurrency: Int
+    /// The kind of the queues.
+    @Option var kind: String
 
     func run() async throws {
         Self.endWithParent()
         let events = try EventLogWriter(path: eventLog)
         let client = try RabbitMQClient(url: url, connectionName: name)
+        let queues = queues.split(separator: ",").map { QueueName(String($0)) }
         let worker = Worker(
             client,
-            queues: queues.split(separator: ",").map {
-                WorkerQueue(QueueName(String($0)), concurrency: concurrency)
-            },
-            topology: Topology(application: application),
+            queues: queues.map { WorkerQueue($0, concurrency: concurrency) },
+            topology: Topology(
+                application: application,
+                queues: queues.map { QueueConfiguration($0, kind: QueueKind(rawValue: kind)) }
+            ),
             settings: WorkerSettings(name: name, shutdownTimeout: .seconds(20)),
             logger: Logger(label: "fault-worker") { StreamLogHandler.standardError(label: $0) }
         ) {
@@ -43,6 +47,7 @@ struct FaultWorkerCommand: AsyncParsableCommand {
                 if job.crashes == true { fatalError("This job crashes its process for the experiment.") }
                 let pause = context.isRedelivered ? job.milliseconds : job.firstMilliseconds ?? job.milliseconds
                 if pause > 0 { try await Task.sleep(for: .milliseconds(pause), tolerance: .zero) }
+                if job.fails == true { throw JobFailure.permanent("This job fails for the experiment.") }
                 try events.write(.done, id)
             }
         }
@@ -70,6 +75,8 @@ struct FaultJob: Job {
     var firstMilliseconds: Int?
     /// True if the job crashes its process.
     var crashes: Bool?
+    /// True if the job fails for good.
+    var fails: Bool?
     /// Filling that makes the job larger.
     var text: String?
 }

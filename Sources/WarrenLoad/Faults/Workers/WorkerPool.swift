@@ -1,3 +1,4 @@
+import AMQP
 import Foundation
 import Synchronization
 
@@ -127,7 +128,7 @@ struct WorkerProcess: Sendable {
             "fault-worker", "--url", configuration.url, "--application", configuration.application, "--queues",
             configuration.queues.joined(separator: ","),
             "--event-log", configuration.folder.appending(path: name + EventLogReader.suffix).path, "--name", name,
-            "--concurrency", String(configuration.concurrency),
+            "--concurrency", String(configuration.concurrency), "--kind", configuration.kind.rawValue,
         ]
         // Crashes are expected, and a backtrace takes seconds.
         process.environment = ProcessInfo.processInfo.environment.merging(["SWIFT_BACKTRACE": "enable=no"]) { $1 }
@@ -155,6 +156,7 @@ struct WorkerConfiguration: Sendable {
     var url: String
     var application: String
     var queues: [String]
+    var kind: QueueKind
     var folder: URL
     var concurrency: Int
 }
