@@ -28,13 +28,15 @@ import FoundationNetworking
     }
 
     /// Arrays and objects, one in the other.
+    ///
+    /// RabbitMQ 4 takes a time that grows with the square of the depth to read them: half a second for 10,000 levels.
     private static func nested(_ depth: Int) -> String {
         String(repeating: #"[{"a":"#, count: depth / 2) + "1" + String(repeating: "}]", count: depth / 2)
     }
 
     private static let many = "[" + Array(repeating: "true", count: 64_000).joined(separator: ",") + "]"
 
-    @Test(arguments: [40, 20_000]) func `A message with headers nested too deeply is delivered without them`(
+    @Test(arguments: [40, 10_000]) func `A message with headers nested too deeply is delivered without them`(
         depth: Int
     ) async throws {
         try await withQueue { client, queue in
@@ -58,7 +60,7 @@ import FoundationNetworking
         }
     }
 
-    @Test(arguments: [(nested(20_000), "too-deep"), (many, "headers-too-large")])
+    @Test(arguments: [(nested(10_000), "too-deep"), (many, "headers-too-large")])
     func `A job with headers beyond the limits is dead with its reason, and the worker goes on`(
         evil: String,
         reason: String

@@ -39,7 +39,7 @@ import Warren
                     try await ProbeJobs.wait(done.count + 1, on: application)
                     done += await process.lines.next(2).filter { $0.what == "done" }
                 }
-                #expect(done.map(\.number) == Array(1...done.count))
+                #expect(done.map(\.number) == Array(1...done.count), "\(done.map { "\($0.number) \($0.process)" })")
                 // Nine tenths are the least: each process draws its number, so that not all are replaced at once.
                 for replaced in Set(done.dropLast().map(\.process)) {
                     #expect(done.count { $0.process == replaced } >= 9)
@@ -47,7 +47,7 @@ import Warren
                 process.signal(.terminate)
             }
             #expect(ending.exitCode == 0, "\(ending.log)")
-            #expect(try await application.ready(application.queue.rawValue) == 0)
+            #expect(try await application.ready(application.queue.rawValue) == 0, "\(ending.log)")
         }
     }
 
