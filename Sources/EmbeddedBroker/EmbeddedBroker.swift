@@ -205,6 +205,12 @@ extension EmbeddedBroker {
     public var health: TransportHealth { connection.health }
 }
 
+extension EmbeddedBroker: BindingDirectory {
+    package func bindings(from exchange: String) -> [Binding] {
+        runtime.read { Array($0.exchanges[exchange]?.bindings ?? []) }
+    }
+}
+
 /// Counts of the messages that have passed through an ``EmbeddedBroker`` since it started, as in RabbitMQ's
 /// `message_stats`.
 ///

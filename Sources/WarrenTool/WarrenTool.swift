@@ -14,12 +14,14 @@ struct WarrenTool: WarrenApplication {
         abstract: "Look after job queues on RabbitMQ.",
         discussion: """
             An application that embeds WarrenCommands has the same commands, knows its own queues and jobs, and has \
-            'worker' too. Here, say which queues: --queues a,b. With --broker file:///path/jobs.db it looks into the file of \
+            'worker' too. Here, say which queues: --queues a,b. 'status', 'doctor' and 'dead' find those that are bound to the \
+            application's exchange if they can ask RabbitMQ's management API (--management). With --broker file:///path/jobs.db it looks into the file of \
             a durable embedded broker, while no program has it.
 
             Exit codes: 0 done, 1 failed, 64 the command line can't be understood; 'doctor' has more. Errors go to standard \
             error.
             """,
+        version: PackageVersion.current,
         subcommands: standardCommands.filter { $0 != WorkerCommand<WarrenTool>.self }
     )
 

@@ -1,4 +1,6 @@
+import AMQP
 import ArgumentParser
+import Foundation
 import Testing
 import Warren
 
@@ -46,5 +48,48 @@ struct ArgumentTests {
     )
     func `An invalid lane policy is refused`(text: String) {
         #expect(throws: ValidationError.self) { try LanePolicy(argument: text) }
+    }
+
+    @Test(arguments: [
+        ("2026-11-21T06:30:00Z", 1_795_242_600.0), ("2026-11-21T07:30:00.5+01:00", 1_795_242_600.5),
+        ("2026-11-21 06:30:00z", 1_795_242_600.0), ("1969-12-31T23:59:59-00:00", -1.0),
+    ])
+    func `A point in time has a date, a time and an offset from UTC`(text: String, seconds: Double) {
+        #expect(InstantArgument(argument: text)?.date == Date(timeIntervalSince1970: seconds))
+    }
+
+    @Test(arguments: [
+        "", "tomorrow", "2026-11-21", "06:30:00Z", "2026-11-21T06:30:00", "2026-11-21T06:30Z", "2026-02-30T06:30:00Z",
+        "2026-11-21T24:30:00Z", "2026-11-21T06:30:00+0100", "2026-11-21T06:30:00Zzz", "1795242600",
+    ])
+    func `A time that leaves something to guess is refused`(text: String) {
+        #expect(InstantArgument(argument: text) == nil)
+    }
+
+    @Test func `A header is a name and a text, which may hold further equals signs`() throws {
+        let headers = try ["tenant=acme", "filter=a=b", "empty="].map(HeaderArgument.init(argument:))
+        #expect(try HeaderArgument.table(headers) == ["tenant": "acme", "filter": "a=b", "empty": ""])
+    }
+
+    @Test(arguments: [("tenant", "its name, '='"), ("=x", "1 to 255 bytes"), ("id=7", "'id' is the protocol's own")])
+    func `A header that can't be sent is refused with the reason`(text: String, reason: String) {
+        let error = #expect(throws: ValidationError.self) { try HeaderArgument(argument: text) }
+        #expect(error?.message.contains(reason) == true)
+    }
+
+    @Test func `The queues that are bound by their names are the application's, each with its lanes`() {
+        func bound(_ queue: String, _ key: String? = nil) -> Binding {
+            Binding(from: "warren", to: .queue(queue), routingKey: key ?? queue)
+        }
+        let queues = BoundQueues([
+            bound("emails"), bound("emails.high"), bound("eu.reports"), bound("audit", "#"), bound("amq.gen-1"),
+            Binding(from: "warren", to: .exchange("other"), routingKey: "other"),
+        ])
+        #expect(queues.names == ["emails", "eu.reports"])
+        var topology = Topology(queues: [QueueConfiguration("emails", kind: .classic)])
+        queues.addLanes(to: &topology)
+        #expect(topology.configuration(of: "emails").lanes == [.high, .normal])
+        #expect(topology.configuration(of: "emails").kind == .classic)
+        #expect(topology.configuration(of: "eu.reports").lanes == [.normal])
     }
 }

@@ -25,6 +25,11 @@ struct CommandTreeTests {
     @Test(arguments: [
         (["worker", "--queues", "a,b=4", "--concurrency", "8"], "WorkerCommand<PlainApplication>"),
         (["enqueue", "emails.send", "--json", "{}"], "EnqueueCommand<PlainApplication>"),
+        (
+            ["enqueue", "emails.send", "--at", "2026-11-21T06:30:00Z", "--header", "a=b", "--time-limit", "9s"],
+            "EnqueueCommand<PlainApplication>"
+        ),
+        (["worker", "--log-format", "json"], "WorkerCommand<PlainApplication>"),
         (["status", "--json"], "StatusCommand<PlainApplication>"),
         (["topology", "plan", "--broker-version", "4.3"], "TopologyPlanCommand<PlainApplication>"),
         (["topology", "apply", "--no-delays"], "TopologyApplyCommand<PlainApplication>"),
@@ -43,6 +48,10 @@ struct CommandTreeTests {
         ["worker", "--lanes", "sometimes"], ["worker", "--queues", "a..b"], ["worker", "--queues", "a=0"],
         ["worker", "--shutdown-timeout", "soon"], ["worker", "--log-level", "loud"],
         ["enqueue"], ["enqueue", "x", "--lane", "fast"], ["enqueue", "x", "--delay", "-1s"],
+        ["enqueue", "x", "--at", "tomorrow"], ["enqueue", "x", "--at", "2026-11-21T06:30:00Z", "--delay", "5s"],
+        ["enqueue", "x", "--header", "tenant"], ["enqueue", "x", "--header", "a=1", "--header", "a=2"],
+        ["enqueue", "x", "--time-limit", "0"], ["enqueue", "x", "--time-limit", "5s", "--soft-time-limit", "5s"],
+        ["worker", "--log-format", "yaml"],
         ["topology", "plan", "--broker-version", "new"],
         ["dead", "replay"], ["dead", "discard"], ["dead", "replay", "--all", "--rate", "0"],
         ["dead", "discard", "--all", "--limit", "0"], ["nonsense"],

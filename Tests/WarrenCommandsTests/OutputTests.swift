@@ -1,5 +1,7 @@
 import AMQP
 import Foundation
+import Logging
+import Synchronization
 import Testing
 
 @testable import Warren
@@ -62,5 +64,33 @@ struct OutputTests {
         let line = try #require(error.flatMap { ErrorLine.text(for: $0) })
         #expect(line.hasPrefix("/nowhere/to/be/found: "))
         #expect(!line.contains("NSPOSIXErrorDomain"))
+    }
+
+    @Test func `A log in JSON is one object a line, whatever is in its message and metadata`() throws {
+        let lines = Mutex(Data())
+        var logger = Logger(label: "warren.worker") { label in
+            JSONLogHandler(label: label, logLevel: .info) { line in lines.withLock { $0 += line } }
+        }
+        logger[metadataKey: "worker"] = "one"
+        logger.debug("Not this")
+        logger.warning(
+            "A job\nfailed",
+            metadata: ["job": "a\"b", "worker": "two", "list": ["x", .stringConvertible(7)], "table": ["k": "v"]]
+        )
+        let text = String(decoding: lines.withLock(\.self), as: UTF8.self)
+        #expect(text.split(separator: "\n").count == 1)
+        #expect(text.hasSuffix("}\n"))
+        let object = try #require(try JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any])
+        #expect(Set(object.keys) == ["time", "level", "label", "message", "metadata"])
+        #expect(object["level"] as? String == "warning")
+        #expect(object["label"] as? String == "warren.worker")
+        #expect(object["message"] as? String == "A job\nfailed")
+        let time = try #require(object["time"] as? String)
+        #expect(InstantArgument(argument: time).map { abs($0.date.timeIntervalSinceNow) < 3600 } == true)
+        let metadata = try #require(object["metadata"] as? [String: Any])
+        #expect(metadata["worker"] as? String == "two")
+        #expect(metadata["job"] as? String == "a\"b")
+        #expect(metadata["list"] as? [String] == ["x", "7"])
+        #expect(metadata["table"] as? [String: String] == ["k": "v"])
     }
 }

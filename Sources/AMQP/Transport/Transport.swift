@@ -188,3 +188,9 @@ public struct BrokerIdentity: Sendable, Hashable {
         self.version = version
     }
 }
+
+/// A broker that lists its bindings, for which AMQP has no method.
+package protocol BindingDirectory {
+    /// The bindings from an exchange; none if it doesn't exist.
+    func bindings(from exchange: String) -> [Binding]
+}

@@ -33,6 +33,7 @@ struct ConnectionConfiguration: Sendable {
     var clientProperties: FieldTable {
         [
             "product": "Warren RabbitMQ client",
+            "version": .string(PackageVersion.current),
             "platform": "Swift",
             "information": "https://www.rabbitmq.com/docs/connections#capabilities",
             "connection_name": .string(name),

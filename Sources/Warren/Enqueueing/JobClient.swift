@@ -45,7 +45,7 @@ public final class JobClient: Sendable {
     ///     `enqueue` throws.
     ///   - declaresTopology: Whether to declare exchanges and queues on first use; off for users that may only publish.
     ///   - showsPayload: Whether to copy the first 1,024 bytes of a payload into the header `kwargsrepr`, where
-    ///     Celery's tools (Flower, `inspect`) show them. Turn it off if payloads hold what operators shouldn't see.
+    ///     Celery's tools (Flower, `inspect`) show them to operators; by default they show `{…}`.
     ///   - logger: Logs a warning for each existing exchange or queue that differs from the topology.
     ///   - now: The wall clock, for dates on the wire.
     public convenience init(
@@ -54,7 +54,7 @@ public final class JobClient: Sendable {
         middleware: [any EnqueueMiddleware] = [],
         spool: Spool? = nil,
         declaresTopology: Bool = true,
-        showsPayload: Bool = true,
+        showsPayload: Bool = false,
         logger: Logger = Logger(label: "warren.client"),
         now: @escaping @Sendable () -> Date = { Date() }
     ) {
@@ -78,7 +78,7 @@ public final class JobClient: Sendable {
         middleware: [any EnqueueMiddleware] = [],
         spool: Spool? = nil,
         declaresTopology: Bool = true,
-        showsPayload: Bool = true,
+        showsPayload: Bool = false,
         logger: Logger = Logger(label: "warren.client"),
         clock: any Clock<Duration>,
         now: @escaping @Sendable () -> Date = { Date() }

@@ -20,7 +20,7 @@ struct EnvelopeWriter: Sendable {
     /// True if the beginning of the payload is copied into a header, where Celery's tools look for it.
     private let showsPayload: Bool
 
-    init(showsPayload: Bool = true) { self.showsPayload = showsPayload }
+    init(showsPayload: Bool = false) { self.showsPayload = showsPayload }
 
     /// Keeps nothing from one use to the next, so one serves all threads.
     private static let encoder: JSONEncoder = {
@@ -148,7 +148,7 @@ struct EnvelopeWriter: Sendable {
                     "A header of the job '\(job.truncated(toBytes: 80))' has a name that is empty or over 255 bytes."
                 )
             }
-            if EnvelopeWriter.protected.contains(name) { continue }
+            if EnvelopeHeader.protected.contains(name) { continue }
             table[name] = value
         }
         guard table.wireSize <= HeaderLimits.maximumSize else {
@@ -161,13 +161,6 @@ struct EnvelopeWriter: Sendable {
             )
         }
     }
-
-    /// The headers that a caller can't replace, because a worker would not recognize the job, or take it for another.
-    private static let protected: Set<String> = [
-        EnvelopeHeader.lang, EnvelopeHeader.task, EnvelopeHeader.id, EnvelopeHeader.eta, EnvelopeHeader.expires,
-        EnvelopeHeader.retries, EnvelopeHeader.timeLimit, EnvelopeHeader.compression, EnvelopeHeader.enqueuedAt,
-        EnvelopeHeader.lane,
-    ]
 }
 
 /// The body `[args, kwargs, embed]`.
@@ -336,4 +329,9 @@ package enum EnvelopeHeader {
     static let startedFromQuarantine = "warren-started-from-quarantine"
     /// The names of headers that were removed so that the others fit into one frame.
     package static let droppedHeaders = "warren-dropped-headers"
+
+    /// The headers that a caller can't replace, because a worker would not recognize the job, or take it for another.
+    package static let protected: Set<String> = [
+        lang, task, id, eta, expires, retries, timeLimit, compression, enqueuedAt, lane,
+    ]
 }

@@ -1,16 +1,16 @@
 import AMQP
 
 #if canImport(FoundationEssentials)
-import FoundationEssentials
+package import FoundationEssentials
 #else
-import Foundation
+package import Foundation
 #endif
 
 /// Times as Celery writes and reads them: ISO 8601 text, to the microsecond.
 ///
 /// Written by hand because each job's headers hold such times and a general formatter costs more than the rest of the
 /// envelope. Dates are those of the proleptic Gregorian calendar; leap seconds don't exist, as in Unix time.
-enum WireTime {
+package enum WireTime {
     /// 0001-01-01T00:00:00Z to 9999-12-31T23:59:59Z in Unix seconds: the range of four-digit years.
     private static let range: ClosedRange<Int64> = -62_135_596_800...253_402_300_799
     private static let secondsPerDay: Int64 = 86_400
@@ -59,7 +59,7 @@ enum WireTime {
     /// means UTC.
     ///
     /// Fractions of a microsecond are cut off.
-    static func date(_ text: String) -> Date? {
+    package static func date(_ text: String) -> Date? {
         var reader = WireTimeReader(text)
         return reader?.read()
     }

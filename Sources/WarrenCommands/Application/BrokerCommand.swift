@@ -45,6 +45,15 @@ public struct BrokerOptions: ParsableArguments {
     )
     var logLevel: Logger.Level?
 
+    @Option(
+        help: ArgumentHelp(
+            "The form of the log on standard error: text, or json for a JSON object a line.",
+            discussion: "The object has time, level, label, message, metadata.",
+            valueName: "format"
+        )
+    )
+    var logFormat = LogFormat.text
+
     /// Creates options without values.
     public init() {}
 

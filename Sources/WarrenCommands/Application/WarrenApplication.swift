@@ -82,7 +82,8 @@ public protocol WarrenApplication: AsyncParsableCommand {
     /// Called once, before the command runs.
     ///
     /// - Parameter level: The level of `--log-level`, or else the command's default.
-    static func bootstrapLogging(level: Logger.Level)
+    /// - Parameter format: The format of `--log-format`, or else text.
+    static func bootstrapLogging(level: Logger.Level, format: LogFormat)
 }
 
 /// An empty set of options, for an application that adds none.
@@ -104,12 +105,8 @@ extension WarrenApplication {
     }
 
     /// Sends all logs to standard error.
-    public static func bootstrapLogging(level: Logger.Level) {
-        LoggingSystem.bootstrap { label in
-            var handler = StreamLogHandler.standardError(label: label)
-            handler.logLevel = level
-            return handler
-        }
+    public static func bootstrapLogging(level: Logger.Level, format: LogFormat) {
+        LoggingSystem.bootstrap { format.handler(label: $0, level: level) }
     }
 
     /// The queues of the application: those of its jobs and those that its topology configures.
@@ -153,7 +150,11 @@ extension WarrenApplication {
     public static func main() async {
         do {
             var command = try await asyncParseAsRoot(nil)
-            bootstrapLogging(level: (command as? any BrokerCommand)?.logLevel ?? .warning)
+            let brokerCommand = command as? any BrokerCommand
+            bootstrapLogging(
+                level: brokerCommand?.logLevel ?? .warning,
+                format: brokerCommand?.brokerOptions.logFormat ?? .text
+            )
             if var asynchronous = command as? any AsyncParsableCommand {
                 try await asynchronous.run()
             } else {

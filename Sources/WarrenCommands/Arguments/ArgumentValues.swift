@@ -1,5 +1,12 @@
+import AMQP
 public import ArgumentParser
 package import Warren
+
+#if canImport(FoundationEssentials)
+import FoundationEssentials
+#else
+import Foundation
+#endif
 
 /// A duration on the command line: `90`, `90s`, `1.5h`, `1h30m`, `250ms`; a bare number is in seconds.
 public struct DurationArgument: ExpressibleByArgument, Sendable, Hashable {
@@ -40,6 +47,55 @@ public struct DurationArgument: ExpressibleByArgument, Sendable, Hashable {
 
     /// The duration as help texts show it.
     public var defaultValueDescription: String { "\(duration / .seconds(1))s" }
+}
+
+/// A point in time on the command line, in RFC 3339's form: `2026-11-21T06:30:00Z`, `2026-11-21T07:30:00.5+01:00`.
+struct InstantArgument: ExpressibleByArgument, Sendable, Hashable {
+    var date: Date
+
+    /// Parses a point in time; `nil` if the text isn't one, or says no offset from UTC, which would leave it to guess.
+    init?(argument: String) {
+        let form = /\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})/
+        guard argument.wholeMatch(of: form) != nil, let date = WireTime.date(argument) else { return nil }
+        self.date = date
+    }
+}
+
+/// A header on the command line: `NAME=VALUE`, where the value is text and may hold further `=`.
+struct HeaderArgument: Sendable, Hashable {
+    var name: String
+    var value: String
+
+    /// Parses a header.
+    ///
+    /// - Throws: `ValidationError` for a text without `=`, a name that AMQP can't carry, or one that is the protocol's.
+    init(argument: String) throws {
+        let parts = argument.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+        guard parts.count == 2 else {
+            throw ValidationError("'\(argument)' is not a header. Write its name, '=', and its value: tenant=acme")
+        }
+        (name, value) = (parts[0], parts[1])
+        guard (1...255).contains(name.utf8.count) else {
+            throw ValidationError("The name of the header '\(argument)' must have 1 to 255 bytes.")
+        }
+        guard !EnvelopeHeader.protected.contains(name) else {
+            throw ValidationError("The header '\(name)' is the protocol's own, and can't be set. Choose another name.")
+        }
+    }
+
+    /// The headers as a table.
+    ///
+    /// - Throws: `ValidationError` if a name is given twice.
+    static func table(_ headers: [HeaderArgument]) throws -> FieldTable {
+        var table = FieldTable()
+        for header in headers {
+            guard table[header.name] == nil else {
+                throw ValidationError("The header '\(header.name)' is given twice.")
+            }
+            table[header.name] = .string(header.value)
+        }
+        return table
+    }
 }
 
 /// A number of bytes on the command line: `512MiB`, `2GiB`, `64KiB`, or a bare number of bytes.

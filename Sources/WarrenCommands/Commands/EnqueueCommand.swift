@@ -36,12 +36,47 @@ public struct EnqueueCommand<App: WarrenApplication>: BrokerCommand {
     var delay: DurationArgument?
 
     @Option(
+        name: .customLong("at"),
+        help: ArgumentHelp(
+            "The time at which the job is due, such as 2026-11-21T06:30:00Z; one in the past means at once.",
+            discussion: "The form is RFC 3339's, with the offset from UTC.",
+            valueName: "time"
+        )
+    )
+    var dueTime: InstantArgument?
+
+    @Option(
         help: ArgumentHelp(
             "The time after its due time at which the job expires if it hasn't started.",
             valueName: "duration"
         )
     )
     var expires: DurationArgument?
+
+    @Option(
+        help: ArgumentHelp(
+            "The time after which an attempt has failed, and the worker's process ends if the handler doesn't.",
+            discussion: "Default: that of the job's type.",
+            valueName: "duration"
+        )
+    )
+    var timeLimit: DurationArgument?
+
+    @Option(
+        help: ArgumentHelp(
+            "The time after which an attempt is cancelled.",
+            discussion: "Default: that of the job's type.",
+            valueName: "duration"
+        )
+    )
+    var softTimeLimit: DurationArgument?
+
+    @Option(
+        name: .customLong("header"),
+        help: ArgumentHelp("A header for the handler; can be given several times.", valueName: "name=value"),
+        transform: HeaderArgument.init(argument:)
+    )
+    var headers: [HeaderArgument] = []
 
     @Option(help: ArgumentHelp("The job's id.", discussion: "Default: a new, unique id."))
     var id: String?
@@ -63,6 +98,20 @@ public struct EnqueueCommand<App: WarrenApplication>: BrokerCommand {
     /// Creates the command, for its parser.
     public init() {}
 
+    /// Validates the options.
+    public func validate() throws {
+        guard delay == nil || dueTime == nil else {
+            throw ValidationError("A job has a delay or a time at which it is due: give --delay or --at, not both.")
+        }
+        _ = try HeaderArgument.table(headers)
+        if let soft = softTimeLimit, let hard = timeLimit, soft.duration >= hard.duration {
+            throw ValidationError("--soft-time-limit must be shorter than --time-limit.")
+        }
+        guard ![timeLimit, softTimeLimit].contains(where: { $0?.duration == .zero }) else {
+            throw ValidationError("A time limit must be above 0.")
+        }
+    }
+
     /// Runs the command.
     public func run() async throws {
         let payload = json == "-" ? try Self.standardInput() : json
@@ -80,9 +129,12 @@ public struct EnqueueCommand<App: WarrenApplication>: BrokerCommand {
                 json: request.json,
                 queue: request.queue,
                 delay: delay?.duration,
+                at: dueTime?.date,
                 lane: request.lane,
                 expiresAt: expiry(request.timeToLive),
+                timeLimits: TimeLimits(soft: softTimeLimit?.duration, hard: timeLimit?.duration),
                 id: id,
+                headers: try HeaderArgument.table(headers),
                 timeout: timeout.duration
             )
         }
@@ -91,7 +143,9 @@ public struct EnqueueCommand<App: WarrenApplication>: BrokerCommand {
 
     private func expiry(_ timeToLive: Duration?) -> Date? {
         guard let timeToLive = expires?.duration ?? timeToLive else { return nil }
-        return Date().addingTimeInterval((timeToLive + (delay?.duration ?? .zero)) / .seconds(1))
+        let now = Date()
+        let due = max(now, dueTime?.date ?? now.addingTimeInterval((delay?.duration ?? .zero) / .seconds(1)))
+        return due.addingTimeInterval(timeToLive / .seconds(1))
     }
 
     private static func standardInput() throws -> String {

@@ -20,6 +20,7 @@ public struct StatusCommand<App: WarrenApplication>: BrokerCommand {
     }
 
     @OptionGroup var target: TargetOptions<App>
+    @OptionGroup var management: ManagementOptions
     @OptionGroup var output: OutputOptions
     /// The broker and the log level.
     @OptionGroup public var brokerOptions: BrokerOptions
@@ -29,10 +30,10 @@ public struct StatusCommand<App: WarrenApplication>: BrokerCommand {
 
     /// Runs the command.
     public func run() async throws {
-        let topology = try target.topology()
-        let queues = try target.queues(topology).map(\.name)
+        let reader = try management.reader(brokerOptions)
         let (identity, lanes, ladder) = try await brokerOptions.withBroker(as: "status", of: App.self) { broker in
-            (
+            let (topology, queues) = try await target.resolved(on: broker, reader)
+            return (
                 try await broker.broker(), try await topology.status(of: queues, on: broker),
                 try await DelayLadder.status(on: broker)
             )

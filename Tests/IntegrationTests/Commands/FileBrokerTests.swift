@@ -39,6 +39,12 @@ import Warren
         let letters = try list.decoded(as: Letter.self)
         #expect(letters.map(\.id) == [id])
         #expect(letters.map(\.reason) == ["permanent"])
+        let status = try await WarrenProgram.run(["status", "--json", "--broker", url, "--application", "post"])
+        #expect(status.exitCode == 0, "\(status.error)")
+        #expect(status.output.contains(#""name":"mails.dead","queue":"mails","ready":1"#), "\(status.output)")
+        let nobody = try await WarrenProgram.run(["status", "--broker", url, "--application", "nobody"])
+        #expect(nobody.exitCode == 64)
+        #expect(nobody.error.contains("No queue is bound to the exchange 'nobody'"))
         let replay = try await WarrenProgram.run(["dead", "replay", "--all"] + place)
         #expect(replay.exitCode == 0, "\(replay.error)")
 

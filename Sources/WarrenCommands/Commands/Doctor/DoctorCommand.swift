@@ -1,7 +1,5 @@
 import AMQP
 public import ArgumentParser
-import Configuration
-import RabbitMQ
 import Warren
 
 /// `doctor`: finds problems with the broker's set-up for this application, with their consequences and remedies.
@@ -31,15 +29,7 @@ public struct DoctorCommand<App: WarrenApplication>: BrokerCommand {
 
     @OptionGroup var target: TargetOptions<App>
 
-    @Option(
-        help: ArgumentHelp(
-            "RabbitMQ's management API, such as http://user:password@host:15672.",
-            discussion:
-                "Default: $WARREN_BROKER_MANAGEMENT_URL; without one, the API isn't used. Without a user, the broker URL's user is.",
-            valueName: "url"
-        )
-    )
-    var management: String?
+    @OptionGroup var management: ManagementOptions
 
     @Option(
         help: ArgumentHelp(
@@ -62,13 +52,12 @@ public struct DoctorCommand<App: WarrenApplication>: BrokerCommand {
 
     /// Reads the facts, prints the findings, and exits with a code by severity.
     public func run() async throws {
-        let topology = try target.topology()
-        let queues = try target.queues(topology).map(\.name)
-        let reader = try managementReader()
+        let reader = try management.reader(brokerOptions)
         var facts: DoctorFacts
         do {
             facts = try await brokerOptions.withBroker(as: "doctor", of: App.self) { broker in
-                try await FactReader(transport: broker, topology: topology, queues: queues).read()
+                let (topology, queues) = try await target.resolved(on: broker, reader)
+                return try await FactReader(transport: broker, topology: topology, queues: queues).read()
             }
         } catch {
             guard let line = ErrorLine.text(for: error) else { throw error }
@@ -76,7 +65,7 @@ public struct DoctorCommand<App: WarrenApplication>: BrokerCommand {
             throw Diagnosis.inspectionFailed
         }
         facts.management = await reader?.read()
-        facts.jobs = App.jobs.map { JobLimits(of: $0) }.filter { queues.contains($0.queue) }
+        facts.jobs = App.jobs.map { JobLimits(of: $0) }.filter { facts.queues.contains($0.queue) }
         facts.assumptions = DoctorAssumptions(
             consumerTimeout: consumerTimeout?.duration,
             shutdownTimeout: shutdownTimeout.duration
@@ -91,19 +80,5 @@ public struct DoctorCommand<App: WarrenApplication>: BrokerCommand {
             Output.line(diagnosis.text(broker: facts.broker, queues: facts.queues.map(\.rawValue)))
         }
         guard diagnosis.exitCode == .success else { throw diagnosis.exitCode }
-    }
-
-    /// The management API; `nil` if no URL is configured.
-    private func managementReader() throws -> ManagementReader? {
-        let environment = ConfigReader(provider: EnvironmentVariablesProvider())
-        guard
-            let text = management
-                ?? environment.string(forKey: "warren.broker.management.url", isSecret: true)
-        else { return nil }
-        let broker = try BrokerURL.list(BrokerLocation(option: brokerOptions.url, environment: environment).text)[0]
-        return ManagementReader(
-            url: try ManagementURL(text, credentials: broker.credentials),
-            virtualHost: broker.virtualHost
-        )
     }
 }

@@ -1,3 +1,4 @@
+import AMQP
 import Foundation
 
 /// The facts from RabbitMQ's management API.
@@ -55,6 +56,12 @@ struct ManagedBinding: Sendable, Hashable, Decodable {
     var destination: String
     var destinationType: String
     var routingKey: String
+
+    /// The binding without its arguments.
+    var binding: Binding {
+        let target: Binding.Target = destinationType == "queue" ? .queue(destination) : .exchange(destination)
+        return Binding(from: source, to: target, routingKey: routingKey)
+    }
 }
 
 /// A policy, as `/api/policies` and `/api/operator-policies` show it.

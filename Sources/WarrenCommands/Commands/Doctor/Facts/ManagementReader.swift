@@ -1,3 +1,4 @@
+import AMQP
 import ArgumentParser
 import Foundation
 import RabbitMQ
@@ -49,6 +50,16 @@ struct ManagementReader: Sendable {
         return facts
     }
 
+    /// Reads the bindings from an exchange.
+    func bindings(from exchange: String) async throws(Failure) -> [Binding] {
+        let answer = try await get(["exchanges", virtualHost, exchange, "bindings", "source"])
+        do {
+            return try Self.decoder.decode([ManagedBinding].self, from: answer.body).map(\.binding)
+        } catch {
+            throw Failure(text: "the answer is malformed", isFinal: false)
+        }
+    }
+
     /// Reads a list; `nil` if this one can't be read but others may be.
     private func list<Item: Decodable>(
         _ path: [String],
@@ -89,6 +100,7 @@ struct ManagementReader: Sendable {
         }
         switch response.statusCode {
         case 200: break
+        case 404: throw Failure(text: "there is no such exchange or virtual host", isFinal: false)
         case 401, 403: throw Failure(text: "the user is not authorised", isFinal: false)
         case let status: throw Failure(text: "HTTP status \(status)", isFinal: false)
         }
