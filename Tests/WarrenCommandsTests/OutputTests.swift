@@ -69,7 +69,7 @@ struct OutputTests {
     @Test func `A log in JSON is one object a line, whatever is in its message and metadata`() throws {
         let lines = Mutex(Data())
         var logger = Logger(label: "warren.worker") { label in
-            JSONLogHandler(label: label, logLevel: .info) { line in lines.withLock { $0 += line } }
+            LineLogHandler(label: label, logLevel: .info, format: .json) { line in lines.withLock { $0 += line } }
         }
         logger[metadataKey: "worker"] = "one"
         logger.debug("Not this")

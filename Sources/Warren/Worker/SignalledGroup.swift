@@ -3,6 +3,14 @@ package import Logging
 package import ServiceLifecycle
 import UnixSignals
 
+#if canImport(Darwin)
+import Darwin
+#elseif canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#endif
+
 /// Runs services until a signal or the caller asks the process to stop.
 ///
 /// The first SIGTERM, SIGINT or SIGHUP shuts the services down gracefully, the last one first. A second signal of any
@@ -28,6 +36,8 @@ package struct SignalledGroup: Sendable {
     /// - Parameter request: Returns true when the services should shut down gracefully, false to leave that to signals.
     /// - Throws: The error that a service throws, except for its cancellation.
     package func run(until request: @escaping @Sendable () async -> Bool = { false }) async throws {
+        // A log whose reader has ended doesn't end the program in the middle of a job.
+        signal(SIGPIPE, SIG_IGN)
         // Trapped before any service starts, so that no signal meets the default action.
         let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint, .sighup, .sigquit)
         let configurations = services.map {

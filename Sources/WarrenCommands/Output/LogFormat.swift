@@ -31,32 +31,28 @@ public struct LogFormat: ExpressibleByArgument, Sendable, Hashable {
     ///   - label: The logger's label.
     ///   - level: The lowest level to log.
     public func handler(label: String, level: Logger.Level) -> any LogHandler {
-        if self == .json {
-            return JSONLogHandler(label: label, logLevel: level) { line in
-                do {
-                    try FileHandle.standardError.write(contentsOf: line)
-                } catch {
-                    // There is no other place to report it, and a log that can't be written must not end the program.
-                }
-            }
-        }
-        var handler = StreamLogHandler.standardError(label: label)
-        handler.logLevel = level
-        return handler
+        LineLogHandler(label: label, logLevel: level, format: self) { LineWriter.standardError.write($0) }
     }
 }
 
-/// Logs each event as one line of JSON.
-struct JSONLogHandler: LogHandler {
+/// Logs each event as one line.
+struct LineLogHandler: LogHandler {
     let label: String
+    let format: LogFormat
     var logLevel: Logger.Level
     var metadata = Logger.Metadata()
     var metadataProvider: Logger.MetadataProvider?
     private let write: @Sendable (Data) -> Void
 
     /// - Parameter write: Gets each line, with its end.
-    init(label: String, logLevel: Logger.Level, write: @escaping @Sendable (Data) -> Void) {
+    init(
+        label: String,
+        logLevel: Logger.Level,
+        format: LogFormat,
+        write: @escaping @Sendable (Data) -> Void
+    ) {
         self.label = label
+        self.format = format
         self.logLevel = logLevel
         self.write = write
     }
@@ -70,18 +66,29 @@ struct JSONLogHandler: LogHandler {
         var all = metadata
         for more in [metadataProvider?.get(), event.metadata].compactMap(\.self) { all.merge(more) { $1 } }
         if let error = event.error, all["error"] == nil { all["error"] = "\(error)" }
+        write(format == .json ? json(event, all) : text(event, all))
+    }
+
+    private func text(_ event: LogEvent, _ metadata: Logger.Metadata) -> Data {
+        let time = Date().formatted(Date.ISO8601FormatStyle(includingFractionalSeconds: true))
+        let words = metadata.sorted { $0.key < $1.key }.map { "\($0)=\($1)" }
+        let parts = ["\(time) \(event.level) \(label):"] + words + ["[\(event.source)]", "\(event.message)"]
+        return Data((parts.joined(separator: " ").replacing("\n", with: "\\n") + "\n").utf8)
+    }
+
+    private func json(_ event: LogEvent, _ metadata: Logger.Metadata) -> Data {
         let line = Line(
             time: Date().formatted(Date.ISO8601FormatStyle(includingFractionalSeconds: true)),
             level: event.level.rawValue,
             label: label,
             message: "\(event.message)",
-            metadata: all.mapValues(Value.init)
+            metadata: metadata.mapValues(Value.init)
         )
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         // Texts always encode.
-        guard let data = try? encoder.encode(line) else { return }
-        write(data + Data("\n".utf8))
+        guard let data = try? encoder.encode(line) else { preconditionFailure("A log line can't be encoded.") }
+        return data + Data("\n".utf8)
     }
 
     private struct Line: Encodable {

@@ -7,12 +7,17 @@ import Warren
 public enum Output {
     /// Writes a line to standard output, unbuffered and in one piece.
     public static func line(_ text: String) {
-        FileHandle.standardOutput.write(Data((text + "\n").utf8))
+        write(text, to: .standardOutput)
     }
 
     /// Writes a line to standard error, for the person at the terminal.
     public static func note(_ text: String) {
-        FileHandle.standardError.write(Data((text + "\n").utf8))
+        write(text, to: .standardError)
+    }
+
+    private static func write(_ text: String, to file: FileHandle) {
+        // If nobody reads it any more there is no other place to report that.
+        try? file.write(contentsOf: Data((text + "\n").utf8))
     }
 
     /// Writes a value to standard output as one line of JSON: keys in alphabetical order, dates in ISO 8601.

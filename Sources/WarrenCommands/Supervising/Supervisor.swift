@@ -28,6 +28,7 @@ struct Supervisor: Sendable {
     ///
     /// Returns the exit code.
     func run() async -> Int32 {
+        signal(SIGPIPE, SIG_IGN)
         let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint, .sighup, .sigquit)
         let (events, feed) = AsyncStream.makeStream(of: SupervisorMachine.Event.self)
         return await withTaskGroup(of: Void.self) { group in

@@ -3,7 +3,7 @@ import Foundation
 import RabbitMQ
 import Warren
 
-/// Two deployments in quick succession: the jobs that workers handed back must run as fast as any.
+/// Two deployments in quick succession: the jobs that workers requeued must run as fast as any.
 struct RestartThroughput: Fault {
     /// The kind of the job queue: a classic one only says that a message was delivered before.
     let kind: QueueKind
@@ -11,7 +11,7 @@ struct RestartThroughput: Fault {
     private let leastRate = 0.9
 
     var name: String { "restart-rate-\(kind.rawValue)" }
-    var summary: String { "SIGTERM of all workers twice, jobs handed back each time, \(kind.rawValue) queue: the rate" }
+    var summary: String { "SIGTERM of all workers twice, jobs requeued each time, \(kind.rawValue) queue: the rate" }
 
     func run(_ context: FaultContext) async throws -> FaultReport {
         let broker = try await context.brokers.shared()
