@@ -1,50 +1,79 @@
+import Dispatch
 import Foundation
 import Synchronization
 
-/// Writes lines to a file descriptor, and never waits for whoever reads them.
+/// Writes lines to a file on a separate thread, so that nobody who logs waits for a reader.
 ///
-/// A worker goes on when the reader of its log has stopped reading or is gone, or when the disk is full: the lines that
-/// can't be written are left out, and the next one that can says how many.
+/// A worker continues when the reader of its log has stopped reading or ended, or when the disk is full: lines that
+/// find no room, or can't be written, are left out, and the next one that is written says how many.
 final class LineWriter: Sendable {
-    static let standardError = LineWriter(STDERR_FILENO)
-
-    /// A number of bytes that a pipe takes without blocking once it is ready for writing: POSIX's `PIPE_BUF`.
-    private static let chunkSize = 512
-
-    private let descriptor: Int32
-    /// The number of lines left out since the last one that was written.
-    private let leftOut = Mutex(0)
-
-    init(_ descriptor: Int32) { self.descriptor = descriptor }
-
-    /// Writes a line, which ends with a line break, or leaves it out.
-    func write(_ line: Data) {
-        leftOut.withLock { leftOut in
-            if leftOut > 0 {
-                guard isWritten(Data("\(leftOut) log lines were left out, because they could not be written.\n".utf8))
-                else {
-                    leftOut += 1
-                    return
-                }
-                leftOut = 0
-            }
-            if !isWritten(line) { leftOut += 1 }
-        }
+    private struct State: Sendable {
+        var waiting = Data()
+        var isWriting = false
+        /// The number of lines left out since the last one that was accepted.
+        var leftOut = 0
     }
 
-    /// Writes data as far as the descriptor takes it without blocking; returns false if that isn't all.
-    private func isWritten(_ data: Data) -> Bool {
-        var rest = data
-        while !rest.isEmpty {
-            var request = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
-            guard unsafe poll(&request, 1, 0) == 1, Int32(request.revents) & POLLOUT != 0 else { return false }
-            let chunk = rest.prefix(Self.chunkSize)
-            let count = unsafe chunk.withUnsafeBytes { bytes in
-                unsafe Foundation.write(descriptor, bytes.baseAddress, bytes.count)
+    static let standardError: LineWriter = {
+        atexit { LineWriter.standardError.flush() }
+        return LineWriter(.standardError)
+    }()
+
+    /// The most bytes that wait for the reader.
+    private static let capacity = 1 << 20
+    /// The time that the end of the program waits for the reader.
+    private static let patience = DispatchTimeInterval.seconds(1)
+
+    private let file: FileHandle
+    private let queue = DispatchQueue(label: "warren.log")
+    private let state = Mutex(State())
+
+    init(_ file: FileHandle) { self.file = file }
+
+    /// Accepts a line, which ends with a line break, or leaves it out.
+    func write(_ line: Data) {
+        let mustStart = state.withLock { state in
+            guard state.waiting.count + line.count <= Self.capacity else {
+                state.leftOut += 1
+                return false
             }
-            guard count > 0 else { return false }
-            rest = rest.dropFirst(count)
+            if state.leftOut > 0 {
+                let notice = "\(state.leftOut) log lines were left out, because they could not be written.\n"
+                state.waiting += Data(notice.utf8)
+                state.leftOut = 0
+            }
+            state.waiting += line
+            defer { state.isWriting = true }
+            return !state.isWriting
         }
-        return true
+        if mustStart { queue.async { self.writeWaiting() } }
+    }
+
+    /// Waits until all accepted lines are written, for a second at most.
+    func flush() {
+        let isDone = DispatchSemaphore(value: 0)
+        queue.async { isDone.signal() }
+        _ = isDone.wait(timeout: .now() + Self.patience)
+    }
+
+    private func writeWaiting() {
+        while true {
+            let waiting: Data? = state.withLock { state in
+                if state.waiting.isEmpty {
+                    state.isWriting = false
+                    return nil
+                }
+                defer { state.waiting = Data() }
+                return state.waiting
+            }
+            guard let waiting else { return }
+            do {
+                try file.write(contentsOf: waiting)
+            } catch {
+                // There is no other place to report it.
+                let lines = waiting.count { $0 == UInt8(ascii: "\n") }
+                state.withLock { $0.leftOut += lines }
+            }
+        }
     }
 }
